@@ -1,0 +1,262 @@
+// The command line, read as getopt_long reads nutcracker's (nc.c nc_get_options): the same
+// options, defaults and messages. New: a configuration file may be named without -c. Pure: knows
+// nothing of runtimes, files or processes.
+
+import { describeCounters } from "../core/stats/counters.ts";
+import { VERSION } from "../core/version.ts";
+import { MAX_LEVEL } from "./log.ts";
+
+export interface CliOptions {
+  /** -t: check the configuration file and exit. */
+  testConf: boolean;
+  /** -d */
+  daemonize: boolean;
+  /** -v: 0 to 11. */
+  verbosity: number;
+  /** -o: the log file; "" for stderr. */
+  outputFile: string;
+  /** -c, or the argument that is no option. */
+  confFile: string;
+  /** -s */
+  statsPort: number;
+  /** -a */
+  statsAddress: string;
+  /** -i: milliseconds. */
+  statsInterval: number;
+  /** -p: "" for none. */
+  pidFile: string;
+  /** -m: bytes. Accepted for nutcracker's sake; buffers grow by themselves here. */
+  mbufSize: number;
+}
+
+/** The command is over before it began: what to say on stderr, and the status. */
+export interface Exit {
+  readonly exit: number;
+  readonly stderr: string;
+}
+
+const MAX_INT = 0x7fffffff;
+const MBUF_MIN = 512;
+const MBUF_MAX = 16777216;
+
+type Argument = "" | "file name" | "number" | "string";
+
+/** Letter, long name, kind of argument: "" for a switch. */
+const OPTIONS: readonly (readonly [string, string, Argument])[] = [
+  ["h", "help", ""],
+  ["V", "version", ""],
+  ["t", "test-conf", ""],
+  ["d", "daemonize", ""],
+  ["D", "describe-stats", ""],
+  ["v", "verbose", "number"],
+  ["o", "output", "file name"],
+  ["c", "conf-file", "file name"],
+  ["s", "stats-port", "number"],
+  ["i", "stats-interval", "number"],
+  ["a", "stats-addr", "string"],
+  ["p", "pid-file", "file name"],
+  ["m", "mbuf-size", "number"],
+];
+
+export function defaultOptions(): CliOptions {
+  return {
+    testConf: false,
+    daemonize: false,
+    verbosity: 5,
+    outputFile: "",
+    confFile: "conf/nutcracker.yml",
+    statsPort: 22222,
+    statsAddress: "0.0.0.0",
+    statsInterval: 30000,
+    pidFile: "",
+    mbufSize: 16384,
+  };
+}
+
+/** Reads the arguments; `runtime` is named by --version. */
+export function parseArgs(argv: readonly string[], runtime = "unknown"): CliOptions | Exit {
+  const reader = new ArgReader();
+  const wrong = reader.read(argv);
+  if (wrong !== "") return { exit: 1, stderr: `ringmux: ${wrong}\n${usage()}` };
+  if (!reader.version) return reader.options;
+  const text = `This is ringmux-${VERSION}\nasync event backend: ${runtime}\n\n` +
+    (reader.help ? usage() : "") + (reader.describe ? describeCounters() : "");
+  return { exit: 0, stderr: text };
+}
+
+class ArgReader {
+  readonly options: CliOptions;
+  help: boolean;
+  /** -V, which -h and -D imply. */
+  version: boolean;
+  describe: boolean;
+  /** Where the configuration file was named; "" while it was not. */
+  private positional: string;
+
+  constructor() {
+    this.options = defaultOptions();
+    this.help = false;
+    this.version = false;
+    this.describe = false;
+    this.positional = "";
+  }
+
+  /** Returns what is wrong; "" if nothing is. */
+  read(argv: readonly string[]): string {
+    let onlyNames = false;
+    for (let i = 0; i < argv.length; i++) {
+      const arg = argv[i];
+      let wrong = "";
+      if (onlyNames || arg === "-" || !arg.startsWith("-")) {
+        wrong = this.name(arg);
+      } else if (arg === "--") {
+        onlyNames = true;
+      } else {
+        const next = i + 1 < argv.length ? argv[i + 1] : null;
+        const result = arg.startsWith("--") ? this.long(arg, next) : this.cluster(arg, next);
+        wrong = result.wrong;
+        if (result.usedNext) i++;
+      }
+      if (wrong !== "") return wrong;
+    }
+    return "";
+  }
+
+  private name(arg: string): string {
+    if (this.positional !== "") {
+      return `one configuration file is enough: '${this.positional}', '${arg}'`;
+    }
+    this.positional = arg;
+    this.options.confFile = arg;
+    return "";
+  }
+
+  /** `-dv6`: switches, then perhaps one option with its argument behind it or in `next`. */
+  private cluster(arg: string, next: string | null): { wrong: string; usedNext: boolean } {
+    for (let at = 1; at < arg.length; at++) {
+      const option = OPTIONS.find(([letter]) => letter === arg[at]);
+      if (option === undefined) return done(`invalid option -- '${arg[at]}'`);
+      if (option[2] === "") {
+        this.apply(option[0], "");
+        continue;
+      }
+      const behind = arg.slice(at + 1);
+      if (behind !== "") return done(this.apply(option[0], behind));
+      if (next === null) return done(`option -${option[0]} requires a ${option[2]}`);
+      return { wrong: this.apply(option[0], next), usedNext: true };
+    }
+    return done("");
+  }
+
+  /** `--stats-port 1`, `--stats-port=1`, or the beginning of only one name. */
+  private long(arg: string, next: string | null): { wrong: string; usedNext: boolean } {
+    const equals = arg.indexOf("=");
+    const name = arg.slice(2, equals < 0 ? arg.length : equals);
+    const found = OPTIONS.filter(([, long]) => long.startsWith(name));
+    const option = found.find(([, long]) => long === name) ?? found[0];
+    if (option === undefined) return done(`invalid option -- '${name}'`);
+    if (found.length > 1 && option[1] !== name) {
+      const names = found.map(([, long]) => `--${long}`).join(", ");
+      return done(`option --${name} is ambiguous (${names})`);
+    }
+    const [letter, , kind] = option;
+    if (kind === "") {
+      return done(equals < 0 ? this.apply(letter, "") : `invalid option -- '${letter}'`);
+    }
+    if (equals >= 0) return done(this.apply(letter, arg.slice(equals + 1)));
+    if (next === null) return done(`option -${letter} requires a ${kind}`);
+    return { wrong: this.apply(letter, next), usedNext: true };
+  }
+
+  /** Takes one option; returns what is wrong with its value. */
+  private apply(letter: string, value: string): string {
+    const options = this.options;
+    switch (letter) {
+      case "h":
+        this.version = true;
+        this.help = true;
+        return "";
+      case "V":
+        this.version = true;
+        return "";
+      case "D":
+        this.version = true;
+        this.describe = true;
+        return "";
+      case "t":
+        options.testConf = true;
+        return "";
+      case "d":
+        options.daemonize = true;
+        return "";
+      case "o":
+        options.outputFile = value;
+        return "";
+      case "c":
+        options.confFile = value;
+        return "";
+      case "a":
+        options.statsAddress = value;
+        return "";
+      case "p":
+        options.pidFile = value;
+        return "";
+      default:
+        return this.number(letter, value);
+    }
+  }
+
+  private number(letter: string, value: string): string {
+    const options = this.options;
+    const digits = /^[0-9]+$/.test(value);
+    if (letter === "m") {
+      if (!digits || Number(value) === 0) return "option -m requires a non-zero number";
+      if (Number(value) < MBUF_MIN || Number(value) > MBUF_MAX) {
+        return `mbuf chunk size must be between ${MBUF_MIN} and ${MBUF_MAX} bytes`;
+      }
+      options.mbufSize = Number(value);
+      return "";
+    }
+    if (!digits) return `option -${letter} requires a number`;
+    const n = Number(value);
+    if (letter === "v") {
+      options.verbosity = Math.min(n, MAX_LEVEL);
+    } else if (letter === "s") {
+      if (n < 1 || n > 65535) return `option -s value ${value} is not a valid port`;
+      options.statsPort = n;
+    } else {
+      if (n > MAX_INT) return `option -i value ${value} is more than ${MAX_INT}`;
+      options.statsInterval = n;
+    }
+    return "";
+  }
+}
+
+function done(wrong: string): { wrong: string; usedNext: boolean } {
+  return { wrong, usedNext: false };
+}
+
+function usage(): string {
+  const o = defaultOptions();
+  return `Usage: ringmux [-?hVdDt] [-v verbosity level] [-o output file]
+               [-c conf file] [-s stats port] [-a stats addr]
+               [-i stats interval] [-p pid file] [-m mbuf size]
+               [conf file]
+
+Options:
+  -h, --help             : this help
+  -V, --version          : show version and exit
+  -t, --test-conf        : test configuration for syntax errors and exit
+  -d, --daemonize        : run as a daemon
+  -D, --describe-stats   : print stats description and exit
+  -v, --verbose=N        : set logging level (default: ${o.verbosity}, min: 0, max: ${MAX_LEVEL})
+  -o, --output=S         : set logging file (default: stderr)
+  -c, --conf-file=S      : set configuration file (default: ${o.confFile})
+  -s, --stats-port=N     : set stats monitoring port (default: ${o.statsPort})
+  -a, --stats-addr=S     : set stats monitoring ip (default: ${o.statsAddress})
+  -i, --stats-interval=N : set stats aggregation interval in msec (default: ${o.statsInterval} msec)
+  -p, --pid-file=S       : set pid file (default: off)
+  -m, --mbuf-size=N      : set size of mbuf chunk in bytes (default: ${o.mbufSize} bytes)
+
+`;
+}

@@ -1,0 +1,162 @@
+// Bun: sockets by Bun.listen and Bun.connect. In the same order as deno.ts and node.ts: the
+// socket, the host, the command.
+
+import { chmodSync, rmSync } from "node:fs";
+import {
+  type Address,
+  type Host,
+  type Listener,
+  type ListenOptions,
+  type Socket,
+  type SocketHandler,
+  type Timer,
+} from "../core/host.ts";
+import { runProxyCommand } from "./command.ts";
+
+type Inner = import("bun").Socket<BunSocket>;
+
+class BunSocket implements Socket {
+  remote: string;
+  handler: SocketHandler | null;
+  inner: Inner | null;
+  error: string;
+  /** Closed before the connection was made. */
+  private cancelled: boolean;
+
+  constructor(remote: string, handler: SocketHandler | null) {
+    this.remote = remote;
+    this.handler = handler;
+    this.inner = null;
+    this.error = "";
+    this.cancelled = false;
+  }
+
+  opened(inner: Inner): void {
+    this.inner = inner;
+    inner.setNoDelay(true);
+    if (this.cancelled) inner.terminate();
+    else this.handler?.open();
+  }
+
+  closed(error: string): void {
+    const handler = this.handler;
+    this.handler = null;
+    handler?.close(error);
+  }
+
+  write(buf: Uint8Array, start: number, end: number): number {
+    const taken = (this.inner as Inner).write(buf, start, end - start);
+    return taken < 0 ? 0 : taken;
+  }
+
+  pause(): void {
+    this.inner?.pause();
+  }
+
+  resume(): void {
+    this.inner?.resume();
+  }
+
+  shutdown(): void {
+    this.inner?.shutdown();
+  }
+
+  close(): void {
+    if (this.inner !== null) this.inner.terminate();
+    else this.cancelled = true;
+  }
+}
+
+// One table of handlers for all sockets; what belongs to one is in socket.data.
+const handlers = {
+  open(inner: Inner): void {
+    inner.data.opened(inner);
+  },
+  data(inner: Inner, chunk: Uint8Array): void {
+    inner.data.handler?.data(chunk, 0, chunk.length);
+  },
+  drain(inner: Inner): void {
+    inner.data.handler?.drain();
+  },
+  end(inner: Inner): void {
+    inner.data.handler?.end();
+  },
+  error(inner: Inner, error: Error): void {
+    inner.data.error = codeOf(error);
+  },
+  connectError(inner: Inner, error: Error): void {
+    inner.data.closed(codeOf(error));
+  },
+  close(inner: Inner, error?: Error): void {
+    const socket = inner.data;
+    socket.closed(error ? codeOf(error) : socket.error);
+  },
+};
+
+function codeOf(error: Error): string {
+  return (error as Error & { code?: string }).code ?? "EIO";
+}
+
+export const bunHost: Host = {
+  runtime: `bun ${Bun.version}`,
+
+  listen(address: Address, options: ListenOptions, accept): Promise<Listener> {
+    const { host, port, path, mode } = address;
+    if (path !== "") rmSync(path, { force: true });
+    const socket = {
+      ...handlers,
+      open(inner: Inner): void {
+        const own = new BunSocket(`${inner.remoteAddress}:${inner.remotePort}`, null);
+        own.inner = inner;
+        inner.data = own;
+        inner.setNoDelay(true);
+        if (options.keepAlive) inner.setKeepAlive(true);
+        own.handler = accept(own);
+        if (own.handler === null) inner.end();
+      },
+    };
+    const where = path !== "" ? { unix: path } : { hostname: host, port };
+    try {
+      const listener = Bun.listen({
+        ...where,
+        allowHalfOpen: true,
+        reusePort: options.reusePort,
+        socket,
+      } as Parameters<typeof Bun.listen>[0]);
+      if (path !== "" && mode >= 0) chmodSync(path, mode);
+      return Promise.resolve({
+        port: path !== "" ? 0 : (listener as { port: number }).port,
+        close: () => listener.stop(false),
+      });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  },
+
+  connect(address: Address, handler: SocketHandler): Socket {
+    const { host, port, path } = address;
+    const socket = new BunSocket(path !== "" ? path : `${host}:${port}`, handler);
+    const where = path !== "" ? { unix: path } : { hostname: host, port };
+    Bun.connect({
+      ...where,
+      allowHalfOpen: true,
+      data: socket,
+      socket: handlers,
+    } as unknown as Parameters<typeof Bun.connect>[0]).catch((error) =>
+      socket.closed(codeOf(error))
+    );
+    return socket;
+  },
+
+  now: () => performance.now(),
+  wallClock: () => Date.now(),
+  every(ms: number, fn: () => void): Timer {
+    const timer = setInterval(fn, ms);
+    timer.unref();
+    return { cancel: () => clearInterval(timer) };
+  },
+  endOfTurn: (fn) => void setImmediate(fn),
+  random: (n) => Math.floor(Math.random() * n),
+};
+
+if (import.meta.main) await runProxyCommand(bunHost);

@@ -1,0 +1,226 @@
+// The command `ringmux`: arguments, configuration file, log, pid file and signals around a running
+// proxy. Portable: a runtime enters through System, the proxy through `start`. What nutcracker
+// does is in nc.c and nc_signal.c.
+
+import { checkConfig, formatMistake } from "../core/config/load.ts";
+import type { Config } from "../core/config/schema.ts";
+import { VERSION } from "../core/version.ts";
+import { type CliOptions, parseArgs } from "./args.ts";
+import { type Log, type Sink, TextLog } from "./log.ts";
+
+export { type CliOptions, type Exit, parseArgs } from "./args.ts";
+
+/** What the command needs of the operating system. Failures are Errors; `message` says why. */
+export interface System {
+  /** Arguments behind the program's name. */
+  readonly args: readonly string[];
+  readonly pid: number;
+  readonly hostname: string;
+  /** "node 20.20.2" */
+  readonly runtime: string;
+  /** "Linux 6.1.0 x64" */
+  readonly platform: string;
+  /** This process is the child that `daemonize` has started. */
+  readonly isDaemon: boolean;
+  readTextFile(path: string): Promise<string>;
+  /** Creates or replaces a file that everybody may read. */
+  writeFile(path: string, text: string): void;
+  removeFile(path: string): void;
+  /** Opens a log file to append to. */
+  openLog(path: string): Sink;
+  stderr(text: string): void;
+  /** Calls `fn` at every such signal ("SIGHUP"); does nothing where there is no such signal. */
+  on(signal: string, fn: () => void): void;
+  signalNumber(signal: string): number;
+  /**
+   * Starts this program again, detached, and waits until it calls `daemonReady` or dies. Returns
+   * the status to exit with.
+   */
+  daemonize(): Promise<number>;
+  /** In the child: start-up is over, the parent may go. */
+  daemonReady(): void;
+  exit(code: number): never;
+}
+
+/** A running proxy. */
+export interface Running {
+  stop(): Promise<void>;
+  /** Takes over a changed configuration (SIGUSR1 or SIGUSR2). */
+  reload?(config: Config): Promise<void> | void;
+}
+
+export type Start = (config: Config, options: CliOptions, log: Log) => Promise<Running>;
+
+/** Runs the command; resolves to its exit status when it is over. */
+export async function runCommand(
+  system: System,
+  argv: readonly string[],
+  start: Start,
+): Promise<number> {
+  const options = parseArgs(argv, system.runtime);
+  if ("exit" in options) {
+    system.stderr(options.stderr);
+    return options.exit;
+  }
+  const { config, lines } = await readConfig(system, options.confFile);
+  const verdict = `ringmux: configuration file '${options.confFile}' syntax is`;
+  if (options.testConf) {
+    system.stderr(lines.map((line) => `${line}\n`).join(""));
+    system.stderr(`${verdict} ${config === null ? "invalid" : "ok"}\n`);
+    return config === null ? 1 : 0;
+  }
+
+  const log = openLog(system, options);
+  if (log === null) return 1;
+  if (config === null) {
+    system.stderr(lines.map((line) => `${line}\n`).join("") + `${verdict} invalid\n`);
+    if (options.outputFile !== "") lines.forEach((line) => log.error(line));
+    return 1;
+  }
+  if (options.daemonize && !system.isDaemon) return await system.daemonize();
+  return await run(system, options, config, log, start);
+}
+
+async function run(
+  system: System,
+  options: CliOptions,
+  config: Config,
+  log: TextLog,
+  start: Start,
+): Promise<number> {
+  const fail = (text: string): number => {
+    system.stderr(`ringmux: ${text}\n`);
+    if (options.outputFile !== "") log.error(text);
+    return 1;
+  };
+  const { pidFile } = options;
+  try {
+    if (pidFile !== "") system.writeFile(pidFile, String(system.pid));
+  } catch (error) {
+    return fail(`opening pid file '${pidFile}' failed: ${reason(error)}`);
+  }
+  const built = `built for ${system.runtime} on ${system.platform}`;
+  log.always(`ringmux-${VERSION} ${built} started on pid ${system.pid}`);
+
+  let running: Running;
+  try {
+    running = await start(config, options, log);
+  } catch (error) {
+    await removePidFile(system, pidFile);
+    return fail(reason(error));
+  }
+  const stopped = untilSignal(system, options, log, running);
+  if (system.isDaemon) system.daemonReady();
+  const status = await stopped;
+  await removePidFile(system, pidFile);
+  log.always(`ringmux-${VERSION} stopped`);
+  log.sink.close();
+  return status;
+}
+
+/** Acts on signals until one of them ends the proxy; resolves to the exit status. */
+function untilSignal(
+  system: System,
+  options: CliOptions,
+  log: TextLog,
+  running: Running,
+): Promise<number> {
+  const on = (signal: string, action: string, fn: () => void): void =>
+    system.on(signal, () => {
+      log.always(`signal ${system.signalNumber(signal)} (${signal}) received${action}`);
+      fn();
+    });
+  on("SIGTTIN", ", up logging level", () => log.level++);
+  on("SIGTTOU", ", down logging level", () => log.level--);
+  on("SIGHUP", ", reopening log file", () => {
+    try {
+      log.sink.reopen();
+    } catch (error) {
+      log.error(`reopening log file '${options.outputFile}' failed: ${reason(error)}`);
+    }
+  });
+  // Deno (since 2.9.2) also opens its debugger at SIGUSR1, listener or not, so there are two.
+  for (const signal of ["SIGUSR1", "SIGUSR2"]) {
+    on(signal, ", reloading configuration", () => void reload(system, options, log, running));
+  }
+  return new Promise((resolve) => {
+    let stopping = false;
+    const stop = (): void => {
+      // Whoever asks twice does not want to wait for the clients.
+      if (stopping) return resolve(1);
+      stopping = true;
+      running.stop().then(() => resolve(0), (error) => {
+        log.error(`stopping failed: ${reason(error)}`);
+        resolve(1);
+      });
+    };
+    on("SIGINT", ", exiting", stop);
+    on("SIGTERM", ", exiting", stop);
+  });
+}
+
+/** A file with mistakes, or a failed change, leaves the running configuration as it is. */
+async function reload(
+  system: System,
+  options: CliOptions,
+  log: Log,
+  running: Running,
+): Promise<void> {
+  const { config, lines } = await readConfig(system, options.confFile);
+  for (const line of lines) log.error(line);
+  if (config === null) {
+    log.error("configuration not reloaded");
+  } else if (running.reload === undefined) {
+    log.warn("configuration not reloaded: not supported");
+  } else {
+    try {
+      await running.reload(config);
+      log.notice(`configuration reloaded from '${options.confFile}'`);
+    } catch (error) {
+      log.error(`configuration not reloaded: ${reason(error)}`);
+    }
+  }
+}
+
+/** The checked file, or null and a line for every mistake. */
+async function readConfig(
+  system: System,
+  file: string,
+): Promise<{ config: Config | null; lines: string[] }> {
+  let text: string;
+  try {
+    text = await system.readTextFile(file);
+  } catch (error) {
+    return { config: null, lines: [`${file}: cannot be read: ${reason(error)}`] };
+  }
+  const { config, mistakes } = checkConfig(text, file);
+  return { config, lines: mistakes.map(formatMistake) };
+}
+
+/** The log as options want it; null (and a line on stderr) when its file cannot be opened. */
+function openLog(system: System, options: CliOptions): TextLog | null {
+  if (options.outputFile === "") {
+    const sink = { write: (text: string) => system.stderr(text), reopen() {}, close() {} };
+    return new TextLog(sink, options.verbosity);
+  }
+  try {
+    return new TextLog(system.openLog(options.outputFile), options.verbosity);
+  } catch (error) {
+    system.stderr(`opening log file '${options.outputFile}' failed: ${reason(error)}\n`);
+    return null;
+  }
+}
+
+/** Removes the pid file unless another process has put its own there meanwhile. */
+async function removePidFile(system: System, path: string): Promise<void> {
+  if (path === "") return;
+  try {
+    if (await system.readTextFile(path) === String(system.pid)) system.removeFile(path);
+  } catch {
+    // Gone already: what was wanted.
+  }
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

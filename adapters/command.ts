@@ -1,0 +1,23 @@
+// What the command runs on every runtime: the proxy with the options of the command line.
+
+import type { Host } from "../core/host.ts";
+import { Proxy } from "../core/proxy/proxy.ts";
+import { runCommand } from "./cli.ts";
+import { createSystem } from "./system.ts";
+
+/** Runs `ringmux` on `host` and ends the process with its exit status. */
+export async function runProxyCommand(host: Host): Promise<void> {
+  const system = createSystem();
+  const status = await runCommand(system, system.args, async (config, options, log) => {
+    const stats = { host: options.statsAddress, port: options.statsPort, path: "", mode: -1 };
+    const proxy = new Proxy(host, config, { log, stats, source: system.hostname });
+    await proxy.start();
+    return {
+      stop: () => {
+        proxy.stop();
+        return Promise.resolve();
+      },
+    };
+  });
+  system.exit(status);
+}

@@ -1,0 +1,121 @@
+// npm start: installs and builds what is missing, then runs ringmux on Node. With a configuration
+// file (or any option) it runs that; without, the demonstration: conf/demo.yml over small servers
+// of its own. Plain Node, nothing but node: modules, for it runs on a fresh checkout too.
+//   npm start            npm start -- my.yml            npm start -- -c my.yml -v 6
+
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import * as net from "node:net";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const demo = join(root, "conf", "demo.yml");
+const ringmux = join(root, "dist", "ringmux.js");
+const demoServers = join(root, "dist", "demo.js");
+const DEMO_STATS_PORT = 22222;
+
+const args = process.argv.slice(2);
+prepare();
+if (args.length > 0) await runRingmux(args.map(asPath));
+else await runDemo();
+
+function prepare() {
+  if (!["yaml", "valibot", "esbuild"].every((name) => existsSync(join(root, "node_modules", name)))) {
+    const verb = existsSync(join(root, "package-lock.json")) ? "ci" : "install";
+    console.error(`installing what ringmux is built with (npm ${verb}) ...`);
+    quietly("npm", [verb, "--no-audit", "--no-fund"], `npm ${verb} failed`);
+  }
+  const built = Math.min(...[ringmux, demoServers].map(changed));
+  if (built < newest(["core", "adapters", "mod.ts", "package.json"])) {
+    console.error("building ...");
+    quietly(process.execPath, [join(root, "adapters", "build.mjs")], "the build failed");
+  }
+}
+
+function quietly(command, args, complaint) {
+  const done = spawnSync(command, args, { cwd: root, encoding: "utf8" });
+  if (done.status === 0) return;
+  console.error(`${complaint}:\n${done.error?.message ?? ""}${done.stdout}${done.stderr}`);
+  process.exit(1);
+}
+
+/** When a file was last changed; 0 if it is not there. */
+function changed(file) {
+  return existsSync(file) ? statSync(file).mtimeMs : 0;
+}
+
+/** The newest change in these files and folders. */
+function newest(names) {
+  let latest = 0;
+  for (const name of names) {
+    const path = join(root, name);
+    if (!existsSync(path)) continue;
+    const isFolder = statSync(path).isDirectory();
+    const files = isFolder ? readdirSync(path, { recursive: true }).map((f) => join(path, f)) : [path];
+    for (const file of files) {
+      if (/\.(ts|mjs|json)$/.test(String(file))) latest = Math.max(latest, changed(file));
+    }
+  }
+  return latest;
+}
+
+/** Runs ringmux in this very process: its signals and its exit status are ours. */
+async function runRingmux(options) {
+  process.argv = [process.argv[0], ringmux, ...options];
+  await import(pathToFileURL(ringmux).href);
+}
+
+/** npm runs scripts in the package's folder: names of files count from where npm was called. */
+function asPath(arg) {
+  const from = process.env.INIT_CWD;
+  if (from === undefined || arg.startsWith("-")) return arg;
+  return existsSync(resolve(from, arg)) ? resolve(from, arg) : arg;
+}
+
+async function runDemo() {
+  for (const port of [22121, 22122, DEMO_STATS_PORT]) {
+    if (await isTaken(port)) {
+      console.error(`port ${port} is taken by another program: the demo needs it`);
+      process.exit(1);
+    }
+  }
+  // The servers end when their standard input does, that is with this process.
+  const servers = spawn(process.execPath, [demoServers, demo], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  servers.once("exit", () => {
+    console.error("the demo servers have ended: nothing left to show");
+    process.exit(1);
+  });
+  await new Promise((ready) => servers.stdout.once("data", ready));
+  void greet();
+  await runRingmux(["-c", demo, "-a", "127.0.0.1", "-s", String(DEMO_STATS_PORT)]);
+}
+
+async function greet() {
+  while (!(await isTaken(22121) && await isTaken(22122))) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  console.log(`
+ringmux is running: conf/demo.yml, two pools over three small demo servers each.
+
+  Redis      redis-cli -p 22121 set hello world
+             redis-cli -p 22121 mget hello none
+  memcached  printf 'set hello 0 0 5\\r\\nworld\\r\\nget hello\\r\\nquit\\r\\n' | nc 127.0.0.1 22122
+  stats      nc 127.0.0.1 ${DEMO_STATS_PORT}
+
+With your own servers: npm start -- my.yml. Ctrl-C stops everything.
+`);
+}
+
+function isTaken(port) {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,161 @@
+// Who is measured: one row per contestant, with the files and the command line each needs.
+// Every one of them listens on one port of 127.0.0.1 and runs in the foreground.
+
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Protocol } from "./requests.ts";
+import { executable } from "./packages.ts";
+
+/** What a contestant is started with. */
+export interface Setup {
+  readonly protocol: Protocol;
+  readonly port: number;
+  /** For its statistics, if it has any. */
+  readonly statsPort: number;
+  readonly servers: readonly number[];
+  /** For configuration files. */
+  readonly folder: string;
+  /** Most open files. */
+  readonly files: number;
+}
+
+export interface Contestant {
+  readonly name: string;
+  readonly title: string;
+  /** Kind of row: the proxy itself, its rivals, or control rows that only forward. */
+  readonly kind: "ringmux" | "rival" | "control";
+  /** Open files per client connection. */
+  readonly filesPerClient: number;
+  /** Why it cannot take part; "" when it can. */
+  missing(): string;
+  /** The command; null: the load goes to the first server itself. */
+  command(setup: Setup): string[] | null;
+}
+
+function need(...files: string[]): string {
+  const gone = files.find((file) => !existsSync(file));
+  return gone === undefined ? "" : `${gone} does not exist`;
+}
+
+/** The configuration that nutcracker and ringmux share. */
+function twemproxyConf(setup: Setup, name: string): string {
+  const file = join(setup.folder, `${name}-${setup.port}.yml`);
+  const lines = [
+    "bench:",
+    `  listen: 127.0.0.1:${setup.port}`,
+    "  hash: fnv1a_64",
+    "  distribution: ketama",
+    "  preconnect: true",
+    "  backlog: 1024",
+    ...(setup.protocol === "redis" ? ["  redis: true"] : []),
+    "  servers:",
+    ...setup.servers.map((port) => `   - 127.0.0.1:${port}:1`),
+  ];
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  return file;
+}
+
+/** Arguments are nutcracker's: its configuration file, its port of statistics. */
+function ringmux(name: string, runtime: string, entry: string, start: string[]): Contestant {
+  return {
+    name,
+    title: `ringmux on ${runtime}`,
+    kind: "ringmux",
+    filesPerClient: 1,
+    missing: () => need(entry),
+    command: (setup) => [
+      executable(name),
+      ...start,
+      "-s",
+      String(setup.statsPort),
+      "-a",
+      "127.0.0.1",
+      "-c",
+      twemproxyConf(setup, name),
+    ],
+  };
+}
+
+function relay(name: string, runtime: string, start: string[]): Contestant {
+  return {
+    name: `relay-${name}`,
+    title: `bare relay on ${runtime}`,
+    kind: "control",
+    filesPerClient: 2,
+    missing: () => "",
+    command: (setup) => [
+      executable(name),
+      ...start,
+      String(setup.port),
+      String(setup.servers[0]),
+    ],
+  };
+}
+
+function haproxyConf(setup: Setup): string {
+  const file = join(setup.folder, `haproxy-${setup.port}.cfg`);
+  const most = Math.floor((setup.files - 100) / 2);
+  const lines = [
+    "global",
+    "  nbthread 1",
+    `  maxconn ${most}`,
+    "defaults",
+    "  mode tcp",
+    "  timeout connect 5s",
+    "  timeout client 1h",
+    "  timeout server 1h",
+    "listen bench",
+    `  bind 127.0.0.1:${setup.port} backlog 1024`,
+    `  maxconn ${most}`,
+    `  server one 127.0.0.1:${setup.servers[0]}`,
+  ];
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  return file;
+}
+
+export const CONTESTANTS: readonly Contestant[] = [
+  ringmux("deno", "Deno", "mod.ts", [
+    "run",
+    "-A",
+    "--no-lock",
+    "--node-modules-dir=manual",
+    "mod.ts",
+  ]),
+  ringmux("bun", "Bun", "adapters/bun.ts", ["run", "adapters/bun.ts"]),
+  ringmux("node", "Node", "dist/ringmux.js", ["dist/ringmux.js"]),
+  {
+    name: "nutcracker",
+    title: "nutcracker",
+    kind: "rival",
+    filesPerClient: 1,
+    missing: () => executable("nutcracker") === "" ? "nutcracker is not installed" : "",
+    command: (setup) => [
+      executable("nutcracker"),
+      "-c",
+      twemproxyConf(setup, "nutcracker"),
+      "-s",
+      String(setup.statsPort),
+      "-p",
+      join(setup.folder, "nutcracker.pid"),
+    ],
+  },
+  {
+    name: "haproxy",
+    title: "HAProxy, TCP only",
+    kind: "control",
+    filesPerClient: 2,
+    missing: () => executable("haproxy") === "" ? "haproxy is not installed" : "",
+    command: (setup) => [executable("haproxy"), "-db", "-f", haproxyConf(setup)],
+  },
+  relay("deno", "Deno", ["run", "--no-config", "-A", "bench/relay/deno.ts"]),
+  relay("bun", "Bun", ["run", "bench/relay/bun.ts"]),
+  relay("node", "Node", ["bench/relay/node.mjs"]),
+  {
+    name: "none",
+    title: "no proxy",
+    kind: "control",
+    filesPerClient: 0,
+    missing: () => "",
+    command: () => null,
+  },
+];

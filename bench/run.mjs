@@ -1,0 +1,26 @@
+// `npm run bench`: the way in. Plain JavaScript, so that it runs on a fresh checkout: installs the
+// npm packages if they are missing, bundles main.ts and runs it. See README.md in this folder.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { ensureNpmPackages, root } from "../test/setup.mjs";
+
+process.chdir(root);
+ensureNpmPackages();
+
+const { build } = await import("esbuild");
+const folder = mkdtempSync(join(tmpdir(), "ringmux-bench-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const bundle = join(folder, "main.mjs");
+await build({
+  entryPoints: ["bench/main.ts"],
+  outfile: bundle,
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  logLevel: "warning",
+});
+const { main } = await import(pathToFileURL(bundle).href);
+process.exit(await main(process.argv.slice(2), folder));

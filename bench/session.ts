@@ -1,0 +1,135 @@
+// One workload from start to end: servers filled, contestants started, measured in turns
+// A B C A B C ..., ended. Whatever goes wrong with one contestant is noted and the others go on.
+
+import { type Child, complaint, freePort, PROXY_CORES, start, untilAnswers } from "./child.ts";
+import type { Contestant } from "./contestants.ts";
+import type { Job, Loader, Outcome } from "./loader.ts";
+import type { Options } from "./options.ts";
+import { progress } from "./report.ts";
+import type { Cell, Row } from "./results.ts";
+import type { Servers } from "./servers.ts";
+import type { Workload } from "./workloads.ts";
+
+export interface Session {
+  readonly options: Options;
+  readonly contestants: readonly Contestant[];
+  readonly loader: Loader;
+  readonly servers: Servers;
+  /** For temporary files. */
+  readonly folder: string;
+  /** Most open files of a child. */
+  readonly files: number;
+}
+
+/** A contestant that runs; `child` is null for "no proxy". */
+export interface Running {
+  readonly port: number;
+  readonly child: Child | null;
+}
+
+const START_PATIENCE_MS = 8000;
+
+/** Measures all contestants on `workload`. */
+export async function measure(session: Session, workload: Workload): Promise<Row> {
+  const { contestants, options } = session;
+  const cells: Cell[] = contestants.map((c) => ({ contestant: c.name, runs: [], failure: "" }));
+  const row: Row = { workload: workload.name, title: workload.title, cells };
+  const ports = await session.servers.provide(workload.shape, workload.servers);
+  const running: (Running | null)[] = contestants.map(() => null);
+
+  /** Runs `work`; a failure takes the contestant out of this workload. */
+  const attempt = async (i: number, work: () => Promise<void>) => {
+    if (cells[i].failure !== "") return;
+    try {
+      await work();
+    } catch (error) {
+      cells[i].failure = (error as Error).message;
+      console.log(`${workload.name}  ${contestants[i].title}: skipped: ${cells[i].failure}`);
+    }
+  };
+
+  try {
+    for (let i = 0; i < contestants.length && !workload.fresh; i++) {
+      await attempt(i, async () => {
+        running[i] = await launch(session, contestants[i], workload, ports);
+        // Compilers of the runtimes have then done their work.
+        const batches = Math.min(workload.batches, 1);
+        await load(session, running[i] as Running, workload, { windowMs: options.warmMs, batches });
+      });
+    }
+    for (let round = 1; round <= options.rounds; round++) {
+      for (let i = 0; i < contestants.length; i++) {
+        await attempt(i, async () => {
+          if (workload.fresh) running[i] = await launch(session, contestants[i], workload, ports);
+          const rampMs = workload.fresh ? options.warmMs : options.rampMs;
+          const run = await load(session, running[i] as Running, workload, { rampMs });
+          cells[i].runs.push(run);
+          console.log(progress(workload, round, options.rounds, contestants[i].title, run));
+        });
+        if (workload.fresh) await running[i]?.child?.stop();
+      }
+    }
+  } finally {
+    await Promise.all(running.map((one) => one?.child?.stop()));
+  }
+  return row;
+}
+
+/** Starts a contestant and waits until it answers a request. Throws when it does not. */
+export async function launch(
+  session: Session,
+  contestant: Contestant,
+  workload: Workload,
+  servers: readonly number[],
+): Promise<Running> {
+  const clients = workload.clients + workload.idle;
+  const files = clients * contestant.filesPerClient + servers.length + 100;
+  if (files > session.files) {
+    throw new Error(`needs ${files} open files, the limit is ${session.files}`);
+  }
+  const { protocol, size } = workload.shape;
+  const [port, statsPort] = [await freePort(), await freePort()];
+  const { folder } = session;
+  const command = contestant.command({
+    ...{ protocol, port, statsPort, servers, folder, files: session.files },
+  });
+  if (command === null) return { port: servers[0], child: null };
+  const child = start(command, PROXY_CORES);
+  const key = "key:000000000000";
+  // STRLEN rather than GET: a value of 64 MB must not pass through before it is measured.
+  const [question, answer] = protocol === "redis"
+    ? [`*2\r\n$6\r\nSTRLEN\r\n$${key.length}\r\n${key}\r\n`, `:${size}\r\n`]
+    : [`get ${key}\r\n`, "VALUE"];
+  const why = await untilAnswers(child, port, question, answer, START_PATIENCE_MS);
+  if (why !== "") {
+    await child.stop();
+    throw new Error(`does not start: ${why}`);
+  }
+  return { port, child };
+}
+
+/** Puts `workload` on a contestant once. Throws when replies are wrong or missing. */
+export async function load(
+  session: Session,
+  running: Running,
+  workload: Workload,
+  changes: Partial<Job>,
+): Promise<Outcome> {
+  const { shape, clients, idle, batches } = workload;
+  const outcome = await session.loader.run({
+    port: running.port,
+    ...{ shape, clients, idle, batches },
+    rampMs: session.options.rampMs,
+    windowMs: session.options.windowMs,
+    fill: false,
+    pids: running.child === null ? [] : [running.child.pid],
+    ...changes,
+  });
+  if (outcome.error !== undefined) {
+    const last = complaint(running.child?.said() ?? "");
+    throw new Error(outcome.error + (last === "" ? "" : ` (${last})`));
+  }
+  // Let it see that its clients are gone before another one is measured on the same core.
+  await new Promise((resolve) => setTimeout(resolve, 30 + clients / 10));
+  return outcome;
+}

@@ -1,0 +1,47 @@
+// ASCII and integers on bytes. Strings here are byte strings: one character per byte (latin-1),
+// so that a value survives the trip to a string and back whatever its encoding is.
+
+export const EMPTY: Uint8Array = new Uint8Array(0);
+
+/** The bytes of a byte string. */
+export function bytes(text: string): Uint8Array {
+  const out = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) out[i] = text.charCodeAt(i);
+  return out;
+}
+
+/** `buf[start, end)` as a byte string. */
+export function text(buf: Uint8Array, start: number, end: number): string {
+  let out = "";
+  for (let i = start; i < end; i++) out += String.fromCharCode(buf[i]);
+  return out;
+}
+
+/** The UTF-8 bytes of a JavaScript string, as a byte string. */
+export function utf8(value: string): string {
+  return unescape(encodeURIComponent(value));
+}
+
+/** `buf[start, end)` as a non-negative decimal integer; -1 if it is none or exceeds `max`. */
+export function decimal(buf: Uint8Array, start: number, end: number, max: number): number {
+  if (start >= end) return -1;
+  let n = 0;
+  for (let i = start; i < end; i++) {
+    const d = buf[i] - 48;
+    if (d < 0 || d > 9) return -1;
+    n = n * 10 + d;
+    if (n > max) return -1;
+  }
+  return n;
+}
+
+/** Whether `buf[start, end)` equals lower-case `word`, letters compared without case. */
+export function isWord(buf: Uint8Array, start: number, end: number, word: string): boolean {
+  if (end - start !== word.length) return false;
+  for (let i = 0; i < word.length; i++) {
+    let c = buf[start + i];
+    if (c >= 65 && c <= 90) c |= 32;
+    if (c !== word.charCodeAt(i)) return false;
+  }
+  return true;
+}

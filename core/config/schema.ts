@@ -1,0 +1,170 @@
+// The one description of a configuration file: every key with its type, range, default and text.
+// Validation, the JSON Schema for editors and the table in docs/configuration.md all come from
+// here. Knows nothing of YAML. Meaning and defaults are nutcracker's (nc_conf.h).
+
+import * as v from "valibot";
+import { HASH_NAMES } from "../hash/mod.ts";
+import type { Address } from "../host.ts";
+import { DISTRIBUTION_NAMES } from "../ring/mod.ts";
+import { parseListen, parseServer, type ServerConfig } from "./address.ts";
+import { nearest } from "./suggest.ts";
+
+const MAX_INT = 0x7fffffff;
+
+/** Milliseconds of `timeout` that mean "wait for ever". */
+export const NO_TIMEOUT = -1;
+
+// Every message below follows the key and its value: `backlog "x" has to be ...`.
+
+function integer(min: number, max: number, description: string, unit = "") {
+  const message = `has to be a whole number${unit && ` of ${unit}`} from ${min} to ${max}`;
+  return v.pipe(
+    v.number(message),
+    v.integer(message),
+    v.minValue(min, message),
+    v.maxValue(max, message),
+    v.description(description),
+  );
+}
+
+function milliseconds(description: string) {
+  return integer(0, MAX_INT, description, "milliseconds");
+}
+
+function flag(description: string) {
+  return v.optional(
+    v.pipe(v.boolean("has to be true or false"), v.description(description)),
+    false,
+  );
+}
+
+function oneOf<const T extends readonly string[]>(names: T, description: string) {
+  const message = (issue: v.PicklistIssue): string => {
+    const near = nearest(String(issue.input), names);
+    return `is not known;${near && ` did you mean ${near}?`} (${names.join(", ")})`;
+  };
+  return v.pipe(v.picklist(names, message), v.description(description));
+}
+
+/** Hands the text to a parser that returns what is wrong as a string. */
+function parsed<T extends object>(parse: (text: string) => T | string) {
+  return v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
+    const result = parse(dataset.value);
+    if (typeof result !== "string") return result;
+    addIssue({ message: result });
+    return NEVER;
+  });
+}
+
+/** One line under `servers:`. `pattern` is for editors; parseServer has the last word. */
+export const ServerSchema = v.pipe(
+  v.string("has to be text"),
+  v.description("host:port:weight [name] or /path:weight [name]"),
+  v.metadata({ pattern: "^([^/ ][^ ]*:[0-9]+|/[^: ]+):[0-9]+( [^ ]+)?$" }),
+  parsed<ServerConfig>(parseServer),
+);
+
+/** What may stand under the name of a pool. */
+export const PoolSchema = v.strictObject({
+  listen: v.pipe(
+    v.string("has to be text"),
+    v.description(
+      "Where clients connect: host:port, or /path [octal mode] for a unix socket.",
+    ),
+    v.metadata({ pattern: "^([^/ ][^ ]*:[0-9]+|/[^ ]+( [0-7]{1,4})?)$" }),
+    parsed<Address>(parseListen),
+  ),
+  hash: v.optional(oneOf(HASH_NAMES, "The function that hashes keys."), "fnv1a_64"),
+  hash_tag: v.optional(v.pipe(
+    v.string("has to be text"),
+    v.regex(/^[ -~]{2}$/, "has to be exactly two ASCII characters"),
+    v.description(
+      'Two characters such as "{}": only the part of a key between them is hashed, so that ' +
+        "keys with the same part live on the same server. Quote it.",
+    ),
+  )),
+  distribution: v.optional(
+    oneOf(
+      DISTRIBUTION_NAMES,
+      "How a hash chooses a server: ketama (consistent hashing), modula (hash modulo the sum of " +
+        "the weights) or random (keys ignored).",
+    ),
+    "ketama",
+  ),
+  timeout: v.optional(
+    v.pipe(
+      milliseconds(
+        "Milliseconds to wait for a server to connect or to answer. 0: wait for ever.",
+      ),
+      v.transform((ms) => ms === 0 ? NO_TIMEOUT : ms),
+    ),
+    0,
+  ),
+  backlog: v.optional(
+    integer(0, MAX_INT, "Length of the kernel's queue of connections not yet accepted."),
+    512,
+  ),
+  client_connections: v.optional(
+    integer(0, MAX_INT, "Most clients of this pool at a time. 0: no limit."),
+    0,
+  ),
+  tcpkeepalive: flag("TCP keepalive on client connections."),
+  reuseport: flag("Accepted so that newer twemproxy files load; has no effect."),
+  preconnect: flag("Connect to all servers at start instead of on the first request."),
+  redis: flag("The pool speaks the Redis protocol; without it, memcached."),
+  redis_auth: v.optional(v.pipe(
+    v.string("has to be text"),
+    v.description(
+      "Password that clients have to give and that is given to the servers. Redis pools only.",
+    ),
+  )),
+  redis_db: v.optional(
+    integer(0, MAX_INT, "Database selected on the servers. Clients always see 0."),
+    0,
+  ),
+  server_connections: v.optional(
+    integer(1, MAX_INT, "Connections opened to each server."),
+    1,
+  ),
+  auto_eject_hosts: flag(
+    "Take a server out of the ring when it fails server_failure_limit times in a row.",
+  ),
+  server_retry_timeout: v.optional(
+    milliseconds("Milliseconds before an ejected server is tried again."),
+    30000,
+  ),
+  server_failure_limit: v.optional(
+    integer(0, MAX_INT, "Failures in a row that eject a server. 0 counts as 1."),
+    2,
+  ),
+  servers: v.pipe(
+    v.array(ServerSchema, "has to be a list"),
+    v.minLength(1, "has to name at least one server"),
+    v.description(
+      "The servers: host:port:weight [name] or /path:weight [name], one a line.",
+    ),
+  ),
+});
+
+/** A whole file: pools by name. `$schema` is what editors bind a JSON file to its schema by. */
+export const FileSchema = v.objectWithRest({ $schema: v.optional(v.string()) }, PoolSchema);
+
+export const POOL_KEYS = Object.keys(PoolSchema.entries) as (keyof typeof PoolSchema.entries)[];
+
+type PoolValues = v.InferOutput<typeof PoolSchema>;
+
+export interface PoolConfig extends Omit<PoolValues, "hash_tag" | "redis_auth" | "reuseport"> {
+  name: string;
+  /** `listen` as it stands in the file. */
+  listen_text: string;
+  /** Two ASCII characters; "" for none. */
+  hash_tag: string;
+  /** "" for none. */
+  redis_auth: string;
+}
+
+/** A checked configuration. */
+export interface Config {
+  /** In nutcracker's order: by length of the name, then by its bytes; servers likewise. */
+  pools: PoolConfig[];
+}

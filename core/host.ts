@@ -1,0 +1,100 @@
+// The port to a runtime: everything ringmux needs from Deno, Bun or Node, and nothing else.
+// An adapter implements Host and Socket; core implements SocketHandler. Imports nothing.
+
+/** Where to listen or connect: TCP, or a unix socket when `path` is set. */
+export interface Address {
+  /** Host name or IP address; "" for a unix socket. */
+  readonly host: string;
+  /** TCP port; 0 for a unix socket. */
+  readonly port: number;
+  /** Path of a unix socket; "" for TCP. */
+  readonly path: string;
+  /** File mode of a listening unix socket; -1 leaves it as the umask makes it. */
+  readonly mode: number;
+}
+
+/** `Socket.write` kept the span: it must not be touched until `SocketHandler.drain`. */
+export const PENDING = -1;
+
+/** One connection, either way round. */
+export interface Socket {
+  /** Peer as "host:port", or the path of a unix socket; "" when unknown. */
+  readonly remote: string;
+  /**
+   * Writes `buf[start, end)`. Returns how many bytes are done with (the caller may reuse them);
+   * if fewer than asked, `drain` follows and the caller then writes the rest. Or returns PENDING:
+   * the span stays lent to the socket until `drain`, and no other write may be made before it.
+   */
+  write(buf: Uint8Array, start: number, end: number): number;
+  /** Stops reading; `data` may still be called for bytes already read. */
+  pause(): void;
+  /** Reads again after `pause`. */
+  resume(): void;
+  /** Sends FIN after all that was written; reading goes on. */
+  shutdown(): void;
+  /** Closes at once, both ways; `close("")` follows on the handler. Unsent bytes are lost. */
+  close(): void;
+}
+
+/** What a connection tells its owner. No call after `close`. */
+export interface SocketHandler {
+  /** Connected (sockets made by `Host.connect` only). */
+  open(): void;
+  /** Bytes arrived. `buf[start, end)` is borrowed: valid until this call returns. */
+  data(buf: Uint8Array, start: number, end: number): void;
+  /** The socket takes bytes again, or has let go of a PENDING span. */
+  drain(): void;
+  /** The peer sent FIN. Writing still works. */
+  end(): void;
+  /**
+   * The connection is gone; called once, also when a connect fails. `error` is an errno name such
+   * as "ECONNREFUSED", "ECONNRESET" or "ENOTFOUND", and "" for an orderly close.
+   */
+  close(error: string): void;
+}
+
+export interface ListenOptions {
+  /** Length of the kernel's queue of connections not yet accepted. */
+  readonly backlog: number;
+  /** SO_KEEPALIVE on accepted sockets. */
+  readonly keepAlive: boolean;
+  /** Several processes may listen on the same port. */
+  readonly reusePort: boolean;
+}
+
+export interface Listener {
+  /** Port listened on (useful after asking for port 0); 0 for a unix socket. */
+  readonly port: number;
+  /** Stops accepting; accepted connections live on. */
+  close(): void;
+}
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Host {
+  /** "deno", "bun" or "node", with its version: "node 20.20.2". */
+  readonly runtime: string;
+  /**
+   * Listens; `accept` is called with every new socket and returns its handler, or null to have
+   * the socket closed at once. Rejects with an Error whose message says why it cannot listen.
+   */
+  listen(
+    address: Address,
+    options: ListenOptions,
+    accept: (socket: Socket) => SocketHandler | null,
+  ): Promise<Listener>;
+  /** Starts to connect (names are resolved without blocking); `open` or `close` follows. */
+  connect(address: Address, handler: SocketHandler): Socket;
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** Milliseconds since 1970. */
+  wallClock(): number;
+  /** Calls `fn` every `ms` milliseconds; does not keep the process alive. */
+  every(ms: number, fn: () => void): Timer;
+  /** Calls `fn` once, after the input that is ready now has been handled (setImmediate). */
+  endOfTurn(fn: () => void): void;
+  /** Random integer in [0, n). */
+  random(n: number): number;
+}

@@ -1,0 +1,246 @@
+// Bytes on their way to one socket: appended by the data path, written once per turn.
+// Buffers are borrowed from a shared pool while there is something to send and given back when it
+// is sent, so an idle connection holds none. Knows sockets only through host.ts.
+
+import { PENDING, type Socket } from "./host.ts";
+
+const SMALLEST = 4096;
+/** Above this a full buffer is queued as a segment instead of being copied into a larger one. */
+const SEGMENT = 65536;
+const CLASSES = 9; // 4 KB .. 1 MB
+const KEEP_BYTES = 4 << 20; // idle bytes kept per size class
+
+/** Free buffers by size class (powers of two from 4 KB to 1 MB). Larger ones are not kept. */
+export class BufferPool {
+  private readonly free: Uint8Array[][];
+
+  constructor() {
+    this.free = [];
+    for (let i = 0; i < CLASSES; i++) this.free.push([]);
+  }
+
+  /** A buffer of at least `size` bytes, its contents undefined. */
+  take(size: number): Uint8Array {
+    let cls = 0;
+    let bytes = SMALLEST;
+    while (bytes < size && cls < CLASSES) {
+      bytes *= 2;
+      cls++;
+    }
+    if (cls >= CLASSES) return new Uint8Array(size);
+    return this.free[cls].pop() ?? new Uint8Array(bytes);
+  }
+
+  give(buf: Uint8Array): void {
+    const cls = 31 - Math.clz32(buf.length) - 12;
+    if (cls < 0 || cls >= CLASSES || buf.length !== SMALLEST << cls) return;
+    const list = this.free[cls];
+    if ((list.length + 1) * buf.length <= KEEP_BYTES || list.length < 4) list.push(buf);
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+interface Segment {
+  readonly buf: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Growable output of one connection. */
+export class OutBuffer {
+  /** The buffer being filled: `buf[start, end)` is not yet written. */
+  private buf: Uint8Array;
+  private start: number;
+  private end: number;
+  /** Full buffers that go out before `buf`, oldest first; null while there are none. */
+  private segments: Segment[] | null;
+  /** The buffer a socket holds on to (PENDING); null when none is lent. */
+  private lent: Uint8Array | null;
+  private segmentBytes: number;
+  private lentBytes: number;
+  private readonly pool: BufferPool;
+
+  constructor(pool: BufferPool) {
+    this.pool = pool;
+    this.buf = EMPTY;
+    this.start = 0;
+    this.end = 0;
+    this.segments = null;
+    this.lent = null;
+    this.segmentBytes = 0;
+    this.lentBytes = 0;
+  }
+
+  /** Bytes not yet taken by the socket. */
+  get size(): number {
+    return this.end - this.start + this.segmentBytes + this.lentBytes;
+  }
+
+  /** A PENDING write holds a buffer: nothing may be written before `drained`. */
+  get busy(): boolean {
+    return this.lent !== null;
+  }
+
+  /** Appends a copy of `src[from, to)`. */
+  append(src: Uint8Array, from: number, to: number): void {
+    const n = to - from;
+    let at = this.end;
+    if (at + n > this.buf.length) {
+      this.grow(n);
+      at = this.end;
+    }
+    const buf = this.buf;
+    // Below about 64 bytes a loop beats set(subarray), which allocates a view.
+    if (n <= 64) {
+      for (let i = from; i < to; i++) buf[at++] = src[i];
+    } else {
+      buf.set(from === 0 && to === src.length ? src : src.subarray(from, to), at);
+    }
+    this.end += n;
+  }
+
+  /** Appends `buf[from, to)` without copying: `buf`, from the same pool, is this object's from now on. */
+  adopt(buf: Uint8Array, from: number, to: number): void {
+    if (this.end > this.start) {
+      (this.segments ??= []).push({ buf: this.buf, start: this.start, end: this.end });
+      this.segmentBytes += this.end - this.start;
+    } else if (this.buf.length > 0) {
+      this.pool.give(this.buf);
+    }
+    this.buf = buf;
+    this.start = from;
+    this.end = to;
+  }
+
+  /** Appends one byte. */
+  byte(b: number): void {
+    if (this.end >= this.buf.length) this.grow(1);
+    this.buf[this.end++] = b;
+  }
+
+  /** Appends an ASCII string. */
+  ascii(text: string): void {
+    const n = text.length;
+    if (this.end + n > this.buf.length) this.grow(n);
+    const buf = this.buf;
+    let at = this.end;
+    for (let i = 0; i < n; i++) buf[at++] = text.charCodeAt(i);
+    this.end = at;
+  }
+
+  /** Appends a non-negative integer below 2^53 in decimal. */
+  int(n: number): void {
+    if (n > 0x7fffffff) return this.ascii(String(n));
+    let digits = 1;
+    for (let limit = 10; digits < 10 && n >= limit; limit *= 10) digits++;
+    if (this.end + digits > this.buf.length) this.grow(digits);
+    let at = this.end + digits;
+    this.end = at;
+    const buf = this.buf;
+    do {
+      const q = (n / 10) | 0;
+      buf[--at] = 48 + n - q * 10;
+      n = q;
+    } while (n > 0);
+  }
+
+  /**
+   * Writes what the socket takes. True when everything has gone; false when `drained` has to be
+   * called (on the socket's `drain`) to go on.
+   */
+  flush(socket: Socket): boolean {
+    if (this.lent !== null) return false;
+    while (this.segments !== null) {
+      const { buf, start, end } = this.segments[0];
+      const taken = socket.write(buf, start, end);
+      if (taken === PENDING) {
+        this.lend(buf, end - start);
+        this.shiftSegment(end - start);
+        return false;
+      }
+      if (start + taken < end) {
+        this.segments[0] = { buf, start: start + taken, end };
+        this.segmentBytes -= taken;
+        return false;
+      }
+      this.shiftSegment(taken);
+      this.pool.give(buf);
+    }
+    if (this.end === this.start) {
+      this.release();
+      return true;
+    }
+    const taken = socket.write(this.buf, this.start, this.end);
+    if (taken === PENDING) {
+      this.lend(this.buf, this.end - this.start);
+      this.buf = EMPTY;
+      this.start = 0;
+      this.end = 0;
+      return false;
+    }
+    this.start += taken;
+    if (this.start < this.end) return false;
+    this.release();
+    return true;
+  }
+
+  /** The socket has let go of the lent buffer or takes bytes again; true when all has gone. */
+  drained(socket: Socket): boolean {
+    if (this.lent !== null) {
+      this.pool.give(this.lent);
+      this.lent = null;
+      this.lentBytes = 0;
+    }
+    return this.flush(socket);
+  }
+
+  /** Drops everything (the connection is gone). A lent buffer is left to the garbage collector. */
+  clear(): void {
+    if (this.segments !== null) {
+      for (const segment of this.segments) this.pool.give(segment.buf);
+    }
+    this.segments = null;
+    this.segmentBytes = 0;
+    this.lent = null;
+    this.lentBytes = 0;
+    this.release();
+  }
+
+  private release(): void {
+    if (this.buf.length > 0) this.pool.give(this.buf);
+    this.buf = EMPTY;
+    this.start = 0;
+    this.end = 0;
+  }
+
+  private lend(buf: Uint8Array, bytes: number): void {
+    this.lent = buf;
+    this.lentBytes = bytes;
+  }
+
+  private shiftSegment(bytes: number): void {
+    const segments = this.segments as Segment[];
+    segments.shift();
+    this.segmentBytes -= bytes;
+    if (segments.length === 0) this.segments = null;
+  }
+
+  /** Makes room for `n` more bytes behind `end`. */
+  private grow(n: number): void {
+    const used = this.end - this.start;
+    if (used >= SEGMENT || (used > 0 && n >= SEGMENT)) {
+      (this.segments ??= []).push({ buf: this.buf, start: this.start, end: this.end });
+      this.segmentBytes += used;
+      this.buf = this.pool.take(Math.max(n, SEGMENT));
+      this.end = 0;
+    } else {
+      const next = this.pool.take(used + n);
+      if (used > 0) next.set(this.buf.subarray(this.start, this.end));
+      if (this.buf.length > 0) this.pool.give(this.buf);
+      this.buf = next;
+      this.end = used;
+    }
+    this.start = 0;
+  }
+}

@@ -1,0 +1,235 @@
+// The interface both protocols meet: parse a request, parse a reply, split, join, make an error,
+// answer locally. Knows nothing of sockets, rings or pools. Everything on the data path is
+// (buffer, offset) integers; results land in reused Scan objects.
+
+import type { OutBuffer } from "../out_buffer.ts";
+
+/** Results of `Codec.parseRequest`. */
+export const DONE = 1;
+/** The request is not complete: call again with more bytes behind the same ones. */
+export const MORE = 0;
+/** The stream can no longer be trusted: answer `scan.error`, then close the client. */
+export const BAD = -1;
+
+/** What is to be done with a parsed request (`Scan.action`). */
+/** One key: the bytes go unchanged to the key's server. */
+export const FORWARD = 0;
+/** Several keys: one fragment per server concerned, replies joined. */
+export const SPLIT = 1;
+/** Several keys that must live on one server: forwarded whole, or `crossServerError`. */
+export const TOGETHER = 2;
+/** No key: any live server answers. */
+export const ANY = 3;
+/** Every server gets it unchanged; replies joined. */
+export const ALL = 4;
+/** Answered by `Codec.answer` in the request's place. */
+export const LOCAL = 5;
+/** `scan.error` is the answer; the connection stays. */
+export const REFUSE = 6;
+/** `Codec.answer`'s bytes (may be empty) are the last ones; then the connection closes. */
+export const QUIT = 7;
+/** Nothing to do and nothing to answer (an empty line). */
+export const NOTHING = 8;
+
+/** The reused result of `parseRequest`. All offsets are relative to the request's first byte. */
+export class Scan {
+  action: number;
+  /** Bytes of input the request takes, its end mark included. */
+  length: number;
+  /** Codec's own number of the command: an index into its command table. */
+  verb: number;
+  /** The first key (FORWARD: the only one), or the one chosen by `Codec.selectKey`. */
+  keyStart: number;
+  keyEnd: number;
+  /** How many keys (SPLIT and TOGETHER). */
+  nkeys: number;
+  /**
+   * Which replies the client does not want to see; 0 = it sees all. Codec's own numbers, see
+   * `Codec.muted`. (memcached's noreply, the meta commands' q flag.)
+   */
+  mute: number;
+  /** The answer for BAD and REFUSE. */
+  error: Uint8Array;
+  /**
+   * If not null the request was rewritten: everything (keys, args) refers to this buffer from
+   * offset 0, and `scratchLength` bytes of it are what goes to the server.
+   */
+  scratch: Uint8Array | null;
+  scratchLength: number;
+  /** Codec's own: argument spans, as pairs (start, end). */
+  args: Int32Array;
+  nargs: number;
+  /** Codec's own resume state; a fresh Scan has pos 0. */
+  pos: number;
+  left: number;
+
+  constructor() {
+    this.action = FORWARD;
+    this.length = 0;
+    this.verb = 0;
+    this.keyStart = 0;
+    this.keyEnd = 0;
+    this.nkeys = 0;
+    this.mute = 0;
+    this.error = NONE;
+    this.scratch = null;
+    this.scratchLength = 0;
+    this.args = new Int32Array(32);
+    this.nargs = 0;
+    this.pos = 0;
+    this.left = 0;
+  }
+
+  /** Forgets a half-parsed request: the next parse starts at the request's first byte. */
+  reset(): void {
+    this.pos = 0;
+    this.left = 0;
+    this.nargs = 0;
+  }
+}
+
+const NONE: Uint8Array = new Uint8Array(0);
+
+/** Where a server connection's reply parser stands; survives from one read to the next. */
+export class ReplyScan {
+  /** The last `parseReply` stopped at the end of a whole reply. */
+  done: boolean;
+  /** The server sent what is no reply. */
+  bad: boolean;
+  /** Elements (Redis) or lines (memcached) still to come before the reply ends. */
+  pending: number;
+  /** Bytes of a bulk body still to be skipped, its end mark included. */
+  skip: number;
+
+  constructor() {
+    this.done = true;
+    this.bad = false;
+    this.pending = 0;
+    this.skip = 0;
+  }
+
+  reset(): void {
+    this.done = true;
+    this.bad = false;
+    this.pending = 0;
+    this.skip = 0;
+  }
+}
+
+/** One fragment's reply, as `Codec.join` sees it. */
+export interface Part {
+  /** The whole reply: `held[heldStart, heldEnd)`. Undefined when `failure` is set. */
+  readonly held: Uint8Array;
+  readonly heldStart: number;
+  readonly heldEnd: number;
+  /** strerror text when the server's reply was lost ("Connection refused"); "" otherwise. */
+  readonly failure: string;
+}
+
+/** A request that went to several servers and has all its replies. */
+export interface FanOut {
+  readonly verb: number;
+  /** Number of keys (SPLIT); 0 for ALL. */
+  readonly nkeys: number;
+  /** SPLIT: index into `parts` for each key. */
+  readonly picks: Uint16Array;
+  readonly parts: readonly Part[];
+}
+
+/** What a protocol keeps per client; `Codec.newSession` makes it. */
+export interface Session {
+  /** Not authenticated: only what `Codec.openToAll` allows is answered. */
+  locked: boolean;
+  readonly id: number;
+  readonly remote: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  /** Name given by the client (CLIENT SETNAME). */
+  name: string;
+  libName: string;
+  libVersion: string;
+}
+
+/** What local answers (INFO, CLIENT LIST, TIME) may ask about the rest of the proxy. */
+export interface Facts {
+  readonly pool: string;
+  readonly version: string;
+  readonly runtime: string;
+  /** Milliseconds since 1970. */
+  wallClock(): number;
+  /** Seconds since start. */
+  uptime(): number;
+  port(): number;
+  sessions(): Iterable<Session>;
+  /** Counters for INFO, in the order they are to be shown: [section, [name, value][]][]. */
+  counters(): [string, [string, number | string][]][];
+}
+
+/** Options of a pool that a protocol needs. */
+export interface CodecOptions {
+  /** Password of clients and towards servers; "" for none. */
+  readonly auth: string;
+  /** Database chosen on every server connection. */
+  readonly db: number;
+  /** Most bytes one buffered request or request line may take. */
+  readonly maxRequest: number;
+}
+
+/** What a new server connection has to say before requests may follow. */
+export interface Handshake {
+  readonly bytes: Uint8Array;
+  /** Number of replies; an error among them closes the connection. */
+  readonly replies: number;
+}
+
+/** One protocol, for one pool. Instances keep no per-client state. */
+export interface Codec {
+  /**
+   * Parses the request that starts at `buf[start]`. Never reads at or beyond `end`, never throws.
+   * After MORE it is called again with the same `scan` and the same request at another place
+   * with more bytes behind it, or, after `scan.reset()`, from the beginning.
+   */
+  parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number;
+  /** SPLIT, TOGETHER: sets `scan.keyStart` and `keyEnd` to key `i` (0-based). */
+  selectKey(scan: Scan, i: number): void;
+  /** SPLIT: begins the fragment of one server, which will hold `nkeys` keys. */
+  fragmentHead(scan: Scan, buf: Uint8Array, start: number, nkeys: number, out: OutBuffer): void;
+  /** SPLIT: adds key `i` (with its value, if the command has values). */
+  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void;
+  fragmentTail(scan: Scan, buf: Uint8Array, start: number, out: OutBuffer): void;
+  /** Joins the replies of a SPLIT or ALL request into the one the client sees. */
+  join(fanOut: FanOut, out: OutBuffer): void;
+
+  /**
+   * Consumes reply bytes from `buf[pos]`, at most up to the end of the current reply; returns the
+   * new position and sets `scan.done` or `scan.bad`. When neither is set, the reply goes on: what
+   * lies before the returned position belongs to it, and what is left (less than a line) must
+   * be presented again with more bytes behind it. At a reply's start nothing is consumed before
+   * its first line is complete.
+   */
+  parseReply(scan: ReplyScan, buf: Uint8Array, pos: number, end: number): number;
+  /** Whether the client of a request with this `mute` must not see the reply that starts here. */
+  muted(mute: number, buf: Uint8Array, start: number): boolean;
+  /** Whether the reply that starts at `buf[start]` is an error. */
+  isError(buf: Uint8Array, start: number): boolean;
+  /** An error that says the server itself cannot work now (LOADING, BUSY, OOM): it counts as a failure of the server. */
+  isServerFailure(buf: Uint8Array, start: number, end: number): boolean;
+
+  /** The error line for a lost server: `text` is a strerror text. */
+  failure(text: string): Uint8Array;
+  /** TOGETHER whose keys live on two servers. */
+  crossServerError(scan: Scan, buf: Uint8Array, start: number): Uint8Array;
+
+  newSession(id: number, remote: string, since: number): Session;
+  /** Whether the request is allowed while `session.locked`. */
+  openToAll(scan: Scan): boolean;
+  /** The answer to everything else while `session.locked`. */
+  lockedError(): Uint8Array;
+  /** Answers a LOCAL or QUIT request; may change the session. */
+  answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array;
+
+  /** null when a server connection needs none. */
+  handshake(): Handshake | null;
+  /** A reply's text for log lines and errors, without its type mark: "WRONGPASS invalid ...". */
+  errorText(buf: Uint8Array, start: number, end: number): string;
+}

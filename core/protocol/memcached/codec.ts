@@ -1,0 +1,120 @@
+// The memcached text protocol as the proxy meets it: ties the parts of this folder together.
+// Format: memcached's doc/protocol.txt.
+
+import { EMPTY } from "../../bytes.ts";
+import type { OutBuffer } from "../../out_buffer.ts";
+import type {
+  Codec,
+  CodecOptions,
+  Facts,
+  FanOut,
+  Handshake,
+  ReplyScan,
+  Scan,
+  Session,
+} from "../codec.ts";
+import { verbOf } from "./commands.ts";
+import { CROSS_SERVER, NOOP, serverError, UNAUTHENTICATED } from "./errors.ts";
+import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
+import { RequestParser, selectKey } from "./parse.ts";
+import { errorText, isError, muted, parseReply } from "./reply.ts";
+
+const MN = verbOf("mn");
+
+export class MemcachedCodec implements Codec {
+  private readonly requests: RequestParser;
+  /** The last failure told: while a server is down every request of its keys asks for it. */
+  private failureText: string;
+  private failureLine: Uint8Array;
+
+  constructor(options: CodecOptions, _facts: Facts) {
+    this.requests = new RequestParser(options.maxRequest);
+    this.failureText = "";
+    this.failureLine = EMPTY;
+  }
+
+  /**
+   * On MORE `length` is 0 while the line is incomplete. Once it is known, `length` is that of the
+   * whole request with its data block, the keys are set, and `left` says how much is missing; but
+   * `left` is 0 if the request will be rewritten (noreply, q, b) and so cannot be sent ahead. With
+   * `action` REFUSE the rest is only to be thrown away.
+   */
+  parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number {
+    return this.requests.parse(scan, buf, start, end);
+  }
+
+  selectKey(scan: Scan, i: number): void {
+    selectKey(scan, i);
+  }
+
+  fragmentHead(scan: Scan, buf: Uint8Array, start: number, _nkeys: number, out: OutBuffer): void {
+    fragmentHead(scan, buf, start, out);
+  }
+
+  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void {
+    fragmentKey(scan, buf, start, i, out);
+  }
+
+  fragmentTail(_scan: Scan, _buf: Uint8Array, _start: number, out: OutBuffer): void {
+    out.byte(13);
+    out.byte(10);
+  }
+
+  join(fanOut: FanOut, out: OutBuffer): void {
+    join(fanOut, out);
+  }
+
+  parseReply(scan: ReplyScan, buf: Uint8Array, pos: number, end: number): number {
+    return parseReply(scan, buf, pos, end);
+  }
+
+  muted(mute: number, buf: Uint8Array, start: number): boolean {
+    return muted(mute, buf, start);
+  }
+
+  isError(buf: Uint8Array, start: number): boolean {
+    return isError(buf, start);
+  }
+
+  /** Never, as in twemproxy: SERVER_ERROR speaks of one item, not of the server. */
+  isServerFailure(): boolean {
+    return false;
+  }
+
+  failure(text: string): Uint8Array {
+    if (text !== this.failureText) {
+      this.failureText = text;
+      this.failureLine = serverError(text);
+    }
+    return this.failureLine;
+  }
+
+  /** No memcached command needs its keys together. */
+  crossServerError(): Uint8Array {
+    return CROSS_SERVER;
+  }
+
+  newSession(id: number, remote: string, since: number): Session {
+    return { locked: false, id, remote, since, name: "", libName: "", libVersion: "" };
+  }
+
+  openToAll(): boolean {
+    return true;
+  }
+
+  lockedError(): Uint8Array {
+    return UNAUTHENTICATED;
+  }
+
+  answer(scan: Scan): Uint8Array {
+    return scan.verb === MN ? NOOP : EMPTY;
+  }
+
+  handshake(): Handshake | null {
+    return null;
+  }
+
+  errorText(buf: Uint8Array, start: number, end: number): string {
+    return errorText(buf, start, end);
+  }
+}

@@ -1,0 +1,128 @@
+// The Redis protocol as the proxy meets it: ties the parts of this folder together.
+
+import { bytes, text, utf8 } from "../../bytes.ts";
+import type { OutBuffer } from "../../out_buffer.ts";
+import type {
+  Codec,
+  CodecOptions,
+  Facts,
+  FanOut,
+  Handshake,
+  ReplyScan,
+  Scan,
+  Session,
+} from "../codec.ts";
+import { COMMANDS, verbOf } from "./commands.ts";
+import { errorReply, NO_AUTH } from "./errors.ts";
+import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
+import { answer } from "./local.ts";
+import { parseRequest, selectKey } from "./parse.ts";
+import { parseReply } from "./reply.ts";
+
+const AUTH = verbOf("auth");
+const HELLO = verbOf("hello");
+const QUIT_VERB = verbOf("quit");
+const MINUS = 45;
+
+export class RedisCodec implements Codec {
+  private readonly options: CodecOptions;
+  private readonly facts: Facts;
+  private readonly maxRequest: number;
+
+  constructor(options: CodecOptions, facts: Facts) {
+    this.options = options;
+    this.facts = facts;
+    this.maxRequest = options.maxRequest;
+  }
+
+  parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number {
+    return parseRequest(scan, buf, start, end, this.maxRequest);
+  }
+
+  parseReply(scan: ReplyScan, buf: Uint8Array, pos: number, end: number): number {
+    return parseReply(scan, buf, pos, end);
+  }
+
+  selectKey(scan: Scan, i: number): void {
+    selectKey(scan, i);
+  }
+
+  fragmentHead(scan: Scan, buf: Uint8Array, start: number, nkeys: number, out: OutBuffer): void {
+    fragmentHead(scan, buf, start, nkeys, out);
+  }
+
+  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void {
+    fragmentKey(scan, buf, start, i, out);
+  }
+
+  fragmentTail(): void {}
+
+  join(fanOut: FanOut, out: OutBuffer): void {
+    join(fanOut, out);
+  }
+
+  muted(): boolean {
+    return false;
+  }
+
+  isError(buf: Uint8Array, start: number): boolean {
+    return buf[start] === MINUS;
+  }
+
+  isServerFailure(buf: Uint8Array, start: number, end: number): boolean {
+    // nc_redis.c redis_failure: -OOM, -BUSY (also -BUSYKEY's prefix, excluded here), -LOADING.
+    if (buf[start] !== MINUS || end - start < 5) return false;
+    const word = text(buf, start + 1, Math.min(end, start + 9));
+    return word.startsWith("OOM ") || word.startsWith("BUSY ") || word.startsWith("LOADING ");
+  }
+
+  failure(message: string): Uint8Array {
+    return errorReply(`ERR ${message}`);
+  }
+
+  crossServerError(scan: Scan): Uint8Array {
+    return errorReply(
+      `CROSSSLOT Keys in request don't hash to the same server ('${
+        COMMANDS[scan.verb].name
+      }' cannot be split; give its keys one hash tag)`,
+    );
+  }
+
+  newSession(id: number, remote: string, since: number): Session {
+    const locked = this.options.auth !== "";
+    return { locked, id, remote, since, name: "", libName: "", libVersion: "" };
+  }
+
+  openToAll(scan: Scan): boolean {
+    return scan.verb === AUTH || scan.verb === HELLO || scan.verb === QUIT_VERB;
+  }
+
+  lockedError(): Uint8Array {
+    return NO_AUTH;
+  }
+
+  answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
+    return answer(scan, buf, start, session, this.options, this.facts);
+  }
+
+  handshake(): Handshake | null {
+    const { auth, db } = this.options;
+    let out = "";
+    let replies = 0;
+    const password = utf8(auth);
+    // AUTH before SELECT: twemproxy has them the other way round, and lands in database 0.
+    if (auth !== "") {
+      out += `*2\r\n$4\r\nAUTH\r\n$${password.length}\r\n${password}\r\n`;
+      replies++;
+    }
+    if (db > 0) {
+      out += `*2\r\n$6\r\nSELECT\r\n$${String(db).length}\r\n${db}\r\n`;
+      replies++;
+    }
+    return replies === 0 ? null : { bytes: bytes(out), replies };
+  }
+
+  errorText(buf: Uint8Array, start: number, end: number): string {
+    return text(buf, start + 1, end - 2);
+  }
+}

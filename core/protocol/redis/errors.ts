@@ -1,0 +1,90 @@
+// Error replies of the Redis protocol that ringmux makes itself. Where Redis has a text for the
+// case it is used to the byte (server.c, networking.c of Redis 7.0).
+
+import { bytes, text, utf8 } from "../../bytes.ts";
+import { COMMANDS } from "./commands.ts";
+
+/** Longest piece of a client's input that is quoted back (as Redis does). */
+const QUOTE = 128;
+
+/** An error reply; `message` begins with its code ("ERR ..."). Line breaks become spaces. */
+export function errorReply(message: string): Uint8Array {
+  return bytes(`-${utf8(message.replace(/[\r\n]/g, " "))}\r\n`);
+}
+
+export const NO_AUTH = errorReply("NOAUTH Authentication required");
+export const SYNTAX_ERROR = errorReply("ERR syntax error");
+export const NOT_INTEGER = errorReply("ERR value is not an integer or out of range");
+export const BAD_MULTIBULK = errorReply("ERR Protocol error: invalid multibulk length");
+export const BAD_BULK = errorReply("ERR Protocol error: invalid bulk length");
+export const BIG_MULTIBULK = errorReply("ERR Protocol error: too big mbulk count string");
+export const BIG_BULK = errorReply("ERR Protocol error: too big bulk count string");
+export const BIG_INLINE = errorReply("ERR Protocol error: too big inline request");
+export const UNBALANCED = errorReply("ERR Protocol error: unbalanced quotes in request");
+export const TOO_LARGE = errorReply("ERR Protocol error: request too large for this proxy");
+export const BAD_NUMKEYS = errorReply("ERR numkeys should be greater than 0");
+export const NUMKEYS_TOO_MANY = errorReply(
+  "ERR Number of keys can't be greater than number of args",
+);
+export const STREAMS_UNBALANCED = errorReply(
+  "ERR Unbalanced list of streams: for each stream key an ID or '$' must be specified.",
+);
+
+/** The reply to a byte that should have been '$'. */
+export function expectedBulk(byte: number): Uint8Array {
+  return bytes(`-ERR Protocol error: expected '$', got '${String.fromCharCode(byte)}'\r\n`);
+}
+
+export function wrongArity(name: string): Uint8Array {
+  return errorReply(`ERR wrong number of arguments for '${name}' command`);
+}
+
+/** As Redis: the name, then as much of the arguments as fits 128 characters. */
+export function unknownCommand(
+  buf: Uint8Array,
+  start: number,
+  args: Int32Array,
+  nargs: number,
+): Uint8Array {
+  const arg = (i: number, most: number) => {
+    const from = start + args[2 * i];
+    const to = start + args[2 * i + 1];
+    return text(buf, from, Math.min(to, from + most)).replace(/[\r\n]/g, " ");
+  };
+  let list = "";
+  for (let i = 1; i < nargs && list.length < QUOTE; i++) {
+    list += `'${arg(i, QUOTE - list.length)}' `;
+  }
+  return bytes(`-ERR unknown command '${arg(0, QUOTE)}', with args beginning with: ${list}\r\n`);
+}
+
+export function unknownSubcommand(
+  verb: number,
+  buf: Uint8Array,
+  start: number,
+  end: number,
+): Uint8Array {
+  const sub = text(buf, start, Math.min(end, start + QUOTE)).replace(/[\r\n]/g, " ");
+  const name = COMMANDS[verb].name.toUpperCase();
+  return bytes(`-ERR unknown subcommand '${sub}'. Try ${name} HELP.\r\n`);
+}
+
+const REASONS: Record<string, string> = {
+  admin: "it administers one server: connect to that server directly",
+  block: "a blocking command would hold up the other clients of a shared connection",
+  cluster: "ringmux is not a Redis Cluster",
+  db: "a pool serves one database: set redis_db in the configuration",
+  multi: "transactions need a connection of their own",
+  pubsub: "publish and subscribe need a connection of their own",
+  scan: "a cursor belongs to one server: connect to that server directly, or use KEYS",
+};
+
+const refusals: (Uint8Array | undefined)[] = [];
+
+/** The error for a command that ringmux does not pass on. */
+export function refusal(verb: number): Uint8Array {
+  const { name, reason } = COMMANDS[verb];
+  return refusals[verb] ??= errorReply(
+    `ERR '${name.replace("|", " ")}' is not supported by ringmux: ${REASONS[reason]}`,
+  );
+}

@@ -1,0 +1,168 @@
+// Commands that go to several servers: makes the fragments and joins their replies.
+
+import { decimal } from "../../bytes.ts";
+import type { OutBuffer } from "../../out_buffer.ts";
+import type { FanOut, Part, Scan } from "../codec.ts";
+import {
+  COMMANDS,
+  JOIN_ARRAY,
+  JOIN_CONCAT,
+  JOIN_FIRST,
+  JOIN_LEAST,
+  JOIN_SUM,
+} from "./commands.ts";
+import { errorReply } from "./errors.ts";
+import { keyArgument } from "./parse.ts";
+import { elementEnd } from "./reply.ts";
+
+/** `*<count>\r\n$<length>\r\n<name>\r\n`, the name as the client wrote it. */
+export function fragmentHead(
+  scan: Scan,
+  buf: Uint8Array,
+  start: number,
+  nkeys: number,
+  out: OutBuffer,
+): void {
+  const args = scan.args;
+  out.byte(42);
+  out.int(1 + nkeys * COMMANDS[scan.verb].step);
+  out.ascii("\r\n$");
+  out.int(args[1] - args[0]);
+  out.ascii("\r\n");
+  out.append(buf, start + args[0], start + args[1] + 2);
+}
+
+/** Key `i` and what belongs to it, from the "$" of the key to the last CRLF, in one copy. */
+export function fragmentKey(
+  scan: Scan,
+  buf: Uint8Array,
+  start: number,
+  i: number,
+  out: OutBuffer,
+): void {
+  const args = scan.args;
+  const first = keyArgument(scan, i);
+  const last = first + COMMANDS[scan.verb].step - 1;
+  // Argument n's "$" stands right behind argument n-1's CRLF.
+  out.append(buf, start + args[2 * first - 1] + 2, start + args[2 * last + 1] + 2);
+}
+
+const MINUS = 45;
+const BAD_PART = errorReply("ERR a server answered part of the request with a reply of another kind");
+
+/** See `Codec.join`. Any part that failed makes the whole an error: the first part's that did. */
+export function join(fanOut: FanOut, out: OutBuffer): void {
+  const parts = fanOut.parts;
+  for (const part of parts) {
+    if (part.failure !== "") {
+      out.ascii(`-ERR ${part.failure}\r\n`);
+      return;
+    }
+    if (part.held[part.heldStart] === MINUS) {
+      out.append(part.held, part.heldStart, part.heldEnd);
+      return;
+    }
+  }
+  switch (COMMANDS[fanOut.verb].join) {
+    case JOIN_ARRAY:
+      return joinArray(fanOut, out);
+    case JOIN_SUM:
+      return joinSum(parts, out);
+    case JOIN_FIRST:
+      out.append(parts[0].held, parts[0].heldStart, parts[0].heldEnd);
+      return;
+    case JOIN_CONCAT:
+      return joinConcat(parts, out);
+    case JOIN_LEAST:
+      return joinLeast(parts, out);
+    default:
+      out.ascii("+OK\r\n");
+  }
+}
+
+/** Where each part's next element is; grown as needed, reused. */
+let cursors = new Int32Array(64);
+
+/** The number of elements of a whole array reply; -1 if it is no array. Leaves cursors[i] behind it. */
+function openArray(part: Part, i: number): number {
+  const { held, heldStart, heldEnd } = part;
+  if (held[heldStart] !== 42) return -1;
+  let cr = heldStart + 1;
+  while (cr < heldEnd && held[cr] !== 13) cr++;
+  if (i >= cursors.length) {
+    const larger = new Int32Array(cursors.length * 2);
+    larger.set(cursors);
+    cursors = larger;
+  }
+  cursors[i] = cr + 2;
+  return decimal(held, heldStart + 1, cr, 0x7fffffff);
+}
+
+function joinArray(fanOut: FanOut, out: OutBuffer): void {
+  const { parts, picks, nkeys } = fanOut;
+  let total = 0;
+  for (let i = 0; i < parts.length; i++) {
+    const n = openArray(parts[i], i);
+    if (n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
+    total += n;
+  }
+  if (total !== nkeys) return out.append(BAD_PART, 0, BAD_PART.length);
+  out.byte(42);
+  out.int(nkeys);
+  out.ascii("\r\n");
+  // Neighbouring keys of one server are copied as one span.
+  for (let k = 0; k < nkeys;) {
+    const pick = picks[k];
+    const held = parts[pick].held;
+    const from = cursors[pick];
+    let to = from;
+    do {
+      to = elementEnd(held, to);
+      k++;
+    } while (k < nkeys && picks[k] === pick && to < parts[pick].heldEnd);
+    out.append(held, from, to);
+    cursors[pick] = to;
+  }
+}
+
+function joinSum(parts: readonly Part[], out: OutBuffer): void {
+  let sum = 0;
+  for (const part of parts) {
+    const n = decimal(part.held, part.heldStart + 1, part.heldEnd - 2, Number.MAX_SAFE_INTEGER);
+    if (part.held[part.heldStart] !== 58 || n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
+    sum += n;
+  }
+  out.byte(58);
+  out.int(sum);
+  out.ascii("\r\n");
+}
+
+function joinConcat(parts: readonly Part[], out: OutBuffer): void {
+  let total = 0;
+  for (let i = 0; i < parts.length; i++) {
+    const n = openArray(parts[i], i);
+    if (n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
+    total += n;
+  }
+  out.byte(42);
+  out.int(total);
+  out.ascii("\r\n");
+  for (let i = 0; i < parts.length; i++) out.append(parts[i].held, cursors[i], parts[i].heldEnd);
+}
+
+/** Arrays of 0 and 1 of equal length (SCRIPT EXISTS): 1 where every server says 1. */
+function joinLeast(parts: readonly Part[], out: OutBuffer): void {
+  const least: number[] = [];
+  for (let i = 0; i < parts.length; i++) {
+    const n = openArray(parts[i], i);
+    for (let k = 0; k < n; k++) {
+      const value = parts[i].held[cursors[i] + 1] - 48;
+      least[k] = i === 0 ? value : Math.min(least[k], value);
+      cursors[i] = elementEnd(parts[i].held, cursors[i]);
+    }
+  }
+  out.byte(42);
+  out.int(least.length);
+  out.ascii("\r\n");
+  for (const value of least) out.ascii(`:${value}\r\n`);
+}

@@ -1,0 +1,243 @@
+// Commands that ringmux answers itself: what client libraries send when they connect, and what
+// asks about the proxy. Texts are Redis 7.0's where Redis has them.
+
+import { bytes, decimal, isWord, text, utf8 } from "../../bytes.ts";
+import type { CodecOptions, Facts, Scan, Session } from "../codec.ts";
+import { COMMANDS } from "./commands.ts";
+import { errorReply, NOT_INTEGER, SYNTAX_ERROR, wrongArity } from "./errors.ts";
+
+const OK = bytes("+OK\r\n");
+const PONG = bytes("+PONG\r\n");
+const NIL = bytes("$-1\r\n");
+const RESET = bytes("+RESET\r\n");
+const ROLE = bytes("*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
+/** twemproxy's texts (nc_redis.c), which differ from Redis's. */
+const INVALID_PASSWORD = errorReply("ERR invalid password");
+const NO_PASSWORD = errorReply("ERR Client sent AUTH, but no password is set");
+const WRONG_PASS = errorReply(
+  "WRONGPASS invalid username-password pair or user is disabled.",
+);
+const NO_PROTO = errorReply("NOPROTO unsupported protocol version");
+
+/** Arguments of a request as byte strings. */
+type Args = readonly string[];
+
+export function answer(
+  scan: Scan,
+  buf: Uint8Array,
+  start: number,
+  session: Session,
+  options: CodecOptions,
+  facts: Facts,
+): Uint8Array {
+  const args: string[] = [];
+  for (let i = 0; i < scan.nargs; i++) {
+    args.push(text(buf, start + scan.args[2 * i], start + scan.args[2 * i + 1]));
+  }
+  switch (COMMANDS[scan.verb].name) {
+    case "ping":
+      if (args.length > 2) return wrongArity("ping");
+      return args.length === 2 ? bulk(args[1]) : PONG;
+    case "echo":
+      return bulk(args[1]);
+    case "auth":
+      return auth(args, session, options);
+    case "select":
+      return select(args, options);
+    case "hello":
+      return hello(args, session, options);
+    case "client":
+      return client(args, session, facts);
+    case "info":
+      return bulk(info(args, facts));
+    case "time": {
+      const now = facts.wallClock();
+      return array([String(Math.floor(now / 1000)), String((now % 1000) * 1000)]);
+    }
+    case "lolwut":
+      return bulk(`${ART}ringmux ver. ${facts.version}\n`);
+    case "role":
+      return ROLE;
+    case "reset":
+      session.name = "";
+      session.locked = options.auth !== "";
+      return RESET;
+    default: // quit, readonly, readwrite
+      return OK;
+  }
+}
+
+const ART = `
+        o---o
+     o'       'o      one ring,
+    o     *     o     many keys
+     o.       .o
+        o---o
+
+`;
+
+function bulk(value: string): Uint8Array {
+  return bytes(`$${value.length}\r\n${value}\r\n`);
+}
+
+function array(values: readonly string[]): Uint8Array {
+  return bytes(
+    `*${values.length}\r\n` + values.map((v) => `$${v.length}\r\n${v}\r\n`).join(""),
+  );
+}
+
+/** Compares without telling by its time how many characters agree. */
+function sameSecret(a: string, b: string): boolean {
+  let difference = a.length ^ b.length;
+  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i % b.length);
+  return difference === 0;
+}
+
+function auth(args: Args, session: Session, options: CodecOptions): Uint8Array {
+  if (args.length > 3) return SYNTAX_ERROR;
+  if (options.auth === "") return NO_PASSWORD;
+  const user = args.length === 3 ? args[1] : "default";
+  const ok = sameSecret(args[args.length - 1], utf8(options.auth)) && user === "default";
+  session.locked = !ok; // a wrong password takes an earlier right one back, as in twemproxy
+  if (ok) return OK;
+  return args.length === 3 ? WRONG_PASS : INVALID_PASSWORD;
+}
+
+function select(args: Args, options: CodecOptions): Uint8Array {
+  const db = bytes(args[1]);
+  const n = decimal(db, 0, db.length, 0x7fffffff);
+  if (n < 0) return NOT_INTEGER;
+  // 0 is what every client selects by default: it means the pool's own database.
+  if (n === 0 || n === options.db) return OK;
+  return errorReply(
+    `ERR SELECT ${n} is not supported: this pool serves database ${options.db} (redis_db)`,
+  );
+}
+
+/** HELLO [2 [AUTH user password] [SETNAME name]]. */
+function hello(args: Args, session: Session, options: CodecOptions): Uint8Array {
+  if (args.length > 1 && args[1] !== "2") return NO_PROTO;
+  for (let i = 2; i < args.length;) {
+    const word = args[i].toLowerCase();
+    if (word === "auth" && i + 2 < args.length) {
+      const reply = auth(["auth", args[i + 1], args[i + 2]], session, options);
+      if (reply !== OK) return reply;
+      i += 3;
+    } else if (word === "setname" && i + 1 < args.length) {
+      const reply = setName(args[i + 1], session);
+      if (reply !== OK) return reply;
+      i += 2;
+    } else {
+      return errorReply(`ERR Syntax error in HELLO option '${args[i]}'`);
+    }
+  }
+  if (session.locked) {
+    return errorReply(
+      "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+    );
+  }
+  const b = (v: string) => `$${v.length}\r\n${v}\r\n`;
+  return bytes(
+    `*14\r\n${b("server")}${b("redis")}${b("version")}${b(REDIS_VERSION)}${b("proto")}:2\r\n` +
+      `${b("id")}:${session.id}\r\n${b("mode")}${b("standalone")}${b("role")}${b("master")}` +
+      `${b("modules")}*0\r\n`,
+  );
+}
+
+/** The Redis whose commands ringmux speaks; clients look at it to decide what they may send. */
+export const REDIS_VERSION = "7.0.15";
+
+function setName(name: string, session: Session): Uint8Array {
+  for (let i = 0; i < name.length; i++) {
+    const c = name.charCodeAt(i);
+    if (c < 33 || c > 126) {
+      return errorReply(
+        "ERR Client names cannot contain spaces, newlines or special characters.",
+      );
+    }
+  }
+  session.name = name;
+  return OK;
+}
+
+function client(args: Args, session: Session, facts: Facts): Uint8Array {
+  const sub = args[1].toLowerCase();
+  switch (sub) {
+    case "setname":
+      if (args.length !== 3) return wrongArity("client|setname");
+      return setName(args[2], session);
+    case "getname":
+      return session.name === "" ? NIL : bulk(session.name);
+    case "id":
+      return bytes(`:${session.id}\r\n`);
+    case "setinfo": {
+      if (args.length !== 4) return wrongArity("client|setinfo");
+      const what = bytes(args[2]);
+      if (isWord(what, 0, what.length, "lib-name")) session.libName = args[3];
+      else if (isWord(what, 0, what.length, "lib-ver")) session.libVersion = args[3];
+      else return errorReply(`ERR Unrecognized option '${args[2]}'`);
+      return OK;
+    }
+    case "info":
+      return bulk(`${clientLine(session, facts)}\n`);
+    case "list": {
+      let lines = "";
+      for (const one of facts.sessions()) lines += `${clientLine(one, facts)}\n`;
+      return bulk(lines);
+    }
+    case "no-evict":
+    case "no-touch":
+      return OK;
+    case "reply":
+      return args[2]?.toLowerCase() === "on"
+        ? OK
+        : errorReply("ERR CLIENT REPLY OFF and SKIP are not supported by ringmux");
+    case "caching":
+    case "tracking":
+    case "trackinginfo":
+    case "getredir":
+      return errorReply("ERR client-side caching (CLIENT TRACKING) is not supported by ringmux");
+    default:
+      return errorReply(
+        `ERR CLIENT ${args[1].slice(0, 64)} is not supported by ringmux (SETNAME, GETNAME, ID, SETINFO, INFO and LIST are)`,
+      );
+  }
+}
+
+function clientLine(session: Session, facts: Facts): string {
+  const age = Math.max(0, Math.floor((facts.wallClock() - session.since) / 1000));
+  return `id=${session.id} addr=${session.remote} laddr= fd=-1 name=${session.name} age=${age} ` +
+    `idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 resp=2 ` +
+    `lib-name=${session.libName} lib-ver=${session.libVersion}`;
+}
+
+/** INFO [section ...]: the proxy's own figures, in Redis's shape. */
+function info(args: Args, facts: Facts): string {
+  const wanted = args.slice(1).map((a) => a.toLowerCase());
+  const all = wanted.length === 0 ||
+    wanted.some((w) => w === "all" || w === "default" || w === "everything");
+  const sections: [string, [string, number | string][]][] = [
+    ["Server", [
+      ["redis_version", REDIS_VERSION],
+      ["redis_mode", "standalone"],
+      ["ringmux_version", facts.version],
+      ["ringmux_runtime", facts.runtime],
+      ["ringmux_pool", facts.pool],
+      ["tcp_port", facts.port()],
+      ["uptime_in_seconds", facts.uptime()],
+      ["uptime_in_days", Math.floor(facts.uptime() / 86400)],
+    ]],
+    ...facts.counters(),
+  ];
+  // Clients (ioredis) read `loading:0` to know that the server is ready.
+  sections.push(["Persistence", [["loading", 0]]]);
+  sections.push(["Replication", [["role", "master"], ["connected_slaves", 0]]]);
+  let out = "";
+  for (const [title, fields] of sections) {
+    if (!all && !wanted.includes(title.toLowerCase())) continue;
+    if (out !== "") out += "\r\n";
+    out += `# ${title}\r\n`;
+    for (const [name, value] of fields) out += `${name}:${value}\r\n`;
+  }
+  return out;
+}

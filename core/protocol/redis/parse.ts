@@ -1,0 +1,354 @@
+// Requests of the Redis protocol: arrays of bulk strings, and inline commands. Walks the bytes in
+// place and leaves offsets in a Scan. Knows nothing of sockets or servers.
+// https://redis.io/docs/latest/develop/reference/protocol-spec/
+
+import { decimal, isWord } from "../../bytes.ts";
+import {
+  BAD,
+  DONE,
+  FORWARD,
+  MORE,
+  NOTHING,
+  REFUSE,
+  type Scan,
+  SPLIT,
+  TOGETHER,
+} from "../codec.ts";
+import {
+  ACTION,
+  ARITY,
+  COMMANDS,
+  FIRST_KEY,
+  KEYS_COUNTED,
+  KEYS_FIXED,
+  KEYS_STORE,
+  lookup,
+  lookupSub,
+  SUB,
+} from "./commands.ts";
+import {
+  BAD_BULK,
+  BAD_MULTIBULK,
+  BAD_NUMKEYS,
+  BIG_BULK,
+  BIG_INLINE,
+  BIG_MULTIBULK,
+  expectedBulk,
+  NOT_INTEGER,
+  NUMKEYS_TOO_MANY,
+  refusal,
+  STREAMS_UNBALANCED,
+  SYNTAX_ERROR,
+  TOO_LARGE,
+  UNBALANCED,
+  unknownCommand,
+  unknownSubcommand,
+  wrongArity,
+} from "./errors.ts";
+import { splitInline } from "./inline.ts";
+
+const CR = 13;
+const LF = 10;
+const STAR = 42;
+const DOLLAR = 36;
+
+/** Redis's own limits: PROTO_INLINE_MAX_SIZE, 1024*1024 arguments, proto-max-bulk-len. */
+const MAX_INLINE = 65536;
+const MAX_ARGS = 1024 * 1024;
+const MAX_BULK = 512 * 1024 * 1024;
+/** Longest length line; Redis itself allows 64 KB of leading zeros. */
+const MAX_LENGTH_LINE = 32;
+
+/**
+ * Parses the request that starts at `buf[start]`; see `Codec.parseRequest`. After MORE,
+ * `scan.length` is the request's whole length if it is known already (its last argument is on
+ * the way), `scan.action` and the first key are then set too; else 0.
+ */
+export function parseRequest(
+  scan: Scan,
+  buf: Uint8Array,
+  start: number,
+  end: number,
+  maxRequest: number,
+): number {
+  let p = start;
+  let left: number;
+  let n = 0;
+  if (scan.pos !== 0) {
+    p = start + scan.pos;
+    left = scan.left;
+    n = scan.nargs;
+  } else {
+    scan.length = 0;
+    scan.nargs = 0;
+    scan.scratch = null;
+    if (p >= end) return MORE;
+    if (buf[p] !== STAR) return parseInline(scan, buf, start, end, maxRequest);
+    // "*<count>\r\n", with a short cut for one digit.
+    if (p + 4 <= end && buf[p + 2] === CR && buf[p + 1] > 48 && buf[p + 1] <= 57) {
+      left = buf[p + 1] - 48;
+      if (buf[p + 3] !== LF) return bad(scan, BAD_MULTIBULK);
+      p += 4;
+    } else {
+      const q = lineEnd(buf, p + 1, end);
+      if (q < 0) return end - p > MAX_LENGTH_LINE ? bad(scan, BIG_MULTIBULK) : MORE;
+      if (buf[p + 1] === 45 && decimal(buf, p + 2, q, MAX_ARGS) > 0) {
+        left = 0; // a negative count: Redis passes over it
+      } else {
+        left = decimal(buf, p + 1, q, MAX_ARGS);
+        if (left < 0) return bad(scan, BAD_MULTIBULK);
+      }
+      p = q + 2;
+      if (left === 0) {
+        scan.action = NOTHING;
+        scan.length = p - start;
+        return DONE;
+      }
+    }
+  }
+
+  let args = scan.args;
+  while (left > 0) {
+    const mark = p; // where this argument's "$" stands
+    if (p + 4 > end) {
+      if (p < end && buf[p] !== DOLLAR) return bad(scan, expectedBulk(buf[p]));
+      return more(scan, mark - start, left, n);
+    }
+    if (buf[p] !== DOLLAR) return bad(scan, expectedBulk(buf[p]));
+    // "$<length>\r\n": one and two digits by hand, the rest by a loop.
+    let length = buf[p + 1] - 48;
+    let c = buf[p + 2];
+    if (length < 0 || length > 9) return bad(scan, BAD_BULK);
+    if (c === CR) {
+      p += 4;
+    } else {
+      length = length * 10 + c - 48;
+      if (c < 48 || c > 57) return bad(scan, BAD_BULK);
+      c = buf[p + 3];
+      p += 3;
+      while (c !== CR) {
+        if (c < 48 || c > 57) return bad(scan, BAD_BULK);
+        length = length * 10 + c - 48;
+        if (length > MAX_BULK) return bad(scan, BAD_BULK);
+        if (p - mark > MAX_LENGTH_LINE) return bad(scan, BIG_BULK);
+        if (++p >= end) return more(scan, mark - start, left, n);
+        c = buf[p];
+      }
+      p += 2;
+    }
+    if (p > end) return more(scan, mark - start, left, n);
+    if (buf[p - 1] !== LF) return bad(scan, BAD_BULK);
+    if (2 * n + 2 > args.length) args = growArgs(scan);
+    args[2 * n] = p - start;
+    p += length;
+    args[2 * n + 1] = p - start;
+    p += 2;
+    if (p > end) {
+      if (p - start > maxRequest) return bad(scan, TOO_LARGE);
+      more(scan, mark - start, left, n);
+      if (left === 1 && n > 0) {
+        scan.length = p - start;
+        if (!forward(scan, buf, start, n + 1)) scan.action = REFUSE;
+      }
+      return MORE;
+    }
+    // Redis skips the two bytes unseen; a wrong length would put the stream out of step unnoticed.
+    if (buf[p - 2] !== CR) return bad(scan, BAD_BULK);
+    n++;
+    left--;
+  }
+  scan.nargs = n;
+  scan.pos = 0;
+  scan.length = p - start;
+
+  if (!forward(scan, buf, start, n)) resolve(scan, buf, start);
+  return DONE;
+}
+
+/** The short way for the common case: a command of one key with a right number of arguments. */
+function forward(scan: Scan, buf: Uint8Array, start: number, nargs: number): boolean {
+  const args = scan.args;
+  const verb = lookup(buf, start + args[0], start + args[1]);
+  if (verb < 0 || ACTION[verb] !== FORWARD) return false;
+  const arity = ARITY[verb];
+  if (arity >= 0 ? nargs !== arity : nargs < -arity) return false;
+  const key = FIRST_KEY[verb] << 1;
+  scan.action = FORWARD;
+  scan.verb = verb;
+  scan.keyStart = args[key];
+  scan.keyEnd = args[key + 1];
+  return true;
+}
+
+/** Offset of the CR of the line that begins at `p`; -1 while CRLF is not there. */
+function lineEnd(buf: Uint8Array, p: number, end: number): number {
+  const limit = Math.min(end, p + MAX_LENGTH_LINE);
+  for (let i = p; i < limit; i++) {
+    if (buf[i] === CR) return i + 1 < end ? i : -1;
+  }
+  return -1;
+}
+
+function bad(scan: Scan, error: Uint8Array): number {
+  scan.error = error;
+  scan.pos = 0;
+  return BAD;
+}
+
+function more(scan: Scan, pos: number, left: number, nargs: number): number {
+  scan.length = 0;
+  scan.pos = pos;
+  scan.left = left;
+  scan.nargs = nargs;
+  return MORE;
+}
+
+function growArgs(scan: Scan): Int32Array {
+  const args = new Int32Array(scan.args.length * 2);
+  args.set(scan.args);
+  scan.args = args;
+  return args;
+}
+
+function refuse(scan: Scan, error: Uint8Array): void {
+  scan.action = REFUSE;
+  scan.error = error;
+}
+
+/** Sets action, verb and the first key from the arguments, which are all there. */
+function resolve(scan: Scan, buf: Uint8Array, start: number): void {
+  const args = scan.args;
+  let verb = lookup(buf, start + args[0], start + args[1]);
+  if (verb < 0) return refuse(scan, unknownCommand(buf, start, args, scan.nargs));
+  if (ACTION[verb] === SUB) {
+    if (scan.nargs < 2) return refuse(scan, wrongArity(COMMANDS[verb].name));
+    const sub = lookupSub(verb, buf, start + args[2], start + args[3]);
+    if (sub < 0) return refuse(scan, unknownSubcommand(verb, buf, start + args[2], start + args[3]));
+    verb = sub;
+  }
+  const command = COMMANDS[verb];
+  const arity = command.arity;
+  if (arity >= 0 ? scan.nargs !== arity : scan.nargs < -arity) {
+    return refuse(scan, wrongArity(command.name));
+  }
+  scan.verb = verb;
+  scan.action = command.action;
+  switch (command.action) {
+    case FORWARD:
+      scan.keyStart = args[2 * command.first];
+      scan.keyEnd = args[2 * command.first + 1];
+      return;
+    case REFUSE:
+      scan.error = refusal(verb);
+      return;
+    case SPLIT:
+    case TOGETHER:
+      return findKeys(scan, buf, start);
+  }
+}
+
+/** Counts the keys of a SPLIT or TOGETHER command and selects the first; `scan.left`, free once a
+ * request is complete, keeps where the keys that are found by a word begin. */
+function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
+  const command = COMMANDS[scan.verb];
+  const args = scan.args;
+  const n = scan.nargs;
+  if (command.keys === KEYS_FIXED) {
+    const last = command.last < 0 ? n + command.last : command.last;
+    scan.nkeys = Math.floor((last - command.first) / command.step) + 1;
+    // MSET k v k: the arguments do not come in pairs.
+    if (command.step > 1 && (n - command.first) % command.step !== 0) {
+      return refuse(scan, wrongArity(command.name));
+    }
+    return selectKey(scan, 0);
+  }
+  if (command.keys === KEYS_COUNTED) {
+    const at = command.countAt;
+    const count = decimal(buf, start + args[2 * at], start + args[2 * at + 1], MAX_ARGS);
+    if (count < 0) return refuse(scan, NOT_INTEGER);
+    if (count > n - at - 1) return refuse(scan, NUMKEYS_TOO_MANY);
+    // A script may have no key: it runs on any server.
+    if (count === 0 && command.first === 0) {
+      if (command.name.startsWith("eval") || command.name.startsWith("fcall")) {
+        scan.nkeys = 0;
+        return;
+      }
+      return refuse(scan, BAD_NUMKEYS);
+    }
+    scan.nkeys = count + command.first;
+    return selectKey(scan, 0);
+  }
+  if (command.keys === KEYS_STORE) {
+    scan.nkeys = 1;
+    scan.left = 0;
+    for (let i = 2; i < n - 1; i++) {
+      const from = start + args[2 * i];
+      const to = start + args[2 * i + 1];
+      if (isWord(buf, from, to, "store") || isWord(buf, from, to, "storedist")) {
+        scan.nkeys = 2;
+        scan.left = i + 1;
+      }
+    }
+    return selectKey(scan, 0);
+  }
+  // KEYS_STREAMS: XREAD [COUNT n] [BLOCK ms] STREAMS key ... id ...
+  for (let i = 1; i < n; i++) {
+    const from = start + args[2 * i];
+    const to = start + args[2 * i + 1];
+    if (isWord(buf, from, to, "block")) return refuse(scan, refusal(scan.verb));
+    if (!isWord(buf, from, to, "streams")) continue;
+    const rest = n - i - 1;
+    if (rest === 0 || rest % 2 !== 0) return refuse(scan, STREAMS_UNBALANCED);
+    scan.nkeys = rest / 2;
+    scan.left = i + 1;
+    return selectKey(scan, 0);
+  }
+  refuse(scan, SYNTAX_ERROR);
+}
+
+/** The argument that is key `i` of a SPLIT or TOGETHER command. */
+export function keyArgument(scan: Scan, i: number): number {
+  const command = COMMANDS[scan.verb];
+  switch (command.keys) {
+    case KEYS_FIXED:
+      return command.first + i * command.step;
+    case KEYS_COUNTED:
+      return i < command.first ? 1 : command.countAt + 1 + i - command.first;
+    case KEYS_STORE:
+      return i === 0 ? 1 : scan.left;
+    default:
+      return scan.left + i;
+  }
+}
+
+export function selectKey(scan: Scan, i: number): void {
+  const arg = keyArgument(scan, i);
+  scan.keyStart = scan.args[2 * arg];
+  scan.keyEnd = scan.args[2 * arg + 1];
+}
+
+/** A line of words: rewritten as an array of bulk strings, then parsed as one. */
+function parseInline(
+  scan: Scan,
+  buf: Uint8Array,
+  start: number,
+  end: number,
+  maxRequest: number,
+): number {
+  const limit = Math.min(end, start + MAX_INLINE);
+  let lf = start;
+  while (lf < limit && buf[lf] !== LF) lf++;
+  if (lf === limit) return end - start >= MAX_INLINE ? bad(scan, BIG_INLINE) : MORE;
+  const stop = lf > start && buf[lf - 1] === CR ? lf - 1 : lf;
+  const request = splitInline(buf, start, stop);
+  if (request === null) return bad(scan, UNBALANCED);
+  if (request.length === 0) {
+    scan.action = NOTHING;
+  } else {
+    parseRequest(scan, request, 0, request.length, maxRequest);
+    scan.scratch = request;
+    scan.scratchLength = request.length;
+  }
+  scan.length = lf + 1 - start;
+  return DONE;
+}

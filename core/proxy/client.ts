@@ -1,0 +1,489 @@
+// One client: takes its commands apart, sends each on its way, and gives it the replies in the
+// order of the commands, whichever server answers first.
+
+import { EMPTY } from "../bytes.ts";
+import type { Socket, SocketHandler } from "../host.ts";
+import { OutBuffer } from "../out_buffer.ts";
+import {
+  ALL,
+  ANY,
+  BAD,
+  type Codec,
+  FORWARD,
+  LOCAL,
+  MORE,
+  NOTHING,
+  QUIT,
+  REFUSE,
+  Scan,
+  type Session,
+  SPLIT,
+} from "../protocol/codec.ts";
+import { fanOutAll, fanOutKeys, together } from "./fan_out.ts";
+import type { Pool } from "./pool.ts";
+import { type Request, SPECIAL } from "./request.ts";
+import type { ServerConnection } from "./server_connection.ts";
+
+/** Requests in flight of one client; at the limit its reading stops until half are answered. */
+const MAX_QUEUED = 8192;
+/** Unwritten replies (bytes) above which its reading stops. */
+const HIGH_WATER = 1 << 20;
+/** Least number of bytes taken at a time to complete an unfinished request. */
+const STITCH = 512;
+/** An unfinished request longer than this keeps its parser state instead of being parsed again. */
+const KEEP_SCAN = 4096;
+/** A carried request at least this long is handed to the server connection without a copy. */
+const ADOPT = 16384;
+/** Announced length (bytes) for which room is made at once. */
+const BELIEVED = 1 << 20;
+/** How long (ms) a client we are done with may take to close its side. */
+const LINGER = 1000;
+
+export class Client implements SocketHandler {
+  readonly session: Session;
+  readonly pool: Pool;
+  /** Unique in the pool; chooses among a server's connections. */
+  readonly id: number;
+  readonly out: OutBuffer;
+  /** Requests whose replies are still to come, in order. */
+  head: Request | null;
+  tail: Request | null;
+  queued: number;
+  closed: boolean;
+  /** The server connection that does not read because of this client. */
+  blocks: ServerConnection | null;
+  private readonly codec: Codec;
+  private readonly socket: Socket;
+  private dirty: boolean;
+  private paused: boolean;
+  /** Paused because a server connection is congested. */
+  private waiting: boolean;
+  /** No more requests are taken; closes when all replies are written. */
+  private finishing: boolean;
+  /** The client has sent FIN. */
+  private ended: boolean;
+  /** We have sent FIN; since when (pool time), -1 = not yet. */
+  private lingeringSince: number;
+  /** The unfinished request: carry[carryStart, carryEnd), of `expected` bytes if that is known. */
+  private carry: Uint8Array;
+  private carryStart: number;
+  private carryEnd: number;
+  private expected: number;
+  /** Parser state of a long unfinished request; null when the pool's shared one does. */
+  private scan: Scan | null;
+
+  constructor(pool: Pool, socket: Socket, id: number) {
+    this.pool = pool;
+    this.socket = socket;
+    this.id = id;
+    this.codec = pool.codec;
+    this.session = pool.codec.newSession(id, socket.remote, pool.host.wallClock());
+    this.out = new OutBuffer(pool.buffers);
+    this.head = null;
+    this.tail = null;
+    this.queued = 0;
+    this.closed = false;
+    this.blocks = null;
+    this.dirty = false;
+    this.paused = false;
+    this.waiting = false;
+    this.finishing = false;
+    this.ended = false;
+    this.lingeringSince = -1;
+    this.carry = EMPTY;
+    this.carryStart = 0;
+    this.carryEnd = 0;
+    this.expected = 0;
+    this.scan = null;
+  }
+
+  open(): void {}
+
+  data(buf: Uint8Array, start: number, end: number): void {
+    if (this.finishing) return; // after QUIT or a protocol error nothing more is read
+    const turn = this.pool.turn;
+    turn.enter();
+    if (this.carryEnd === 0 && !this.paused) this.take(buf, start, end);
+    else if (this.paused) this.keep(buf, start, end);
+    else this.complete(buf, start, end);
+    turn.leave();
+  }
+
+  /** Handles what is complete and keeps the rest. */
+  private take(buf: Uint8Array, start: number, end: number): void {
+    const done = this.process(buf, start, end);
+    if (done < end && !this.finishing) this.keep(buf, done, end);
+  }
+
+  /**
+   * Completes the request in `carry`. Only as much is copied behind it as is likely to be needed,
+   * so that a long read is not copied because one request was cut by its start.
+   */
+  private complete(buf: Uint8Array, start: number, end: number): void {
+    let pos = start;
+    while (pos < end) {
+      const old = this.carryEnd - this.carryStart;
+      const want = this.expected > old ? this.expected - old : Math.max(STITCH, old);
+      const to = Math.min(end, pos + want);
+      this.keep(buf, pos, to);
+      const carry = this.carry;
+      const from = this.carryStart;
+      const used = this.process(carry, from, this.carryEnd) - from;
+      if (this.finishing) return;
+      if (this.paused) {
+        if (this.carry === carry) this.carryStart += used;
+        return this.keep(buf, to, end);
+      }
+      if (used >= old) {
+        this.dropCarry();
+        return this.take(buf, pos + used - old, end);
+      }
+      this.carryStart += used;
+      pos = to;
+    }
+  }
+
+  private keep(buf: Uint8Array, start: number, end: number): void {
+    const n = end - start;
+    if (n === 0) return;
+    const have = this.carryEnd - this.carryStart;
+    if (this.carryEnd + n > this.carry.length) {
+      const buffers = this.pool.buffers;
+      // Grown as bytes come, not as announced: an announced length costs the client nothing.
+      const next = buffers.take(Math.max(have + n, Math.min(this.expected, Math.max(2 * (have + n), BELIEVED))));
+      if (have > 0) next.set(this.carry.subarray(this.carryStart, this.carryEnd));
+      if (this.carry !== EMPTY) buffers.give(this.carry);
+      this.carry = next;
+      this.carryStart = 0;
+      this.carryEnd = have;
+    }
+    this.carry.set(buf.subarray(start, end), this.carryEnd);
+    this.carryEnd += n;
+  }
+
+  private dropCarry(): void {
+    if (this.carry !== EMPTY) this.pool.buffers.give(this.carry);
+    this.carry = EMPTY;
+    this.carryStart = 0;
+    this.carryEnd = 0;
+    this.expected = 0;
+  }
+
+  /** Handles the complete requests in `buf[start, end)`; returns where the first unfinished begins. */
+  private process(buf: Uint8Array, start: number, end: number): number {
+    const pool = this.pool;
+    const codec = this.codec;
+    const scan = this.scan ?? pool.scan;
+    // Consecutive commands for one connection are copied as one span.
+    let spanConnection: ServerConnection | null = null;
+    let spanStart = 0;
+    let pos = start;
+    while (pos < end) {
+      const result = codec.parseRequest(scan, buf, pos, end);
+      if (result <= MORE) {
+        if (result === BAD) {
+          if (spanConnection !== null) spanConnection.out.append(buf, spanStart, pos);
+          this.reject(scan.error);
+          return end;
+        }
+        break;
+      }
+      if (scan.action === FORWARD && !this.session.locked && scan.scratch === null) {
+        const connection = pool.route(buf, pos + scan.keyStart, pos + scan.keyEnd, this.id);
+        if (connection !== null) {
+          if (connection !== spanConnection) {
+            if (spanConnection !== null) spanConnection.out.append(buf, spanStart, pos);
+            spanConnection = connection;
+            spanStart = pos;
+          }
+          const request = pool.requests.take(this);
+          connection.enqueue(request, scan.length);
+          if (this.head === null) this.head = request;
+          else (this.tail as Request).next = request;
+          this.tail = request;
+          pos += scan.length;
+          if (++this.queued < MAX_QUEUED && !connection.congested) continue;
+          this.stopReading(connection);
+          break;
+        }
+      }
+      if (spanConnection !== null) {
+        spanConnection.out.append(buf, spanStart, pos);
+        spanConnection = null;
+      }
+      const at = pos;
+      pos += scan.length;
+      if (scan.scratch === null) this.special(scan, buf, at, scan.length);
+      else this.special(scan, scan.scratch, 0, scan.scratchLength);
+      if (this.finishing) return end;
+      if (this.queued >= MAX_QUEUED) this.stopReading(null);
+      if (this.paused) break;
+    }
+    if (spanConnection !== null) this.sendSpan(spanConnection, buf, spanStart, pos);
+    if (pos < end && !this.paused) this.remember(scan, end - pos);
+    else if (this.scan !== null) this.scan = null;
+    return pos;
+  }
+
+  /** The last span of a read. A long carried request is handed over as it is, without a copy. */
+  private sendSpan(to: ServerConnection, buf: Uint8Array, start: number, end: number): void {
+    if (buf !== this.carry || end - start < ADOPT || end !== this.carryEnd) {
+      to.out.append(buf, start, end);
+      return;
+    }
+    to.out.adopt(buf, start, end);
+    this.carry = EMPTY;
+    this.carryStart = this.carryEnd = 0;
+  }
+
+  /** A request is unfinished: `have` bytes of it are there. */
+  private remember(scan: Scan, have: number): void {
+    this.expected = scan.length;
+    if (have > this.pool.limits.request) return this.reject(this.codec.failure("request too large"));
+    if (have > KEEP_SCAN) {
+      if (this.scan === null) {
+        this.scan = scan;
+        this.pool.scan = new Scan();
+      }
+      return;
+    }
+    scan.reset();
+    this.scan = null;
+  }
+
+  /** Everything but the plain case: `buf[at, at + length)` is the request as the server is to get it. */
+  private special(scan: Scan, buf: Uint8Array, at: number, length: number): void {
+    const codec = this.codec;
+    if (scan.action === REFUSE) return this.answer(scan.error);
+    if (scan.action === NOTHING) return;
+    if (this.session.locked && !codec.openToAll(scan)) return this.answer(codec.lockedError());
+    switch (scan.action) {
+      case LOCAL:
+        return this.answer(codec.answer(scan, buf, at, this.session));
+      case QUIT:
+        this.answer(codec.answer(scan, buf, at, this.session));
+        return this.finish();
+      case SPLIT:
+        return fanOutKeys(this, scan, buf, at, length);
+      case ALL:
+        return fanOutAll(this, scan, buf, at, length);
+      case ANY:
+        return this.send(this.pool.anyConnection(this.id), scan, buf, at, length);
+      case FORWARD: {
+        const connection = this.pool.route(buf, at + scan.keyStart, at + scan.keyEnd, this.id);
+        return this.send(connection, scan, buf, at, length);
+      }
+      default:
+        return together(this, scan, buf, at, length);
+    }
+  }
+
+  /** Sends one whole request to `connection`; null means that no server is alive. */
+  send(
+    connection: ServerConnection | null,
+    scan: Scan,
+    buf: Uint8Array,
+    at: number,
+    length: number,
+  ): void {
+    const request = this.pool.requests.take(this);
+    request.mute = scan.mute;
+    if (scan.mute !== 0) request.kind = SPECIAL;
+    this.push(request);
+    if (connection === null) return this.pool.fail(request, "Connection refused");
+    connection.enqueue(request, length);
+    connection.out.append(buf, at, at + length);
+    if (connection.congested) this.stopReading(connection);
+  }
+
+  /** Puts a request at the end of the queue. */
+  push(request: Request): void {
+    if (this.head === null) this.head = request;
+    else (this.tail as Request).next = request;
+    this.tail = request;
+    this.queued++;
+  }
+
+  /** Answers the request that was just parsed, in its place. */
+  answer(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    if (this.head === null) {
+      this.out.append(bytes, 0, bytes.length);
+      return this.touch();
+    }
+    const request = this.pool.requests.take(this);
+    request.held = bytes;
+    request.heldEnd = bytes.length;
+    request.ready = true;
+    this.push(request);
+  }
+
+  /** Takes the head off the queue, its reply being in `out`. */
+  shift(request: Request): void {
+    this.head = request.next;
+    this.queued--;
+    this.pool.requests.give(request);
+  }
+
+  /** Gives the client every reply that is ready at the head of its queue. */
+  advance(): void {
+    let request = this.head;
+    while (request !== null && request.ready) {
+      if (request.parts.length === 0) {
+        this.out.append(request.held, request.heldStart, request.heldEnd);
+      } else if (request.mute === 0) {
+        this.codec.join(request, this.out);
+      }
+      this.shift(request);
+      request = this.head;
+    }
+    this.touch();
+  }
+
+  /** There is something to write, or to look after, at the end of the turn. */
+  touch(): void {
+    if (this.dirty) return;
+    this.dirty = true;
+    this.pool.turn.markClient(this);
+  }
+
+  /** End of turn: writes the replies; goes on reading, or closes, if that is what waits for it. */
+  flush(): void {
+    this.dirty = false;
+    if (this.closed) return;
+    const clean = this.out.flush(this.socket);
+    if (!clean && !this.afterShortWrite()) return;
+    if (this.paused) this.readOn();
+    if (this.finishing && clean && this.head === null) this.linger();
+  }
+
+  drain(): void {
+    const clean = this.out.drained(this.socket);
+    if (this.blocks !== null && this.out.size < HIGH_WATER) this.blocks.unblock();
+    if (this.paused) this.readOn();
+    if (this.finishing && clean && this.head === null) this.linger();
+  }
+
+  /** The client does not take its replies as fast as they come; false when it was cut off. */
+  private afterShortWrite(): boolean {
+    const size = this.out.size;
+    if (size > this.pool.limits.clientOutput) {
+      this.cutOff(`did not read ${size} bytes of replies`);
+      return false;
+    }
+    if (size > HIGH_WATER && !this.paused && !this.finishing) this.stopReading(null);
+    return true;
+  }
+
+  /** Stops reading; `connection` is why, if it is congested. */
+  private stopReading(connection: ServerConnection | null): void {
+    if (connection !== null && connection.congested && !this.waiting) {
+      this.waiting = true;
+      connection.addWaiter(this);
+    }
+    if (this.paused) return;
+    this.paused = true;
+    this.socket.pause();
+  }
+
+  /** The server connection this client waited for takes requests again. */
+  serverRelaxed(): void {
+    this.waiting = false;
+    if (!this.closed) this.touch();
+  }
+
+  /** Reads on after a pause, if nothing speaks against it any more. */
+  private readOn(): void {
+    if (this.waiting || this.queued > MAX_QUEUED >> 1 || this.out.size > HIGH_WATER >> 1) return;
+    this.paused = false;
+    if (this.carryEnd > this.carryStart) {
+      const carry = this.carry;
+      const from = this.carryStart;
+      const used = this.process(carry, from, this.carryEnd);
+      if (this.finishing) return;
+      if (this.carry === carry) {
+        this.carryStart = used;
+        if (used === this.carryEnd) this.dropCarry();
+      }
+      if (this.paused) return;
+    } else if (this.carry !== EMPTY) {
+      this.dropCarry();
+    }
+    if (this.ended) this.finish();
+    else this.socket.resume();
+  }
+
+  /** Answers a broken stream, after what came before it, and closes. */
+  private reject(error: Uint8Array): void {
+    this.pool.counters.client_err++;
+    this.pool.log.info(`${this.pool.label}: client ${this.socket.remote}: protocol error`);
+    this.answer(error);
+    this.finish();
+  }
+
+  /** Takes no more requests; closes when all replies are written. */
+  finish(): void {
+    if (this.finishing) return;
+    this.finishing = true;
+    this.dropCarry();
+    this.touch();
+  }
+
+  /** All is said: FIN, then wait a moment for the client's (a close at once could lose the reply). */
+  private linger(): void {
+    if (this.lingeringSince >= 0) return;
+    if (this.ended) return this.socket.close();
+    this.lingeringSince = this.pool.now;
+    this.pool.lingering.add(this);
+    if (this.paused) this.socket.resume();
+    this.socket.shutdown();
+  }
+
+  /** Called every tick while lingering. */
+  tick(now: number): void {
+    if (now - this.lingeringSince > LINGER) this.socket.close();
+  }
+
+  /** The client sent FIN: it gets the replies it still waits for. */
+  end(): void {
+    this.pool.counters.client_eof++;
+    this.ended = true;
+    if (this.lingeringSince >= 0) return this.socket.close();
+    // Requests that wait in `carry` because of a pause are handled first: see readOn.
+    if (!this.paused) this.finish();
+  }
+
+  /** Closes at once, with unwritten replies. */
+  cutOff(why: string): void {
+    if (this.closed) return;
+    this.pool.log.warn(`${this.pool.label}: client ${this.socket.remote}: ${why}; closed`);
+    this.pool.counters.client_err++;
+    this.cutOffQuietly();
+  }
+
+  /** Closes at once; the proxy stops. */
+  cutOffQuietly(): void {
+    this.socket.close();
+    this.close("");
+  }
+
+  close(error: string): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.finishing = true;
+    if (error !== "") this.pool.counters.client_err++;
+    this.blocks?.unblock();
+    this.dropCarry();
+    this.out.clear();
+    let request = this.head;
+    while (request !== null) {
+      const next: Request | null = request.next;
+      // What is ready is in no connection's queue; the rest is given back when its reply comes.
+      if (request.ready) this.pool.requests.give(request);
+      request = next;
+    }
+    this.head = null;
+    this.tail = null;
+    this.pool.clientClosed(this);
+  }
+}

@@ -1,0 +1,129 @@
+// Requests that concern several servers: split by key, sent to all, or refused because their keys
+// would have to be on one. See Codec for what a fragment looks like.
+
+import type { Scan } from "../protocol/codec.ts";
+import type { Client } from "./client.ts";
+import type { Pool } from "./pool.ts";
+import { type Request, SPECIAL } from "./request.ts";
+import type { ServerConnection } from "./server_connection.ts";
+
+/** Per server: its number of keys, zero between uses; then the index of its part. */
+let counts = new Int32Array(64);
+let partOf = new Int32Array(64);
+/** Per part: its connection, and where in that connection's output it begins. */
+const connections: ServerConnection[] = [];
+const begins: number[] = [];
+
+/** SPLIT: one fragment per server that has a key, sent in server order, as twemproxy does. */
+export function fanOutKeys(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const { pool } = client;
+  const { codec, servers } = pool;
+  const nkeys = scan.nkeys;
+  if (servers.length > counts.length) {
+    counts = new Int32Array(servers.length);
+    partOf = new Int32Array(servers.length);
+  }
+  const parent = pool.requests.takeParent(client, nkeys);
+  const picks = parent.picks;
+  let first = -1;
+  let several = false;
+  for (let i = 0; i < nkeys; i++) {
+    codec.selectKey(scan, i);
+    const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
+    if (server < 0) break; // no server is alive: the same for every key
+    if (first < 0) first = server;
+    else if (server !== first) several = true;
+    picks[i] = server;
+    counts[server]++;
+  }
+  if (!several) {
+    if (first >= 0) counts[first] = 0;
+    pool.requests.give(parent);
+    const only = first < 0 ? null : servers[first].connectionFor(client.id);
+    return client.send(only, scan, buf, at, length);
+  }
+  let nparts = 0;
+  for (let s = 0; s < servers.length; s++) {
+    if (counts[s] === 0) continue;
+    const connection = servers[s].connectionFor(client.id);
+    connections[nparts] = connection;
+    begins[nparts] = connection.out.size;
+    codec.fragmentHead(scan, buf, at, counts[s], connection.out);
+    partOf[s] = nparts++;
+    counts[s] = 0;
+  }
+  for (let i = 0; i < nkeys; i++) {
+    const part = partOf[picks[i]];
+    picks[i] = part;
+    codec.fragmentKey(scan, buf, at, i, connections[part].out);
+  }
+  parent.verb = scan.verb;
+  client.push(parent);
+  for (let p = 0; p < nparts; p++) {
+    const { out } = connections[p];
+    codec.fragmentTail(scan, buf, at, out);
+    addPart(parent, connections[p], out.size - begins[p]);
+  }
+}
+
+/** ALL: every live server gets the request as it is. */
+export function fanOutAll(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const { pool } = client;
+  const live = pool.servers.filter((server) => server.live);
+  if (live.length < 2) {
+    return client.send(live[0]?.connectionFor(client.id) ?? null, scan, buf, at, length);
+  }
+  const parent = pool.requests.takeParent(client, 0);
+  parent.verb = scan.verb;
+  parent.mute = scan.mute;
+  client.push(parent);
+  for (const server of live) {
+    const connection = server.connectionFor(client.id);
+    connection.out.append(buf, at, at + length);
+    addPart(parent, connection, length);
+  }
+}
+
+function addPart(parent: Request, connection: ServerConnection, bytes: number): void {
+  const { client } = parent;
+  const part = client.pool.requests.take(client);
+  part.kind = SPECIAL;
+  part.parent = parent;
+  parent.parts.push(part);
+  parent.awaiting++;
+  client.pool.counters.fragments++;
+  connection.enqueue(part, bytes);
+}
+
+/** TOGETHER: forwarded whole if all keys live on one server, else an error says so. */
+export function together(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const { pool } = client;
+  if (scan.nkeys === 0) return client.send(pool.anyConnection(client.id), scan, buf, at, length);
+  let first = -1;
+  for (let i = 0; i < scan.nkeys; i++) {
+    pool.codec.selectKey(scan, i);
+    const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
+    if (i === 0) first = server;
+    else if (server !== first) return client.answer(pool.codec.crossServerError(scan, buf, at));
+  }
+  const connection = first < 0 ? null : pool.servers[first].connectionFor(client.id);
+  client.send(connection, scan, buf, at, length);
+}

@@ -1,0 +1,103 @@
+// Replies that cannot go to their client yet, because an earlier request of that client still waits
+// for another server. They are kept end to end in chunks; a chunk is free again when the last
+// reply in it has gone. Imports only the buffer pool.
+
+import type { BufferPool } from "../out_buffer.ts";
+
+const CHUNK = 16384;
+
+/** One chunk of held replies. */
+export class Hold {
+  buf: Uint8Array;
+  end: number;
+  private refs: number;
+  /** Its keeper still appends to it. */
+  current: boolean;
+  private readonly pool: BufferPool;
+
+  constructor(pool: BufferPool, size: number) {
+    this.pool = pool;
+    this.buf = pool.take(size);
+    this.end = 0;
+    this.refs = 0;
+    this.current = true;
+  }
+
+  keep(): void {
+    this.refs++;
+  }
+
+  /** One reply has gone. */
+  drop(): void {
+    if (--this.refs > 0) return;
+    if (this.current) this.end = 0;
+    else this.pool.give(this.buf);
+  }
+}
+
+/** A reply under way in a chunk; a Request is one. */
+export interface Holder {
+  held: Uint8Array;
+  heldStart: number;
+  heldEnd: number;
+  hold: Hold | null;
+}
+
+/** The chunks of one server connection, whose replies come one after the other. */
+export class Keeper {
+  private chunk: Hold | null;
+  private readonly pool: BufferPool;
+
+  constructor(pool: BufferPool) {
+    this.pool = pool;
+    this.chunk = null;
+  }
+
+  /**
+   * Appends `buf[start, end)` to what `holder` holds, which is nothing or the last thing appended
+   * here: a reply grows at the end of its chunk, or moves to a larger one.
+   */
+  append(holder: Holder, buf: Uint8Array, start: number, end: number): void {
+    const n = end - start;
+    const before = holder.heldEnd - holder.heldStart;
+    let chunk = this.chunk;
+    if (chunk === null || chunk.end + n > chunk.buf.length) {
+      chunk = this.renew(before + n);
+    }
+    if (holder.hold !== chunk) {
+      const at = chunk.end;
+      if (holder.hold !== null) {
+        chunk.buf.set(holder.held.subarray(holder.heldStart, holder.heldEnd), at);
+        holder.hold.drop();
+      }
+      chunk.keep();
+      chunk.end = at + before;
+      holder.hold = chunk;
+      holder.held = chunk.buf;
+      holder.heldStart = at;
+      holder.heldEnd = at + before;
+    }
+    const to = chunk.buf;
+    let at = chunk.end;
+    if (n <= 64) {
+      for (let i = start; i < end; i++) to[at++] = buf[i];
+    } else {
+      to.set(buf.subarray(start, end), at);
+      at += n;
+    }
+    chunk.end = at;
+    holder.heldEnd = at;
+  }
+
+  /** A fresh current chunk with room for `size` bytes, twice that for what keeps growing. */
+  private renew(size: number): Hold {
+    const old = this.chunk;
+    if (old !== null) {
+      old.keep();
+      old.current = false;
+      old.drop();
+    }
+    this.chunk = new Hold(this.pool, Math.max(CHUNK, size > CHUNK ? 2 * size : 0));
+    return this.chunk;
+  }
+}

@@ -1,0 +1,308 @@
+// One pool: a listener, the servers behind it and the ring that says which of them owns a key.
+
+import type { PoolConfig } from "../config/schema.ts";
+import { type Hash, HASHES, hashKey } from "../hash/mod.ts";
+import type { Host, Listener, Socket, Timer } from "../host.ts";
+import type { Log } from "../log.ts";
+import { BufferPool } from "../out_buffer.ts";
+import { type Codec, type Facts, type Handshake, Scan } from "../protocol/codec.ts";
+import { newCodec } from "../protocol/mod.ts";
+import { buildRing, type Ring } from "../ring/mod.ts";
+import { Client } from "./client.ts";
+import { type Request, RequestPool } from "./request.ts";
+import { Server } from "./server.ts";
+import type { ServerConnection } from "./server_connection.ts";
+import { Turn } from "./turn.ts";
+
+/** Bounds on memory, in bytes. */
+export interface Limits {
+  /** One request, or unfinished request, of a client. */
+  readonly request: number;
+  /** Replies a client has not read; beyond it the client is cut off. */
+  readonly clientOutput: number;
+}
+
+/** Counters by the names they have in the stats. */
+export interface PoolCounters {
+  client_eof: number;
+  client_err: number;
+  client_connections: number;
+  server_ejects: number;
+  forward_error: number;
+  fragments: number;
+  /** Clients ever accepted. */
+  accepted: number;
+}
+
+/** What a pool is given by the proxy it is part of. */
+export interface PoolContext {
+  readonly host: Host;
+  readonly log: Log;
+  readonly limits: Limits;
+  readonly version: string;
+  readonly startedAt: number;
+  readonly reusePort: boolean;
+}
+
+/** Tick (ms) of a pool without a timeout; with one, a tenth of it, but at least 5. */
+const TICK = 100;
+
+export class Pool {
+  readonly name: string;
+  readonly label: string;
+  readonly config: PoolConfig;
+  readonly host: Host;
+  readonly log: Log;
+  readonly limits: Limits;
+  readonly codec: Codec;
+  readonly handshake: Handshake | null;
+  readonly buffers: BufferPool;
+  readonly requests: RequestPool;
+  readonly turn: Turn<ServerConnection, Client>;
+  readonly servers: readonly Server[];
+  readonly clients: Set<Client>;
+  /** Clients that were told all and have not closed yet. */
+  readonly lingering: Set<Client>;
+  readonly counters: PoolCounters;
+  readonly autoEject: boolean;
+  /** Coarse monotonic time (ms), renewed every tick: no clock is read on the data path. */
+  now: number;
+  /** The parser state that clients without a half-parsed long request share. */
+  scan: Scan;
+  private readonly hash: Hash;
+  private readonly tagOpen: number;
+  private readonly tagClose: number;
+  private ring: Ring;
+  /** One server that is alive needs no hashing (twemproxy does none either). */
+  private only: number;
+  /** When the first ejected server is due to be tried again; 0 = none is ejected. */
+  private retryAt: number;
+  private nextId: number;
+  private listener: Listener | null;
+  private timer: Timer | null;
+  private readonly context: PoolContext;
+
+  constructor(config: PoolConfig, context: PoolContext) {
+    const { host, log, limits } = context;
+    this.context = context;
+    this.config = config;
+    this.name = config.name;
+    this.label = `pool "${config.name}"`;
+    this.host = host;
+    this.log = log;
+    this.limits = limits;
+    this.buffers = new BufferPool();
+    this.requests = new RequestPool();
+    this.turn = new Turn(host);
+    this.codec = newCodec(config.redis ? "redis" : "memcached", {
+      auth: config.redis_auth,
+      db: config.redis_db,
+      maxRequest: limits.request,
+    }, this.facts());
+    this.handshake = this.codec.handshake();
+    this.clients = new Set();
+    this.lingering = new Set();
+    this.counters = {
+      client_eof: 0,
+      client_err: 0,
+      client_connections: 0,
+      server_ejects: 0,
+      forward_error: 0,
+      fragments: 0,
+      accepted: 0,
+    };
+    this.autoEject = config.auto_eject_hosts;
+    this.now = host.now();
+    this.scan = new Scan();
+    this.hash = HASHES[config.hash];
+    const tag = config.hash_tag;
+    this.tagOpen = tag === "" ? -1 : tag.charCodeAt(0);
+    this.tagClose = tag === "" ? -1 : tag.charCodeAt(1);
+    this.servers = config.servers.map((server, i) => new Server(this, server, i));
+    this.ring = buildRing(config.distribution, [], (n) => host.random(n));
+    this.only = -1;
+    this.retryAt = 0;
+    this.nextId = 1;
+    this.listener = null;
+    this.timer = null;
+    this.rebuild();
+  }
+
+  /** Listens, and connects to the servers if the pool is to do so in advance. */
+  async start(): Promise<void> {
+    const { config, host } = this;
+    const tick = config.timeout > 0 ? Math.max(5, Math.min(TICK, config.timeout / 10)) : TICK;
+    this.timer = host.every(tick, () => this.tick());
+    this.listener = await host.listen(config.listen, {
+      backlog: config.backlog,
+      keepAlive: config.tcpkeepalive,
+      reusePort: this.context.reusePort,
+    }, (socket) => this.accept(socket));
+    if (!config.preconnect) return;
+    for (const server of this.servers) {
+      for (const connection of server.connections) connection.connect();
+    }
+  }
+
+  /** Stops accepting; what is connected lives on. */
+  stopListening(): void {
+    this.listener?.close();
+    this.listener = null;
+  }
+
+  /** Drops every connection. */
+  stop(): void {
+    this.stopListening();
+    this.timer?.cancel();
+    for (const client of [...this.clients]) client.cutOffQuietly();
+    for (const server of this.servers) {
+      for (const connection of server.connections) connection.abort("");
+    }
+  }
+
+  /** The port listened on; 0 for a unix socket. */
+  get port(): number {
+    return this.listener?.port ?? this.config.listen.port;
+  }
+
+  private accept(socket: Socket): Client | null {
+    const most = this.config.client_connections;
+    if (most > 0 && this.clients.size >= most) {
+      this.log.warn(`${this.label}: client ${socket.remote} refused: ${most} are connected`);
+      const why = this.codec.failure("max number of clients reached");
+      socket.write(why, 0, why.length);
+      return null;
+    }
+    const client = new Client(this, socket, this.nextId++);
+    this.clients.add(client);
+    this.counters.client_connections++;
+    this.counters.accepted++;
+    return client;
+  }
+
+  clientClosed(client: Client): void {
+    this.clients.delete(client);
+    this.lingering.delete(client);
+    this.counters.client_connections--;
+  }
+
+  private tick(): void {
+    const now = this.host.now();
+    this.now = now;
+    const timeout = this.config.timeout;
+    for (const server of this.servers) {
+      for (const connection of server.connections) connection.tick(now, timeout);
+    }
+    for (const client of this.lingering) client.tick(now);
+  }
+
+  /** The index of the server that owns the key `buf[start, end)`; -1 when none is alive. */
+  pick(buf: Uint8Array, start: number, end: number): number {
+    if (this.retryAt !== 0 && this.now > this.retryAt) this.rebuild();
+    if (this.only >= 0) return this.only;
+    return this.ring.pick(hashKey(this.hash, buf, start, end, this.tagOpen, this.tagClose));
+  }
+
+  /** The connection for a client's request on the key `buf[start, end)`; null when none is alive. */
+  route(buf: Uint8Array, start: number, end: number, clientId: number): ServerConnection | null {
+    const index = this.pick(buf, start, end);
+    return index < 0 ? null : this.servers[index].connectionFor(clientId);
+  }
+
+  /** A connection for a request without a key: that of the first server alive. */
+  anyConnection(clientId: number): ServerConnection | null {
+    if (this.retryAt !== 0 && this.now > this.retryAt) this.rebuild();
+    for (const server of this.servers) {
+      if (server.live) return server.connectionFor(clientId);
+    }
+    return null;
+  }
+
+  /** Makes the ring of the servers that are alive or due to be tried again (nc_ketama.c update). */
+  rebuild(): void {
+    this.retryAt = 0;
+    const members = [];
+    for (const server of this.servers) {
+      if (!server.live) {
+        if (server.retryAt > this.now) {
+          if (this.retryAt === 0 || server.retryAt < this.retryAt) this.retryAt = server.retryAt;
+          continue;
+        }
+        server.live = true;
+        this.log.notice(`${server.label}: tried again`);
+      }
+      members.push({ name: server.name, weight: server.weight, index: server.index });
+    }
+    this.ring = buildRing(this.config.distribution, members, (n) => this.host.random(n));
+    this.only = this.servers.length === 1 && members.length === 1 ? 0 : -1;
+  }
+
+  /** The reply of `request` will not come: it is answered with an error, or dropped. */
+  fail(request: Request, text: string): void {
+    const { client, parent } = request;
+    if (client.closed) return this.abandon(request);
+    if (request.hold !== null) {
+      request.hold.drop();
+      request.hold = null;
+    }
+    request.heldStart = request.heldEnd = 0;
+    request.ready = true;
+    request.failure = text;
+    if (parent !== null) return this.fragmentDone(parent);
+    this.counters.forward_error++;
+    const error = this.codec.failure(text);
+    if (request.mute === 0 || !this.codec.muted(request.mute, error, 0)) {
+      request.held = error;
+      request.heldEnd = error.length;
+    }
+    if (client.head === request) client.advance();
+  }
+
+  /** A fragment has its reply, or will have none. */
+  fragmentDone(parent: Request): void {
+    if (--parent.awaiting > 0) return;
+    const { client } = parent;
+    if (client.closed) return this.requests.give(parent);
+    if (parent.parts.some((part) => part.failure !== "")) this.counters.forward_error++;
+    parent.ready = true;
+    if (client.head === parent) client.advance();
+  }
+
+  /** The reply of a request whose client is gone has come, or will not come. */
+  abandon(request: Request): void {
+    if (request.parent !== null) this.fragmentDone(request.parent);
+    else this.requests.give(request);
+  }
+
+  private facts(): Facts {
+    const { host, version, startedAt } = this.context;
+    return {
+      pool: this.name,
+      version,
+      runtime: host.runtime,
+      wallClock: () => host.wallClock(),
+      uptime: () => Math.floor((host.now() - startedAt) / 1000),
+      port: () => this.port,
+      sessions: () => [...this.clients].map((client) => client.session),
+      counters: () => this.infoSections(),
+    };
+  }
+
+  private infoSections(): [string, [string, number | string][]][] {
+    const counters = this.servers.map((server) => server.counters);
+    const sum = (name: "requests" | "responses" | "request_bytes" | "response_bytes") =>
+      counters.reduce((total, c) => total + c[name], 0);
+    return [
+      ["Clients", [["connected_clients", this.clients.size]]],
+      ["Stats", [
+        ["total_connections_received", this.counters.accepted],
+        ["total_commands_processed", sum("requests")],
+        ["total_net_input_bytes", sum("request_bytes")],
+        ["total_net_output_bytes", sum("response_bytes")],
+        ["forward_errors", this.counters.forward_error],
+        ["server_ejects", this.counters.server_ejects],
+      ]],
+      ["Servers", this.servers.map((s) => [s.name, s.live ? "live" : "ejected"])],
+    ];
+  }
+}

@@ -1,0 +1,98 @@
+// The whole proxy: all pools of a configuration and the stats port, on one runtime.
+
+import type { Config } from "../config/schema.ts";
+import type { Address, Host, Listener } from "../host.ts";
+import type { Log } from "../log.ts";
+import { statsLine } from "../stats/report.ts";
+import { StatsConnection } from "../stats/connection.ts";
+import { VERSION } from "../version.ts";
+import { type Limits, Pool } from "./pool.ts";
+
+export interface ProxyOptions {
+  readonly log: Log;
+  /** Where the stats JSON is served; null for nowhere. */
+  readonly stats: Address | null;
+  /** Host name shown in the stats. */
+  readonly source: string;
+  /** Bounds on memory; defaults where absent. */
+  readonly limits?: Partial<Limits>;
+  /** Several processes listen on the same ports. */
+  readonly reusePort?: boolean;
+}
+
+const DEFAULT_LIMITS: Limits = {
+  request: 1 << 30, // Redis's own client-query-buffer-limit
+  clientOutput: 256 << 20, // as Redis's client-output-buffer-limit for replicas
+};
+
+export class Proxy {
+  readonly pools: readonly Pool[];
+  private readonly host: Host;
+  private readonly options: ProxyOptions;
+  private readonly startedAt: number;
+  private statsListener: Listener | null;
+
+  constructor(host: Host, config: Config, options: ProxyOptions) {
+    this.host = host;
+    this.options = options;
+    this.startedAt = host.now();
+    this.statsListener = null;
+    this.pools = config.pools.map((pool) =>
+      new Pool(pool, {
+        host,
+        log: options.log,
+        limits: { ...DEFAULT_LIMITS, ...options.limits },
+        version: VERSION,
+        startedAt: this.startedAt,
+        reusePort: options.reusePort ?? false,
+      })
+    );
+  }
+
+  /** Listens everywhere. Rejects, with nothing left listening, when one address cannot be had. */
+  async start(): Promise<void> {
+    const { log, stats } = this.options;
+    try {
+      for (const pool of this.pools) {
+        await pool.start();
+        log.notice(
+          `${pool.label}: listening on ${pool.config.listen_text} for ` +
+            `${pool.config.redis ? "redis" : "memcached"}, ${pool.servers.length} servers`,
+        );
+      }
+      if (stats !== null) {
+        this.statsListener = await this.host.listen(
+          stats,
+          { backlog: 128, keepAlive: false, reusePort: this.options.reusePort ?? false },
+          (socket) => new StatsConnection(socket, this.stats()),
+        );
+        log.notice(`stats on ${stats.host}:${this.statsListener.port}`);
+      }
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
+  }
+
+  /** Closes everything at once. */
+  stop(): void {
+    this.statsListener?.close();
+    this.statsListener = null;
+    for (const pool of this.pools) pool.stop();
+  }
+
+  /** Port of the stats; 0 when they are not served. */
+  get statsPort(): number {
+    return this.statsListener?.port ?? 0;
+  }
+
+  /** The stats JSON, with its line end. */
+  stats(): string {
+    return statsLine(this.pools, {
+      source: this.options.source,
+      version: VERSION,
+      uptime: Math.floor((this.host.now() - this.startedAt) / 1000),
+      timestamp: Math.floor(this.host.wallClock() / 1000),
+    });
+  }
+}

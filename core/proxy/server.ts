@@ -1,0 +1,102 @@
+// One server of a pool: where it is, how it is, its connections and counters. The rules for
+// ejecting and readmitting are twemproxy's (nc_server.c).
+
+import type { Address } from "../host.ts";
+import type { ServerConfig } from "../config/address.ts";
+import type { Pool } from "./pool.ts";
+import { ServerConnection } from "./server_connection.ts";
+
+/** Counters by the names they have in the stats. */
+export interface ServerCounters {
+  server_eof: number;
+  server_err: number;
+  server_timedout: number;
+  server_connections: number;
+  /** Microseconds since 1970; 0 = never. */
+  server_ejected_at: number;
+  requests: number;
+  request_bytes: number;
+  responses: number;
+  response_bytes: number;
+}
+
+export class Server {
+  /** Place in the pool's sorted list: what rings return. */
+  readonly index: number;
+  readonly name: string;
+  readonly weight: number;
+  readonly address: Address;
+  /** For log lines: `pool "cache": server "a" (127.0.0.1:6379)`. */
+  readonly label: string;
+  readonly connections: readonly ServerConnection[];
+  readonly counters: ServerCounters;
+  /** Failures in a row. */
+  failures: number;
+  live: boolean;
+  /** Pool time (ms) from which an ejected server is tried again. */
+  retryAt: number;
+  private readonly pool: Pool;
+  private failedAt: number;
+
+  constructor(pool: Pool, config: ServerConfig, index: number) {
+    this.pool = pool;
+    this.index = index;
+    this.name = config.name;
+    this.weight = config.weight;
+    this.address = config.address;
+    const { path, host, port } = config.address;
+    const where = path !== "" ? path : `${host}:${port}`;
+    this.label = `pool "${pool.name}": server "${config.name}"` +
+      (where === config.name ? "" : ` (${where})`);
+    this.counters = {
+      server_eof: 0,
+      server_err: 0,
+      server_timedout: 0,
+      server_connections: 0,
+      server_ejected_at: 0,
+      requests: 0,
+      request_bytes: 0,
+      responses: 0,
+      response_bytes: 0,
+    };
+    this.failures = 0;
+    this.live = true;
+    this.retryAt = 0;
+    this.failedAt = -1;
+    const connections: ServerConnection[] = [];
+    for (let i = 0; i < pool.config.server_connections; i++) {
+      connections.push(new ServerConnection(pool, this));
+    }
+    this.connections = connections;
+  }
+
+  /** The connection of client `id`: always the same one, so its commands stay in order. */
+  connectionFor(id: number): ServerConnection {
+    const connections = this.connections;
+    return connections.length === 1 ? connections[0] : connections[id % connections.length];
+  }
+
+  /** A connection is gone. Several that drop in the same moment are one failure (not so twemproxy). */
+  closed(error: string): void {
+    if (error !== "ETIMEDOUT" && this.failedAt === this.pool.now && this.connections.length > 1) {
+      return;
+    }
+    this.failed();
+  }
+
+  /** Counts a failure; at the limit the server leaves the ring for a while. */
+  failed(): void {
+    const { config, log } = this.pool;
+    if (!config.auto_eject_hosts || !this.live) return;
+    this.failedAt = this.pool.now;
+    this.failures++;
+    if (this.failures < config.server_failure_limit) return;
+    this.failures = 0;
+    this.live = false;
+    this.retryAt = this.pool.now + config.server_retry_timeout;
+    this.counters.server_ejected_at = Math.round(this.pool.host.wallClock() * 1000);
+    this.pool.counters.server_ejects++;
+    log.warn(`${this.label}: ejected for ${config.server_retry_timeout} ms`);
+    this.pool.rebuild();
+  }
+}

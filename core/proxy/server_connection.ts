@@ -1,0 +1,463 @@
+// One persistent connection to a server, shared by many clients: their requests go out in one
+// stream, and the replies, which come in the same order, are given back to whom they belong.
+
+import { errnoText } from "../errno.ts";
+import type { Socket, SocketHandler } from "../host.ts";
+import { OutBuffer } from "../out_buffer.ts";
+import { type Codec, type Handshake, ReplyScan } from "../protocol/codec.ts";
+import type { Client } from "./client.ts";
+import { Keeper } from "./hold.ts";
+import type { Pool } from "./pool.ts";
+import { PLAIN, type Request, SPECIAL } from "./request.ts";
+import type { Server } from "./server.ts";
+
+/** No socket; the next request opens one. */
+const CLOSED = 0;
+const CONNECTING = 1;
+/** AUTH and SELECT are on their way; requests wait for their replies. */
+const HANDSHAKE = 2;
+const READY = 3;
+
+/** A reply with more than this still to come is passed on as it arrives instead of being held. */
+const STREAM = 16384;
+/** Unwritten output above this stops the reading of the clients that feed it. */
+const HIGH_WATER = 4 << 20;
+/** A client with more than this unwritten while a large reply streams to it stops our reading. */
+const CLIENT_HIGH_WATER = 1 << 20;
+
+export class ServerConnection implements SocketHandler {
+  readonly server: Server;
+  readonly pool: Pool;
+  readonly out: OutBuffer;
+  /** Requests waiting for replies, oldest first. */
+  head: Request | null;
+  tail: Request | null;
+  /** Length of that queue, and the bytes sent for it. */
+  inFlight: number;
+  inFlightBytes: number;
+  /** How many of them have not been handed to the socket yet. */
+  unsent: number;
+  state: number;
+  /** Too much is waiting to be written: clients that use this connection are paused. */
+  congested: boolean;
+  private readonly codec: Codec;
+  private socket: Socket | null;
+  private dirty: boolean;
+  private readonly scan: ReplyScan;
+  private readonly keeper: Keeper;
+  /** The beginning of a line whose end has not arrived: carry[0, carried). */
+  private carry: Uint8Array;
+  private carried: number;
+  /** Part of the current reply has already gone to its client. */
+  private streaming: boolean;
+  private handshakesLeft: number;
+  /** The client whose slowness stops our reading, since when (pool time), what it had unwritten. */
+  private blockedBy: Client | null;
+  private blockedSince: number;
+  private readonly waiters: Client[];
+  /** Why the connection is being closed by us; "" when the peer did it. */
+  private reason: string;
+
+  constructor(pool: Pool, server: Server) {
+    this.pool = pool;
+    this.server = server;
+    this.codec = pool.codec;
+    this.out = new OutBuffer(pool.buffers);
+    this.head = null;
+    this.tail = null;
+    this.inFlight = 0;
+    this.inFlightBytes = 0;
+    this.unsent = 0;
+    this.state = CLOSED;
+    this.congested = false;
+    this.socket = null;
+    this.dirty = false;
+    this.scan = new ReplyScan();
+    this.keeper = new Keeper(pool.buffers);
+    this.carry = new Uint8Array(64);
+    this.carried = 0;
+    this.streaming = false;
+    this.handshakesLeft = 0;
+    this.blockedBy = null;
+    this.blockedSince = 0;
+    this.waiters = [];
+    this.reason = "";
+  }
+
+  /**
+   * Puts a request into the in-flight queue. Its bytes are appended to `out` by the caller, in the
+   * same order and before the turn ends; opens the connection if there is none.
+   */
+  enqueue(request: Request, bytes: number): void {
+    request.sentAt = this.pool.now;
+    request.bytes = bytes;
+    if (this.head === null) this.head = request;
+    else (this.tail as Request).nextInFlight = request;
+    this.tail = request;
+    this.inFlight++;
+    this.unsent++;
+    this.inFlightBytes += bytes;
+    const counters = this.server.counters;
+    counters.requests++;
+    counters.request_bytes += bytes;
+    if (!this.dirty) {
+      this.dirty = true;
+      this.pool.turn.markServer(this);
+    }
+  }
+
+  /** End of turn: writes what has been gathered. */
+  flush(): void {
+    this.dirty = false;
+    if (this.state !== READY) {
+      if (this.state === CLOSED) this.connect();
+      if (this.out.size > HIGH_WATER) this.congested = true;
+      return;
+    }
+    if (this.out.flush(this.socket as Socket)) {
+      this.unsent = 0;
+      return;
+    }
+    if (this.out.size > HIGH_WATER) this.congested = true;
+  }
+
+  /** Opens the connection if it is closed. */
+  connect(): void {
+    if (this.state !== CLOSED) return;
+    this.state = CONNECTING;
+    this.reason = "";
+    this.socket = this.pool.host.connect(this.server.address, this);
+  }
+
+  open(): void {
+    this.server.counters.server_connections++;
+    const handshake = this.pool.handshake;
+    if (handshake === null) return this.becomeReady();
+    this.state = HANDSHAKE;
+    this.greet(handshake);
+  }
+
+  private greet(handshake: Handshake): void {
+    this.handshakesLeft = handshake.replies;
+    // The requests gathered so far stay in `out`: a second buffer carries the few bytes of AUTH.
+    const first = new OutBuffer(this.pool.buffers);
+    first.append(handshake.bytes, 0, handshake.bytes.length);
+    first.flush(this.socket as Socket);
+  }
+
+  private becomeReady(): void {
+    this.state = READY;
+    this.pool.log.info(`${this.server.label}: connected`);
+    if (this.out.flush(this.socket as Socket)) this.unsent = 0;
+  }
+
+  drain(): void {
+    if (this.state !== READY) return;
+    if (this.out.drained(this.socket as Socket)) this.unsent = 0;
+    if (this.congested && this.out.size < HIGH_WATER >> 1) this.relax();
+  }
+
+  /** `client` has to wait until this connection has written more. */
+  addWaiter(client: Client): void {
+    this.waiters.push(client);
+  }
+
+  private relax(): void {
+    this.congested = false;
+    const waiters = this.waiters.splice(0);
+    for (const client of waiters) client.serverRelaxed();
+  }
+
+  data(buf: Uint8Array, start: number, end: number): void {
+    const turn = this.pool.turn;
+    turn.enter();
+    this.server.counters.response_bytes += end - start;
+    let pos = start;
+    while (this.carried > 0 && pos < end) pos = this.completeLine(buf, pos, end);
+    if (pos < end) this.consume(buf, pos, end);
+    turn.leave();
+  }
+
+  /**
+   * Brings the line in `carry` to its end with bytes from `buf`, consumes it, and returns where to
+   * go on. (Lines only: bodies are never carried.)
+   */
+  private completeLine(buf: Uint8Array, start: number, end: number): number {
+    let pos = start;
+    while (pos < end && buf[pos++] !== 10);
+    this.keepLine(buf, start, pos);
+    if (buf[pos - 1] !== 10) return pos;
+    const carried = this.carried;
+    this.carried = 0;
+    this.consume(this.carry.slice(0, carried), 0, carried);
+    return pos;
+  }
+
+  private keepLine(buf: Uint8Array, start: number, end: number): void {
+    const n = end - start;
+    if (this.carried + n > this.carry.length) {
+      const larger = new Uint8Array((this.carried + n) * 2);
+      larger.set(this.carry.subarray(0, this.carried));
+      this.carry = larger;
+    }
+    for (let i = 0; i < n; i++) this.carry[this.carried + i] = buf[start + i];
+    this.carried += n;
+  }
+
+  /** Hands out the replies in `buf[start, end)`. */
+  private consume(buf: Uint8Array, start: number, end: number): void {
+    if (this.state !== READY) {
+      if (this.state === CLOSED) return;
+      start = this.shakeHands(buf, start, end);
+      if (start >= end || this.state !== READY) return;
+    }
+    const codec = this.codec;
+    const scan = this.scan;
+    const requests = this.pool.requests;
+    const counters = this.server.counters;
+    const fresh = scan.done;
+    // Consecutive replies for one client are copied as one span.
+    let spanClient: Client | null = null;
+    let spanStart = 0;
+    let pos = start;
+    while (pos < end) {
+      const request = this.head;
+      if (request === null) break;
+      const next = codec.parseReply(scan, buf, pos, end);
+      if (!scan.done) {
+        if (spanClient !== null) spanClient.out.append(buf, spanStart, pos);
+        if (pos > start) this.streaming = false;
+        return this.partial(request, buf, pos, next, end);
+      }
+      const client = request.client;
+      if (client.head === request && request.kind === PLAIN) {
+        this.head = request.nextInFlight;
+        this.inFlight--;
+        this.inFlightBytes -= request.bytes;
+        counters.responses++;
+        if (client !== spanClient) {
+          if (spanClient !== null) spanClient.out.append(buf, spanStart, pos);
+          spanClient = client;
+          spanStart = pos;
+          client.touch();
+        }
+        const follower = request.next;
+        client.head = follower;
+        client.queued--;
+        requests.givePlain(request);
+        if (follower !== null && follower.ready) {
+          client.out.append(buf, spanStart, next);
+          spanClient = null;
+          client.advance();
+        }
+      } else {
+        if (spanClient !== null) {
+          spanClient.out.append(buf, spanStart, pos);
+          spanClient = null;
+        }
+        this.shiftInFlight(request);
+        counters.responses++;
+        this.finish(request, buf, pos, next);
+      }
+      pos = next;
+    }
+    if (spanClient !== null) spanClient.out.append(buf, spanStart, pos);
+    this.streaming = false;
+    if (this.pool.autoEject && fresh && pos > start) this.judge(buf, start, pos);
+    if (pos < end) {
+      this.pool.log.warn(`${this.server.label}: sent a reply nobody waits for; closing`);
+      this.abort("EINVAL");
+    }
+  }
+
+  private shiftInFlight(request: Request): void {
+    this.head = request.nextInFlight;
+    this.inFlight--;
+    this.inFlightBytes -= request.bytes;
+    request.nextInFlight = null;
+  }
+
+  /** A reply that is not the next thing its client waits for, or is special. */
+  private finish(request: Request, buf: Uint8Array, start: number, end: number): void {
+    const client = request.client;
+    const parent = request.parent;
+    if (client.closed) {
+      this.pool.abandon(request);
+      return;
+    }
+    if (request.mute !== 0) {
+      const held = request.hold !== null;
+      const first = held ? request.held : buf;
+      if (this.codec.muted(request.mute, first, held ? request.heldStart : start)) {
+        request.heldEnd = request.heldStart;
+        request.ready = true;
+        if (client.head === request) client.advance();
+        return;
+      }
+    }
+    if (parent === null && client.head === request) {
+      client.out.append(request.held, request.heldStart, request.heldEnd);
+      client.out.append(buf, start, end);
+      client.shift(request);
+      client.touch();
+      if (client.head !== null) client.advance();
+      return;
+    }
+    this.keeper.append(request, buf, start, end);
+    request.ready = true;
+    if (parent !== null) this.pool.fragmentDone(parent);
+  }
+
+  /** The end of the input is in the middle of a reply: buf[pos, next) is of it, the rest a line. */
+  private partial(request: Request, buf: Uint8Array, pos: number, next: number, end: number): void {
+    if (this.scan.bad) {
+      this.pool.log.warn(`${this.server.label}: sent what is no reply; closing`);
+      return this.abort("EINVAL");
+    }
+    if (next < end) this.keepLine(buf, next, end);
+    if (next === pos) return;
+    const client = request.client;
+    const direct = client.head === request && request.parent === null && request.mute === 0;
+    if (direct && (this.streaming || this.scan.skip > STREAM)) {
+      if (request.hold !== null) {
+        client.out.append(request.held, request.heldStart, request.heldEnd);
+        request.hold.drop();
+        request.hold = null;
+        request.heldStart = request.heldEnd = 0;
+      }
+      request.kind = PLAIN;
+      this.streaming = true;
+      client.out.append(buf, pos, next);
+      client.touch();
+      if (client.out.size > CLIENT_HIGH_WATER) this.waitForClient(client);
+    } else if (!client.closed) {
+      request.kind = SPECIAL;
+      this.keeper.append(request, buf, pos, next);
+    }
+  }
+
+  /** Stops reading until `client` has taken more of its large reply. */
+  private waitForClient(client: Client): void {
+    if (this.blockedBy !== null) return;
+    this.blockedBy = client;
+    this.blockedSince = this.pool.now;
+    client.blocks = this;
+    this.socket?.pause();
+  }
+
+  /** The client that stopped our reading has caught up, is gone, or is not worth waiting for. */
+  unblock(): void {
+    if (this.blockedBy === null) return;
+    this.blockedBy.blocks = null;
+    this.blockedBy = null;
+    this.socket?.resume();
+  }
+
+  /** Replies during the handshake; returns where requests' replies begin. */
+  private shakeHands(buf: Uint8Array, start: number, end: number): number {
+    let pos = start;
+    while (this.handshakesLeft > 0 && pos < end) {
+      const next = this.codec.parseReply(this.scan, buf, pos, end);
+      if (this.scan.bad) {
+        this.abort("EINVAL");
+        return end;
+      }
+      if (!this.scan.done) {
+        this.keepLine(buf, next, end);
+        return end;
+      }
+      if (this.codec.isError(buf, pos)) {
+        const why = this.codec.errorText(buf, pos, next);
+        this.pool.log.error(
+          `${this.server.label}: refused redis_auth or redis_db (${why}); closing`,
+        );
+        this.abort(`server refused redis_auth or redis_db: ${why}`);
+        return end;
+      }
+      this.handshakesLeft--;
+      pos = next;
+    }
+    if (this.handshakesLeft === 0) this.becomeReady();
+    return pos;
+  }
+
+  /** The first reply of a read shows that the server is well, or says itself that it is not. */
+  private judge(buf: Uint8Array, start: number, end: number): void {
+    if (this.codec.isServerFailure(buf, start, end)) this.server.failed();
+    else this.server.failures = 0;
+  }
+
+  /** Called every tick: closes when the oldest request has waited too long. */
+  tick(now: number, timeout: number): void {
+    if (timeout > 0 && this.head !== null && now - this.head.sentAt > timeout) {
+      this.abort("ETIMEDOUT");
+    }
+    if (this.blockedBy !== null && now - this.blockedSince > GRACE) this.unblock();
+  }
+
+  end(): void {
+    this.socket?.close();
+  }
+
+  /** Closes because of `errno` (or a sentence that becomes the error's text). */
+  abort(errno: string): void {
+    if (this.state === CLOSED) return;
+    this.reason = errno;
+    const socket = this.socket as Socket;
+    socket.close();
+    // The adapter may report the close later; nobody should wait for that.
+    this.gone(errno);
+  }
+
+  close(error: string): void {
+    if (this.state !== CLOSED) this.gone(error);
+  }
+
+  /** The connection is no more: everything in flight is answered with an error. */
+  private gone(error: string): void {
+    const server = this.server;
+    const counters = server.counters;
+    if (this.state > CONNECTING) counters.server_connections--;
+    if (error === "ETIMEDOUT") counters.server_timedout++;
+    else if (error === "") counters.server_eof++;
+    else counters.server_err++;
+    const lost = this.head;
+    const text = errnoText(error);
+    if (lost !== null || error !== "") {
+      this.pool.log.notice(`${server.label}: closed: ${text}; ${this.inFlight} requests lost`);
+    } else {
+      this.pool.log.info(`${server.label}: closed by the server`);
+    }
+    this.state = CLOSED;
+    this.socket = null;
+    this.out.clear();
+    this.head = null;
+    this.tail = null;
+    this.inFlight = 0;
+    this.inFlightBytes = 0;
+    this.unsent = 0;
+    this.carried = 0;
+    this.scan.reset();
+    this.unblock();
+    server.closed(error);
+    const streaming = this.streaming;
+    this.streaming = false;
+    this.failAll(lost, text, streaming);
+    this.relax();
+  }
+
+  private failAll(first: Request | null, text: string, streaming: boolean): void {
+    let request = first;
+    // A client that has had a part of its reply cannot be told: only closing is honest.
+    if (streaming && request !== null && !request.client.closed) request.client.cutOff("lost reply");
+    while (request !== null) {
+      const next: Request | null = request.nextInFlight;
+      request.nextInFlight = null;
+      this.pool.fail(request, text);
+      request = next;
+    }
+  }
+}
+
+/** How long (ms) one slow client may keep a connection from being read. */
+const GRACE = 1000;

@@ -1,0 +1,94 @@
+// Brings a fresh machine to where the tests can run: npm packages, and the servers and tools from
+// Debian. Plain Node, nothing but node: modules, for it runs before anything is installed.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Programs the end-to-end tests use, and the Debian packages they come from. */
+const PACKAGES = {
+  "redis-server": "redis-server",
+  "redis-cli": "redis-tools",
+  "redis-benchmark": "redis-tools",
+  memcached: "memcached",
+  nutcracker: "nutcracker",
+  memccapable: "libmemcached-tools",
+};
+
+/** Path of a program, or "". */
+export function which(program) {
+  for (const folder of [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin"]) {
+    if (folder !== "" && existsSync(join(folder, program))) return join(folder, program);
+  }
+  return "";
+}
+
+function quietly(command, args, env = {}) {
+  const done = spawnSync(command, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+    maxBuffer: 1 << 26,
+  });
+  return { ok: done.status === 0, output: `${done.stdout ?? ""}${done.stderr ?? ""}` };
+}
+
+/** True when every package that package.json names is there. */
+export function hasNpmPackages() {
+  const { dependencies, devDependencies } = JSON.parse(
+    readFileSync(join(root, "package.json"), "utf8"),
+  );
+  return Object.keys({ ...dependencies, ...devDependencies })
+    .every((name) => existsSync(join(root, "node_modules", name, "package.json")));
+}
+
+/** Installs the npm packages if some are missing; throws when that cannot be done. */
+export function ensureNpmPackages(say = console.log) {
+  if (hasNpmPackages()) return;
+  const verb = existsSync(join(root, "package-lock.json")) ? "ci" : "install";
+  say(`installing the npm packages (npm ${verb}) ...`);
+  const { ok, output } = quietly("npm", [verb, "--no-audit", "--no-fund"]);
+  if (!ok) throw new Error(`npm ${verb} failed:\n${output}`);
+}
+
+/**
+ * Installs what is missing of the servers and tools, where apt-get can do it without a question.
+ * Returns the programs that are still missing.
+ */
+export function ensurePrograms(say = console.log) {
+  const missing = () => Object.keys(PACKAGES).filter((program) => which(program) === "");
+  if (missing().length === 0 || process.env.RINGMUX_NO_INSTALL || which("apt-get") === "") {
+    return missing();
+  }
+  const isRoot = process.getuid?.() === 0;
+  const sudo = isRoot ? [] : ["sudo", "-n"];
+  if (!isRoot && !(which("sudo") !== "" && quietly("sudo", ["-n", "true"]).ok)) return missing();
+  const asRoot = (...args) => {
+    const [command, ...rest] = [...sudo, "env", "DEBIAN_FRONTEND=noninteractive", ...args];
+    return quietly(command, rest);
+  };
+
+  const packages = [...new Set(missing().map((program) => PACKAGES[program]))];
+  say(`installing ${packages.join(", ")} (apt-get) ...`);
+  // The packages would start their services; a policy-rc.d that answers 101 forbids it.
+  const policy = "/usr/sbin/policy-rc.d";
+  const ourPolicy = !existsSync(policy);
+  if (ourPolicy) asRoot("sh", "-c", `printf '#!/bin/sh\\nexit 101\\n' > ${policy}; chmod 755 ${policy}`);
+  try {
+    asRoot("apt-get", "update", "-qq");
+    const install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends"];
+    const { ok, output } = asRoot(...install, ...packages);
+    if (!ok) {
+      // One that this release does not have must not keep the others away.
+      for (const name of packages) asRoot(...install, name);
+      if (missing().length > 0) say(output.trim().split("\n").slice(-5).join("\n"));
+    }
+  } finally {
+    if (ourPolicy) asRoot("rm", "-f", policy);
+  }
+  return missing();
+}
