@@ -21,7 +21,9 @@ if (args.length > 0) await runRingmux(args.map(asPath));
 else await runDemo();
 
 function prepare() {
-  if (!["yaml", "valibot", "esbuild"].every((name) => existsSync(join(root, "node_modules", name)))) {
+  if (
+    !["yaml", "valibot", "esbuild"].every((name) => existsSync(join(root, "node_modules", name)))
+  ) {
     const verb = existsSync(join(root, "package-lock.json")) ? "ci" : "install";
     console.error(`installing what ringmux is built with (npm ${verb}) ...`);
     quietly("npm", [verb, "--no-audit", "--no-fund"], `npm ${verb} failed`);
@@ -52,7 +54,9 @@ function newest(names) {
     const path = join(root, name);
     if (!existsSync(path)) continue;
     const isFolder = statSync(path).isDirectory();
-    const files = isFolder ? readdirSync(path, { recursive: true }).map((f) => join(path, f)) : [path];
+    const files = isFolder
+      ? readdirSync(path, { recursive: true }).map((f) => join(path, f))
+      : [path];
     for (const file of files) {
       if (/\.(ts|mjs|json)$/.test(String(file))) latest = Math.max(latest, changed(file));
     }

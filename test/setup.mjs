@@ -77,7 +77,9 @@ export function ensurePrograms(say = console.log) {
   // The packages would start their services; a policy-rc.d that answers 101 forbids it.
   const policy = "/usr/sbin/policy-rc.d";
   const ourPolicy = !existsSync(policy);
-  if (ourPolicy) asRoot("sh", "-c", `printf '#!/bin/sh\\nexit 101\\n' > ${policy}; chmod 755 ${policy}`);
+  if (ourPolicy) {
+    asRoot("sh", "-c", `printf '#!/bin/sh\\nexit 101\\n' > ${policy}; chmod 755 ${policy}`);
+  }
   try {
     asRoot("apt-get", "update", "-qq");
     const install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends"];

@@ -19,7 +19,10 @@ export class LineReader {
   line(): string | null {
     const end = this.text.indexOf("\n", this.pos);
     if (end < 0) return null;
-    const line = this.text.slice(this.pos, end > this.pos && this.text[end - 1] === "\r" ? end - 1 : end);
+    const line = this.text.slice(
+      this.pos,
+      end > this.pos && this.text[end - 1] === "\r" ? end - 1 : end,
+    );
     this.pos = end + 1;
     return line;
   }

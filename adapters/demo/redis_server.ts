@@ -4,7 +4,9 @@
 
 import type { LineReader } from "./line_reader.ts";
 
-type Value = string | string[] | Map<string, string> | Set<string> | { scores: Map<string, number> };
+type Value = string | string[] | Map<string, string> | Set<string> | {
+  scores: Map<string, number>;
+};
 
 interface Entry {
   value: Value;
@@ -77,7 +79,11 @@ export class DemoRedis {
   }
 
   /** The value at `key` if it is of the wanted type, made by `make` if there is none. */
-  private get<T extends Value>(key: string, is: (v: Value) => v is T, make?: () => T): T | undefined {
+  private get<T extends Value>(
+    key: string,
+    is: (v: Value) => v is T,
+    make?: () => T,
+  ): T | undefined {
     const entry = this.entry(key);
     if (entry !== undefined) {
       if (is(entry.value)) return entry.value;
@@ -156,8 +162,11 @@ export class DemoRedis {
       if (list !== undefined) this.drop(key, list.length);
       return bulk(item);
     }];
-    const remove: Command = [1, ANY, (keys) =>
-      int(keys.filter((key) => this.entry(key) && this.store.delete(key)).length)];
+    const remove: Command = [
+      1,
+      ANY,
+      (keys) => int(keys.filter((key) => this.entry(key) && this.store.delete(key)).length),
+    ];
     const has: Command = [1, ANY, (keys) => int(keys.filter((key) => this.entry(key)).length)];
     const flush: Command = [0, 1, () => {
       this.store.clear();
@@ -177,8 +186,14 @@ export class DemoRedis {
       ECHO: [1, 1, ([text]) => bulk(text)],
       SELECT: [1, 1, () => OK],
       COMMAND: [0, ANY, () => "*0\r\n"],
-      INFO: [0, ANY, () =>
-        bulk(`# Server\r\nredis_version:7.0.0-demo\r\n# Keyspace\r\ndb0:keys=${this.store.size}\r\n`)],
+      INFO: [
+        0,
+        ANY,
+        () =>
+          bulk(
+            `# Server\r\nredis_version:7.0.0-demo\r\n# Keyspace\r\ndb0:keys=${this.store.size}\r\n`,
+          ),
+      ],
       DBSIZE: [0, 0, () => int(this.liveKeys().length)],
       KEYS: [1, 1, ([pattern]) => array(this.liveKeys().filter(glob(pattern)))],
       FLUSHALL: flush,
@@ -298,9 +313,11 @@ export class DemoRedis {
         const sorted = [...this.get(key, isSorted)?.scores ?? []]
           .sort((a, b) => a[1] - b[1] || (a[0] < b[0] ? -1 : 1));
         const found = range(sorted, from, to);
-        return array(found.flatMap(([member, score]) =>
-          withScores === undefined ? [member] : [member, String(score)]
-        ));
+        return array(
+          found.flatMap(([member, score]) =>
+            withScores === undefined ? [member] : [member, String(score)]
+          ),
+        );
       }],
     };
   }

@@ -146,6 +146,9 @@ export interface Session {
   readonly since: number;
   /** Name given by the client (CLIENT SETNAME). */
   name: string;
+  /** Redis: the RESP version the client speaks (2 or 3) and the database it has selected. */
+  resp: number;
+  db: number;
   libName: string;
   libVersion: string;
 }
@@ -228,8 +231,13 @@ export interface Codec {
   /** Answers a LOCAL or QUIT request; may change the session. */
   answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array;
 
-  /** null when a server connection needs none. */
-  handshake(): Handshake | null;
+  /**
+   * What sets the server connections apart that serve this session (Redis: RESP version and
+   * database): sessions with the same text share connections.
+   */
+  lane(session: Session): string;
+  /** What such a connection has to say first; null when nothing. */
+  handshake(session: Session): Handshake | null;
   /** A reply's text for log lines and errors, without its type mark: "WRONGPASS invalid ...". */
   errorText(buf: Uint8Array, start: number, end: number): string;
 }

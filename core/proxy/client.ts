@@ -44,6 +44,8 @@ export class Client implements SocketHandler {
   readonly pool: Pool;
   /** Unique in the pool; chooses among a server's connections. */
   readonly id: number;
+  /** Which of a server's connections it uses: see Pool.laneOf. */
+  lane: number;
   readonly out: OutBuffer;
   /** Requests whose replies are still to come, in order. */
   head: Request | null;
@@ -58,6 +60,8 @@ export class Client implements SocketHandler {
   private paused: boolean;
   /** Paused because a server connection is congested. */
   private waiting: boolean;
+  /** Paused until every earlier request is answered. */
+  private emptying: boolean;
   /** No more requests are taken; closes when all replies are written. */
   private finishing: boolean;
   /** The client has sent FIN. */
@@ -76,6 +80,7 @@ export class Client implements SocketHandler {
     this.pool = pool;
     this.socket = socket;
     this.id = id;
+    this.lane = 0;
     this.codec = pool.codec;
     this.session = pool.codec.newSession(id, socket.remote, pool.host.wallClock());
     this.out = new OutBuffer(pool.buffers);
@@ -87,6 +92,7 @@ export class Client implements SocketHandler {
     this.dirty = false;
     this.paused = false;
     this.waiting = false;
+    this.emptying = false;
     this.finishing = false;
     this.ended = false;
     this.lingeringSince = -1;
@@ -189,7 +195,7 @@ export class Client implements SocketHandler {
         break;
       }
       if (scan.action === FORWARD && !this.session.locked && scan.scratch === null) {
-        const connection = pool.route(buf, pos + scan.keyStart, pos + scan.keyEnd, this.id);
+        const connection = pool.route(buf, pos + scan.keyStart, pos + scan.keyEnd, this);
         if (connection !== null) {
           if (connection !== spanConnection) {
             if (spanConnection !== null) spanConnection.out.append(buf, spanStart, pos);
@@ -259,7 +265,7 @@ export class Client implements SocketHandler {
     if (this.session.locked && !codec.openToAll(scan)) return this.answer(codec.lockedError());
     switch (scan.action) {
       case LOCAL:
-        return this.answer(codec.answer(scan, buf, at, this.session));
+        return this.answerLocally(scan, buf, at);
       case QUIT:
         this.answer(codec.answer(scan, buf, at, this.session));
         return this.finish();
@@ -268,14 +274,28 @@ export class Client implements SocketHandler {
       case ALL:
         return fanOutAll(this, scan, buf, at, length);
       case ANY:
-        return this.send(this.pool.anyConnection(this.id), scan, buf, at, length);
+        return this.send(this.pool.anyConnection(this), scan, buf, at, length);
       case FORWARD: {
-        const connection = this.pool.route(buf, at + scan.keyStart, at + scan.keyEnd, this.id);
+        const connection = this.pool.route(buf, at + scan.keyStart, at + scan.keyEnd, this);
         return this.send(connection, scan, buf, at, length);
       }
       default:
         return together(this, scan, buf, at, length);
     }
+  }
+
+  private answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
+    const reply = this.codec.answer(scan, buf, at, this.session);
+    const lane = this.pool.laneOf(this.session);
+    if (lane !== this.lane) {
+      this.lane = lane;
+      // Later requests take other connections: they must not overtake the earlier ones.
+      if (this.head !== null) {
+        this.emptying = true;
+        this.stopReading(null);
+      }
+    }
+    this.answer(reply);
   }
 
   /** Sends one whole request to `connection`; null means that no server is alive. */
@@ -353,6 +373,7 @@ export class Client implements SocketHandler {
     if (this.closed) return;
     const clean = this.out.flush(this.socket);
     if (!clean && !this.afterShortWrite()) return;
+    if (this.blocks !== null && this.out.size < HIGH_WATER) this.blocks.unblock();
     if (this.paused) this.readOn();
     if (this.finishing && clean && this.head === null) this.linger();
   }
@@ -394,6 +415,8 @@ export class Client implements SocketHandler {
 
   /** Reads on after a pause, if nothing speaks against it any more. */
   private readOn(): void {
+    if (this.emptying && this.head !== null) return;
+    this.emptying = false;
     if (this.waiting || this.queued > MAX_QUEUED >> 1 || this.out.size > HIGH_WATER >> 1) return;
     this.paused = false;
     if (this.carryEnd > this.carryStart) {

@@ -45,13 +45,13 @@ export function fanOutKeys(
   if (!several) {
     if (first >= 0) counts[first] = 0;
     pool.requests.give(parent);
-    const only = first < 0 ? null : servers[first].connectionFor(client.id);
+    const only = first < 0 ? null : servers[first].connectionFor(client);
     return client.send(only, scan, buf, at, length);
   }
   let nparts = 0;
   for (let s = 0; s < servers.length; s++) {
     if (counts[s] === 0) continue;
-    const connection = servers[s].connectionFor(client.id);
+    const connection = servers[s].connectionFor(client);
     connections[nparts] = connection;
     begins[nparts] = connection.out.size;
     codec.fragmentHead(scan, buf, at, counts[s], connection.out);
@@ -83,14 +83,14 @@ export function fanOutAll(
   const { pool } = client;
   const live = pool.servers.filter((server) => server.live);
   if (live.length < 2) {
-    return client.send(live[0]?.connectionFor(client.id) ?? null, scan, buf, at, length);
+    return client.send(live[0]?.connectionFor(client) ?? null, scan, buf, at, length);
   }
   const parent = pool.requests.takeParent(client, 0);
   parent.verb = scan.verb;
   parent.mute = scan.mute;
   client.push(parent);
   for (const server of live) {
-    const connection = server.connectionFor(client.id);
+    const connection = server.connectionFor(client);
     connection.out.append(buf, at, at + length);
     addPart(parent, connection, length);
   }
@@ -116,7 +116,7 @@ export function together(
   length: number,
 ): void {
   const { pool } = client;
-  if (scan.nkeys === 0) return client.send(pool.anyConnection(client.id), scan, buf, at, length);
+  if (scan.nkeys === 0) return client.send(pool.anyConnection(client), scan, buf, at, length);
   let first = -1;
   for (let i = 0; i < scan.nkeys; i++) {
     pool.codec.selectKey(scan, i);
@@ -124,6 +124,6 @@ export function together(
     if (i === 0) first = server;
     else if (server !== first) return client.answer(pool.codec.crossServerError(scan, buf, at));
   }
-  const connection = first < 0 ? null : pool.servers[first].connectionFor(client.id);
+  const connection = first < 0 ? null : pool.servers[first].connectionFor(client);
   client.send(connection, scan, buf, at, length);
 }

@@ -5,7 +5,7 @@ import { type Hash, HASHES, hashKey } from "../hash/mod.ts";
 import type { Host, Listener, Socket, Timer } from "../host.ts";
 import type { Log } from "../log.ts";
 import { BufferPool } from "../out_buffer.ts";
-import { type Codec, type Facts, type Handshake, Scan } from "../protocol/codec.ts";
+import { type Codec, type Facts, type Handshake, Scan, type Session } from "../protocol/codec.ts";
 import { newCodec } from "../protocol/mod.ts";
 import { buildRing, type Ring } from "../ring/mod.ts";
 import { Client } from "./client.ts";
@@ -55,7 +55,6 @@ export class Pool {
   readonly log: Log;
   readonly limits: Limits;
   readonly codec: Codec;
-  readonly handshake: Handshake | null;
   readonly buffers: BufferPool;
   readonly requests: RequestPool;
   readonly turn: Turn<ServerConnection, Client>;
@@ -77,6 +76,9 @@ export class Pool {
   private only: number;
   /** When the first ejected server is due to be tried again; 0 = none is ejected. */
   private retryAt: number;
+  /** Lanes by the codec's text for them, and what their connections say first. */
+  private readonly lanes: Map<string, number>;
+  private readonly handshakes: (Handshake | null)[];
   private nextId: number;
   private listener: Listener | null;
   private timer: Timer | null;
@@ -99,7 +101,9 @@ export class Pool {
       db: config.redis_db,
       maxRequest: limits.request,
     }, this.facts());
-    this.handshake = this.codec.handshake();
+    const session = this.codec.newSession(0, "", 0);
+    this.lanes = new Map([[this.codec.lane(session), 0]]);
+    this.handshakes = [this.codec.handshake(session)];
     this.clients = new Set();
     this.lingering = new Set();
     this.counters = {
@@ -204,18 +208,37 @@ export class Pool {
   }
 
   /** The connection for a client's request on the key `buf[start, end)`; null when none is alive. */
-  route(buf: Uint8Array, start: number, end: number, clientId: number): ServerConnection | null {
+  route(buf: Uint8Array, start: number, end: number, client: Client): ServerConnection | null {
     const index = this.pick(buf, start, end);
-    return index < 0 ? null : this.servers[index].connectionFor(clientId);
+    return index < 0 ? null : this.servers[index].connectionFor(client);
   }
 
   /** A connection for a request without a key: that of the first server alive. */
-  anyConnection(clientId: number): ServerConnection | null {
+  anyConnection(client: Client): ServerConnection | null {
     if (this.retryAt !== 0 && this.now > this.retryAt) this.rebuild();
     for (const server of this.servers) {
-      if (server.live) return server.connectionFor(clientId);
+      if (server.live) return server.connectionFor(client);
     }
     return null;
+  }
+
+  /**
+   * The lane of a session: sessions of one lane share server connections, which are set up alike
+   * (RESP version, database).
+   */
+  laneOf(session: Session): number {
+    const key = this.codec.lane(session);
+    let lane = this.lanes.get(key);
+    if (lane === undefined) {
+      lane = this.handshakes.length;
+      this.lanes.set(key, lane);
+      this.handshakes.push(this.codec.handshake(session));
+    }
+    return lane;
+  }
+
+  handshakeOf(lane: number): Handshake | null {
+    return this.handshakes[lane];
   }
 
   /** Makes the ring of the servers that are alive or due to be tried again (nc_ketama.c update). */

@@ -3,6 +3,7 @@
 
 import type { Address } from "../host.ts";
 import type { ServerConfig } from "../config/address.ts";
+import type { Client } from "./client.ts";
 import type { Pool } from "./pool.ts";
 import { ServerConnection } from "./server_connection.ts";
 
@@ -28,13 +29,16 @@ export class Server {
   readonly address: Address;
   /** For log lines: `pool "cache": server "a" (127.0.0.1:6379)`. */
   readonly label: string;
-  readonly connections: readonly ServerConnection[];
+  /** All connections, of whatever lane. */
+  readonly connections: ServerConnection[];
   readonly counters: ServerCounters;
   /** Failures in a row. */
   failures: number;
   live: boolean;
   /** Pool time (ms) from which an ejected server is tried again. */
   retryAt: number;
+  /** Connections by lane (see Pool.laneOf); a lane's are made when it is first used. */
+  private readonly lanes: ServerConnection[][];
   private readonly pool: Pool;
   private failedAt: number;
 
@@ -63,17 +67,25 @@ export class Server {
     this.live = true;
     this.retryAt = 0;
     this.failedAt = -1;
-    const connections: ServerConnection[] = [];
-    for (let i = 0; i < pool.config.server_connections; i++) {
-      connections.push(new ServerConnection(pool, this));
-    }
-    this.connections = connections;
+    this.connections = [];
+    this.lanes = [];
+    this.openLane(0);
   }
 
-  /** The connection of client `id`: always the same one, so its commands stay in order. */
-  connectionFor(id: number): ServerConnection {
-    const connections = this.connections;
-    return connections.length === 1 ? connections[0] : connections[id % connections.length];
+  /** The connection of a client: always the same one, so its commands stay in order. */
+  connectionFor(client: Client): ServerConnection {
+    const lane = this.lanes[client.lane] ?? this.openLane(client.lane);
+    return lane.length === 1 ? lane[0] : lane[client.id % lane.length];
+  }
+
+  private openLane(index: number): ServerConnection[] {
+    const lane: ServerConnection[] = [];
+    for (let i = 0; i < this.pool.config.server_connections; i++) {
+      lane.push(new ServerConnection(this.pool, this, index));
+    }
+    this.connections.push(...lane);
+    this.lanes[index] = lane;
+    return lane;
   }
 
   /** A connection is gone. Several that drop in the same moment are one failure (not so twemproxy). */

@@ -28,6 +28,8 @@ const CLIENT_HIGH_WATER = 1 << 20;
 export class ServerConnection implements SocketHandler {
   readonly server: Server;
   readonly pool: Pool;
+  /** What it is set up for (RESP version, database): see Pool.laneOf. */
+  readonly lane: number;
   readonly out: OutBuffer;
   /** Requests waiting for replies, oldest first. */
   head: Request | null;
@@ -58,8 +60,9 @@ export class ServerConnection implements SocketHandler {
   /** Why the connection is being closed by us; "" when the peer did it. */
   private reason: string;
 
-  constructor(pool: Pool, server: Server) {
+  constructor(pool: Pool, server: Server, lane: number) {
     this.pool = pool;
+    this.lane = lane;
     this.server = server;
     this.codec = pool.codec;
     this.out = new OutBuffer(pool.buffers);
@@ -131,7 +134,7 @@ export class ServerConnection implements SocketHandler {
 
   open(): void {
     this.server.counters.server_connections++;
-    const handshake = this.pool.handshake;
+    const handshake = this.pool.handshakeOf(this.lane);
     if (handshake === null) return this.becomeReady();
     this.state = HANDSHAKE;
     this.greet(handshake);

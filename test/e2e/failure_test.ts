@@ -305,7 +305,9 @@ test("replies to a client that has gone are dropped, not given to the next", asy
   const next = await Wire.open(proxy.port);
   next.send(cmd("GET", "next"));
   await until("the next request to arrive", () => held.length === 3);
-  for (const [i, reply] of ["secret 1", "secret 2", "for next"].entries()) say(held[i], bulk(reply));
+  for (const [i, reply] of ["secret 1", "secret 2", "for next"].entries()) {
+    say(held[i], bulk(reply));
+  }
   assert.is(await next.reply(), bulk("for next"));
   assert.is(await next.half().rest(), "");
 });

@@ -143,6 +143,7 @@ export function run(command: string, args: string[], input = ""): Promise<Ran> {
       },
     );
     children.add(child);
+    child.stdin?.on("error", () => {}); // it may end without reading
     child.stdin?.end(input);
   });
 }

@@ -142,7 +142,8 @@ test("a value of nearly 1 MB and every byte pass unharmed", async () => {
   await check("get all\r\n", `${value("all", all)}END\r\n`);
   const big = "VALUE x 0 3\r\nEND\r\n".repeat(57_000);
   assert.ok(big.length > 1_000_000);
-  const stored = await wire.send(`set big 0 0 ${big.length}\r\n${big}\r\nset s 0 0 1\r\ns\r\n`).read(16);
+  const stored = await wire.send(`set big 0 0 ${big.length}\r\n${big}\r\nset s 0 0 1\r\ns\r\n`)
+    .read(16);
   assert.is(stored, "STORED\r\nSTORED\r\n");
   const expected = `${value("big", big)}END\r\n${value("s", "s")}END\r\n`;
   const got = await wire.send("get big\r\nget s\r\n").read(expected.length);

@@ -190,7 +190,9 @@ test("clients that come, ask and vanish do not shift anybody's replies", async (
       Array.from({ length: 10 }, () => Wire.open(proxy.ports.redis)),
     );
     for (const wire of rude) {
-      wire.send(cmd("SET", `rude${round}`, "r".repeat(1000)) + cmd("GET", `rude${round}`).repeat(9));
+      wire.send(
+        cmd("SET", `rude${round}`, "r".repeat(1000)) + cmd("GET", `rude${round}`).repeat(9),
+      );
     }
     await Promise.all(rude.map((wire) => wire.flushed()));
     // Half of them leave by reset, half by FIN, none has read a byte.

@@ -20,6 +20,7 @@ import {
   several,
   startProxy,
   startRedis,
+  until,
   which,
   Wire,
 } from "./harness.ts";
@@ -318,20 +319,25 @@ ours("an unknown command is an error and the connection stays", async () => {
   assert.is(await wire.ask("PING"), "+PONG\r\n");
 });
 
-ours("keys of one command on two servers are refused with CROSSSLOT, on one they work", async () => {
-  const [here, there] = await keysOnTwoServers();
-  for (const command of [["RENAME", here, there], ["SINTERSTORE", here, there], [
-    "RPOPLPUSH",
-    here,
-    there,
-  ], ["ZUNION", 2, here, there]]) {
-    const reply = await wire.ask(...command);
-    assert.ok(reply.startsWith("-CROSSSLOT"), `${command.join(" ")}: ${reply}`);
-  }
-  await wire.ask("RPUSH", here, "a", "b");
-  assert.is(await wire.ask("RPOPLPUSH", here, here), bulk("b"));
-  assert.is(await wire.ask("PING"), "+PONG\r\n");
-});
+ours(
+  "keys of one command on two servers are refused with CROSSSLOT, on one they work",
+  async () => {
+    const [here, there] = await keysOnTwoServers();
+    for (
+      const command of [["RENAME", here, there], ["SINTERSTORE", here, there], [
+        "RPOPLPUSH",
+        here,
+        there,
+      ], ["ZUNION", 2, here, there]]
+    ) {
+      const reply = await wire.ask(...command);
+      assert.ok(reply.startsWith("-CROSSSLOT"), `${command.join(" ")}: ${reply}`);
+    }
+    await wire.ask("RPUSH", here, "a", "b");
+    assert.is(await wire.ask("RPOPLPUSH", here, here), bulk("b"));
+    assert.is(await wire.ask("PING"), "+PONG\r\n");
+  },
+);
 
 /** Two keys which the proxy keeps on different servers. */
 async function keysOnTwoServers(): Promise<string[]> {
@@ -379,7 +385,9 @@ test("redis-benchmark runs to its end, plain and pipelined", async () => {
 
 test("ioredis works, a pipeline of a thousand included", async () => {
   // nutcracker closes the connection on INFO, CLIENT and HELLO; ringmux gets no special options.
-  const options = isNutcracker ? { enableReadyCheck: false, disableClientInfo: true, protocol: 2 as const } : {};
+  const options = isNutcracker
+    ? { enableReadyCheck: false, disableClientInfo: true, protocol: 2 as const }
+    : {};
   const redis = new Redis({ port: proxy.port, host: "127.0.0.1", ...options });
   try {
     assert.is(await redis.set("k", "v"), "OK");
@@ -411,38 +419,47 @@ test("ioredis works, a pipeline of a thousand included", async () => {
 });
 
 // node-redis says HELLO and CLIENT SETINFO when it connects, which nutcracker does not know.
-ours("node-redis works with its default options", async () => {
-  const client = createClient({ socket: { port: proxy.port, host: "127.0.0.1" } });
-  client.on("error", () => {});
-  await client.connect();
-  try {
-    assert.is(await client.set("k", "v"), "OK");
-    assert.is(await client.get("k"), "v");
-    assert.is(await client.ping(), "PONG");
-    await client.mSet({ x: "1", y: "2", z: "3" });
-    assert.equal(await client.mGet(["z", "none", "x", "y"]), ["3", null, "1", "2"]);
-    assert.is(await client.exists(["x", "y", "z", "none"]), 3);
-    assert.is(await client.del(["x", "y", "z", "none"]), 3);
-    await client.hSet("h", { a: "1", b: "2" });
-    assert.equal({ ...await client.hGetAll("h") }, { a: "1", b: "2" });
-    await client.zAdd("zs", [{ score: 1, value: "one" }, { score: 2, value: "two" }]);
-    assert.equal(await client.zRangeWithScores("zs", 0, -1), [
-      { score: 1, value: "one" },
-      { score: 2, value: "two" },
-    ]);
-    assert.is(await client.eval("return ARGV[1]", { keys: ["k"], arguments: ["hi"] }), "hi");
-    assert.is(await client.xAdd("st", "1-1", { f: "v" }), "1-1");
-    let failure = "";
-    await client.lPush("k", "x").catch((error: Error) => failure = error.message);
-    assert.match(failure, /^WRONGTYPE/);
-    const got = await Promise.all(
-      Array.from({ length: 1000 }, (_, i) =>
-        i % 2 === 0 ? client.set(`c${i}`, String(i)) : client.get(`c${i - 1}`)),
-    );
-    got.forEach((value, i) => assert.is(value, i % 2 === 0 ? "OK" : String(i - 1)));
-  } finally {
-    client.destroy();
-  }
-});
+for (const [title, options] of [["with its default options", {}], ["with RESP2", { RESP: 2 }]]) {
+  ours(`node-redis works ${title}`, async () => {
+    const client = createClient({ ...options, socket: { port: proxy.port, host: "127.0.0.1" } });
+    let trouble = "";
+    client.on("error", (error: Error) => trouble = String(error));
+    try {
+      // It would try to connect for ever.
+      const connected = client.connect().catch((error: Error) => trouble = String(error));
+      await until("node-redis to connect", () => client.isReady || trouble !== "");
+      assert.is(trouble, "");
+      await connected;
+      assert.is(await client.set("k", "v"), "OK");
+      assert.is(await client.get("k"), "v");
+      assert.is(await client.ping(), "PONG");
+      await client.mSet({ x: "1", y: "2", z: "3" });
+      assert.equal(await client.mGet(["z", "none", "x", "y"]), ["3", null, "1", "2"]);
+      assert.is(await client.exists(["x", "y", "z", "none"]), 3);
+      assert.is(await client.del(["x", "y", "z", "none"]), 3);
+      await client.hSet("h", { a: "1", b: "2" });
+      assert.equal({ ...await client.hGetAll("h") }, { a: "1", b: "2" });
+      await client.zAdd("zs", [{ score: 1, value: "one" }, { score: 2, value: "two" }]);
+      assert.equal(await client.zRangeWithScores("zs", 0, -1), [
+        { score: 1, value: "one" },
+        { score: 2, value: "two" },
+      ]);
+      assert.is(await client.eval("return ARGV[1]", { keys: ["k"], arguments: ["hi"] }), "hi");
+      assert.is(await client.xAdd("st", "1-1", { f: "v" }), "1-1");
+      let failure = "";
+      await client.lPush("k", "x").catch((error: Error) => failure = error.message);
+      assert.match(failure, /^WRONGTYPE/);
+      const got = await Promise.all(
+        Array.from(
+          { length: 1000 },
+          (_, i) => i % 2 === 0 ? client.set(`c${i}`, String(i)) : client.get(`c${i - 1}`),
+        ),
+      );
+      got.forEach((value, i) => assert.is(value, i % 2 === 0 ? "OK" : String(i - 1)));
+    } finally {
+      client.destroy();
+    }
+  });
+}
 
 test.run();

@@ -95,7 +95,8 @@ export class MemcachedCodec implements Codec {
   }
 
   newSession(id: number, remote: string, since: number): Session {
-    return { locked: false, id, remote, since, name: "", libName: "", libVersion: "" };
+    const session = { locked: false, id, remote, since, name: "", resp: 0, db: 0 };
+    return { ...session, libName: "", libVersion: "" };
   }
 
   openToAll(): boolean {
@@ -108,6 +109,10 @@ export class MemcachedCodec implements Codec {
 
   answer(scan: Scan): Uint8Array {
     return scan.verb === MN ? NOOP : EMPTY;
+  }
+
+  lane(): string {
+    return "";
   }
 
   handshake(): Handshake | null {

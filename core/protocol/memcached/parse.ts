@@ -533,7 +533,7 @@ function moreArgs(scan: Scan): Int32Array {
 const isNoreply = (scan: Scan, buf: Uint8Array, start: number, word: number): boolean =>
   word > 0 && isBytes(buf, start + scan.args[2 * word], start + scan.args[2 * word + 1], NOREPLY);
 
-/** The word, from `first` on, that is the meta flag `letter`; 0 if none is, TWICE if several are. */
+/** Which word from `first` on is the meta flag `letter`: 0 if none is, TWICE if several are. */
 function flag(
   scan: Scan,
   buf: Uint8Array,

@@ -42,13 +42,7 @@ export function parseReply(scan: ReplyScan, buf: Uint8Array, pos: number, end: n
       if (size < 0) return reject(scan, pos);
       if (buf[pos + 2] === 76) scan.pending = 1;
       else if (scan.pending > 0) return reject(scan, pos);
-      const next = pos + size;
-      if (next > end || scan.pending === 0) {
-        scan.skip = size;
-        continue;
-      }
-      if (buf[next - 1] !== LF || buf[next - 2] !== CR) return reject(scan, next);
-      pos = next;
+      scan.skip = size;
       continue;
     }
     if (first === 69 && pos + 5 <= end && isEnd(buf, pos)) {

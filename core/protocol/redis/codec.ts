@@ -90,7 +90,8 @@ export class RedisCodec implements Codec {
 
   newSession(id: number, remote: string, since: number): Session {
     const locked = this.options.auth !== "";
-    return { locked, id, remote, since, name: "", libName: "", libVersion: "" };
+    const { db } = this.options;
+    return { locked, id, remote, since, name: "", resp: 2, db, libName: "", libVersion: "" };
   }
 
   openToAll(scan: Scan): boolean {
@@ -105,21 +106,21 @@ export class RedisCodec implements Codec {
     return answer(scan, buf, start, session, this.options, this.facts);
   }
 
-  handshake(): Handshake | null {
-    const { auth, db } = this.options;
-    let out = "";
-    let replies = 0;
-    const password = utf8(auth);
+  lane(session: Session): string {
+    return `${session.resp} ${session.db}`;
+  }
+
+  handshake(session: Session): Handshake | null {
+    const requests: string[][] = [];
     // AUTH before SELECT: twemproxy has them the other way round, and lands in database 0.
-    if (auth !== "") {
-      out += `*2\r\n$4\r\nAUTH\r\n$${password.length}\r\n${password}\r\n`;
-      replies++;
-    }
-    if (db > 0) {
-      out += `*2\r\n$6\r\nSELECT\r\n$${String(db).length}\r\n${db}\r\n`;
-      replies++;
-    }
-    return replies === 0 ? null : { bytes: bytes(out), replies };
+    if (this.options.auth !== "") requests.push(["AUTH", utf8(this.options.auth)]);
+    if (session.resp === 3) requests.push(["HELLO", "3"]);
+    if (session.db > 0) requests.push(["SELECT", String(session.db)]);
+    if (requests.length === 0) return null;
+    const out = requests.map((words) =>
+      `*${words.length}\r\n` + words.map((w) => `$${w.length}\r\n${w}\r\n`).join("")
+    );
+    return { bytes: bytes(out.join("")), replies: requests.length };
   }
 
   errorText(buf: Uint8Array, start: number, end: number): string {

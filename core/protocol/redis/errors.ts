@@ -21,6 +21,7 @@ export const BIG_MULTIBULK = errorReply("ERR Protocol error: too big mbulk count
 export const BIG_BULK = errorReply("ERR Protocol error: too big bulk count string");
 export const BIG_INLINE = errorReply("ERR Protocol error: too big inline request");
 export const UNBALANCED = errorReply("ERR Protocol error: unbalanced quotes in request");
+export const HTTP = errorReply("ERR Protocol error: this is HTTP, not Redis");
 export const TOO_LARGE = errorReply("ERR Protocol error: request too large for this proxy");
 export const BAD_NUMKEYS = errorReply("ERR numkeys should be greater than 0");
 export const NUMKEYS_TOO_MANY = errorReply(

@@ -9,14 +9,17 @@ import { errorReply, NOT_INTEGER, SYNTAX_ERROR, wrongArity } from "./errors.ts";
 const OK = bytes("+OK\r\n");
 const PONG = bytes("+PONG\r\n");
 const NIL = bytes("$-1\r\n");
+const NULL = bytes("_\r\n");
 const RESET = bytes("+RESET\r\n");
 const ROLE = bytes("*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
 /** twemproxy's texts (nc_redis.c), which differ from Redis's. */
 const INVALID_PASSWORD = errorReply("ERR invalid password");
 const NO_PASSWORD = errorReply("ERR Client sent AUTH, but no password is set");
+const NOT_A_VERSION = errorReply("ERR Protocol version is not an integer or out of range");
 const WRONG_PASS = errorReply(
   "WRONGPASS invalid username-password pair or user is disabled.",
 );
+const DB_RANGE = errorReply("ERR DB index is out of range");
 const NO_PROTO = errorReply("NOPROTO unsupported protocol version");
 
 /** Arguments of a request as byte strings. */
@@ -43,23 +46,25 @@ export function answer(
     case "auth":
       return auth(args, session, options);
     case "select":
-      return select(args, options);
+      return select(args, session, options);
     case "hello":
       return hello(args, session, options);
     case "client":
       return client(args, session, facts);
     case "info":
-      return bulk(info(args, facts));
+      return verbatim(info(args, facts), session);
     case "time": {
       const now = facts.wallClock();
       return array([String(Math.floor(now / 1000)), String((now % 1000) * 1000)]);
     }
     case "lolwut":
-      return bulk(`${ART}ringmux ver. ${facts.version}\n`);
+      return verbatim(`${ART}ringmux ver. ${facts.version}\n`, session);
     case "role":
       return ROLE;
     case "reset":
       session.name = "";
+      session.resp = 2;
+      session.db = options.db;
       session.locked = options.auth !== "";
       return RESET;
     default: // quit, readonly, readwrite
@@ -78,6 +83,11 @@ const ART = `
 
 function bulk(value: string): Uint8Array {
   return bytes(`$${value.length}\r\n${value}\r\n`);
+}
+
+/** Text for people: RESP3 has a type of its own for it. */
+function verbatim(value: string, session: Session): Uint8Array {
+  return session.resp === 3 ? bytes(`=${value.length + 4}\r\ntxt:${value}\r\n`) : bulk(value);
 }
 
 function array(values: readonly string[]): Uint8Array {
@@ -103,20 +113,24 @@ function auth(args: Args, session: Session, options: CodecOptions): Uint8Array {
   return args.length === 3 ? WRONG_PASS : INVALID_PASSWORD;
 }
 
-function select(args: Args, options: CodecOptions): Uint8Array {
+/** Highest database number taken: each in use costs connections to every server. */
+const MAX_DB = 63;
+
+function select(args: Args, session: Session, options: CodecOptions): Uint8Array {
   const db = bytes(args[1]);
   const n = decimal(db, 0, db.length, 0x7fffffff);
   if (n < 0) return NOT_INTEGER;
+  if (n > MAX_DB) return DB_RANGE;
   // 0 is what every client selects by default: it means the pool's own database.
-  if (n === 0 || n === options.db) return OK;
-  return errorReply(
-    `ERR SELECT ${n} is not supported: this pool serves database ${options.db} (redis_db)`,
-  );
+  session.db = n === 0 ? options.db : n;
+  return OK;
 }
 
-/** HELLO [2 [AUTH user password] [SETNAME name]]. */
+/** HELLO [2|3 [AUTH user password] [SETNAME name]]. */
 function hello(args: Args, session: Session, options: CodecOptions): Uint8Array {
-  if (args.length > 1 && args[1] !== "2") return NO_PROTO;
+  if (args.length > 1 && args[1] !== "2" && args[1] !== "3") {
+    return /^-?[0-9]+$/.test(args[1]) ? NO_PROTO : NOT_A_VERSION;
+  }
   for (let i = 2; i < args.length;) {
     const word = args[i].toLowerCase();
     if (word === "auth" && i + 2 < args.length) {
@@ -136,9 +150,10 @@ function hello(args: Args, session: Session, options: CodecOptions): Uint8Array 
       "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
     );
   }
+  if (args.length > 1) session.resp = Number(args[1]);
   const b = (v: string) => `$${v.length}\r\n${v}\r\n`;
   return bytes(
-    `*14\r\n${b("server")}${b("redis")}${b("version")}${b(REDIS_VERSION)}${b("proto")}:2\r\n` +
+    `${session.resp === 3 ? "%7" : "*14"}\r\n${b("server")}${b("redis")}${b("version")}${b(REDIS_VERSION)}${b("proto")}:${session.resp}\r\n` +
       `${b("id")}:${session.id}\r\n${b("mode")}${b("standalone")}${b("role")}${b("master")}` +
       `${b("modules")}*0\r\n`,
   );
@@ -167,7 +182,8 @@ function client(args: Args, session: Session, facts: Facts): Uint8Array {
       if (args.length !== 3) return wrongArity("client|setname");
       return setName(args[2], session);
     case "getname":
-      return session.name === "" ? NIL : bulk(session.name);
+      if (session.name !== "") return bulk(session.name);
+      return session.resp === 3 ? NULL : NIL;
     case "id":
       return bytes(`:${session.id}\r\n`);
     case "setinfo": {
@@ -179,11 +195,11 @@ function client(args: Args, session: Session, facts: Facts): Uint8Array {
       return OK;
     }
     case "info":
-      return bulk(`${clientLine(session, facts)}\n`);
+      return verbatim(`${clientLine(session, facts)}\n`, session);
     case "list": {
       let lines = "";
       for (const one of facts.sessions()) lines += `${clientLine(one, facts)}\n`;
-      return bulk(lines);
+      return verbatim(lines, session);
     }
     case "no-evict":
     case "no-touch":
@@ -207,7 +223,7 @@ function client(args: Args, session: Session, facts: Facts): Uint8Array {
 function clientLine(session: Session, facts: Facts): string {
   const age = Math.max(0, Math.floor((facts.wallClock() - session.since) / 1000));
   return `id=${session.id} addr=${session.remote} laddr= fd=-1 name=${session.name} age=${age} ` +
-    `idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 resp=2 ` +
+    `idle=0 flags=N db=${session.db} sub=0 psub=0 ssub=0 multi=-1 resp=${session.resp} ` +
     `lib-name=${session.libName} lib-ver=${session.libVersion}`;
 }
 

@@ -34,6 +34,7 @@ import {
   BIG_INLINE,
   BIG_MULTIBULK,
   expectedBulk,
+  HTTP,
   NOT_INTEGER,
   NUMKEYS_TOO_MANY,
   refusal,
@@ -327,6 +328,11 @@ export function selectKey(scan: Scan, i: number): void {
   scan.keyEnd = scan.args[2 * arg + 1];
 }
 
+/** Whether the command is what browsers send (Redis hangs up on these two as well). */
+function isHttp(buf: Uint8Array, args: Int32Array): boolean {
+  return isWord(buf, args[0], args[1], "post") || isWord(buf, args[0], args[1], "host:");
+}
+
 /** A line of words: rewritten as an array of bulk strings, then parsed as one. */
 function parseInline(
   scan: Scan,
@@ -348,6 +354,7 @@ function parseInline(
     parseRequest(scan, request, 0, request.length, maxRequest);
     scan.scratch = request;
     scan.scratchLength = request.length;
+    if (scan.action === REFUSE && isHttp(request, scan.args)) return bad(scan, HTTP);
   }
   scan.length = lf + 1 - start;
   return DONE;

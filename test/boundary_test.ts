@@ -1,0 +1,170 @@
+// The layers hold: core/ stands on nothing but itself, each adapter on its own runtime, and nobody
+// but mod.ts (and tests and benchmarks) imports adapters/. Reads the sources as text.
+
+import * as fs from "node:fs";
+import * as path from "node:path";
+import process from "node:process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+
+const root = process.cwd();
+
+/** TypeScript files below a folder, relative to the root. */
+function sources(folder: string): string[] {
+  const found: string[] = [];
+  for (const entry of fs.readdirSync(path.join(root, folder), { withFileTypes: true })) {
+    const file = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) found.push(...sources(file));
+    else if (file.endsWith(".ts")) found.push(file);
+  }
+  return found;
+}
+
+/** The source with comments blanked out, and with `strings` blanked too if so wanted. */
+function code(source: string, strings: boolean): string {
+  // A string, a template without its expressions' insides, a comment, or a regular expression.
+  const token =
+    /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\/\/[^\n]*|\/\*[\s\S]*?\*\/|(?<=[(,=:[!&|?{};]\s*)\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/|`(?:\\.|\$\{[^}]*\}|[^`\\])*`/g;
+  return source.replace(token, (text) => {
+    if (text.startsWith("//") || text.startsWith("/*")) return " ";
+    if (!strings) return text;
+    if (text.startsWith("`")) {
+      return [...text.matchAll(/\$\{([^}]*)\}/g)].map((m) => m[1]).join(";");
+    }
+    return '""';
+  });
+}
+
+/** What a file imports or re-exports, dynamic imports included. */
+function imports(file: string): string[] {
+  const text = code(fs.readFileSync(path.join(root, file), "utf8"), false);
+  const pattern = /\b(?:from|import)\s*\(?\s*["']([^"']+)["']/g;
+  return [...text.matchAll(pattern)].map((match) => match[1]);
+}
+
+/** The path below the root of a relative import; null for a package. */
+function target(file: string, specifier: string): string | null {
+  if (!specifier.startsWith(".")) return null;
+  return path.posix.normalize(path.posix.join(path.posix.dirname(file), specifier));
+}
+
+const RUNTIME_NAMES = [
+  ...["Deno", "Bun", "process", "Buffer", "console", "setTimeout", "setInterval", "setImmediate"],
+  ...["clearTimeout", "clearInterval", "queueMicrotask", "require", "fetch", "performance"],
+  ...["TextDecoder", "TextEncoder", "globalThis", "window", "navigator", "crypto"],
+];
+
+const core = sources("core");
+
+test("the scanner sees code and nothing else", () => {
+  const source =
+    'import a from "./x.ts"; // Deno\n/* process */ const s = "Buffer"; const r = /console/g;\n' +
+    "const t = `Bun ${fetch}`; const u = 'a \\' require'; done(Deno2, a / b / c);";
+  const bare = code(source, true);
+  const seen = RUNTIME_NAMES.filter((name) => new RegExp(`\\b${name}\\b`).test(bare));
+  assert.equal(seen, ["fetch"]);
+  assert.ok(bare.includes("a / b / c"));
+  assert.ok(core.length > 20, "core/ is read");
+});
+
+test("core/ imports core/ only, but for yaml and valibot in core/config/", () => {
+  for (const file of core) {
+    for (const specifier of imports(file)) {
+      const to = target(file, specifier);
+      if (to === null) {
+        const allowed = file.startsWith("core/config/") && ["yaml", "valibot"].includes(specifier);
+        assert.ok(allowed, `${file} imports "${specifier}"`);
+      } else {
+        assert.ok(to.startsWith("core/"), `${file} imports ${to}`);
+        assert.ok(to.endsWith(".ts"), `${file}: "${specifier}" lacks its extension`);
+        assert.ok(fs.existsSync(path.join(root, to)), `${file} imports ${to}, which is not there`);
+      }
+    }
+  }
+});
+
+test("core/ names nothing that belongs to a runtime", () => {
+  for (const file of core) {
+    const text = code(fs.readFileSync(path.join(root, file), "utf8"), true);
+    for (const name of RUNTIME_NAMES) {
+      // A property, a key or a method of that name is our own.
+      const how = name === "process" ? "\\s*[.[?]" : "(?!\\s*[?]?:)";
+      const used = new RegExp(`(?<![.\\w$])${name}\\b${how}`).test(text);
+      assert.not.ok(used, `${file} uses ${name}`);
+    }
+  }
+});
+
+test("core/ reads no clock and no random numbers but the host's", () => {
+  for (const file of core) {
+    const text = code(fs.readFileSync(path.join(root, file), "utf8"), true);
+    assert.not.match(text, /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b/, file);
+  }
+});
+
+test("inside core/ a protocol knows no socket, ring or pool, and a ring no protocol", () => {
+  const forbidden: [string, string[]][] = [
+    ["core/protocol/", ["core/proxy/", "core/ring/", "core/config/", "core/host.ts"]],
+    ["core/ring/", ["core/proxy/", "core/protocol/", "core/config/"]],
+    ["core/hash/", ["core/proxy/", "core/protocol/", "core/config/", "core/ring/"]],
+    ["core/config/", ["core/proxy/", "core/protocol/"]],
+    ["core/stats/", ["core/protocol/"]],
+  ];
+  for (const [folder, others] of forbidden) {
+    for (const file of core.filter((name) => name.startsWith(folder))) {
+      for (const specifier of imports(file)) {
+        const to = target(file, specifier) ?? "";
+        const bad = others.find((other) => to.startsWith(other));
+        assert.not.ok(bad, `${file} imports ${to}`);
+      }
+    }
+  }
+});
+
+test("each protocol keeps to its own folder", () => {
+  for (const file of core) {
+    const own = /^core\/protocol\/(redis|memcached)\//.exec(file)?.[1];
+    if (own === undefined) continue;
+    const other = own === "redis" ? "memcached" : "redis";
+    for (const specifier of imports(file)) {
+      assert.not.ok(
+        target(file, specifier)?.includes(`/${other}/`),
+        `${file} imports ${specifier}`,
+      );
+    }
+  }
+});
+
+test("an adapter imports no runtime but its own", () => {
+  const runtimes: Record<string, RegExp> = {
+    "adapters/deno.ts": /\bBun\b|["']bun/,
+    "adapters/bun.ts": /\bDeno\b/,
+    "adapters/node.ts": /\bDeno\b|\bBun\b|["']bun/,
+  };
+  for (const [file, foreign] of Object.entries(runtimes)) {
+    const text = code(fs.readFileSync(path.join(root, file), "utf8"), false);
+    assert.not.match(text, foreign, file);
+    for (const specifier of imports(file)) {
+      const to = target(file, specifier);
+      const others = Object.keys(runtimes).filter((other) => other !== file);
+      assert.not.ok(to !== null && others.includes(to), `${file} imports ${to}`);
+    }
+  }
+});
+
+test("nothing but mod.ts, tests and benchmarks imports adapters/ from outside", () => {
+  for (const file of ["mod.ts", ...core]) {
+    for (const specifier of imports(file)) {
+      const to = target(file, specifier);
+      if (to?.startsWith("adapters/")) assert.is(file, "mod.ts", `${file} imports ${to}`);
+    }
+  }
+});
+
+test("mod.ts loads an adapter only when it is needed", () => {
+  const text = code(fs.readFileSync(path.join(root, "mod.ts"), "utf8"), false);
+  const fixed = [...text.matchAll(/\bfrom\s*["']([^"']+)["']/g)].map((match) => match[1]);
+  assert.equal(fixed.filter((specifier) => specifier.includes("adapters/")), []);
+});
+
+test.run();
