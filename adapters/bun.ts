@@ -62,7 +62,8 @@ class BunSocket implements Socket {
   }
 
   close(): void {
-    if (this.inner !== null) this.inner.terminate();
+    // Not terminate(): that resets the connection, and what the kernel has not sent yet is lost.
+    if (this.inner !== null) this.inner.end();
     else this.cancelled = true;
   }
 }

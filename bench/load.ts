@@ -62,6 +62,8 @@ declare const process: {
 
 /** A job fails when nothing arrives for so long. */
 const PATIENCE_MS = 10000;
+/** And when it takes so long as a whole, besides its ramp and window. */
+const LIMIT_MS = 60000;
 /** Connections opened at a time: fewer than any listen backlog. */
 const CONNECT_AT_ONCE = 100;
 const SETTLE_MS = 500;
@@ -300,16 +302,22 @@ class Load {
     };
   }
 
-  /** Rejects when no byte arrives for `PATIENCE_MS`. */
+  /** Fails the job when no byte arrives for `PATIENCE_MS`, or after `LIMIT_MS`. */
   watch(): () => void {
     let seen = -1;
-    const timer = setInterval(() => {
-      if (this.bytes === seen) {
-        this.failed(new Error(`no reply for ${PATIENCE_MS / 1000} seconds`));
-      }
+    const seconds = (ms: number) => `${ms / 1000} seconds`;
+    const silence = setInterval(() => {
+      if (this.bytes === seen) this.failed(new Error(`no reply for ${seconds(PATIENCE_MS)}`));
       seen = this.bytes;
     }, PATIENCE_MS);
-    return () => clearInterval(timer);
+    const { rampMs, windowMs } = this.job;
+    const limit = setTimeout(() => {
+      this.failed(new Error(`took longer than ${seconds(LIMIT_MS)}`));
+    }, rampMs + windowMs + LIMIT_MS);
+    return () => {
+      clearInterval(silence);
+      clearTimeout(limit);
+    };
   }
 
   close(): void {

@@ -4,6 +4,7 @@
 const TEXTS: Record<string, string> = {
   "": "unknown", // an orderly close in the middle of a request has errno 0
   EACCES: "Permission denied",
+  EADDRINUSE: "Address already in use",
   EADDRNOTAVAIL: "Cannot assign requested address",
   ECONNABORTED: "Software caused connection abort",
   ECONNREFUSED: "Connection refused",

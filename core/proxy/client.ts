@@ -371,18 +371,17 @@ export class Client implements SocketHandler {
   flush(): void {
     this.dirty = false;
     if (this.closed) return;
-    const clean = this.out.flush(this.socket);
-    if (!clean && !this.afterShortWrite()) return;
+    if (!this.out.flush(this.socket) && !this.afterShortWrite()) return;
     if (this.blocks !== null && this.out.size < HIGH_WATER) this.blocks.unblock();
     if (this.paused) this.readOn();
-    if (this.finishing && clean && this.head === null) this.linger();
+    if (this.finishing && this.head === null && this.out.size === 0) this.linger();
   }
 
   drain(): void {
-    const clean = this.out.drained(this.socket);
+    this.out.drained(this.socket);
     if (this.blocks !== null && this.out.size < HIGH_WATER) this.blocks.unblock();
     if (this.paused) this.readOn();
-    if (this.finishing && clean && this.head === null) this.linger();
+    if (this.finishing && this.head === null && this.out.size === 0) this.linger();
   }
 
   /** The client does not take its replies as fast as they come; false when it was cut off. */
@@ -397,7 +396,7 @@ export class Client implements SocketHandler {
   }
 
   /** Stops reading; `connection` is why, if it is congested. */
-  private stopReading(connection: ServerConnection | null): void {
+  stopReading(connection: ServerConnection | null): void {
     if (connection !== null && connection.congested && !this.waiting) {
       this.waiting = true;
       connection.addWaiter(this);
@@ -423,7 +422,7 @@ export class Client implements SocketHandler {
       const carry = this.carry;
       const from = this.carryStart;
       const used = this.process(carry, from, this.carryEnd);
-      if (this.finishing) return;
+      if (this.finishing) return this.socket.resume(); // what still comes is dropped: see linger
       if (this.carry === carry) {
         this.carryStart = used;
         if (used === this.carryEnd) this.dropCarry();

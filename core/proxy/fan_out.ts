@@ -105,6 +105,7 @@ function addPart(parent: Request, connection: ServerConnection, bytes: number): 
   parent.awaiting++;
   client.pool.counters.fragments++;
   connection.enqueue(part, bytes);
+  if (connection.congested) client.stopReading(connection);
 }
 
 /** TOGETHER: forwarded whole if all keys live on one server, else an error says so. */

@@ -64,6 +64,8 @@ export class Pool {
   readonly lingering: Set<Client>;
   readonly counters: PoolCounters;
   readonly autoEject: boolean;
+  /** Connections are closed by us: no server has failed. */
+  stopped: boolean;
   /** Coarse monotonic time (ms), renewed every tick: no clock is read on the data path. */
   now: number;
   /** The parser state that clients without a half-parsed long request share. */
@@ -116,6 +118,7 @@ export class Pool {
       accepted: 0,
     };
     this.autoEject = config.auto_eject_hosts;
+    this.stopped = false;
     this.now = host.now();
     this.scan = new Scan();
     this.hash = HASHES[config.hash];
@@ -157,6 +160,7 @@ export class Pool {
   /** Drops every connection. */
   stop(): void {
     this.stopListening();
+    this.stopped = true;
     this.timer?.cancel();
     for (const client of [...this.clients]) client.cutOffQuietly();
     for (const server of this.servers) {

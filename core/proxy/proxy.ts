@@ -1,6 +1,7 @@
 // The whole proxy: all pools of a configuration and the stats port, on one runtime.
 
 import type { Config } from "../config/schema.ts";
+import { errnoText } from "../errno.ts";
 import type { Address, Host, Listener } from "../host.ts";
 import type { Log } from "../log.ts";
 import { statsLine } from "../stats/report.ts";
@@ -24,6 +25,17 @@ const DEFAULT_LIMITS: Limits = {
   request: 1 << 30, // Redis's own client-query-buffer-limit
   clientOutput: 256 << 20, // as Redis's client-output-buffer-limit for replicas
 };
+
+/** Says in an error which address it was that cannot be had, in the same words on every runtime. */
+async function listening<T>(attempt: Promise<T>, who: string, where: string): Promise<T> {
+  try {
+    return await attempt;
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    const why = code === undefined || errnoText(code) === code ? message : errnoText(code);
+    throw new Error(`${who}: cannot listen on ${where}: ${why}`);
+  }
+}
 
 export class Proxy {
   readonly pools: readonly Pool[];
@@ -54,18 +66,24 @@ export class Proxy {
     const { log, stats } = this.options;
     try {
       for (const pool of this.pools) {
-        await pool.start();
+        await listening(pool.start(), pool.label, pool.config.listen_text);
         log.notice(
           `${pool.label}: listening on ${pool.config.listen_text} for ` +
             `${pool.config.redis ? "redis" : "memcached"}, ${pool.servers.length} servers`,
         );
       }
       if (stats !== null) {
-        this.statsListener = await this.host.listen(
+        const options = {
+          backlog: 128,
+          keepAlive: false,
+          reusePort: this.options.reusePort ?? false,
+        };
+        const listener = this.host.listen(
           stats,
-          { backlog: 128, keepAlive: false, reusePort: this.options.reusePort ?? false },
+          options,
           (socket) => new StatsConnection(socket, this.stats()),
         );
+        this.statsListener = await listening(listener, "stats", `${stats.host}:${stats.port}`);
         log.notice(`stats on ${stats.host}:${this.statsListener.port}`);
       }
     } catch (error) {

@@ -99,7 +99,7 @@ export class Server {
   /** Counts a failure; at the limit the server leaves the ring for a while. */
   failed(): void {
     const { config, log } = this.pool;
-    if (!config.auto_eject_hosts || !this.live) return;
+    if (!config.auto_eject_hosts || !this.live || this.pool.stopped) return;
     this.failedAt = this.pool.now;
     this.failures++;
     if (this.failures < config.server_failure_limit) return;

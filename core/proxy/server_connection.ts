@@ -22,10 +22,44 @@ const READY = 3;
 const STREAM = 16384;
 /** Unwritten output above this stops the reading of the clients that feed it. */
 const HIGH_WATER = 4 << 20;
+/** More than the longest line of either protocol. */
+const LONG_LINE = 65536 + 16;
 /** A client with more than this unwritten while a large reply streams to it stops our reading. */
 const CLIENT_HIGH_WATER = 1 << 20;
 
-export class ServerConnection implements SocketHandler {
+/**
+ * What one socket tells a connection. A runtime may have more to tell of a socket after it was
+ * closed: that must not reach the socket which has taken its place.
+ */
+class Link implements SocketHandler {
+  private readonly connection: ServerConnection;
+
+  constructor(connection: ServerConnection) {
+    this.connection = connection;
+  }
+
+  open(): void {
+    if (this.connection.link === this) this.connection.open();
+  }
+
+  data(buf: Uint8Array, start: number, end: number): void {
+    if (this.connection.link === this) this.connection.data(buf, start, end);
+  }
+
+  drain(): void {
+    if (this.connection.link === this) this.connection.drain();
+  }
+
+  end(): void {
+    if (this.connection.link === this) this.connection.end();
+  }
+
+  close(error: string): void {
+    if (this.connection.link === this) this.connection.gone(error);
+  }
+}
+
+export class ServerConnection {
   readonly server: Server;
   readonly pool: Pool;
   /** What it is set up for (RESP version, database): see Pool.laneOf. */
@@ -44,6 +78,10 @@ export class ServerConnection implements SocketHandler {
   congested: boolean;
   private readonly codec: Codec;
   private socket: Socket | null;
+  /** The current socket's; null when there is none. */
+  link: Link | null;
+  /** The handshake, while the socket has not taken all of it. */
+  private greeting: OutBuffer | null;
   private dirty: boolean;
   private readonly scan: ReplyScan;
   private readonly keeper: Keeper;
@@ -56,9 +94,11 @@ export class ServerConnection implements SocketHandler {
   /** The client whose slowness stops our reading, since when (pool time), what it had unwritten. */
   private blockedBy: Client | null;
   private blockedSince: number;
+  /** When our reading went on (pool time): what came late because of that has not timed out. */
+  private unblockedAt: number;
+  /** Id of the client that was not worth waiting for: its output grows, up to the pool's limit. */
+  private gaveUpOn: number;
   private readonly waiters: Client[];
-  /** Why the connection is being closed by us; "" when the peer did it. */
-  private reason: string;
 
   constructor(pool: Pool, server: Server, lane: number) {
     this.pool = pool;
@@ -74,6 +114,8 @@ export class ServerConnection implements SocketHandler {
     this.state = CLOSED;
     this.congested = false;
     this.socket = null;
+    this.link = null;
+    this.greeting = null;
     this.dirty = false;
     this.scan = new ReplyScan();
     this.keeper = new Keeper(pool.buffers);
@@ -83,8 +125,9 @@ export class ServerConnection implements SocketHandler {
     this.handshakesLeft = 0;
     this.blockedBy = null;
     this.blockedSince = 0;
+    this.unblockedAt = 0;
+    this.gaveUpOn = 0;
     this.waiters = [];
-    this.reason = "";
   }
 
   /**
@@ -113,23 +156,26 @@ export class ServerConnection implements SocketHandler {
   flush(): void {
     this.dirty = false;
     if (this.state !== READY) {
-      if (this.state === CLOSED) this.connect();
+      // What was in flight may have failed since it was enqueued: then there is nothing to do.
+      if (this.state === CLOSED && this.head !== null) this.connect();
       if (this.out.size > HIGH_WATER) this.congested = true;
       return;
     }
-    if (this.out.flush(this.socket as Socket)) {
-      this.unsent = 0;
-      return;
-    }
+    this.write();
+  }
+
+  private write(): void {
+    if (this.out.flush(this.socket as Socket)) this.unsent = 0;
     if (this.out.size > HIGH_WATER) this.congested = true;
+    else if (this.congested && this.out.size < HIGH_WATER >> 1) this.relax();
   }
 
   /** Opens the connection if it is closed. */
   connect(): void {
     if (this.state !== CLOSED) return;
     this.state = CONNECTING;
-    this.reason = "";
-    this.socket = this.pool.host.connect(this.server.address, this);
+    this.link = new Link(this);
+    this.socket = this.pool.host.connect(this.server.address, this.link);
   }
 
   open(): void {
@@ -145,16 +191,22 @@ export class ServerConnection implements SocketHandler {
     // The requests gathered so far stay in `out`: a second buffer carries the few bytes of AUTH.
     const first = new OutBuffer(this.pool.buffers);
     first.append(handshake.bytes, 0, handshake.bytes.length);
-    first.flush(this.socket as Socket);
+    if (!first.flush(this.socket as Socket)) this.greeting = first;
   }
 
   private becomeReady(): void {
     this.state = READY;
     this.pool.log.info(`${this.server.label}: connected`);
-    if (this.out.flush(this.socket as Socket)) this.unsent = 0;
+    if (this.greeting === null) this.write();
   }
 
   drain(): void {
+    if (this.greeting !== null) {
+      if (!this.greeting.drained(this.socket as Socket)) return;
+      this.greeting = null;
+      if (this.state === READY) this.write();
+      return;
+    }
     if (this.state !== READY) return;
     if (this.out.drained(this.socket as Socket)) this.unsent = 0;
     if (this.congested && this.out.size < HIGH_WATER >> 1) this.relax();
@@ -189,7 +241,8 @@ export class ServerConnection implements SocketHandler {
     let pos = start;
     while (pos < end && buf[pos++] !== 10);
     this.keepLine(buf, start, pos);
-    if (buf[pos - 1] !== 10) return pos;
+    // Without its end a line is only looked at when it is too long to be one.
+    if (buf[pos - 1] !== 10 && this.carried <= LONG_LINE) return pos;
     const carried = this.carried;
     this.carried = 0;
     this.consume(this.carry.slice(0, carried), 0, carried);
@@ -333,6 +386,7 @@ export class ServerConnection implements SocketHandler {
       client.out.append(buf, pos, next);
       client.touch();
       if (client.out.size > CLIENT_HIGH_WATER) this.waitForClient(client);
+      else if (this.gaveUpOn === client.id) this.gaveUpOn = 0;
     } else if (!client.closed) {
       request.kind = SPECIAL;
       this.keeper.append(request, buf, pos, next);
@@ -341,7 +395,9 @@ export class ServerConnection implements SocketHandler {
 
   /** Stops reading until `client` has taken more of its large reply. */
   private waitForClient(client: Client): void {
-    if (this.blockedBy !== null) return;
+    if (this.blockedBy !== null || this.gaveUpOn === client.id) return;
+    // A connection it had stopped before has no more to do with it: its reply is complete.
+    client.blocks?.unblock();
     this.blockedBy = client;
     this.blockedSince = this.pool.now;
     client.blocks = this;
@@ -353,6 +409,7 @@ export class ServerConnection implements SocketHandler {
     if (this.blockedBy === null) return;
     this.blockedBy.blocks = null;
     this.blockedBy = null;
+    this.unblockedAt = this.pool.now;
     this.socket?.resume();
   }
 
@@ -392,32 +449,29 @@ export class ServerConnection implements SocketHandler {
 
   /** Called every tick: closes when the oldest request has waited too long. */
   tick(now: number, timeout: number): void {
-    if (timeout > 0 && this.head !== null && now - this.head.sentAt > timeout) {
-      this.abort("ETIMEDOUT");
+    if (this.blockedBy !== null) {
+      if (now - this.blockedSince <= GRACE) return;
+      this.gaveUpOn = this.blockedBy.id;
+      return this.unblock();
     }
-    if (this.blockedBy !== null && now - this.blockedSince > GRACE) this.unblock();
+    if (timeout <= 0 || this.head === null) return;
+    if (now - Math.max(this.head.sentAt, this.unblockedAt) > timeout) this.abort("ETIMEDOUT");
   }
 
   end(): void {
-    this.socket?.close();
+    this.abort("");
   }
 
   /** Closes because of `errno` (or a sentence that becomes the error's text). */
   abort(errno: string): void {
     if (this.state === CLOSED) return;
-    this.reason = errno;
     const socket = this.socket as Socket;
-    socket.close();
-    // The adapter may report the close later; nobody should wait for that.
     this.gone(errno);
-  }
-
-  close(error: string): void {
-    if (this.state !== CLOSED) this.gone(error);
+    socket.close();
   }
 
   /** The connection is no more: everything in flight is answered with an error. */
-  private gone(error: string): void {
+  gone(error: string): void {
     const server = this.server;
     const counters = server.counters;
     if (this.state > CONNECTING) counters.server_connections--;
@@ -433,6 +487,9 @@ export class ServerConnection implements SocketHandler {
     }
     this.state = CLOSED;
     this.socket = null;
+    this.link = null;
+    this.greeting?.clear();
+    this.greeting = null;
     this.out.clear();
     this.head = null;
     this.tail = null;

@@ -246,7 +246,9 @@ for (
   });
 }
 
-harmless(test, "thousands of damaged requests harm nobody but their senders", async () => {
+// With nutcracker the bystander is harmed too: a damaged key goes to the server, whose answer costs
+// everybody the connection.
+harmless(ours, "thousands of damaged requests harm nobody but their senders", async () => {
   const rand = random(99);
   const good = [
     cmd("SET", "fuzz", "value") + cmd("GET", "fuzz") + cmd("MGET", "fuzz", "b", "c"),

@@ -10,6 +10,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import process from "node:process";
 import { test } from "uvu";
+import * as assert from "uvu/assert";
 
 export type Runtime = "node" | "deno" | "bun" | "nutcracker";
 
@@ -269,7 +270,7 @@ export async function startFake(
     sockets.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => sockets.delete(socket));
-    socket.on("data", (chunk) => chunks.push(chunk));
+    socket.on("data", (chunk) => chunks.push(chunk as Buffer));
     onConnection(socket, fake);
   });
   const fake: Fake = {
@@ -671,6 +672,17 @@ export function respEnd(buf: Buffer, pos: number): number {
 export async function exchange(target: Target, input: string): Promise<string> {
   const wire = await Wire.open(target);
   return await wire.send(input).half().rest();
+}
+
+/** The same bytes; says where they part instead of showing all of them when they are many. */
+export function sameBytes(got: string, expected: string, what: string): void {
+  if (got === expected) return;
+  if (got.length + expected.length < 4000) return assert.is(got, expected, what);
+  let i = 0;
+  while (got[i] === expected[i]) i++;
+  const part = (text: string) => JSON.stringify(text.slice(Math.max(0, i - 40), i + 60));
+  const sizes = `${got.length} bytes instead of ${expected.length}`;
+  assert.unreachable(`${what}: ${sizes}; at ${i}: ${part(got)} instead of ${part(expected)}`);
 }
 
 /** A generator of pseudo-random 32-bit integers: every run tests the same bytes. */

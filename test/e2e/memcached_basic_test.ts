@@ -14,6 +14,7 @@ import {
   type ProxyProcess,
   random,
   run,
+  sameBytes,
   type ServerProcess,
   several,
   startMemcached,
@@ -53,7 +54,7 @@ async function flush(): Promise<void> {
 
 /** Sends a request and compares the reply, which is as long as the expected one. */
 async function check(request: string, expected: string): Promise<void> {
-  assert.is(await wire.send(request).read(expected.length), expected, request);
+  sameBytes(await wire.send(request).read(expected.length), expected, request.slice(0, 80));
 }
 
 function value(key: string, data: string, flags = 0): string {

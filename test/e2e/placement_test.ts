@@ -11,6 +11,7 @@ import {
   bulk,
   cmd,
   type Pools,
+  type PoolSpec,
   type ProxyProcess,
   random,
   type ServerProcess,
@@ -39,7 +40,7 @@ test.before(async () => {
 /** Pools for every hash and distribution, and those with something special. */
 function poolsOver(servers: ServerProcess[], isRedis: boolean): Pools {
   const pools: Pools = {};
-  const common = isRedis ? { redis: true } : {};
+  const common: PoolSpec = isRedis ? { redis: true } : {};
   const plain = servers.map((server) => at(server));
   const weighted = servers.map((server, i) => at(server, [1, 2, 3, 1, 10][i]));
   const named = servers.map((server, i) => at(server, i + 1, ["b", "a", "server10", "c9", "d"][i]));

@@ -37,7 +37,7 @@ test.before(async () => {
       hash: "fnv1a_64",
       distribution: "ketama",
       redis: true,
-      servers: servers.map((server) => at(server)),
+      servers: servers.map((server, i) => at(server, 1, `server${i}`)),
     },
   });
   direct = await Wire.open(servers[0].port);
@@ -398,7 +398,7 @@ test("ioredis works, a pipeline of a thousand included", async () => {
     await redis.hset("h", { a: "1", b: "2" });
     assert.equal(await redis.hgetall("h"), { a: "1", b: "2" });
     await redis.zadd("zs", 1, "one", 2, "two");
-    assert.equal(await redis.zrange("zs", 0, -1), ["one", "two"]);
+    assert.equal(await redis.zrange("zs", "0", "-1"), ["one", "two"]);
     await redis.expire("k", 50);
     assert.is(await redis.ttl("k"), 50);
     assert.is(await redis.eval("return ARGV[1]", 1, "k", "hello"), "hello");
@@ -419,7 +419,12 @@ test("ioredis works, a pipeline of a thousand included", async () => {
 });
 
 // node-redis says HELLO and CLIENT SETINFO when it connects, which nutcracker does not know.
-for (const [title, options] of [["with its default options", {}], ["with RESP2", { RESP: 2 }]]) {
+for (
+  const [title, options] of [
+    ["with its default options", {}],
+    ["with RESP2", { RESP: 2 }],
+  ] as const
+) {
   ours(`node-redis works ${title}`, async () => {
     const client = createClient({ ...options, socket: { port: proxy.port, host: "127.0.0.1" } });
     let trouble = "";

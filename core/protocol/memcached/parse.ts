@@ -22,6 +22,7 @@ const CAS = table.verbOf("cas");
 const MG = table.verbOf("mg");
 const ME = table.verbOf("me");
 const NOREPLY = bytes("noreply");
+const HTTP = bytes("HTTP/");
 
 const MAX_KEY = 250;
 /** memcached hangs up on a longer line, unless it begins with "get " or "gets ". */
@@ -224,7 +225,12 @@ export class RequestParser {
     const line = scan.length;
     if (n === 0) return refuse(scan, errors.ERROR, line);
     const verb = findCommand(buf, start + args[0], start + args[1]);
-    if (verb < 0) return refuse(scan, errors.ERROR, line);
+    if (verb < 0) {
+      // What follows an HTTP request line is not to be taken for commands (as in proto_text.c).
+      return isHttp(buf, start + args[2 * n - 2], start + args[2 * n - 1])
+        ? bad(scan, errors.ERROR)
+        : refuse(scan, errors.ERROR, line);
+    }
     const command = COMMANDS[verb];
     scan.verb = verb;
     scan.action = command.action;
@@ -529,6 +535,10 @@ function moreArgs(scan: Scan): Int32Array {
   scan.args = args;
   return args;
 }
+
+/** Whether the word begins with "HTTP/". */
+const isHttp = (buf: Uint8Array, start: number, end: number): boolean =>
+  end - start > 5 && isBytes(buf, start, start + 5, HTTP);
 
 const isNoreply = (scan: Scan, buf: Uint8Array, start: number, word: number): boolean =>
   word > 0 && isBytes(buf, start + scan.args[2 * word], start + scan.args[2 * word + 1], NOREPLY);

@@ -11,6 +11,10 @@ const ESCAPES: Record<number, number> = { 110: 10, 114: 13, 116: 9, 98: 8, 97: 7
  */
 export function splitInline(buf: Uint8Array, start: number, end: number): Uint8Array | null {
   const words: number[][] = [];
+  // A NUL ends the line, as it ends a string in C.
+  for (let i = start; i < end; i++) {
+    if (buf[i] === 0) end = i;
+  }
   let p = start;
   for (;;) {
     while (p < end && isSpace(buf[p])) p++;
@@ -37,7 +41,7 @@ function readWord(buf: Uint8Array, p: number, end: number, word: number[]): numb
     if (p >= end) return quote === 0 ? p : -1;
     const c = buf[p];
     if (quote === 0) {
-      if (isSpace(c) || c === 0) return p;
+      if (isSpace(c)) return p;
       if (c === 34 || c === 39) quote = c;
       else word.push(c);
     } else if (c === quote) {

@@ -159,7 +159,7 @@ export function elementEnd(buf: Uint8Array, p: number): number {
     let n = 0;
     let negative = false;
     let i = p + 1;
-    for (; buf[i] !== CR; i++) {
+    for (; buf[i] !== CR || buf[i + 1] !== LF; i++) {
       if (buf[i] === 45) negative = true;
       else n = n * 10 + buf[i] - 48;
     }

@@ -1,0 +1,126 @@
+// Writes the lists of docs/commands.md from the command tables in core/protocol/. Run from the
+// project's root after every change of a table: deno run -A docs/make_commands.ts (or bun
+// docs/make_commands.ts). A test compares.
+
+import * as fs from "node:fs";
+import process from "node:process";
+import * as codec from "../core/protocol/codec.ts";
+import * as memcached from "../core/protocol/memcached/commands.ts";
+import * as redis from "../core/protocol/redis/commands.ts";
+import { refusal } from "../core/protocol/redis/errors.ts";
+
+export const COMMANDS_FILE = "docs/commands.md";
+
+/** A list as it stands in the file, between its two marks. */
+interface Section {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** docs/commands.md with fresh lists; `docs` is its present text. */
+export function generate(docs: string): string {
+  let made = docs;
+  for (const { name, text } of [redisSection(), memcachedSection()]) {
+    const begin = `<!-- ${name}: written by docs/make_commands.ts -->`;
+    const start = made.indexOf(begin);
+    const end = made.indexOf(`<!-- end of ${name} -->`);
+    if (start < 0 || end < start) throw new Error(`${COMMANDS_FILE} has lost the marks of ${name}`);
+    made = `${made.slice(0, start + begin.length)}\n\n${text}\n${made.slice(end)}`;
+  }
+  return made;
+}
+
+const REDIS_JOINS: Record<number, string> = {
+  [redis.JOIN_ARRAY]: "one array, in the order of the keys",
+  [redis.JOIN_SUM]: "the sum",
+  [redis.JOIN_OK]: "`OK` when all of them say so, else the first error",
+  [redis.JOIN_FIRST]: "the first server's",
+  [redis.JOIN_CONCAT]: "one array after the other",
+  [redis.JOIN_LEAST]: "element by element the least",
+};
+
+function redisSection(): Section {
+  const rows = redis.COMMANDS.filter((c) => c.action !== redis.SUB);
+  const by = (action: number) => rows.filter((c) => c.action === action);
+  const upper = (c: redis.Command) => `\`${c.name.replace("|", " ").toUpperCase()}\``;
+  const join = (c: redis.Command) => REDIS_JOINS[c.join];
+  const why = (c: redis.Command) => reason(refusal(redis.COMMANDS.indexOf(c)));
+  const text = [
+    "### One key: to the key's server\n",
+    list(by(codec.FORWARD).map(upper)),
+    "### Many keys: split by server, the replies joined\n",
+    table(["commands", "the joined reply"], by(codec.SPLIT), upper, join),
+    "### Many keys that must live on one server\n",
+    list(by(codec.TOGETHER).map(upper)),
+    "### No key: to every server, the replies joined\n",
+    table(["commands", "the joined reply"], by(codec.ALL), upper, join),
+    "### No key: to the first server that is alive\n",
+    list(by(codec.ANY).map(upper)),
+    "### Answered by ringmux\n",
+    list([...by(codec.LOCAL), ...by(codec.QUIT)].map(upper)),
+    "### Refused\n",
+    table(["commands", "why"], by(codec.REFUSE), upper, why),
+  ].join("\n");
+  return { name: "redis", text };
+}
+
+const MEMCACHED_JOINS: Record<number, string> = {
+  [memcached.JOIN_SAME]: "one reply, unless one of them is an error",
+  [memcached.JOIN_SUM]: "the sums",
+  [memcached.JOIN_FIRST]: "the first server's",
+  [memcached.JOIN_CONCAT]: "one after the other",
+};
+
+function memcachedSection(): Section {
+  const rows = memcached.COMMANDS;
+  const by = (action: number) => rows.filter((c) => c.action === action);
+  const name = (c: memcached.Command) => {
+    const isStats = c.shape === memcached.STATS && c.name !== "stats";
+    return isStats ? `\`stats ${c.name}\`` : `\`${c.name}\``;
+  };
+  const text = [
+    "### One key: to the key's server\n",
+    list(by(codec.FORWARD).map(name)),
+    "### Many keys: split by server, the values joined\n",
+    list(by(codec.SPLIT).map(name)),
+    "### No key: to every server, the replies joined\n",
+    table(["commands", "the joined reply"], by(codec.ALL), name, (c) => MEMCACHED_JOINS[c.join]),
+    "### No key: to the first server that is alive\n",
+    list(by(codec.ANY).map(name)),
+    "### Answered by ringmux\n",
+    list([...by(codec.LOCAL), ...by(codec.QUIT)].map(name)),
+    "### Refused\n",
+    list(by(codec.REFUSE).map(name)),
+  ].join("\n");
+  return { name: "memcached", text };
+}
+
+/** The part of a refusal behind "is not supported by ringmux: ". */
+function reason(error: Uint8Array): string {
+  const text = String.fromCharCode(...error).trim();
+  return text.slice(text.indexOf(": ") + 2);
+}
+
+function list(names: readonly string[]): string {
+  return names.join(" ") + "\n";
+}
+
+/** Commands with the same explanation share a row; rows stand in the order of their first. */
+function table<C>(
+  head: readonly string[],
+  commands: readonly C[],
+  name: (command: C) => string,
+  explain: (command: C) => string,
+): string {
+  const rows = new Map<string, string[]>();
+  for (const command of commands) {
+    const key = explain(command);
+    rows.set(key, [...(rows.get(key) ?? []), name(command)]);
+  }
+  const lines = [...rows].map(([why, names]) => `| ${names.join(" ")} | ${why} |\n`);
+  return `| ${head.join(" | ")} |\n|${"---|".repeat(head.length)}\n${lines.join("")}`;
+}
+
+if (/make_commands\.(ts|m?js)$/.test(process.argv[1] ?? "")) {
+  fs.writeFileSync(COMMANDS_FILE, generate(fs.readFileSync(COMMANDS_FILE, "utf8")));
+}
