@@ -2,6 +2,7 @@
 // socket, the host, the command.
 
 import { chmodSync, rmSync } from "node:fs";
+import { tuneCopy } from "../core/bytes.ts";
 import {
   type Address,
   type Host,
@@ -17,6 +18,7 @@ type Inner = import("bun").Socket<BunSocket>;
 
 class BunSocket implements Socket {
   remote: string;
+  readonly copies = true;
   handler: SocketHandler | null;
   inner: Inner | null;
   error: string;
@@ -159,5 +161,7 @@ export const bunHost: Host = {
   endOfTurn: (fn) => void setImmediate(fn),
   random: (n) => Math.floor(Math.random() * n),
 };
+
+tuneCopy(80);
 
 if (import.meta.main) await runProxyCommand(bunHost);

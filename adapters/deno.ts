@@ -1,6 +1,7 @@
 // Deno: sockets by Deno.listen and Deno.connect. In the same order as bun.ts and node.ts: the
 // socket and the host; the command is mod.ts.
 
+import { tuneCopy } from "../core/bytes.ts";
 import {
   type Address,
   type Host,
@@ -18,6 +19,7 @@ const LARGEST_BUFFER = 262144;
 
 class DenoSocket implements Socket {
   remote: string;
+  readonly copies = false;
   private readonly handler: SocketHandler;
   private conn: Deno.Conn | null;
   private buffer: Uint8Array;
@@ -236,3 +238,5 @@ export const denoHost: Host = {
   endOfTurn: (fn) => void setImmediate(fn),
   random: (n) => Math.floor(Math.random() * n),
 };
+
+tuneCopy(44);

@@ -5,6 +5,7 @@ import { chmodSync, realpathSync, rmSync } from "node:fs";
 import net from "node:net";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { tuneCopy } from "../core/bytes.ts";
 import {
   type Address,
   type Host,
@@ -18,11 +19,12 @@ import {
 import { runProxyCommand } from "./command.ts";
 
 /** One buffer for all sockets: a read is handled before the next one begins. */
-const READ_SIZE = 65536;
+const READ_SIZE = 262144;
 const readBuffer = new Uint8Array(READ_SIZE);
 
 class NodeSocket implements Socket {
   remote: string;
+  readonly copies = false;
   handler: SocketHandler | null;
   private socket: net.Socket;
   /** Writes made, written, and which of them is PENDING (0 = none). */
@@ -172,6 +174,8 @@ export const nodeHost: Host = {
   endOfTurn: (fn) => void setImmediate(fn),
   random: (n) => Math.floor(Math.random() * n),
 };
+
+tuneCopy(28);
 
 const NO_HANDLER: SocketHandler = {
   open() {},

@@ -3,6 +3,29 @@
 
 export const EMPTY: Uint8Array = new Uint8Array(0);
 
+/** Longest span (bytes) that a loop copies faster than `set(subarray)`, which allocates a view. */
+let loopMost = 32;
+
+/** Tells what the runtime's engine is better at; each adapter passes what was measured on it. */
+export function tuneCopy(longestLoop: number): void {
+  loopMost = longestLoop;
+}
+
+/** Copies `src[from, to)` to `dst[at...]`, where there is room for it. */
+export function copy(
+  src: Uint8Array,
+  from: number,
+  to: number,
+  dst: Uint8Array,
+  at: number,
+): void {
+  if (to - from <= loopMost) {
+    for (let i = from; i < to; i++) dst[at++] = src[i];
+  } else {
+    dst.set(src.subarray(from, to), at);
+  }
+}
+
 /** The bytes of a byte string. */
 export function bytes(text: string): Uint8Array {
   const out = new Uint8Array(text.length);

@@ -20,6 +20,8 @@ export const PENDING = -1;
 export interface Socket {
   /** Peer as "host:port", or the path of a unix socket; "" when unknown. */
   readonly remote: string;
+  /** `write` never answers PENDING: what it has not taken it has no hold of. */
+  readonly copies: boolean;
   /**
    * Writes `buf[start, end)`. Returns how many bytes are done with (the caller may reuse them);
    * if fewer than asked, `drain` follows and the caller then writes the rest. Or returns PENDING:

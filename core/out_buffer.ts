@@ -2,13 +2,16 @@
 // Buffers are borrowed from a shared pool while there is something to send and given back when it
 // is sent, so an idle connection holds none. Knows sockets only through host.ts.
 
+import { copy } from "./bytes.ts";
 import { PENDING, type Socket } from "./host.ts";
 
 const SMALLEST = 4096;
 /** Above this a full buffer is queued as a segment instead of being copied into a larger one. */
 const SEGMENT = 65536;
+/** Shortest span that is written without being gathered. */
+const DIRECT = 16384;
 const CLASSES = 9; // 4 KB .. 1 MB
-const KEEP_BYTES = 4 << 20; // idle bytes kept per size class
+const KEEP_BYTES = 16 << 20; // idle bytes kept per size class
 
 /** Free buffers by size class (powers of two from 4 KB to 1 MB). Larger ones are not kept. */
 export class BufferPool {
@@ -85,19 +88,27 @@ export class OutBuffer {
   /** Appends a copy of `src[from, to)`. */
   append(src: Uint8Array, from: number, to: number): void {
     const n = to - from;
-    let at = this.end;
-    if (at + n > this.buf.length) {
-      this.grow(n);
-      at = this.end;
-    }
-    const buf = this.buf;
-    // Below about 64 bytes a loop beats set(subarray), which allocates a view.
-    if (n <= 64) {
-      for (let i = from; i < to; i++) buf[at++] = src[i];
-    } else {
-      buf.set(from === 0 && to === src.length ? src : src.subarray(from, to), at);
-    }
+    if (this.end + n > this.buf.length) this.grow(n);
+    copy(src, from, to, this.buf, this.end);
     this.end += n;
+  }
+
+  /**
+   * Appends `src[from, to)`, or has it written at once: a long span with nothing before it saves
+   * its copy where the socket keeps no hold of what it is given. (Bun, 64 KB values: 0.85 of the
+   * CPU time.)
+   */
+  pass(socket: Socket | null, src: Uint8Array, from: number, to: number): void {
+    if (to - from >= DIRECT && socket !== null && socket.copies && this.size === 0) {
+      from += socket.write(src, from, to);
+      if (from === to) return;
+    }
+    this.append(src, from, to);
+  }
+
+  /** Makes sure that `n` bytes can be appended without growing in between. */
+  reserve(n: number): void {
+    if (this.end + n > this.buf.length) this.grow(n);
   }
 
   /** Appends `buf[from, to)` without copying: `buf`, from the same pool, is this object's from now on. */

@@ -43,6 +43,9 @@ export class Scan {
   keyEnd: number;
   /** How many keys (SPLIT and TOGETHER). */
   nkeys: number;
+  /** SPLIT: key i is the span number `first + i * step` of `args`. */
+  first: number;
+  step: number;
   /**
    * Which replies the client does not want to see; 0 = it sees all. Codec's own numbers, see
    * `Codec.muted`. (memcached's noreply, the meta commands' q flag.)
@@ -56,7 +59,7 @@ export class Scan {
    */
   scratch: Uint8Array | null;
   scratchLength: number;
-  /** Codec's own: argument spans, as pairs (start, end). */
+  /** Argument spans, as pairs (start, end). */
   args: Int32Array;
   nargs: number;
   /** Codec's own resume state; a fresh Scan has pos 0. */
@@ -70,6 +73,8 @@ export class Scan {
     this.keyStart = 0;
     this.keyEnd = 0;
     this.nkeys = 0;
+    this.first = 0;
+    this.step = 1;
     this.mute = 0;
     this.error = NONE;
     this.scratch = null;
@@ -193,7 +198,7 @@ export interface Codec {
    * with more bytes behind it, or, after `scan.reset()`, from the beginning.
    */
   parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number;
-  /** SPLIT, TOGETHER: sets `scan.keyStart` and `keyEnd` to key `i` (0-based). */
+  /** TOGETHER: sets `scan.keyStart` and `keyEnd` to key `i` (0-based). */
   selectKey(scan: Scan, i: number): void;
   /** SPLIT: begins the fragment of one server, which will hold `nkeys` keys. */
   fragmentHead(scan: Scan, buf: Uint8Array, start: number, nkeys: number, out: OutBuffer): void;

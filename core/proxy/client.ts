@@ -233,10 +233,8 @@ export class Client implements SocketHandler {
 
   /** The last span of a read. A long carried request is handed over as it is, without a copy. */
   private sendSpan(to: ServerConnection, buf: Uint8Array, start: number, end: number): void {
-    if (buf !== this.carry || end - start < ADOPT || end !== this.carryEnd) {
-      to.out.append(buf, start, end);
-      return;
-    }
+    if (end - start < ADOPT) return to.out.append(buf, start, end);
+    if (buf !== this.carry || end !== this.carryEnd) return to.pass(buf, start, end);
     to.out.adopt(buf, start, end);
     this.carry = EMPTY;
     this.carryStart = this.carryEnd = 0;
@@ -336,6 +334,11 @@ export class Client implements SocketHandler {
     request.heldEnd = bytes.length;
     request.ready = true;
     this.push(request);
+  }
+
+  /** Gives the client replies that are its next, straight from a server's bytes. */
+  pass(buf: Uint8Array, start: number, end: number): void {
+    this.out.pass(this.socket, buf, start, end);
   }
 
   /** Takes the head off the queue, its reply being in `out`. */

@@ -3,7 +3,6 @@
 
 import type { Scan } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
-import type { Pool } from "./pool.ts";
 import { type Request, SPECIAL } from "./request.ts";
 import type { ServerConnection } from "./server_connection.ts";
 
@@ -31,11 +30,11 @@ export function fanOutKeys(
   }
   const parent = pool.requests.takeParent(client, nkeys);
   const picks = parent.picks;
+  const { args, step } = scan;
   let first = -1;
   let several = false;
-  for (let i = 0; i < nkeys; i++) {
-    codec.selectKey(scan, i);
-    const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
+  for (let i = 0, key = 2 * scan.first; i < nkeys; i++, key += 2 * step) {
+    const server = pool.pick(buf, at + args[key], at + args[key + 1]);
     if (server < 0) break; // no server is alive: the same for every key
     if (first < 0) first = server;
     else if (server !== first) several = true;

@@ -2,6 +2,7 @@
 // for another server. They are kept end to end in chunks; a chunk is free again when the last
 // reply in it has gone. Imports only the buffer pool.
 
+import { copy } from "../bytes.ts";
 import type { BufferPool } from "../out_buffer.ts";
 
 const CHUNK = 16384;
@@ -77,16 +78,9 @@ export class Keeper {
       holder.heldStart = at;
       holder.heldEnd = at + before;
     }
-    const to = chunk.buf;
-    let at = chunk.end;
-    if (n <= 64) {
-      for (let i = start; i < end; i++) to[at++] = buf[i];
-    } else {
-      to.set(buf.subarray(start, end), at);
-      at += n;
-    }
-    chunk.end = at;
-    holder.heldEnd = at;
+    copy(buf, start, end, chunk.buf, chunk.end);
+    chunk.end += n;
+    holder.heldEnd = chunk.end;
   }
 
   /** A fresh current chunk with room for `size` bytes, twice that for what keeps growing. */

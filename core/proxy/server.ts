@@ -89,11 +89,8 @@ export class Server {
   }
 
   /** A connection is gone. Several that drop in the same moment are one failure (not so twemproxy). */
-  closed(error: string): void {
-    if (error !== "ETIMEDOUT" && this.failedAt === this.pool.now && this.connections.length > 1) {
-      return;
-    }
-    this.failed();
+  closed(): void {
+    if (this.failedAt !== this.pool.now || this.connections.length === 1) this.failed();
   }
 
   /** Counts a failure; at the limit the server leaves the ring for a while. */

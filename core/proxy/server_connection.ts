@@ -152,6 +152,11 @@ export class ServerConnection {
     }
   }
 
+  /** Sends a long span of requests that are enqueued already. */
+  pass(buf: Uint8Array, start: number, end: number): void {
+    this.out.pass(this.state === READY ? this.socket : null, buf, start, end);
+  }
+
   /** End of turn: writes what has been gathered. */
   flush(): void {
     this.dirty = false;
@@ -281,7 +286,7 @@ export class ServerConnection {
       if (request === null) break;
       const next = codec.parseReply(scan, buf, pos, end);
       if (!scan.done) {
-        if (spanClient !== null) spanClient.out.append(buf, spanStart, pos);
+        if (spanClient !== null) spanClient.pass(buf, spanStart, pos);
         if (pos > start) this.streaming = false;
         return this.partial(request, buf, pos, next, end);
       }
@@ -292,7 +297,7 @@ export class ServerConnection {
         this.inFlightBytes -= request.bytes;
         counters.responses++;
         if (client !== spanClient) {
-          if (spanClient !== null) spanClient.out.append(buf, spanStart, pos);
+          if (spanClient !== null) spanClient.pass(buf, spanStart, pos);
           spanClient = client;
           spanStart = pos;
           client.touch();
@@ -302,13 +307,13 @@ export class ServerConnection {
         client.queued--;
         requests.givePlain(request);
         if (follower !== null && follower.ready) {
-          client.out.append(buf, spanStart, next);
+          client.pass(buf, spanStart, next);
           spanClient = null;
           client.advance();
         }
       } else {
         if (spanClient !== null) {
-          spanClient.out.append(buf, spanStart, pos);
+          spanClient.pass(buf, spanStart, pos);
           spanClient = null;
         }
         this.shiftInFlight(request);
@@ -317,7 +322,7 @@ export class ServerConnection {
       }
       pos = next;
     }
-    if (spanClient !== null) spanClient.out.append(buf, spanStart, pos);
+    if (spanClient !== null) spanClient.pass(buf, spanStart, pos);
     this.streaming = false;
     if (this.pool.autoEject && fresh && pos > start) this.judge(buf, start, pos);
     if (pos < end) {
@@ -383,7 +388,7 @@ export class ServerConnection {
       }
       request.kind = PLAIN;
       this.streaming = true;
-      client.out.append(buf, pos, next);
+      client.pass(buf, pos, next);
       client.touch();
       if (client.out.size > CLIENT_HIGH_WATER) this.waitForClient(client);
       else if (this.gaveUpOn === client.id) this.gaveUpOn = 0;
@@ -499,7 +504,7 @@ export class ServerConnection {
     this.carried = 0;
     this.scan.reset();
     this.unblock();
-    server.closed(error);
+    server.closed();
     const streaming = this.streaming;
     this.streaming = false;
     this.failAll(lost, text, streaming);

@@ -21,7 +21,7 @@ import {
   TOGETHER,
 } from "../../core/protocol/codec.ts";
 import { RedisCodec } from "../../core/protocol/redis/codec.ts";
-import { COMMANDS, verbOf } from "../../core/protocol/redis/commands.ts";
+import { COMMANDS, SUB, verbOf } from "../../core/protocol/redis/commands.ts";
 
 const MAX_REQUEST = 100_000;
 
@@ -308,7 +308,7 @@ const TEXTS: Record<string, [string, string][]> = {
     [`*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$${512 * 1024 * 1024}\r\nx`, protocol("request too large for this proxy")],
   ],
   "lengths with leading zeros are taken": [
-    ["*01\r\n$04\r\nPING\r\n", "15 local ping"],
+    ["*01\r\n$04\r\nPING\r\n", "16 local ping"],
     ["*2\r\n$0003\r\nGET\r\n$001\r\nk\r\n", "25 forward get k"],
   ],
   "an unfinished request asks for more": [
@@ -362,8 +362,9 @@ for (const name in TEXTS) {
 }
 
 test("every command of the table is found in both cases, and asks for its arguments", () => {
-  for (const [verb, { name, arity: wanted }] of COMMANDS.entries()) {
+  for (const [verb, { name, action, arity: wanted }] of COMMANDS.entries()) {
     assert.is(verbOf(name), verb);
+    if (action === SUB) continue;
     const words = name.split("|");
     while (words.length < Math.abs(wanted)) words.push("1");
     for (const change of [(s: string) => s.toUpperCase(), (s: string) => s]) {

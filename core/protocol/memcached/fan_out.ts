@@ -6,7 +6,6 @@ import type { OutBuffer } from "../../out_buffer.ts";
 import { type FanOut, type Part, type Scan, SPLIT } from "../codec.ts";
 import { COMMANDS, GAT, JOIN_CONCAT, JOIN_FIRST, JOIN_SUM } from "./commands.ts";
 import { END, serverError } from "./errors.ts";
-import { selectKey } from "./parse.ts";
 import { blockSize, isError } from "./reply.ts";
 import { joinStats } from "./stats.ts";
 
@@ -29,13 +28,14 @@ export function fragmentKey(
   i: number,
   out: OutBuffer,
 ): void {
-  selectKey(scan, i);
-  const end = start + scan.keyEnd;
+  const word = 2 * (scan.first + i);
+  const from = start + scan.args[word];
+  const end = start + scan.args[word + 1];
   // Mostly the blank behind the key can be taken along.
   if (buf[end] === BLANK) {
-    out.append(buf, start + scan.keyStart, end + 1);
+    out.append(buf, from, end + 1);
   } else {
-    out.append(buf, start + scan.keyStart, end);
+    out.append(buf, from, end);
     out.byte(BLANK);
   }
 }
@@ -60,6 +60,9 @@ function appendFailure(failure: string, out: OutBuffer): void {
   out.append(line, 0, line.length);
 }
 
+/** Where each part's next value is; grown as needed, reused. */
+let cursors = new Int32Array(64);
+
 function joinValues(fanOut: FanOut, out: OutBuffer): void {
   const { parts, picks, nkeys } = fanOut;
   for (let i = 0; i < parts.length; i++) {
@@ -67,8 +70,14 @@ function joinValues(fanOut: FanOut, out: OutBuffer): void {
     if (part.failure !== "") return appendFailure(part.failure, out);
     if (isError(part.held, part.heldStart)) return append(part, out);
   }
-  const at = new Float64Array(parts.length);
-  for (let i = 0; i < parts.length; i++) at[i] = parts[i].heldStart;
+  if (parts.length > cursors.length) cursors = new Int32Array(2 * parts.length);
+  const at = cursors;
+  let room = END.length;
+  for (let i = 0; i < parts.length; i++) {
+    at[i] = parts[i].heldStart;
+    room += parts[i].heldEnd - parts[i].heldStart;
+  }
+  out.reserve(room);
   // Neighbours of one fragment are copied as one span.
   let from = 0;
   let last = -1;

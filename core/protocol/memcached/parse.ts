@@ -455,6 +455,8 @@ function keys(scan: Scan, n: number, first: number): number {
   }
   oneKeyAt(scan, args[2 * first], args[2 * first + 1]);
   scan.nkeys = count;
+  scan.first = first;
+  scan.step = 1;
   if (count > 1) {
     scan.action = SPLIT;
   } else {

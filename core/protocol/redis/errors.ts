@@ -74,18 +74,20 @@ const REASONS: Record<string, string> = {
   admin: "it administers one server: connect to that server directly",
   block: "a blocking command would hold up the other clients of a shared connection",
   cluster: "ringmux is not a Redis Cluster",
-  db: "a pool serves one database: set redis_db in the configuration",
+  db: "it would move keys between databases, and clients of other databases with them",
   multi: "transactions need a connection of their own",
   pubsub: "publish and subscribe need a connection of their own",
   scan: "a cursor belongs to one server: connect to that server directly, or use KEYS",
 };
 
+export const BLOCKING = errorReply(`ERR BLOCK is not supported by ringmux: ${REASONS.block}`);
+
 const refusals: (Uint8Array | undefined)[] = [];
 
-/** The error for a command that ringmux does not pass on. */
+/** The error for a command that ringmux does not pass on; for one that may block, if it does. */
 export function refusal(verb: number): Uint8Array {
   const { name, reason } = COMMANDS[verb];
   return refusals[verb] ??= errorReply(
-    `ERR '${name.replace("|", " ")}' is not supported by ringmux: ${REASONS[reason]}`,
+    `ERR '${name.replace("|", " ")}' is not supported by ringmux: ${REASONS[reason || "block"]}`,
   );
 }

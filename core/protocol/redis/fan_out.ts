@@ -12,7 +12,6 @@ import {
   JOIN_SUM,
 } from "./commands.ts";
 import { errorReply } from "./errors.ts";
-import { keyArgument } from "./parse.ts";
 import { elementEnd } from "./reply.ts";
 
 /** `*<count>\r\n$<length>\r\n<name>\r\n`, the name as the client wrote it. */
@@ -25,7 +24,7 @@ export function fragmentHead(
 ): void {
   const args = scan.args;
   out.byte(42);
-  out.int(1 + nkeys * COMMANDS[scan.verb].step);
+  out.int(1 + nkeys * scan.step);
   out.ascii("\r\n$");
   out.int(args[1] - args[0]);
   out.ascii("\r\n");
@@ -41,8 +40,8 @@ export function fragmentKey(
   out: OutBuffer,
 ): void {
   const args = scan.args;
-  const first = keyArgument(scan, i);
-  const last = first + COMMANDS[scan.verb].step - 1;
+  const first = scan.first + i * scan.step;
+  const last = first + scan.step - 1;
   // Argument n's "$" stands right behind argument n-1's CRLF.
   out.append(buf, start + args[2 * first - 1] + 2, start + args[2 * last + 1] + 2);
 }
@@ -82,6 +81,8 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
 
 /** Where each part's next element is; grown as needed, reused. */
 let cursors = new Int32Array(64);
+/** How many elements of each part no key has asked for yet. */
+let lefts = new Int32Array(64);
 
 /** The number of elements of a whole array reply; -1 if it is no array. Leaves cursors[i] behind it. */
 function openArray(part: Part, i: number): number {
@@ -93,6 +94,9 @@ function openArray(part: Part, i: number): number {
     const larger = new Int32Array(cursors.length * 2);
     larger.set(cursors);
     cursors = larger;
+    const more = new Int32Array(larger.length);
+    more.set(lefts);
+    lefts = more;
   }
   cursors[i] = cr + 2;
   return decimal(held, heldStart + 1, cr, 0x7fffffff);
@@ -100,13 +104,19 @@ function openArray(part: Part, i: number): number {
 
 function joinArray(fanOut: FanOut, out: OutBuffer): void {
   const { parts, picks, nkeys } = fanOut;
-  let total = 0;
+  let size = 16;
   for (let i = 0; i < parts.length; i++) {
     const n = openArray(parts[i], i);
     if (n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
-    total += n;
+    lefts[i] = n;
+    size += parts[i].heldEnd - parts[i].heldStart;
   }
-  if (total !== nkeys) return out.append(BAD_PART, 0, BAD_PART.length);
+  // A part with too few elements would have what lies behind it taken for one.
+  for (let k = 0; k < nkeys; k++) lefts[picks[k]]--;
+  for (let i = 0; i < parts.length; i++) {
+    if (lefts[i] !== 0) return out.append(BAD_PART, 0, BAD_PART.length);
+  }
+  out.reserve(size);
   out.byte(42);
   out.int(nkeys);
   out.ascii("\r\n");
@@ -155,6 +165,7 @@ function joinLeast(parts: readonly Part[], out: OutBuffer): void {
   const least: number[] = [];
   for (let i = 0; i < parts.length; i++) {
     const n = openArray(parts[i], i);
+    if (n < 0 || (i > 0 && n !== least.length)) return out.append(BAD_PART, 0, BAD_PART.length);
     for (let k = 0; k < n; k++) {
       const value = parts[i].held[cursors[i] + 1] - 48;
       least[k] = i === 0 ? value : Math.min(least[k], value);

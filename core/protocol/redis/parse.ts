@@ -33,6 +33,7 @@ import {
   BIG_BULK,
   BIG_INLINE,
   BIG_MULTIBULK,
+  BLOCKING,
   expectedBulk,
   HTTP,
   NOT_INTEGER,
@@ -256,6 +257,8 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
   const n = scan.nargs;
   if (command.keys === KEYS_FIXED) {
     const last = command.last < 0 ? n + command.last : command.last;
+    scan.first = command.first;
+    scan.step = command.step;
     scan.nkeys = Math.floor((last - command.first) / command.step) + 1;
     // MSET k v k: the arguments do not come in pairs.
     if (command.step > 1 && (n - command.first) % command.step !== 0) {
@@ -296,7 +299,7 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
   for (let i = 1; i < n; i++) {
     const from = start + args[2 * i];
     const to = start + args[2 * i + 1];
-    if (isWord(buf, from, to, "block")) return refuse(scan, refusal(scan.verb));
+    if (isWord(buf, from, to, "block")) return refuse(scan, BLOCKING);
     if (!isWord(buf, from, to, "streams")) continue;
     const rest = n - i - 1;
     if (rest === 0 || rest % 2 !== 0) return refuse(scan, STREAMS_UNBALANCED);

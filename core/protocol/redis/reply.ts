@@ -40,7 +40,7 @@ export function parseReply(scan: ReplyScan, buf: Uint8Array, pos: number, end: n
     const type = buf[p];
     const cr = findEnd(buf, p + 1, end);
     if (cr < 0) {
-      if (end - p > MAX_LINE) scan.bad = true;
+      if (end - p > MAX_LINE || type === CR) scan.bad = true;
       return p;
     }
     const line = p + 1;
@@ -111,11 +111,40 @@ function whole(buf: Uint8Array, p: number, end: number): number {
     p += n + 4;
     return p <= end && buf[p - 1] === LF ? p : 0;
   }
+  if (type === 42) return wholeArray(buf, p, end);
   if (type !== 43 && type !== 58) return 0;
   for (let i = p + 1; i < end; i++) {
     if (buf[i] === CR) return i + 1 < end && buf[i + 1] === LF ? i + 2 : 0;
   }
   return 0;
+}
+
+/** Where an array of bulk strings and nulls ends; 0 if it is not wholly there, or no such thing. */
+function wholeArray(buf: Uint8Array, p: number, end: number): number {
+  let left = 0;
+  for (p++; p < end && buf[p] !== CR; p++) {
+    left = left * 10 + buf[p] - 48;
+    if (buf[p] < 48 || buf[p] > 57 || left > MAX_LENGTH) return 0;
+  }
+  p += 2;
+  for (; left > 0; left--) {
+    if (p + 5 > end || buf[p] !== 36) return 0;
+    let n = buf[p + 1] - 48;
+    let c = buf[p + 2];
+    if (n < 0 || n > 9) {
+      if (buf[p + 1] !== 45 || c !== 49) return 0;
+      p += 5; // $-1: null
+      continue;
+    }
+    p += 3;
+    while (c !== CR) {
+      n = n * 10 + c - 48;
+      if (c < 48 || c > 57 || n > MAX_LENGTH || p >= end) return 0;
+      c = buf[p++];
+    }
+    p += n + 3;
+  }
+  return p <= end && buf[p - 1] === LF ? p : 0;
 }
 
 /** Offset of the CR of CRLF from `p` on; -1 while it is not there. */
@@ -153,6 +182,12 @@ function fail(scan: ReplyScan, p: number): number {
  * formed (a held fragment).
  */
 export function elementEnd(buf: Uint8Array, p: number): number {
+  // Short bulk strings, which is what most elements are.
+  if (buf[p] === 36) {
+    const tens = buf[p + 1] - 48;
+    if (buf[p + 2] === CR) return p + tens + 6;
+    if (buf[p + 3] === CR && tens > 0) return p + tens * 10 + buf[p + 2] - 48 + 7;
+  }
   let pending = 1;
   while (pending > 0) {
     const type = buf[p];
