@@ -100,6 +100,9 @@ function codeOf(error: Error): string {
   return (error as Error & { code?: string }).code ?? "EIO";
 }
 
+/** Nobody ever wakes who waits on it. */
+const napCell = new Int32Array(new SharedArrayBuffer(4));
+
 export const bunHost: Host = {
   runtime: `bun ${Bun.version}`,
 
@@ -159,6 +162,7 @@ export const bunHost: Host = {
     return { cancel: () => clearInterval(timer) };
   },
   endOfTurn: (fn) => void setImmediate(fn),
+  nap: (ms) => void Atomics.wait(napCell, 0, 0, ms),
   random: (n) => Math.floor(Math.random() * n),
 };
 

@@ -196,6 +196,9 @@ const REFUSED: SocketHandler = {
   close() {},
 };
 
+/** Nobody ever wakes who waits on it. */
+const napCell = new Int32Array(new SharedArrayBuffer(4));
+
 export const denoHost: Host = {
   runtime: `deno ${Deno.version.deno}`,
 
@@ -236,6 +239,7 @@ export const denoHost: Host = {
     return { cancel: () => clearInterval(timer) };
   },
   endOfTurn: (fn) => void setImmediate(fn),
+  nap: (ms) => void Atomics.wait(napCell, 0, 0, ms),
   random: (n) => Math.floor(Math.random() * n),
 };
 

@@ -116,6 +116,9 @@ function takeOver(accepted: net.Socket, socket: NodeSocket): net.Socket {
   return new net.Socket(options as net.SocketConstructorOpts);
 }
 
+/** Nobody ever wakes who waits on it. */
+const napCell = new Int32Array(new SharedArrayBuffer(4));
+
 export const nodeHost: Host = {
   runtime: `node ${process.versions.node}`,
 
@@ -172,6 +175,7 @@ export const nodeHost: Host = {
     return { cancel: () => clearInterval(timer) };
   },
   endOfTurn: (fn) => void setImmediate(fn),
+  nap: (ms) => void Atomics.wait(napCell, 0, 0, ms),
   random: (n) => Math.floor(Math.random() * n),
 };
 

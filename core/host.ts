@@ -97,6 +97,8 @@ export interface Host {
   every(ms: number, fn: () => void): Timer;
   /** Calls `fn` once, after the input that is ready now has been handled (setImmediate). */
   endOfTurn(fn: () => void): void;
+  /** Blocks the thread for about so many milliseconds (a fraction of one): see turn.ts. */
+  nap(ms: number): void;
   /** Random integer in [0, n). */
   random(n: number): number;
 }

@@ -381,6 +381,7 @@ export class Client implements SocketHandler {
   }
 
   drain(): void {
+    if (this.closed) return; // cut off, and the runtime has not told of the close yet
     this.out.drained(this.socket);
     if (this.blocks !== null && this.out.size < HIGH_WATER) this.blocks.unblock();
     if (this.paused) this.readOn();
@@ -471,6 +472,7 @@ export class Client implements SocketHandler {
 
   /** The client sent FIN: it gets the replies it still waits for. */
   end(): void {
+    if (this.closed) return;
     this.pool.counters.client_eof++;
     this.ended = true;
     if (this.lingeringSince >= 0) return this.socket.close();

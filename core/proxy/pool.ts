@@ -97,7 +97,7 @@ export class Pool {
     this.limits = limits;
     this.buffers = new BufferPool();
     this.requests = new RequestPool();
-    this.turn = new Turn(host);
+    this.turn = new Turn(host, () => this.inFlight());
     this.codec = newCodec(config.redis ? "redis" : "memcached", {
       auth: config.redis_auth,
       db: config.redis_db,
@@ -166,6 +166,15 @@ export class Pool {
     for (const server of this.servers) {
       for (const connection of server.connections) connection.abort("");
     }
+  }
+
+  /** Requests that wait for replies. */
+  inFlight(): number {
+    let sum = 0;
+    for (const server of this.servers) {
+      for (const connection of server.connections) sum += connection.inFlight;
+    }
+    return sum;
   }
 
   /** The port listened on; 0 for a unix socket. */

@@ -36,7 +36,8 @@ const facts: Facts = {
   sessions: () => sessions,
   counters: () => [["Stats", [["total_commands_processed", 7]]]],
 };
-const codecOf = (auth: string, db = 0) => new RedisCodec({ auth, db, maxRequest: MAX_REQUEST }, facts);
+const codecOf = (auth: string, db = 0) =>
+  new RedisCodec({ auth, db, maxRequest: MAX_REQUEST }, facts);
 const codec = codecOf("");
 
 const ACTION = ["forward", "split", "together", "any", "all", "local", "refuse", "quit", "nothing"];
@@ -49,7 +50,11 @@ const array = (line: string): string => {
 };
 
 /** `data` at an odd place of a larger buffer full of `fill`. */
-function embed(data: string, fill: number, at = 13): { buf: Uint8Array; start: number; end: number } {
+function embed(
+  data: string,
+  fill: number,
+  at = 13,
+): { buf: Uint8Array; start: number; end: number } {
   const buf = new Uint8Array(data.length + 64).fill(fill);
   buf.set(bytes(data), at);
   return { buf, start: at, end: at + data.length };
@@ -90,7 +95,11 @@ function check(data: string, expected: string): void {
     const result = codec.parseRequest(scan, whole.buf, whole.start, whole.end);
     assert.is(describe(scan, result, whole.buf, whole.start), expected, `${what}, whole`);
   }
-  const final = expected.startsWith("bad") ? -1 : expected === "more" ? Infinity : parseInt(expected, 10);
+  const final = expected.startsWith("bad")
+    ? -1
+    : expected === "more"
+    ? Infinity
+    : parseInt(expected, 10);
   const step = data.length > 3000 ? 61 : 1;
   for (let cut = 0; cut < data.length; cut += step) {
     const fill = FILLS[cut % FILLS.length];
@@ -102,7 +111,11 @@ function check(data: string, expected: string): void {
         // A mistake may be seen early; a request is not whole before its last byte is there.
         if (final < 0) assert.is(early, BAD);
         else assert.ok(cut >= final, `${what}, cut at ${cut}`);
-        assert.is(describe(scan, early, first.buf, first.start), expected, `${what}, cut at ${cut}`);
+        assert.is(
+          describe(scan, early, first.buf, first.start),
+          expected,
+          `${what}, cut at ${cut}`,
+        );
         continue;
       }
       assert.ok(cut < final || final < 0, `${what}, cut at ${cut}`);
@@ -130,7 +143,6 @@ function check(data: string, expected: string): void {
 const arity = (name: string) => `-ERR wrong number of arguments for '${name}' command\r\n`;
 const protocol = (message: string) => `bad -ERR Protocol error: ${message}\r\n`;
 const SYNTAX = "-ERR syntax error\r\n";
-const NOT_INT = "-ERR value is not an integer or out of range\r\n";
 
 // Arrays, as words of one line: what is found, its length left out.
 const ARRAYS: Record<string, [string, string][]> = {
@@ -204,13 +216,32 @@ const ARRAYS: Record<string, [string, string][]> = {
     ["XREADGROUP GROUP g c streams a >", "together xreadgroup a"],
   ],
   "keys that cannot be found are told in Redis's words": [
-    ["ZUNIONSTORE d 3 a b", `refuse ${SYNTAX}`],
-    ["ZUNIONSTORE d x a", `refuse ${NOT_INT}`],
-    ["XREAD STREAMS a b 0", "refuse -ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.\r\n"],
+    [
+      "XREAD STREAMS a b 0",
+      "refuse -ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.\r\n",
+    ],
     ["XREAD COUNT 5 COUNT 6", `refuse ${SYNTAX}`],
-    ["EVAL return x", `refuse ${NOT_INT}`],
-    ["EVAL return 2 a", "refuse -ERR Number of keys can't be greater than number of args\r\n"],
-    ["EVAL return -1 a", "refuse -ERR Number of keys can't be negative\r\n"],
+    ["XREAD COUNT 5 STREAMS", `refuse ${SYNTAX}`],
+    ["XREAD WHAT STREAMS a 0", `refuse ${SYNTAX}`],
+  ],
+  "a number of keys that cannot be right is left to a server to refuse": [
+    ["ZUNIONSTORE d 3 a b", "together zunionstore d"],
+    ["ZUNIONSTORE d x a", "together zunionstore d"],
+    ["ZUNIONSTORE d 0 a", "together zunionstore d"],
+    ["ZUNION 2 a", "together zunion "],
+    ["SINTERCARD 0 a", "together sintercard "],
+    ["EVAL return x", "together eval "],
+    ["EVAL return 2 a", "together eval "],
+    ["EVAL return -1 a", "together eval "],
+    ["EVAL return 99999999999999999999 a", "together eval "],
+  ],
+  "words that look like an option but are an option's value": [
+    ["XREADGROUP GROUP streams block STREAMS a >", "together xreadgroup a"],
+    ["XREAD COUNT streams STREAMS a 0", "together xread a"],
+    ["GEORADIUSBYMEMBER g store 3 km", "together georadiusbymember g"],
+    ["GEORADIUSBYMEMBER g by 3 km STORE d", "together georadiusbymember g,d"],
+    ["SORT l BY store GET store", "together sort l"],
+    ["SORT l GET store STORE d", "together sort l,d"],
   ],
   "commands for any server, for all, and for ringmux itself": [
     ["COMMAND", "any command"],
@@ -229,10 +260,22 @@ const ARRAYS: Record<string, [string, string][]> = {
     ["QUIT", "quit quit"],
   ],
   "what ringmux does not pass on is refused, and the connection stays": [
-    ["MULTI", "refuse -ERR 'multi' is not supported by ringmux: transactions need a connection of their own\r\n"],
-    ["MEMORY DOCTOR", "refuse -ERR 'memory doctor' is not supported by ringmux: it administers one server: connect to that server directly\r\n"],
-    ["XREAD BLOCK 0 STREAMS a $", "refuse -ERR 'xread' is not supported by ringmux: a blocking command would hold up the other clients of a shared connection\r\n"],
-    ["SCAN 0", "refuse -ERR 'scan' is not supported by ringmux: a cursor belongs to one server: connect to that server directly, or use KEYS\r\n"],
+    [
+      "MULTI",
+      "refuse -ERR 'multi' is not supported by ringmux: transactions need a connection of their own\r\n",
+    ],
+    [
+      "MEMORY DOCTOR",
+      "refuse -ERR 'memory doctor' is not supported by ringmux: it administers one server: connect to that server directly\r\n",
+    ],
+    [
+      "XREAD BLOCK 0 STREAMS a $",
+      "refuse -ERR BLOCK is not supported by ringmux: a blocking command would hold up the other clients of a shared connection\r\n",
+    ],
+    [
+      "SCAN 0",
+      "refuse -ERR 'scan' is not supported by ringmux: a cursor belongs to one server: connect to that server directly, or use KEYS\r\n",
+    ],
   ],
   "a wrong number of arguments, and what is no command": [
     ["GET", `refuse ${arity("get")}`],
@@ -242,15 +285,28 @@ const ARRAYS: Record<string, [string, string][]> = {
     ["OBJECT ENCODING", `refuse ${arity("object|encoding")}`],
     ["OBJECT HELP x", `refuse ${arity("object|help")}`],
     ["OBJECT nope k", "refuse -ERR unknown subcommand 'nope'. Try OBJECT HELP.\r\n"],
-    [`XINFO ${"y".repeat(200)}`, `refuse -ERR unknown subcommand '${"y".repeat(128)}'. Try XINFO HELP.\r\n`],
+    [
+      `XINFO ${"y".repeat(200)}`,
+      `refuse -ERR unknown subcommand '${"y".repeat(128)}'. Try XINFO HELP.\r\n`,
+    ],
     ["nope", "refuse -ERR unknown command 'nope', with args beginning with: \r\n"],
     ["NoPe a ~ b", "refuse -ERR unknown command 'NoPe', with args beginning with: 'a' '' 'b' \r\n"],
     ["~", "refuse -ERR unknown command '', with args beginning with: \r\n"],
     ["GETX k", "refuse -ERR unknown command 'GETX', with args beginning with: 'k' \r\n"],
     ["GE k", "refuse -ERR unknown command 'GE', with args beginning with: 'k' \r\n"],
     ["x\r\ny \r\n", "refuse -ERR unknown command 'x  y', with args beginning with: '  ' \r\n"],
-    [`${"n".repeat(300)} ${"a".repeat(300)} b`, `refuse -ERR unknown command '${"n".repeat(128)}', with args beginning with: '${"a".repeat(128)}' \r\n`],
-    [`nope ${"a".repeat(100)} ${"b".repeat(100)} c`, `refuse -ERR unknown command 'nope', with args beginning with: '${"a".repeat(100)}' '${"b".repeat(25)}' \r\n`],
+    [
+      `${"n".repeat(300)} ${"a".repeat(300)} b`,
+      `refuse -ERR unknown command '${"n".repeat(128)}', with args beginning with: '${
+        "a".repeat(128)
+      }' \r\n`,
+    ],
+    [
+      `nope ${"a".repeat(100)} ${"b".repeat(100)} c`,
+      `refuse -ERR unknown command 'nope', with args beginning with: '${"a".repeat(100)}' '${
+        "b".repeat(25)
+      }' \r\n`,
+    ],
   ],
 };
 
@@ -287,7 +343,7 @@ const TEXTS: Record<string, [string, string][]> = {
     [`*${"1".repeat(40)}`, protocol("too big mbulk count string")],
     ["*1\r\nPING\r\n", protocol("expected '$', got 'P'")],
     ["*2\r\n$3\r\nGET\r\n:1\r\n", protocol("expected '$', got ':'")],
-    ["*2\r\n$3\r\nGET\r\n\r\n", protocol("expected '$', got '\r'").replace("\r'", "\r'")],
+    ["*2\r\n$3\r\nGET\r\n\r\n", protocol("expected '$', got ' '")],
     ["*1\r\n$-1\r\n", protocol("invalid bulk length")],
     ["*1\r\n$x\r\n", protocol("invalid bulk length")],
     ["*1\r\n$1x\r\n", protocol("invalid bulk length")],
@@ -305,7 +361,10 @@ const TEXTS: Record<string, [string, string][]> = {
   ],
   "what is too large for the proxy is refused before it is all there": [
     [`*2\r\n$3\r\nGET\r\n$${MAX_REQUEST}\r\n`, protocol("request too large for this proxy")],
-    [`*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$${512 * 1024 * 1024}\r\nx`, protocol("request too large for this proxy")],
+    [
+      `*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$${512 * 1024 * 1024}\r\nx`,
+      protocol("request too large for this proxy"),
+    ],
   ],
   "lengths with leading zeros are taken": [
     ["*01\r\n$04\r\nPING\r\n", "16 local ping"],
@@ -328,12 +387,13 @@ const TEXTS: Record<string, [string, string][]> = {
     ['get ""\r\n', '8 forward get  "*2\\r\\n$3\\r\\nget\\r\\n$0\\r\\n\\r\\n"'],
     [
       'get "\\x41\\n\\r\\t\\b\\a\\"\\\\\\q\\x4"\r\n',
-      `31 forward get A\n\r\t\b\x07"\\qx4 ${
-        JSON.stringify(array("get A\n\r\t\b\x07\"\\qx4"))
-      }`,
+      `31 forward get A\n\r\t\b\x07"\\qx4 ${JSON.stringify(array('get A\n\r\t\b\x07"\\qx4'))}`,
     ],
-    ["get 'it\\'s \\n'\r\n", `16 forward get it's \\n ${JSON.stringify(`*2\r\n${bulk("get")}${bulk("it's \\n")}`)}`],
-    ["get a\"b\"\r\n", '10 forward get ab "*2\\r\\n$3\\r\\nget\\r\\n$2\\r\\nab\\r\\n"'],
+    [
+      "get 'it\\'s \\n'\r\n",
+      `16 forward get it's \\n ${JSON.stringify(`*2\r\n${bulk("get")}${bulk("it's \\n")}`)}`,
+    ],
+    ['get a"b"\r\n', '10 forward get ab "*2\\r\\n$3\\r\\nget\\r\\n$2\\r\\nab\\r\\n"'],
     ["MGET a b\r\n", `10 split mget a,b ${JSON.stringify(array("MGET a b"))}`],
     ["get a\0b c\r\n", '11 forward get a "*2\\r\\n$3\\r\\nget\\r\\n$1\\r\\na\\r\\n"'],
     ["\0\r\n", "3 nothing"],
@@ -514,7 +574,11 @@ test("replies end where they should, however they are cut", () => {
       for (let cut = 1; cut < reply.length; cut++) {
         assert.is(feed(reply, [cut], fill), "more", `${JSON.stringify(reply)} up to ${cut}`);
         assert.is(feed(data, [cut, data.length], fill), reply.length, JSON.stringify(reply));
-        assert.is(feed(data, Array(data.length).fill(cut), fill), reply.length, JSON.stringify(reply));
+        assert.is(
+          feed(data, Array(data.length).fill(cut), fill),
+          reply.length,
+          JSON.stringify(reply),
+        );
       }
     }
   }
@@ -605,9 +669,12 @@ test("a split command becomes commands of the same name with each server's keys 
   ]);
   assert.equal(split(array("DEL a b"), [0, 1]), [array("DEL a"), array("DEL b")]);
   const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
-  assert.equal(split(array(`EXISTS ${keys.join(" ")}`), keys.map((_, i) => i % 3)), [0, 1, 2].map(
-    (part) => array(`EXISTS ${keys.filter((_, i) => i % 3 === part).join(" ")}`),
-  ));
+  assert.equal(
+    split(array(`EXISTS ${keys.join(" ")}`), keys.map((_, i) => i % 3)),
+    [0, 1, 2].map(
+      (part) => array(`EXISTS ${keys.filter((_, i) => i % 3 === part).join(" ")}`),
+    ),
+  );
 });
 
 test("array replies are joined in the order of the keys", () => {
@@ -715,7 +782,10 @@ test("AUTH takes the right password only, and knows no other user", () => {
   assert.ok(session.locked);
   assert.is(say("AUTH s\u00c3\u00a9cret"), "+OK\r\n");
   assert.not(session.locked);
-  assert.is(say("AUTH default nope"), "-WRONGPASS invalid username-password pair or user is disabled.\r\n");
+  assert.is(
+    say("AUTH default nope"),
+    "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+  );
   assert.ok(session.locked);
   assert.match(say("AUTH other s\u00c3\u00a9cret"), /^-WRONGPASS/);
   assert.is(say("AUTH default s\u00c3\u00a9cret"), "+OK\r\n");
@@ -724,7 +794,10 @@ test("AUTH takes the right password only, and knows no other user", () => {
   assert.is(say("AUTH"), arity("auth"));
   assert.is(say("RESET"), "+RESET\r\n");
   assert.ok(session.locked);
-  assert.match(ask(codec, newSession(), "AUTH x"), /^-ERR Client sent AUTH, but no password is set/);
+  assert.match(
+    ask(codec, newSession(), "AUTH x"),
+    /^-ERR Client sent AUTH, but no password is set/,
+  );
 });
 
 test("only AUTH, HELLO and QUIT are open to all", () => {
@@ -734,7 +807,10 @@ test("only AUTH, HELLO and QUIT are open to all", () => {
     return codec.openToAll(scan);
   });
   assert.equal(open.map((c) => c.name).sort(), ["auth", "hello", "quit"]);
-  assert.is(text(codec.lockedError(), 0, 64), "-NOAUTH Authentication required\r\n".padEnd(64, "\0"));
+  assert.is(
+    text(codec.lockedError(), 0, 64),
+    "-NOAUTH Authentication required\r\n".padEnd(64, "\0"),
+  );
 });
 
 test("HELLO tells who we are, in RESP2 and RESP3, and may bring password and name", () => {
@@ -776,16 +852,24 @@ test("CLIENT knows the session", () => {
   assert.is(say("CLIENT ID"), ":7\r\n");
   assert.is(say("client setname joe"), "+OK\r\n");
   assert.is(say("CLIENT GETNAME"), bulk("joe"));
-  assert.is(say("CLIENT SETNAME a\nb"), "-ERR Client names cannot contain spaces, newlines or special characters.\r\n");
+  assert.is(
+    say("CLIENT SETNAME a\nb"),
+    "-ERR Client names cannot contain spaces, newlines or special characters.\r\n",
+  );
   assert.is(say("CLIENT SETNAME"), arity("client|setname"));
+  assert.is(say("CLIENT GETNAME x"), arity("client|getname"));
+  assert.is(say("CLIENT toString"), "-ERR unknown subcommand 'toString'. Try CLIENT HELP.\r\n");
   assert.is(say("CLIENT SETINFO LIB-NAME lib"), "+OK\r\n");
   assert.is(say("CLIENT SETINFO lib-ver 9"), "+OK\r\n");
   assert.is(say("CLIENT SETINFO what 9"), "-ERR Unrecognized option 'what'\r\n");
-  assert.match(say("CLIENT INFO"), /id=7 addr=10\.0\.0\.9:5 .*name=joe age=9 .*lib-name=lib lib-ver=9\n/);
+  assert.match(
+    say("CLIENT INFO"),
+    /id=7 addr=10\.0\.0\.9:5 .*name=joe age=9 .*lib-name=lib lib-ver=9\n/,
+  );
   assert.is(say("CLIENT LIST").match(/id=7/g)!.length, 2);
   assert.is(say("CLIENT NO-EVICT on"), "+OK\r\n");
   assert.match(say("CLIENT REPLY OFF"), /^-ERR CLIENT REPLY OFF/);
-  assert.match(say("CLIENT KILL x"), /^-ERR CLIENT KILL is not supported by ringmux/);
+  assert.match(say("CLIENT KILL ID 5"), /^-ERR CLIENT KILL is not supported by ringmux/);
   assert.match(say("CLIENT TRACKING on"), /^-ERR client-side caching/);
 });
 
@@ -813,7 +897,10 @@ test("INFO shows the sections asked for, and all of them by default", () => {
   assert.match(say("INFO server"), /\r\nringmux_version:1\.2\.3\r\n.*\r\ntcp_port:22121\r\n/s);
   assert.match(say("INFO stats"), /total_commands_processed:7\r\n/);
   const reply = say("INFO");
-  assert.is(reply.length, parseInt(reply.slice(1), 10) + `${reply.indexOf("\n")}`.length * 0 + reply.indexOf("\n") + 3);
+  assert.is(
+    reply.length,
+    parseInt(reply.slice(1), 10) + `${reply.indexOf("\n")}`.length * 0 + reply.indexOf("\n") + 3,
+  );
 });
 
 test("the handshake says AUTH, HELLO and SELECT, in that order, where they are needed", () => {

@@ -283,8 +283,28 @@ test("several connections that drop in one moment are one failure", async () => 
   assert.is(f.pool.servers[0].failures, 1);
 });
 
+test("several connections that time out in one moment are one failure", async () => {
+  const f = await Fixture.start({
+    servers: ["a", "b"],
+    config: [
+      "auto_eject_hosts: true",
+      "server_failure_limit: 2",
+      "server_connections: 4",
+      "timeout: 400",
+    ],
+  });
+  const key = f.key("a");
+  for (let i = 0; i < 4; i++) f.say(f.client(), command("GET", key));
+  f.host.pass(500);
+  assert.is(f.connections("a").length, 0);
+  assert.is(f.owner(key), "a");
+  assert.is(f.pool.servers[0].failures, 1);
+});
+
 test("LOADING and OOM count as failures of the server, other errors do not", async () => {
-  for (const [error, ejected] of [["LOADING x", true], ["OOM x", true], ["ERR x", false]] as const) {
+  for (
+    const [error, ejected] of [["LOADING x", true], ["OOM x", true], ["ERR x", false]] as const
+  ) {
     const f = await Fixture.start({
       servers: ["a", "b"],
       config: ["auto_eject_hosts: true", "server_failure_limit: 2"],

@@ -27,6 +27,7 @@ const MARGIN = 7;
 export class FakeSocket implements Socket {
   readonly remote: string;
   readonly host: FakeHost;
+  copies: boolean;
   handler: SocketHandler | null;
   taker: Taker;
   paused: boolean;
@@ -44,6 +45,7 @@ export class FakeSocket implements Socket {
   constructor(host: FakeHost, remote: string) {
     this.host = host;
     this.remote = remote;
+    this.copies = host.copies;
     this.handler = null;
     this.taker = host.taker;
     this.paused = false;
@@ -68,6 +70,7 @@ export class FakeSocket implements Socket {
     if (this.blocked) return 0;
     const taken = this.taker(end - start);
     if (taken === PENDING) {
+      if (this.copies) throw new Error("a socket that copies holds nothing");
       this.lent = { buf, start, end };
       this.blocked = true;
       return PENDING;
@@ -204,6 +207,8 @@ export class FakeHost implements Host {
   time: number;
   /** `close("")` follows `Socket.close` before it returns (as on Deno), or later. */
   closesAtOnce: boolean;
+  /** `copies` of new sockets. */
+  copies: boolean;
   /** What new sockets take. */
   taker: Taker;
   /** Called with each connection the proxy opens; by default it is accepted. */
@@ -223,6 +228,7 @@ export class FakeHost implements Host {
     this.runtime = "fake 1";
     this.time = 5000;
     this.closesAtOnce = false;
+    this.copies = false;
     this.taker = takeAll;
     this.onConnect = (socket) => this.later(() => socket.openNow());
     this.outgoing = [];
@@ -275,6 +281,8 @@ export class FakeHost implements Host {
   endOfTurn(fn: () => void): void {
     this.turnEnds.push(fn);
   }
+
+  nap(): void {}
 
   random(n: number): number {
     return Math.floor(n / 2);

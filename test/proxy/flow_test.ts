@@ -58,6 +58,26 @@ test("a client with too many unread replies is cut off", async () => {
   assert.is(f.pool.clients.size, 0);
 });
 
+test("a client that was cut off is not touched again, whatever the runtime still tells", async () => {
+  const f = await Fixture.start({ limits: { clientOutput: MB } });
+  const client = f.client();
+  client.taker = takeNone;
+  f.say(client, command("GET", "k").repeat(30));
+  const handler = client.handler!;
+  for (let i = 0; i < 30 && !client.gone; i++) {
+    f.server("a").send(bulk("x".repeat(100_000)));
+    f.server("a").deliver();
+    f.host.turn();
+  }
+  assert.ok(client.gone);
+  handler.drain();
+  handler.end();
+  handler.data(bytes(command("PING")), 0, 14);
+  f.settle();
+  assert.is(f.pool.lingering.size, 0);
+  assert.is(f.pool.counters.client_eof, 0);
+});
+
 for (const way of ["short", "lent"] as const) {
   test(`a server that does not take requests stops the clients that feed it (${way})`, async () => {
     const f = await Fixture.start({ servers: ["a", "b"] });

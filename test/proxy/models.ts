@@ -230,7 +230,8 @@ export const memcached: Model = {
       mayFail,
       last,
     });
-    const sent = (line: string, body = ""): Step => step(line + body, memcachedReply(line.split(" ")));
+    const sent = (line: string, body = ""): Step =>
+      step(line + body, memcachedReply(line.split(" ")));
     // Where keys are missing, values come in another order than the keys, as from twemproxy.
     const there = keys.filter(has);
     const several = there.length > 0 ? there : [k];

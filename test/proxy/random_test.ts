@@ -5,7 +5,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { FakeHost, type FakeSocket, lend, takeAll, type Taker, takeNone } from "./fake_host.ts";
+import { FakeHost, type FakeSocket, lend, takeAll, takeNone, type Taker } from "./fake_host.ts";
 import { Fixture } from "./fixture.ts";
 import { type Dice, dice, memcached, type Model, redis, type Step } from "./models.ts";
 
@@ -62,14 +62,14 @@ class Game {
     return list[this.roll(list.length)];
   }
 
-  private taker(): Taker {
+  private taker(socket: FakeSocket): Taker {
     const { roll } = this;
-    const kind = roll(8);
+    const kind = roll(socket.copies ? 6 : 8);
     if (kind < 3) return takeAll;
     if (kind === 3) return takeNone;
-    if (kind === 4) return lend;
-    const most = 1 + roll(kind === 5 ? 10 : 30_000);
-    if (kind < 7) return (n) => Math.min(n, most);
+    const most = 1 + roll(kind === 4 ? 10 : 30_000);
+    if (kind < 6) return (n) => Math.min(n, most);
+    if (kind === 6) return lend;
     return (n) => roll(2) > 0 ? lend(n) : Math.min(n, 1 + roll(2000));
   }
 
@@ -112,8 +112,8 @@ class Game {
         server?.socket.drain();
         return;
       case 14:
-        if (roll(4) === 0 && client) client.socket.taker = this.taker();
-        if (roll(4) === 0 && server) server.socket.taker = this.taker();
+        if (roll(4) === 0 && client) client.socket.taker = this.taker(client.socket);
+        if (roll(4) === 0 && server) server.socket.taker = this.taker(server.socket);
         return;
       default:
         return this.accident(client, server);
@@ -122,7 +122,7 @@ class Game {
 
   private join(): void {
     const client = new ModelClient(this.f.client(), `c${this.made++}`);
-    client.socket.taker = this.taker();
+    client.socket.taker = this.taker(client.socket);
     this.clients.push(client);
   }
 
@@ -161,11 +161,13 @@ class Game {
       }
     }
     if (server && this.rough && roll(6) === 0) {
-      if (roll(3) === 0) server.socket.end();
-      else if (roll(3) === 0) {
+      const how = roll(4);
+      if (how === 0) server.socket.end();
+      if (how === 1) {
         server.socket.send(`${server.output}\0nonsense\r\n`);
         server.output = "";
-      } else server.socket.fail(roll(2) > 0 ? "ECONNRESET" : "");
+      }
+      if (how > 1) server.socket.fail(how === 2 ? "ECONNRESET" : "");
     }
     if (roll(10) === 0) this.pass(roll(60));
     for (const [socket] of this.servers) if (socket.gone) this.servers.delete(socket);
@@ -189,7 +191,7 @@ class Game {
     }
     host.later(() => {
       if (socket.gone) return;
-      socket.taker = this.taker();
+      socket.taker = this.taker(socket);
       this.servers.set(socket, { socket, input: "", output: "" });
       socket.openNow();
     });
@@ -256,7 +258,9 @@ class Game {
         this.model.error.lastIndex = at;
         const error = this.model.error.exec(got);
         if (error !== null) next.add(at + error[0].length);
-        else if (!whole && /^(-(E(R(R( [^\n]*)?)?)?)?|S(E(R(V[^\n]*)?)?)?)$/.test(got.slice(at))) return;
+        else if (!whole && /^(-(E(R(R( [^\n]*)?)?)?)?|S(E(R(V[^\n]*)?)?)?)$/.test(got.slice(at))) {
+          return;
+        }
       }
       const last = Math.max(...places);
       assert.ok(
@@ -282,6 +286,7 @@ async function play(model: Model, seed: number, rough: boolean): Promise<number>
   const roll = dice(seed);
   const host = new FakeHost();
   host.closesAtOnce = roll(2) > 0;
+  host.copies = roll(2) > 0;
   const f = await Fixture.start({
     servers: SERVERS,
     memcached: model.memcached,

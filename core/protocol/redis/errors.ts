@@ -23,17 +23,18 @@ export const BIG_INLINE = errorReply("ERR Protocol error: too big inline request
 export const UNBALANCED = errorReply("ERR Protocol error: unbalanced quotes in request");
 export const HTTP = errorReply("ERR Protocol error: this is HTTP, not Redis");
 export const TOO_LARGE = errorReply("ERR Protocol error: request too large for this proxy");
-export const BAD_NUMKEYS = errorReply("ERR numkeys should be greater than 0");
-export const NUMKEYS_TOO_MANY = errorReply(
-  "ERR Number of keys can't be greater than number of args",
-);
 export const STREAMS_UNBALANCED = errorReply(
-  "ERR Unbalanced list of streams: for each stream key an ID or '$' must be specified.",
+  "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
 );
+
+/** What a client sent, made fit for an error: a NUL ends it, as it ends a string in C. */
+function oneLine(input: string): string {
+  return input.split("\0", 1)[0].replace(/[\r\n]/g, " ");
+}
 
 /** The reply to a byte that should have been '$'. */
 export function expectedBulk(byte: number): Uint8Array {
-  return bytes(`-ERR Protocol error: expected '$', got '${String.fromCharCode(byte)}'\r\n`);
+  return bytes(`-ERR Protocol error: expected '$', got '${oneLine(String.fromCharCode(byte))}'\r\n`);
 }
 
 export function wrongArity(name: string): Uint8Array {
@@ -50,7 +51,7 @@ export function unknownCommand(
   const arg = (i: number, most: number) => {
     const from = start + args[2 * i];
     const to = start + args[2 * i + 1];
-    return text(buf, from, Math.min(to, from + most)).replace(/[\r\n]/g, " ");
+    return oneLine(text(buf, from, Math.min(to, from + most)));
   };
   let list = "";
   for (let i = 1; i < nargs && list.length < QUOTE; i++) {
@@ -65,7 +66,7 @@ export function unknownSubcommand(
   start: number,
   end: number,
 ): Uint8Array {
-  const sub = text(buf, start, Math.min(end, start + QUOTE)).replace(/[\r\n]/g, " ");
+  const sub = oneLine(text(buf, start, Math.min(end, start + QUOTE)));
   const name = COMMANDS[verb].name.toUpperCase();
   return bytes(`-ERR unknown subcommand '${sub}'. Try ${name} HELP.\r\n`);
 }
@@ -84,10 +85,10 @@ export const BLOCKING = errorReply(`ERR BLOCK is not supported by ringmux: ${REA
 
 const refusals: (Uint8Array | undefined)[] = [];
 
-/** The error for a command that ringmux does not pass on; for one that may block, if it does. */
+/** The error for a command that ringmux does not pass on. */
 export function refusal(verb: number): Uint8Array {
   const { name, reason } = COMMANDS[verb];
   return refusals[verb] ??= errorReply(
-    `ERR '${name.replace("|", " ")}' is not supported by ringmux: ${REASONS[reason || "block"]}`,
+    `ERR '${name.replace("|", " ")}' is not supported by ringmux: ${REASONS[reason]}`,
   );
 }

@@ -3,8 +3,14 @@
 
 import { bytes, decimal, isWord, text, utf8 } from "../../bytes.ts";
 import type { CodecOptions, Facts, Scan, Session } from "../codec.ts";
-import { COMMANDS } from "./commands.ts";
-import { errorReply, NOT_INTEGER, SYNTAX_ERROR, wrongArity } from "./errors.ts";
+import { COMMANDS, verbOf } from "./commands.ts";
+import {
+  errorReply,
+  NOT_INTEGER,
+  SYNTAX_ERROR,
+  unknownSubcommand,
+  wrongArity,
+} from "./errors.ts";
 
 const OK = bytes("+OK\r\n");
 const PONG = bytes("+PONG\r\n");
@@ -175,11 +181,25 @@ function setName(name: string, session: Session): Uint8Array {
   return OK;
 }
 
+const CLIENT = verbOf("client");
+
+/** Arities of CLIENT's subcommands as COMMAND reports them (setinfo, no-touch: Redis 7.2). */
+const CLIENT_ARITY: Record<string, number> = {
+  ...{ caching: 3, getname: 2, getredir: 2, help: 2, id: 2, info: 2, kill: -3, list: -2 },
+  ...{ "no-evict": 3, "no-touch": 3, pause: -3, reply: 3, setinfo: 4, setname: 3, tracking: -3 },
+  ...{ trackinginfo: 2, unblock: -3, unpause: 2 },
+};
+
 function client(args: Args, session: Session, facts: Facts): Uint8Array {
   const sub = args[1].toLowerCase();
+  const arity = Object.hasOwn(CLIENT_ARITY, sub) ? CLIENT_ARITY[sub] : 0;
+  if (arity === 0) {
+    const name = bytes(args[1]);
+    return unknownSubcommand(CLIENT, name, 0, name.length);
+  }
+  if (arity > 0 ? args.length !== arity : args.length < -arity) return wrongArity(`client|${sub}`);
   switch (sub) {
     case "setname":
-      if (args.length !== 3) return wrongArity("client|setname");
       return setName(args[2], session);
     case "getname":
       if (session.name !== "") return bulk(session.name);
@@ -187,7 +207,6 @@ function client(args: Args, session: Session, facts: Facts): Uint8Array {
     case "id":
       return bytes(`:${session.id}\r\n`);
     case "setinfo": {
-      if (args.length !== 4) return wrongArity("client|setinfo");
       const what = bytes(args[2]);
       if (isWord(what, 0, what.length, "lib-name")) session.libName = args[3];
       else if (isWord(what, 0, what.length, "lib-ver")) session.libVersion = args[3];

@@ -29,15 +29,12 @@ import {
 import {
   BAD_BULK,
   BAD_MULTIBULK,
-  BAD_NUMKEYS,
   BIG_BULK,
   BIG_INLINE,
   BIG_MULTIBULK,
   BLOCKING,
   expectedBulk,
   HTTP,
-  NOT_INTEGER,
-  NUMKEYS_TOO_MANY,
   refusal,
   STREAMS_UNBALANCED,
   SYNTAX_ERROR,
@@ -269,43 +266,42 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
   if (command.keys === KEYS_COUNTED) {
     const at = command.countAt;
     const count = decimal(buf, start + args[2 * at], start + args[2 * at + 1], MAX_ARGS);
-    if (count < 0) return refuse(scan, NOT_INTEGER);
-    if (count > n - at - 1) return refuse(scan, NUMKEYS_TOO_MANY);
-    // A script may have no key: it runs on any server.
-    if (count === 0 && command.first === 0) {
-      if (command.name.startsWith("eval") || command.name.startsWith("fcall")) {
-        scan.nkeys = 0;
-        return;
-      }
-      return refuse(scan, BAD_NUMKEYS);
-    }
-    scan.nkeys = count + command.first;
-    return selectKey(scan, 0);
+    // A script may have no key. A number that cannot be right is for a server to refuse: any one,
+    // in the words it has for this command.
+    scan.nkeys = command.first + (count > n - at - 1 || count < 0 ? 0 : count);
+    if (scan.nkeys > 0) selectKey(scan, 0);
+    return;
   }
   if (command.keys === KEYS_STORE) {
     scan.nkeys = 1;
     scan.left = 0;
-    for (let i = 2; i < n - 1; i++) {
+    // Options follow the arguments that have to be there.
+    for (let i = -command.arity; i < n - 1; i++) {
       const from = start + args[2 * i];
       const to = start + args[2 * i + 1];
       if (isWord(buf, from, to, "store") || isWord(buf, from, to, "storedist")) {
         scan.nkeys = 2;
-        scan.left = i + 1;
+        scan.left = ++i;
+      } else if (isWord(buf, from, to, "by") || isWord(buf, from, to, "get")) {
+        i++; // a pattern, whatever it is
       }
     }
     return selectKey(scan, 0);
   }
-  // KEYS_STREAMS: XREAD [COUNT n] [BLOCK ms] STREAMS key ... id ...
-  for (let i = 1; i < n; i++) {
+  // KEYS_STREAMS: XREAD [COUNT n] [BLOCK ms] [GROUP g c] [NOACK] STREAMS key ... id ...
+  for (let i = 1; i < n - 1; i++) {
     const from = start + args[2 * i];
     const to = start + args[2 * i + 1];
     if (isWord(buf, from, to, "block")) return refuse(scan, BLOCKING);
-    if (!isWord(buf, from, to, "streams")) continue;
-    const rest = n - i - 1;
-    if (rest === 0 || rest % 2 !== 0) return refuse(scan, STREAMS_UNBALANCED);
-    scan.nkeys = rest / 2;
-    scan.left = i + 1;
-    return selectKey(scan, 0);
+    if (isWord(buf, from, to, "count")) i++;
+    else if (isWord(buf, from, to, "group")) i += 2;
+    else if (isWord(buf, from, to, "streams")) {
+      const rest = n - i - 1;
+      if (rest % 2 !== 0) return refuse(scan, STREAMS_UNBALANCED);
+      scan.nkeys = rest / 2;
+      scan.left = i + 1;
+      return selectKey(scan, 0);
+    } else if (!isWord(buf, from, to, "noack")) break;
   }
   refuse(scan, SYNTAX_ERROR);
 }
