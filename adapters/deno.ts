@@ -14,7 +14,7 @@ import {
 } from "../core/host.ts";
 
 /** A quiet connection waits with a small buffer; one that fills it gets a larger one. */
-const FIRST_BUFFER = 2048;
+const FIRST_BUFFER = 512;
 const LARGEST_BUFFER = 262144;
 
 class DenoSocket implements Socket {

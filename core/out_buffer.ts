@@ -11,7 +11,7 @@ const SEGMENT = 65536;
 /** Shortest span that is written without being gathered. */
 const DIRECT = 16384;
 const CLASSES = 9; // 4 KB .. 1 MB
-const KEEP_BYTES = 16 << 20; // idle bytes kept per size class
+const KEEP_BYTES = 8 << 20; // idle bytes kept per size class
 
 /** Free buffers by size class (powers of two from 4 KB to 1 MB). Larger ones are not kept. */
 export class BufferPool {

@@ -17,6 +17,7 @@ const decoder = new TextDecoder();
 
 const sink: Socket = {
   remote: "",
+  copies: false,
   write: (_buf, start, end) => end - start,
   pause() {},
   resume() {},

@@ -23,6 +23,7 @@ import { fanOutAll, fanOutKeys, together } from "./fan_out.ts";
 import type { Pool } from "./pool.ts";
 import { type Request, SPECIAL } from "./request.ts";
 import type { ServerConnection } from "./server_connection.ts";
+import { UPLOAD, Upload } from "./upload.ts";
 
 /** Requests in flight of one client; at the limit its reading stops until half are answered. */
 const MAX_QUEUED = 8192;
@@ -73,6 +74,10 @@ export class Client implements SocketHandler {
   private carryStart: number;
   private carryEnd: number;
   private expected: number;
+  /** The huge request that is being passed on; null when there is none. */
+  private upload: Upload | null;
+  /** The connection of one that is complete, until it is answered. */
+  private uploaded: ServerConnection | null;
   /** Parser state of a long unfinished request; null when the pool's shared one does. */
   private scan: Scan | null;
 
@@ -100,6 +105,8 @@ export class Client implements SocketHandler {
     this.carryStart = 0;
     this.carryEnd = 0;
     this.expected = 0;
+    this.upload = null;
+    this.uploaded = null;
     this.scan = null;
   }
 
@@ -109,6 +116,8 @@ export class Client implements SocketHandler {
     if (this.finishing) return; // after QUIT or a protocol error nothing more is read
     const turn = this.pool.turn;
     turn.enter();
+    if (this.upload !== null) start = this.continueUpload(this.upload, buf, start, end);
+    if (start === end) return turn.leave();
     if (this.carryEnd === 0 && !this.paused) this.take(buf, start, end);
     else if (this.paused) this.keep(buf, start, end);
     else this.complete(buf, start, end);
@@ -226,9 +235,58 @@ export class Client implements SocketHandler {
       if (this.paused) break;
     }
     if (spanConnection !== null) this.sendSpan(spanConnection, buf, spanStart, pos);
-    if (pos < end && !this.paused) this.remember(scan, end - pos);
-    else if (this.scan !== null) this.scan = null;
+    if (pos < end && !this.paused) {
+      if (scan.length > UPLOAD && this.startUpload(scan, buf, pos, end)) return end;
+      this.remember(scan, end - pos);
+    } else if (this.scan !== null) {
+      this.scan = null;
+    }
     return pos;
+  }
+
+  /**
+   * Passes on the unfinished request at `buf[start, end)` instead of gathering it, if it is one of
+   * a single key and that is there. False when it is to be kept: because it has to be gathered, or
+   * because earlier requests are not answered yet, which it might overtake on its own connection.
+   */
+  private startUpload(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
+    const pool = this.pool;
+    if (scan.action !== FORWARD || scan.left <= 0 || start + scan.keyEnd > end) return false;
+    if (this.session.locked) return false;
+    if (this.head !== null) {
+      this.emptyFirst();
+      return false;
+    }
+    const index = pool.pick(buf, start + scan.keyStart, start + scan.keyEnd);
+    if (index < 0) return false;
+    const connection = pool.servers[index].takeExtra(this.lane);
+    const request = pool.requests.take(this);
+    this.push(request);
+    connection.enqueue(request, scan.length);
+    this.upload = new Upload(connection, request, scan.length);
+    scan.reset();
+    this.scan = null;
+    this.continueUpload(this.upload, buf, start, end);
+    return true;
+  }
+
+  private continueUpload(upload: Upload, buf: Uint8Array, start: number, end: number): number {
+    const pos = upload.feed(buf, start, end);
+    if (upload.connection.congested) this.stopReading(upload.connection);
+    if (upload.left === 0) {
+      this.upload = null;
+      this.uploaded = upload.connection;
+      if (!upload.whole) upload.connection.discard();
+      this.emptyFirst();
+    }
+    return pos;
+  }
+
+  /** Takes no further requests until all earlier ones are answered. */
+  private emptyFirst(): void {
+    this.emptying = true;
+    this.stopReading(null);
+    this.touch();
   }
 
   /** The last span of a read. A long carried request is handed over as it is, without a copy. */
@@ -288,10 +346,7 @@ export class Client implements SocketHandler {
     if (lane !== this.lane) {
       this.lane = lane;
       // Later requests take other connections: they must not overtake the earlier ones.
-      if (this.head !== null) {
-        this.emptying = true;
-        this.stopReading(null);
-      }
+      if (this.head !== null) this.emptyFirst();
     }
     this.answer(reply);
   }
@@ -420,6 +475,7 @@ export class Client implements SocketHandler {
   private readOn(): void {
     if (this.emptying && this.head !== null) return;
     this.emptying = false;
+    if (this.uploaded !== null) this.endUpload(this.uploaded);
     if (this.waiting || this.queued > MAX_QUEUED >> 1 || this.out.size > HIGH_WATER >> 1) return;
     this.paused = false;
     if (this.carryEnd > this.carryStart) {
@@ -437,6 +493,11 @@ export class Client implements SocketHandler {
     }
     if (this.ended) this.finish();
     else this.socket.resume();
+  }
+
+  private endUpload(connection: ServerConnection): void {
+    this.uploaded = null;
+    connection.server.giveExtra(connection);
   }
 
   /** Answers a broken stream, after what came before it, and closes. */
@@ -500,6 +561,12 @@ export class Client implements SocketHandler {
     this.finishing = true;
     if (error !== "") this.pool.counters.client_err++;
     this.blocks?.unblock();
+    if (this.upload !== null) {
+      // Half a request is on that connection: it is of no more use.
+      this.upload.connection.discard();
+      this.uploaded = this.upload.connection;
+    }
+    if (this.uploaded !== null) this.endUpload(this.uploaded);
     this.dropCarry();
     this.out.clear();
     let request = this.head;

@@ -21,6 +21,9 @@ export interface ServerCounters {
   response_bytes: number;
 }
 
+/** Connections kept that serve one client at a time. */
+const MOST_EXTRAS = 4;
+
 export class Server {
   /** Place in the pool's sorted list: what rings return. */
   readonly index: number;
@@ -39,6 +42,8 @@ export class Server {
   retryAt: number;
   /** Connections by lane (see Pool.laneOf); a lane's are made when it is first used. */
   private readonly lanes: ServerConnection[][];
+  /** Connections that serve one client at a time, while they serve none. */
+  private readonly extras: ServerConnection[];
   private readonly pool: Pool;
   private failedAt: number;
 
@@ -69,6 +74,7 @@ export class Server {
     this.failedAt = -1;
     this.connections = [];
     this.lanes = [];
+    this.extras = [];
     this.openLane(0);
   }
 
@@ -86,6 +92,24 @@ export class Server {
     this.connections.push(...lane);
     this.lanes[index] = lane;
     return lane;
+  }
+
+  /** A connection of this lane for one client alone, until `giveExtra`. */
+  takeExtra(lane: number): ServerConnection {
+    const at = this.extras.findIndex((connection) => connection.lane === lane);
+    if (at >= 0) return this.extras.splice(at, 1)[0];
+    const connection = new ServerConnection(this.pool, this, lane);
+    this.connections.push(connection);
+    return connection;
+  }
+
+  giveExtra(connection: ServerConnection): void {
+    if (this.extras.length < MOST_EXTRAS) {
+      this.extras.push(connection);
+      return;
+    }
+    connection.discard();
+    this.connections.splice(this.connections.indexOf(connection), 1);
   }
 
   /** A connection is gone. Several that drop in the same moment are one failure (not so twemproxy). */

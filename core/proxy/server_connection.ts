@@ -146,10 +146,14 @@ export class ServerConnection {
     const counters = this.server.counters;
     counters.requests++;
     counters.request_bytes += bytes;
-    if (!this.dirty) {
-      this.dirty = true;
-      this.pool.turn.markServer(this);
-    }
+    if (!this.dirty) this.touch();
+  }
+
+  /** There is something to write at the end of the turn. */
+  touch(): void {
+    if (this.dirty) return;
+    this.dirty = true;
+    this.pool.turn.markServer(this);
   }
 
   /** Sends a long span of requests that are enqueued already. */
@@ -475,21 +479,22 @@ export class ServerConnection {
     socket.close();
   }
 
+  /** Closes for no fault of the server's. */
+  discard(): void {
+    if (this.state === CLOSED) return;
+    const socket = this.socket as Socket;
+    this.gone("", true);
+    socket.close();
+  }
+
   /** The connection is no more: everything in flight is answered with an error. */
-  gone(error: string): void {
+  gone(error: string, byUs = false): void {
     const server = this.server;
     const counters = server.counters;
     if (this.state > CONNECTING) counters.server_connections--;
-    if (error === "ETIMEDOUT") counters.server_timedout++;
-    else if (error === "") counters.server_eof++;
-    else counters.server_err++;
     const lost = this.head;
     const text = errnoText(error);
-    if (lost !== null || error !== "") {
-      this.pool.log.notice(`${server.label}: closed: ${text}; ${this.inFlight} requests lost`);
-    } else {
-      this.pool.log.info(`${server.label}: closed by the server`);
-    }
+    if (!byUs) this.countLoss(error, text);
     this.state = CLOSED;
     this.socket = null;
     this.link = null;
@@ -504,11 +509,23 @@ export class ServerConnection {
     this.carried = 0;
     this.scan.reset();
     this.unblock();
-    server.closed();
+    if (!byUs) server.closed();
     const streaming = this.streaming;
     this.streaming = false;
     this.failAll(lost, text, streaming);
     this.relax();
+  }
+
+  private countLoss(error: string, text: string): void {
+    const { counters, label } = this.server;
+    if (error === "ETIMEDOUT") counters.server_timedout++;
+    else if (error === "") counters.server_eof++;
+    else counters.server_err++;
+    if (this.inFlight > 0 || error !== "") {
+      this.pool.log.notice(`${label}: closed: ${text}; ${this.inFlight} requests lost`);
+    } else {
+      this.pool.log.info(`${label}: closed by the server`);
+    }
   }
 
   private failAll(first: Request | null, text: string, streaming: boolean): void {

@@ -621,7 +621,15 @@ function contents(out: OutBuffer): string {
     sent += text(buf, start, end);
     return end - start;
   };
-  out.flush({ remote: "", write, pause() {}, resume() {}, shutdown() {}, close() {} });
+  out.flush({
+    remote: "",
+    copies: false,
+    write,
+    pause() {},
+    resume() {},
+    shutdown() {},
+    close() {},
+  });
   return sent;
 }
 
