@@ -145,6 +145,11 @@ export class Client implements SocketHandler {
       const from = this.carryStart;
       const used = this.process(carry, from, this.carryEnd) - from;
       if (this.finishing) return;
+      if (this.upload !== null) {
+        // All that was carried has been passed on; what follows it is of the same request.
+        this.dropCarry();
+        return this.keep(buf, this.continueUpload(this.upload, buf, to, end), end);
+      }
       if (this.paused) {
         if (this.carry === carry) this.carryStart += used;
         return this.keep(buf, to, end);

@@ -447,6 +447,35 @@ test("a value of many megabytes goes up to its server without being copied over 
   assert.is(f.watch.buffers.size, 0);
 });
 
+test("what belongs to an upload is never taken for commands, wherever it is cut", async () => {
+  const f = await Fixture.start({ servers: ["a", "b"] });
+  const key = f.key("a");
+  const smuggled = command("DEL", "victim").repeat(100);
+  const value = smuggled + "x".repeat(2 * MB);
+  const data = command("SET", key, value) + command("GET", key);
+  const head = data.indexOf(smuggled);
+  for (const cut of [1, 10, head - 12, head - 2, head - 1, head, head + 1, head + 600]) {
+    for (const next of [700, 65536, data.length]) {
+      const client = f.client();
+      f.say(client, data.slice(0, cut));
+      f.say(client, data.slice(cut, cut + next));
+      for (let at = cut + next; at < data.length; at += 65536) {
+        f.say(client, data.slice(at, at + 65536));
+      }
+      for (const [request, reply] of [["SET", "+OK\r\n"], ["GET", "$-1\r\n"]]) {
+        const sent = f.connections("a").map((socket) => socket.received());
+        const expected = request === "SET" ? command("SET", key, value) : command("GET", key);
+        assert.ok(sent.join("") === expected, `${request}, cut at ${cut}, then ${next}`);
+        f.say(f.connections("a")[sent.indexOf(expected)], reply);
+        assert.is(client.received(), reply);
+      }
+      client.fail("");
+    }
+  }
+  assert.is(f.watch.requests.size, 0);
+  assert.is(f.watch.buffers.size, 0);
+});
+
 test("an idle client and an idle connection hold no buffers", async () => {
   const f = await Fixture.start({ servers: ["a", "b"] });
   const client = f.client();

@@ -51,6 +51,10 @@ function value(key: string): string {
   return unit.repeat(Math.ceil(length / unit.length)).slice(0, length);
 }
 
+/** A value that is too large to be gathered before it is sent on. */
+const large = (key: string, roll: Dice): string =>
+  `<${key}\r\n>`.repeat(150_000).slice(0, (1 << 20) + roll(50_000));
+
 const has = (key: string): boolean => hash(`has ${key}`) % 3 > 0;
 const element = (key: string): string => has(key) ? bulk(value(key)) : "$-1\r\n";
 
@@ -144,6 +148,8 @@ export const redis: Model = {
       case 5:
         return sent("MSET", ...keys.flatMap((k) => [k, value(k)]));
       case 6:
+        if (roll(16) === 0) return sent("SET", keys[0], large(keys[0], roll));
+        return sent("SET", keys[0], value(keys[0]));
       case 7:
         return sent("SET", keys[0], value(keys[0]));
       case 8:
@@ -251,8 +257,10 @@ export const memcached: Model = {
         return step(`set ${k} 0 0 ${data.length} noreply\r\n${data}`, "", false);
       case 6:
         return step(`delete ${k} noreply`, "", false);
-      case 7:
-        return sent(`set ${k} 0 0 ${data.length}`, `\r\n${data}`);
+      case 7: {
+        const body = roll(16) === 0 ? large(k, roll) : data;
+        return sent(`set ${k} 0 0 ${body.length}`, `\r\n${body}`);
+      }
       case 8:
         return sent(`append ${k} 0 0 ${data.length}`, `\r\n${data}`);
       case 9:
