@@ -25,7 +25,7 @@ export interface CliOptions {
   statsInterval: number;
   /** -p: "" for none. */
   pidFile: string;
-  /** -m: bytes. Accepted for nutcracker's sake; buffers grow by themselves here. */
+  /** -m: bytes. Four such chunks are the most that is gathered before it is written. */
   mbufSize: number;
 }
 

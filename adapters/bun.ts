@@ -3,14 +3,14 @@
 
 import { chmodSync, rmSync } from "node:fs";
 import { tuneCopy } from "../core/bytes.ts";
-import {
-  type Address,
-  type Host,
-  type Listener,
-  type ListenOptions,
-  type Socket,
-  type SocketHandler,
-  type Timer,
+import type {
+  Address,
+  Host,
+  Listener,
+  ListenOptions,
+  Socket,
+  SocketHandler,
+  Timer,
 } from "../core/host.ts";
 import { runProxyCommand } from "./command.ts";
 
@@ -123,12 +123,14 @@ export const bunHost: Host = {
     };
     const where = path !== "" ? { unix: path } : { hostname: host, port };
     try {
-      const listener = Bun.listen({
-        ...where,
-        allowHalfOpen: true,
-        reusePort: options.reusePort,
-        socket,
-      } as Parameters<typeof Bun.listen>[0]);
+      const listener = Bun.listen(
+        {
+          ...where,
+          allowHalfOpen: true,
+          reusePort: options.reusePort,
+          socket,
+        } as Parameters<typeof Bun.listen>[0],
+      );
       if (path !== "" && mode >= 0) chmodSync(path, mode);
       return Promise.resolve({
         port: path !== "" ? 0 : (listener as { port: number }).port,
@@ -143,14 +145,14 @@ export const bunHost: Host = {
     const { host, port, path } = address;
     const socket = new BunSocket(path !== "" ? path : `${host}:${port}`, handler);
     const where = path !== "" ? { unix: path } : { hostname: host, port };
-    Bun.connect({
-      ...where,
-      allowHalfOpen: true,
-      data: socket,
-      socket: handlers,
-    } as unknown as Parameters<typeof Bun.connect>[0]).catch((error) =>
-      socket.closed(codeOf(error))
-    );
+    Bun.connect(
+      {
+        ...where,
+        allowHalfOpen: true,
+        data: socket,
+        socket: handlers,
+      } as unknown as Parameters<typeof Bun.connect>[0],
+    ).catch((error) => socket.closed(codeOf(error)));
     return socket;
   },
 

@@ -10,7 +10,9 @@ export async function runProxyCommand(host: Host): Promise<void> {
   const system = createSystem();
   const status = await runCommand(system, system.args, async (config, options, log) => {
     const stats = { host: options.statsAddress, port: options.statsPort, path: "", mode: -1 };
-    const proxy = new Proxy(host, config, { log, stats, source: system.hostname });
+    // nutcracker's -m is the size of one of many chunks; here four of them are one buffer.
+    const limits = { segment: Math.min(1 << 20, Math.max(16384, 4 * options.mbufSize)) };
+    const proxy = new Proxy(host, config, { log, stats, source: system.hostname, limits });
     await proxy.start();
     return {
       stop: () => {

@@ -161,6 +161,8 @@ function addressOf(conn: Deno.Conn): string {
   return "hostname" in remoteAddr ? `${remoteAddr.hostname}:${remoteAddr.port}` : "";
 }
 
+const EXHAUSTED = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
+
 async function acceptAll(
   listener: Deno.Listener,
   options: ListenOptions,
@@ -174,8 +176,11 @@ async function acceptAll(
       if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) {
         return; // the listener was closed
       }
-      // Out of file descriptors, say: wait a moment, or this loop would take the whole CPU.
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      // Out of file descriptors: wait a moment, or this loop would take the whole CPU. All else
+      // (ENOTCONN: the client has hung up already) concerns that one connection only.
+      if (EXHAUSTED.includes(codeOf(error))) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
       continue;
     }
     if (options.keepAlive && "setKeepAlive" in conn) (conn as Deno.TcpConn).setKeepAlive(true);

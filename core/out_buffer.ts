@@ -6,7 +6,7 @@ import { copy } from "./bytes.ts";
 import { PENDING, type Socket } from "./host.ts";
 
 const SMALLEST = 4096;
-/** Above this a full buffer is queued as a segment instead of being copied into a larger one. */
+/** Default of `BufferPool.segment`. */
 const SEGMENT = 65536;
 /** Shortest span that is written without being gathered. */
 const DIRECT = 16384;
@@ -15,9 +15,12 @@ const KEEP_BYTES = 8 << 20; // idle bytes kept per size class
 
 /** Free buffers by size class (powers of two from 4 KB to 1 MB). Larger ones are not kept. */
 export class BufferPool {
+  /** Bytes from which a full buffer is queued as it is, instead of moving to a larger one. */
+  readonly segment: number;
   private readonly free: Uint8Array[][];
 
-  constructor() {
+  constructor(segment: number = SEGMENT) {
+    this.segment = segment;
     this.free = [];
     for (let i = 0; i < CLASSES; i++) this.free.push([]);
   }
@@ -240,10 +243,11 @@ export class OutBuffer {
   /** Makes room for `n` more bytes behind `end`. */
   private grow(n: number): void {
     const used = this.end - this.start;
-    if (used >= SEGMENT || (used > 0 && n >= SEGMENT)) {
+    const { segment } = this.pool;
+    if (used >= segment || (used > 0 && n >= segment)) {
       (this.segments ??= []).push({ buf: this.buf, start: this.start, end: this.end });
       this.segmentBytes += used;
-      this.buf = this.pool.take(Math.max(n, SEGMENT));
+      this.buf = this.pool.take(Math.max(n, segment));
       this.end = 0;
     } else {
       const next = this.pool.take(used + n);

@@ -52,6 +52,8 @@ export class Client implements SocketHandler {
   head: Request | null;
   tail: Request | null;
   queued: number;
+  /** Bytes of replies that are held until their turn comes. */
+  held: number;
   closed: boolean;
   /** The server connection that does not read because of this client. */
   blocks: ServerConnection | null;
@@ -92,6 +94,7 @@ export class Client implements SocketHandler {
     this.head = null;
     this.tail = null;
     this.queued = 0;
+    this.held = 0;
     this.closed = false;
     this.blocks = null;
     this.dirty = false;
@@ -170,7 +173,9 @@ export class Client implements SocketHandler {
     if (this.carryEnd + n > this.carry.length) {
       const buffers = this.pool.buffers;
       // Grown as bytes come, not as announced: an announced length costs the client nothing.
-      const next = buffers.take(Math.max(have + n, Math.min(this.expected, Math.max(2 * (have + n), BELIEVED))));
+      const next = buffers.take(
+        Math.max(have + n, Math.min(this.expected, Math.max(2 * (have + n), BELIEVED))),
+      );
       if (have > 0) next.set(this.carry.subarray(this.carryStart, this.carryEnd));
       if (this.carry !== EMPTY) buffers.give(this.carry);
       this.carry = next;
@@ -306,7 +311,9 @@ export class Client implements SocketHandler {
   /** A request is unfinished: `have` bytes of it are there. */
   private remember(scan: Scan, have: number): void {
     this.expected = scan.length;
-    if (have > this.pool.limits.request) return this.reject(this.codec.failure("request too large"));
+    if (have > this.pool.limits.request) {
+      return this.reject(this.codec.failure("request too large"));
+    }
     if (have > KEEP_SCAN) {
       if (this.scan === null) {
         this.scan = scan;
@@ -542,6 +549,7 @@ export class Client implements SocketHandler {
     this.pool.counters.client_eof++;
     this.ended = true;
     if (this.lingeringSince >= 0) return this.socket.close();
+    if (this.upload !== null) return this.cutOffQuietly(); // half a request gets no reply
     // Requests that wait in `carry` because of a pause are handled first: see readOn.
     if (!this.paused) this.finish();
   }

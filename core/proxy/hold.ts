@@ -6,6 +6,8 @@ import { copy } from "../bytes.ts";
 import type { BufferPool } from "../out_buffer.ts";
 
 const CHUNK = 16384;
+/** A larger chunk does not stay with its keeper when it is empty. */
+const KEEP = 65536;
 
 /** One chunk of held replies. */
 export class Hold {
@@ -31,8 +33,14 @@ export class Hold {
   /** One reply has gone. */
   drop(): void {
     if (--this.refs > 0) return;
-    if (this.current) this.end = 0;
-    else this.pool.give(this.buf);
+    if (this.current && this.buf.length <= KEEP) {
+      this.end = 0;
+      return;
+    }
+    this.pool.give(this.buf);
+    if (!this.current) return;
+    this.buf = this.pool.take(CHUNK);
+    this.end = 0;
   }
 }
 

@@ -20,6 +20,8 @@ export interface Limits {
   readonly request: number;
   /** Replies a client has not read; beyond it the client is cut off. */
   readonly clientOutput: number;
+  /** Output that is gathered in one piece before it is written. */
+  readonly segment: number;
 }
 
 /** Counters by the names they have in the stats. */
@@ -95,7 +97,7 @@ export class Pool {
     this.host = host;
     this.log = log;
     this.limits = limits;
-    this.buffers = new BufferPool();
+    this.buffers = new BufferPool(limits.segment);
     this.requests = new RequestPool();
     this.turn = new Turn(host, () => this.inFlight());
     this.codec = newCodec(config.redis ? "redis" : "memcached", {
@@ -277,11 +279,7 @@ export class Pool {
   fail(request: Request, text: string): void {
     const { client, parent } = request;
     if (client.closed) return this.abandon(request);
-    if (request.hold !== null) {
-      request.hold.drop();
-      request.hold = null;
-    }
-    request.heldStart = request.heldEnd = 0;
+    request.release();
     request.ready = true;
     request.failure = text;
     if (parent !== null) return this.fragmentDone(parent);

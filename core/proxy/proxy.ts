@@ -24,6 +24,7 @@ export interface ProxyOptions {
 const DEFAULT_LIMITS: Limits = {
   request: 1 << 30, // Redis's own client-query-buffer-limit
   clientOutput: 256 << 20, // as Redis's client-output-buffer-limit for replicas
+  segment: 65536,
 };
 
 /** Says in an error which address it was that cannot be had, in the same words on every runtime. */

@@ -67,6 +67,18 @@ export class Request implements FanOut, Part {
     this.nkeys = 0;
     this.picks = NO_PICKS;
   }
+
+  /** Lets go of a reply that was held. */
+  release(): void {
+    if (this.hold !== null) {
+      this.client.held -= this.heldEnd - this.heldStart;
+      this.hold.drop();
+      this.hold = null;
+    }
+    this.held = EMPTY;
+    this.heldStart = 0;
+    this.heldEnd = 0;
+  }
 }
 
 const NO_PARTS: Request[] = [];
@@ -113,13 +125,7 @@ export class RequestPool {
     request.kind = PLAIN;
     request.ready = false;
     request.mute = 0;
-    request.held = EMPTY;
-    request.heldStart = 0;
-    request.heldEnd = 0;
-    if (request.hold !== null) {
-      request.hold.drop();
-      request.hold = null;
-    }
+    request.release();
     request.failure = "";
     request.parent = null;
     if (request.parts === NO_PARTS) {

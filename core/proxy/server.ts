@@ -104,7 +104,8 @@ export class Server {
   }
 
   giveExtra(connection: ServerConnection): void {
-    if (this.extras.length < MOST_EXTRAS) {
+    // One that still waits for a reply (its client has left) would hold up whoever gets it next.
+    if (this.extras.length < MOST_EXTRAS && connection.head === null) {
       this.extras.push(connection);
       return;
     }

@@ -354,7 +354,7 @@ export class ServerConnection {
       const held = request.hold !== null;
       const first = held ? request.held : buf;
       if (this.codec.muted(request.mute, first, held ? request.heldStart : start)) {
-        request.heldEnd = request.heldStart;
+        request.release();
         request.ready = true;
         if (client.head === request) client.advance();
         return;
@@ -368,7 +368,8 @@ export class ServerConnection {
       if (client.head !== null) client.advance();
       return;
     }
-    this.keeper.append(request, buf, start, end);
+    this.hold(request, buf, start, end);
+    if (client.closed) return this.pool.abandon(request); // it was too much
     request.ready = true;
     if (parent !== null) this.pool.fragmentDone(parent);
   }
@@ -386,9 +387,7 @@ export class ServerConnection {
     if (direct && (this.streaming || this.scan.skip > STREAM)) {
       if (request.hold !== null) {
         client.out.append(request.held, request.heldStart, request.heldEnd);
-        request.hold.drop();
-        request.hold = null;
-        request.heldStart = request.heldEnd = 0;
+        request.release();
       }
       request.kind = PLAIN;
       this.streaming = true;
@@ -398,7 +397,17 @@ export class ServerConnection {
       else if (this.gaveUpOn === client.id) this.gaveUpOn = 0;
     } else if (!client.closed) {
       request.kind = SPECIAL;
-      this.keeper.append(request, buf, pos, next);
+      this.hold(request, buf, pos, next);
+    }
+  }
+
+  /** Keeps reply bytes that cannot go to their client yet; a client may have only so much kept. */
+  private hold(request: Request, buf: Uint8Array, start: number, end: number): void {
+    const { client } = request;
+    this.keeper.append(request, buf, start, end);
+    client.held += end - start;
+    if (client.held > this.pool.limits.clientOutput) {
+      client.cutOff(`waits for one reply while ${client.held} bytes of later ones are held`);
     }
   }
 
@@ -481,10 +490,11 @@ export class ServerConnection {
 
   /** Closes for no fault of the server's. */
   discard(): void {
-    if (this.state === CLOSED) return;
-    const socket = this.socket as Socket;
+    // Closed it may be, and yet hold half a request: it would have been opened at the turn's end.
+    if (this.state === CLOSED && this.head === null) return;
+    const { socket } = this;
     this.gone("", true);
-    socket.close();
+    socket?.close();
   }
 
   /** The connection is no more: everything in flight is answered with an error. */
@@ -531,7 +541,9 @@ export class ServerConnection {
   private failAll(first: Request | null, text: string, streaming: boolean): void {
     let request = first;
     // A client that has had a part of its reply cannot be told: only closing is honest.
-    if (streaming && request !== null && !request.client.closed) request.client.cutOff("lost reply");
+    if (streaming && request !== null && !request.client.closed) {
+      request.client.cutOff("lost reply");
+    }
     while (request !== null) {
       const next: Request | null = request.nextInFlight;
       request.nextInFlight = null;

@@ -165,7 +165,8 @@ test("no forwarded line ends in noreply, has a q flag or a NUL, or an unknown da
       if (/^(get|gat)s?$/.test(verb)) return assert.is(end, sent.length);
       if (/^m[a-z]$/.test(verb)) {
         if (verb !== "me") assert.not(words.slice(verb === "ms" ? 3 : 2).some((w) => w[0] === "q"));
-      } else if (!(verb === "delete" && words.length === 2) && verb !== "version") {
+      } else if (!(verb === "delete" && words.length === 2) && !/^(version|stats)$/.test(verb)) {
+        // version and stats answer whatever word follows.
         assert.is.not(words.at(-1), "noreply");
       }
       const size = verb === "ms" ? words[2] : /^(set|add|append|cas)$/.test(verb) ? words[4] : null;

@@ -476,6 +476,67 @@ test("what belongs to an upload is never taken for commands, wherever it is cut"
   assert.is(f.watch.buffers.size, 0);
 });
 
+for (const leaves of ["at once", "in the middle", "before the reply"]) {
+  test(`a client that leaves an upload ${leaves} does not spoil the next one`, async () => {
+    const f = await Fixture.start();
+    const value = "y".repeat(2 * MB);
+    const request = command("SET", "k", value);
+    const leaver = f.client();
+    leaver.send(command("SET", "k", "x".repeat(2 * MB)));
+    const other = f.client();
+    other.send(command("PING"));
+    other.deliver(); // what comes after it in this turn waits for the turn's end
+    leaver.deliver(100_000); // the connection it is to have is not even opened
+    if (leaves !== "at once") {
+      f.host.event();
+      f.host.turn();
+    }
+    if (leaves === "before the reply") f.settle();
+    leaver.fail("ECONNRESET");
+    const client = f.client();
+    client.send(request);
+    while (client.unreadBytes > 0) {
+      client.deliver(100_000);
+      f.settle();
+    }
+    const own = f.connections("a").find((socket) => socket.received().endsWith(request));
+    assert.ok(own, "the whole request, and nothing of the other, is there");
+    if (leaves === "before the reply" && f.attempts("a") === 1) f.say(own, "+OK\r\n");
+    f.say(own, "-ERR mine\r\n");
+    assert.is(client.received(), "-ERR mine\r\n");
+    assert.is(f.watch.requests.size, 0);
+  });
+}
+
+test("FIN in the middle of an upload closes the client and frees the connection", async () => {
+  const f = await Fixture.start();
+  const client = f.client();
+  f.say(client, command("SET", "k", "x".repeat(2 * MB)).slice(0, MB));
+  client.end();
+  f.settle();
+  assert.ok(client.gone);
+  assert.is(f.watch.requests.size, 0);
+  assert.is(f.connections("a").length, 0);
+});
+
+test("a client whose later replies pile up behind a missing one is cut off at the limit", async () => {
+  const f = await Fixture.start({ servers: ["a", "b"], limits: { clientOutput: MB } });
+  const client = f.client();
+  const other = f.client();
+  f.say(client, command("GET", f.key("a")) + command("GET", f.key("b")).repeat(3));
+  const value = bulk("x".repeat(400_000));
+  f.say(f.server("b"), value);
+  f.say(f.server("b"), value);
+  assert.ok(!client.gone, "two of them are within the limit");
+  f.say(f.server("b"), value);
+  assert.ok(client.gone);
+  // What was on its way for it harms nobody.
+  f.say(other, command("GET", f.key("a")));
+  f.say(f.server("a"), bulk("late") + bulk("mine"));
+  assert.is(other.received(), bulk("mine"));
+  assert.ok(held(f) <= 16384, "no more than an empty chunk is kept");
+});
+
 test("an idle client and an idle connection hold no buffers", async () => {
   const f = await Fixture.start({ servers: ["a", "b"] });
   const client = f.client();

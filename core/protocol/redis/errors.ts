@@ -34,7 +34,9 @@ function oneLine(input: string): string {
 
 /** The reply to a byte that should have been '$'. */
 export function expectedBulk(byte: number): Uint8Array {
-  return bytes(`-ERR Protocol error: expected '$', got '${oneLine(String.fromCharCode(byte))}'\r\n`);
+  return bytes(
+    `-ERR Protocol error: expected '$', got '${oneLine(String.fromCharCode(byte))}'\r\n`,
+  );
 }
 
 export function wrongArity(name: string): Uint8Array {

@@ -3,14 +3,7 @@
 import { decimal } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
 import type { FanOut, Part, Scan } from "../codec.ts";
-import {
-  COMMANDS,
-  JOIN_ARRAY,
-  JOIN_CONCAT,
-  JOIN_FIRST,
-  JOIN_LEAST,
-  JOIN_SUM,
-} from "./commands.ts";
+import { COMMANDS, JOIN_ARRAY, JOIN_CONCAT, JOIN_FIRST, JOIN_LEAST, JOIN_SUM } from "./commands.ts";
 import { errorReply } from "./errors.ts";
 import { elementEnd } from "./reply.ts";
 
@@ -47,7 +40,9 @@ export function fragmentKey(
 }
 
 const MINUS = 45;
-const BAD_PART = errorReply("ERR a server answered part of the request with a reply of another kind");
+const BAD_PART = errorReply(
+  "ERR a server answered part of the request with a reply of another kind",
+);
 
 /** See `Codec.join`. Any part that failed makes the whole an error: the first part's that did. */
 export function join(fanOut: FanOut, out: OutBuffer): void {

@@ -4,13 +4,7 @@
 import { bytes, decimal, isWord, text, utf8 } from "../../bytes.ts";
 import type { CodecOptions, Facts, Scan, Session } from "../codec.ts";
 import { COMMANDS, verbOf } from "./commands.ts";
-import {
-  errorReply,
-  NOT_INTEGER,
-  SYNTAX_ERROR,
-  unknownSubcommand,
-  wrongArity,
-} from "./errors.ts";
+import { errorReply, NOT_INTEGER, SYNTAX_ERROR, unknownSubcommand, wrongArity } from "./errors.ts";
 
 const OK = bytes("+OK\r\n");
 const PONG = bytes("+PONG\r\n");
@@ -159,7 +153,9 @@ function hello(args: Args, session: Session, options: CodecOptions): Uint8Array 
   if (args.length > 1) session.resp = Number(args[1]);
   const b = (v: string) => `$${v.length}\r\n${v}\r\n`;
   return bytes(
-    `${session.resp === 3 ? "%7" : "*14"}\r\n${b("server")}${b("redis")}${b("version")}${b(REDIS_VERSION)}${b("proto")}:${session.resp}\r\n` +
+    `${session.resp === 3 ? "%7" : "*14"}\r\n${b("server")}${b("redis")}${b("version")}${
+      b(REDIS_VERSION)
+    }${b("proto")}:${session.resp}\r\n` +
       `${b("id")}:${session.id}\r\n${b("mode")}${b("standalone")}${b("role")}${b("master")}` +
       `${b("modules")}*0\r\n`,
   );
@@ -234,7 +230,9 @@ function client(args: Args, session: Session, facts: Facts): Uint8Array {
       return errorReply("ERR client-side caching (CLIENT TRACKING) is not supported by ringmux");
     default:
       return errorReply(
-        `ERR CLIENT ${args[1].slice(0, 64)} is not supported by ringmux (SETNAME, GETNAME, ID, SETINFO, INFO and LIST are)`,
+        `ERR CLIENT ${
+          args[1].slice(0, 64)
+        } is not supported by ringmux (SETNAME, GETNAME, ID, SETINFO, INFO and LIST are)`,
       );
   }
 }

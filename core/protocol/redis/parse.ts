@@ -3,17 +3,7 @@
 // https://redis.io/docs/latest/develop/reference/protocol-spec/
 
 import { decimal, isWord } from "../../bytes.ts";
-import {
-  BAD,
-  DONE,
-  FORWARD,
-  MORE,
-  NOTHING,
-  REFUSE,
-  type Scan,
-  SPLIT,
-  TOGETHER,
-} from "../codec.ts";
+import { BAD, DONE, FORWARD, MORE, NOTHING, REFUSE, type Scan, SPLIT, TOGETHER } from "../codec.ts";
 import {
   ACTION,
   ARITY,
@@ -222,7 +212,9 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
   if (ACTION[verb] === SUB) {
     if (scan.nargs < 2) return refuse(scan, wrongArity(COMMANDS[verb].name));
     const sub = lookupSub(verb, buf, start + args[2], start + args[3]);
-    if (sub < 0) return refuse(scan, unknownSubcommand(verb, buf, start + args[2], start + args[3]));
+    if (sub < 0) {
+      return refuse(scan, unknownSubcommand(verb, buf, start + args[2], start + args[3]));
+    }
     verb = sub;
   }
   const command = COMMANDS[verb];
