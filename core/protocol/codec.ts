@@ -72,7 +72,7 @@ export class Scan {
    * `Codec.muted`. (memcached's noreply, the meta commands' q flag.)
    */
   mute: number;
-  /** Set for PIN and LOCAL: see PIN_NONE. */
+  /** Set for PIN, LOCAL and REFUSE: see PIN_NONE. PIN_EXEC ends a transaction even if refused. */
   pin: number;
   /** PIN_BLOCK: how long (ms) the server may take to answer; Infinity = for ever. */
   wait: number;

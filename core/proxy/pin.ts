@@ -266,7 +266,7 @@ export class Pin {
     const { client, words } = this;
     switch (scan.action) {
       case REFUSE:
-        return this.doom(scan.error);
+        return scan.pin === PIN_EXEC ? this.abort(scan.error) : this.doom(scan.error);
       case LOCAL:
         if (scan.pin === PIN_RESET) return this.reset();
         if (scan.pin !== PIN_QUEUE) return this.doom(words.refused(scan));
@@ -362,13 +362,17 @@ export class Pin {
         return TAKEN;
       }
     }
+    if (this.doomed || !this.alive()) return this.abort(this.words.aborted);
+    this.send(scan, buf, at, length);
+    this.end(true);
+    return TAKEN;
+  }
+
+  /** The transaction ends and is not carried out. */
+  private abort(error: Uint8Array): number {
     const alive = this.alive();
-    if (alive && !this.doomed) {
-      this.send(scan, buf, at, length);
-    } else {
-      if (alive) this.sendOwn(this.words.discard);
-      this.client.answer(this.words.aborted);
-    }
+    if (alive) this.sendOwn(this.words.discard);
+    this.client.answer(error);
     this.end(alive);
     return TAKEN;
   }

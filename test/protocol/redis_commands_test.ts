@@ -316,7 +316,7 @@ real("the keys of sample calls are those COMMAND GETKEYS finds", async () => {
 
 // Bad requests, as words (~ is an empty one) or as raw text.
 const BAD_WORDS = `
-get|get a b|set k|mget|del|mset a|mset a 1 b|msetnx a 1 b|ping a b|echo|select|object|object encoding|object help x
+get|exec x|watch|get a b|set k|mget|del|mset a|mset a 1 b|msetnx a 1 b|ping a b|echo|select|object|object encoding|object help x
 object nope|object nope k|object encoding a b|xinfo|xinfo stream|xinfo what s|xgroup create s|memory usage|memory what
 script|script load|script what|function|function load|function what|hset h|zadd z 1|sort|client|client setname
 client setname a b|client getname x|client id x|client nope|auth|auth a b c|hello 1|hello x|hello 2 what|hello 2 auth x

@@ -43,6 +43,11 @@ export function wrongArity(name: string): Uint8Array {
   return errorReply(`ERR wrong number of arguments for '${name}' command`);
 }
 
+/** server.c rejectCommand: EXEC ends the transaction even when it is wrong itself. */
+export const EXEC_ARITY = errorReply(
+  "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+);
+
 /** As Redis: the name, then as much of the arguments as fits 128 characters. */
 export function unknownCommand(
   buf: Uint8Array,

@@ -12,6 +12,8 @@ import {
   NOTHING,
   PIN,
   PIN_BLOCK,
+  PIN_EXEC,
+  PIN_NONE,
   REFUSE,
   type Scan,
   SPLIT,
@@ -35,6 +37,7 @@ import {
   BIG_BULK,
   BIG_INLINE,
   BIG_MULTIBULK,
+  EXEC_ARITY,
   expectedBulk,
   HTTP,
   refusal,
@@ -219,6 +222,7 @@ function refuse(scan: Scan, error: Uint8Array): void {
 /** Sets action, verb and the first key from the arguments, which are all there. */
 function resolve(scan: Scan, buf: Uint8Array, start: number): void {
   const args = scan.args;
+  scan.pin = PIN_NONE;
   let verb = lookup(buf, start + args[0], start + args[1]);
   if (verb < 0) return refuse(scan, unknownCommand(buf, start, args, scan.nargs));
   if (ACTION[verb] === SUB) {
@@ -232,7 +236,8 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
   const command = COMMANDS[verb];
   const arity = command.arity;
   if (arity >= 0 ? scan.nargs !== arity : scan.nargs < -arity) {
-    return refuse(scan, wrongArity(command.name));
+    scan.pin = command.pin;
+    return refuse(scan, command.pin === PIN_EXEC ? EXEC_ARITY : wrongArity(command.name));
   }
   scan.verb = verb;
   scan.action = command.action;
