@@ -69,8 +69,8 @@ export class Client implements SocketHandler {
   private readonly socket: Socket;
   private dirty: boolean;
   private paused: boolean;
-  /** Paused, and yet its socket is read: what comes is kept. */
-  private listening: boolean;
+  /** Its socket is not read. It may be read while paused: what comes is then kept. */
+  private deaf: boolean;
   /** Paused because a server connection is congested. */
   private waiting: boolean;
   /** Paused until every earlier request is answered. */
@@ -111,7 +111,7 @@ export class Client implements SocketHandler {
     this.plain = !this.session.locked;
     this.dirty = false;
     this.paused = false;
-    this.listening = false;
+    this.deaf = false;
     this.waiting = false;
     this.emptying = false;
     this.finishing = false;
@@ -142,9 +142,14 @@ export class Client implements SocketHandler {
 
   private keepUnhandled(buf: Uint8Array, start: number, end: number): void {
     this.keep(buf, start, end);
-    if (!this.listening || this.carryEnd - this.carryStart < LISTENED) return;
-    this.listening = false;
-    this.socket.pause();
+    if (this.carryEnd - this.carryStart >= LISTENED) this.listen(false);
+  }
+
+  private listen(on: boolean): void {
+    if (this.deaf !== on) return;
+    this.deaf = !on;
+    if (on) this.socket.resume();
+    else this.socket.pause();
   }
 
   /** Handles what is complete and keeps the rest. */
@@ -329,13 +334,8 @@ export class Client implements SocketHandler {
   /** As `emptyFirst`, but sees it at once when the client leaves. */
   emptyListening(): void {
     this.emptying = true;
-    if (!this.paused) {
-      this.paused = true;
-      this.listening = true;
-    } else if (!this.listening && this.carryEnd - this.carryStart < LISTENED) {
-      this.listening = true;
-      this.socket.resume();
-    }
+    this.paused = true;
+    if (this.carryEnd - this.carryStart < LISTENED) this.listen(true);
     this.touch();
   }
 
@@ -533,7 +533,7 @@ export class Client implements SocketHandler {
     }
     if (this.paused) return;
     this.paused = true;
-    this.socket.pause();
+    this.listen(false);
   }
 
   /** The server connection this client waited for takes requests again. */
@@ -550,22 +550,23 @@ export class Client implements SocketHandler {
     if (this.pin !== null && this.head === null) this.pin.answered();
     if (this.waiting || this.queued > MAX_QUEUED >> 1 || this.out.size > HIGH_WATER >> 1) return;
     this.paused = false;
-    this.listening = false;
     if (this.carryEnd > this.carryStart) {
       const carry = this.carry;
       const from = this.carryStart;
       const used = this.process(carry, from, this.carryEnd);
-      if (this.finishing) return this.socket.resume(); // what still comes is dropped: see linger
+      if (this.finishing) return this.listen(true); // what still comes is dropped: see linger
       if (this.carry === carry) {
         this.carryStart = used;
         if (used === this.carryEnd) this.dropCarry();
       }
+      // It has left, and would be blocked.
+      if (this.ended && this.pin !== null && this.pin.blocking) return this.cutOffQuietly();
       if (this.paused) return;
     } else if (this.carry !== EMPTY) {
       this.dropCarry();
     }
     if (this.ended) this.finish();
-    else this.socket.resume();
+    else this.listen(true);
   }
 
   private endUpload(connection: ServerConnection): void {
@@ -591,11 +592,11 @@ export class Client implements SocketHandler {
 
   /** All is said: FIN, then wait a moment for the client's (a close at once could lose the reply). */
   private linger(): void {
-    if (this.lingeringSince >= 0) return;
+    if (this.closed || this.lingeringSince >= 0) return;
     if (this.ended) return this.socket.close();
     this.lingeringSince = this.pool.now;
     this.pool.lingering.add(this);
-    if (this.paused) this.socket.resume();
+    this.listen(true);
     this.socket.shutdown();
   }
 

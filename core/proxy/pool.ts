@@ -177,11 +177,13 @@ export class Pool {
     }
   }
 
-  /** Requests that wait for replies. */
+  /** Requests that wait for replies, without those that may wait long. */
   inFlight(): number {
     let sum = 0;
     for (const server of this.servers) {
-      for (const connection of server.connections) sum += connection.inFlight;
+      for (const connection of server.connections) {
+        if (connection.patience === 0) sum += connection.inFlight;
+      }
     }
     return sum;
   }

@@ -108,7 +108,10 @@ export class Server {
 
   giveExtra(connection: ServerConnection): void {
     // One that still waits for a reply (its client has left) would hold up whoever gets it next.
-    const most = Math.max(MOST_EXTRAS, this.pool.config.pinned_connections);
+    const { codec, config } = this.pool;
+    const most = codec.pinning === null
+      ? MOST_EXTRAS
+      : Math.max(MOST_EXTRAS, config.pinned_connections);
     if (this.extras.length < most && connection.head === null) {
       this.extras.push(connection);
       return;

@@ -305,6 +305,10 @@ const ARRAYS: Record<string, [string, string][]> = {
       "refuse -ERR 'memory doctor' is not supported by ringmux: it administers one server: connect to that server directly\r\n",
     ],
     [
+      "WAIT 1 0",
+      "refuse -ERR 'wait' is not supported by ringmux: a server counts only the writes of the connection that asks, and clients share connections\r\n",
+    ],
+    [
       "SCAN 0",
       "refuse -ERR 'scan' is not supported by ringmux: a cursor belongs to one server: connect to that server directly, or use KEYS\r\n",
     ],

@@ -281,6 +281,35 @@ for (const how of ["FIN", "ECONNRESET"]) {
   });
 }
 
+test("a client that is blocked after other requests is seen to leave, too", async () => {
+  for (const first of [command("GET", "k"), MULTI + command("GET", "k") + EXEC]) {
+    const f = await Fixture.start();
+    const client = f.client();
+    f.say(client, first + command("BLPOP", "k", "0"));
+    const { on } = heard(f, "a");
+    f.say(on, first.startsWith(MULTI) ? `${OK + QUEUED}*1\r\n$-1\r\n` : "$-1\r\n");
+    assert.is(heard(f, "a").bytes, command("BLPOP", "k", "0"));
+    client.end();
+    f.settle();
+    assert.ok(client.gone);
+    assert.is(pins(f), 0);
+    assert.is(f.watch.requests.size, 0);
+  }
+});
+
+test("FIN before a blocking request is carried out: it is not left to block", async () => {
+  const f = await Fixture.start();
+  const client = f.client();
+  client.send(MULTI + command("GET", "k") + EXEC + command("BLPOP", "k", "0"));
+  client.end();
+  f.settle();
+  f.say(heard(f, "a").on, `${OK + QUEUED}*1\r\n$-1\r\n`);
+  assert.is(client.received(), `${OK + QUEUED}*1\r\n$-1\r\n`);
+  assert.ok(client.gone);
+  assert.is(pins(f), 0);
+  assert.is(f.watch.requests.size, 0);
+});
+
 test("a blocked client that sends too much is not read any more", async () => {
   const f = await Fixture.start();
   const client = f.client();
