@@ -55,6 +55,7 @@ test("a pool with listen and servers only has nutcracker's defaults", () => {
     auto_eject_hosts: false,
     server_retry_timeout: 30000,
     server_failure_limit: 2,
+    pinned_connections: 64,
     servers: [{
       name: "127.0.0.1",
       address: { host: "127.0.0.1", port: 11211, path: "", mode: -1 },
@@ -82,6 +83,7 @@ test("every key is taken over", () => {
     "auto_eject_hosts: true",
     "server_retry_timeout: 2000",
     "server_failure_limit: 5",
+    "pinned_connections: 7",
   );
   const { name: _n, listen: _l, listen_text: _t, servers: _s, ...rest } = p;
   assert.equal(rest, {
@@ -100,6 +102,7 @@ test("every key is taken over", () => {
     auto_eject_hosts: true,
     server_retry_timeout: 2000,
     server_failure_limit: 5,
+    pinned_connections: 7,
   });
 });
 

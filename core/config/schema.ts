@@ -126,6 +126,15 @@ export const PoolSchema = v.strictObject({
     integer(1, MAX_INT, "Connections opened to each server."),
     1,
   ),
+  pinned_connections: v.optional(
+    integer(
+      0,
+      MAX_INT,
+      "Most further connections to each server that one client has to itself, for a transaction " +
+        "or a blocking command. Redis pools only.",
+    ),
+    64,
+  ),
   auto_eject_hosts: flag(
     "Take a server out of the ring when it fails server_failure_limit times in a row.",
   ),

@@ -30,6 +30,27 @@ export const REFUSE = 6;
 export const QUIT = 7;
 /** Nothing to do and nothing to answer (an empty line). */
 export const NOTHING = 8;
+/** Begins, keeps up or ends the client's hold on a server connection of its own: see `Scan.pin`. */
+export const PIN = 9;
+
+/** What a PIN request does, or what another one means to a client in a transaction (`Scan.pin`). */
+export const PIN_NONE = 0;
+/** Waits at the server, which answers nobody else on that connection meanwhile. */
+export const PIN_BLOCK = 1;
+/** What follows depends on the keys' not changing; not allowed in a transaction. */
+export const PIN_WATCH = 2;
+export const PIN_UNWATCH = 3;
+/** The server keeps the requests that follow, until PIN_EXEC or PIN_DISCARD. */
+export const PIN_MULTI = 4;
+export const PIN_EXEC = 5;
+export const PIN_DISCARD = 6;
+/** LOCAL, but in a transaction a server answers it. */
+export const PIN_QUEUE = 7;
+/** LOCAL, and it ends whatever holds the connection. */
+export const PIN_RESET = 8;
+
+/** `Scan.mute` of a request that the proxy makes itself: nobody sees the reply. */
+export const OWN = -1;
 
 /** The reused result of `parseRequest`. All offsets are relative to the request's first byte. */
 export class Scan {
@@ -41,7 +62,7 @@ export class Scan {
   /** The first key (FORWARD: the only one), or the one chosen by `Codec.selectKey`. */
   keyStart: number;
   keyEnd: number;
-  /** How many keys (SPLIT and TOGETHER). */
+  /** How many keys (SPLIT, TOGETHER and PIN). */
   nkeys: number;
   /** SPLIT: key i is the span number `first + i * step` of `args`. */
   first: number;
@@ -51,6 +72,10 @@ export class Scan {
    * `Codec.muted`. (memcached's noreply, the meta commands' q flag.)
    */
   mute: number;
+  /** Set for PIN, LOCAL and REFUSE: see PIN_NONE. PIN_EXEC ends a transaction even if refused. */
+  pin: number;
+  /** PIN_BLOCK: how long (ms) the server may take to answer; Infinity = for ever. */
+  wait: number;
   /** The answer for BAD and REFUSE. */
   error: Uint8Array;
   /**
@@ -76,6 +101,8 @@ export class Scan {
     this.first = 0;
     this.step = 1;
     this.mute = 0;
+    this.pin = PIN_NONE;
+    this.wait = 0;
     this.error = NONE;
     this.scratch = null;
     this.scratchLength = 0;
@@ -190,15 +217,35 @@ export interface Handshake {
   readonly replies: number;
 }
 
+/** What a protocol says about transactions: requests of the proxy's own, and answers. */
+export interface Pinning {
+  /** Requests that undo PIN_MULTI. */
+  readonly discard: Uint8Array;
+  /** Answers: to what needs none of a server's, to a request that is kept for PIN_EXEC. */
+  readonly ok: Uint8Array;
+  readonly queued: Uint8Array;
+  /** PIN_MULTI in a transaction, PIN_WATCH in one, PIN_EXEC and PIN_DISCARD outside of one. */
+  readonly nested: Uint8Array;
+  readonly watchInside: Uint8Array;
+  readonly execWithout: Uint8Array;
+  readonly discardWithout: Uint8Array;
+  /** PIN_EXEC after an error. */
+  readonly aborted: Uint8Array;
+  /** A LOCAL request that cannot be part of a transaction. */
+  refused(scan: Scan): Uint8Array;
+}
+
 /** One protocol, for one pool. Instances keep no per-client state. */
 export interface Codec {
+  /** Null when no request has the action PIN. */
+  readonly pinning: Pinning | null;
   /**
    * Parses the request that starts at `buf[start]`. Never reads at or beyond `end`, never throws.
    * After MORE it is called again with the same `scan` and the same request at another place
    * with more bytes behind it, or, after `scan.reset()`, from the beginning.
    */
   parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number;
-  /** TOGETHER: sets `scan.keyStart` and `keyEnd` to key `i` (0-based). */
+  /** SPLIT, TOGETHER, PIN: sets `scan.keyStart` and `keyEnd` to key `i` (0-based). */
   selectKey(scan: Scan, i: number): void;
   /** SPLIT: begins the fragment of one server, which will hold `nkeys` keys. */
   fragmentHead(scan: Scan, buf: Uint8Array, start: number, nkeys: number, out: OutBuffer): void;
@@ -225,7 +272,7 @@ export interface Codec {
 
   /** The error line for a lost server: `text` is a strerror text. */
   failure(text: string): Uint8Array;
-  /** TOGETHER whose keys live on two servers. */
+  /** What needs its keys on one server, and has them on two. */
   crossServerError(scan: Scan, buf: Uint8Array, start: number): Uint8Array;
 
   newSession(id: number, remote: string, since: number): Session;

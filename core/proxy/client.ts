@@ -13,6 +13,7 @@ import {
   LOCAL,
   MORE,
   NOTHING,
+  PIN,
   QUIT,
   REFUSE,
   Scan,
@@ -20,6 +21,7 @@ import {
   SPLIT,
 } from "../protocol/codec.ts";
 import { fanOutAll, fanOutKeys, together } from "./fan_out.ts";
+import { LATER, ORDINARY, type Pin, pinned } from "./pin.ts";
 import type { Pool } from "./pool.ts";
 import { type Request, SPECIAL } from "./request.ts";
 import type { ServerConnection } from "./server_connection.ts";
@@ -35,6 +37,8 @@ const STITCH = 512;
 const KEEP_SCAN = 4096;
 /** A carried request at least this long is handed to the server connection without a copy. */
 const ADOPT = 16384;
+/** Input (bytes) that is read, unhandled, to see whether the client leaves. */
+const LISTENED = 65536;
 /** Announced length (bytes) for which room is made at once. */
 const BELIEVED = 1 << 20;
 /** How long (ms) a client we are done with may take to close its side. */
@@ -57,10 +61,16 @@ export class Client implements SocketHandler {
   closed: boolean;
   /** The server connection that does not read because of this client. */
   blocks: ServerConnection | null;
+  /** Its hold on a connection of its own (transactions, blocking requests); null for none. */
+  pin: Pin | null;
+  /** A request of one key needs no second look: the session is not locked, and nothing is pinned. */
+  private plain: boolean;
   private readonly codec: Codec;
   private readonly socket: Socket;
   private dirty: boolean;
   private paused: boolean;
+  /** Its socket is not read. It may be read while paused: what comes is then kept. */
+  private deaf: boolean;
   /** Paused because a server connection is congested. */
   private waiting: boolean;
   /** Paused until every earlier request is answered. */
@@ -97,8 +107,11 @@ export class Client implements SocketHandler {
     this.held = 0;
     this.closed = false;
     this.blocks = null;
+    this.pin = null;
+    this.plain = !this.session.locked;
     this.dirty = false;
     this.paused = false;
+    this.deaf = false;
     this.waiting = false;
     this.emptying = false;
     this.finishing = false;
@@ -122,9 +135,21 @@ export class Client implements SocketHandler {
     if (this.upload !== null) start = this.continueUpload(this.upload, buf, start, end);
     if (start === end) return turn.leave();
     if (this.carryEnd === 0 && !this.paused) this.take(buf, start, end);
-    else if (this.paused) this.keep(buf, start, end);
+    else if (this.paused) this.keepUnhandled(buf, start, end);
     else this.complete(buf, start, end);
     turn.leave();
+  }
+
+  private keepUnhandled(buf: Uint8Array, start: number, end: number): void {
+    this.keep(buf, start, end);
+    if (this.carryEnd - this.carryStart >= LISTENED) this.listen(false);
+  }
+
+  private listen(on: boolean): void {
+    if (this.deaf !== on) return;
+    this.deaf = !on;
+    if (on) this.socket.resume();
+    else this.socket.pause();
   }
 
   /** Handles what is complete and keeps the rest. */
@@ -213,7 +238,7 @@ export class Client implements SocketHandler {
         }
         break;
       }
-      if (scan.action === FORWARD && !this.session.locked && scan.scratch === null) {
+      if (scan.action === FORWARD && this.plain && scan.scratch === null) {
         const connection = pool.route(buf, pos + scan.keyStart, pos + scan.keyEnd, this);
         if (connection !== null) {
           if (connection !== spanConnection) {
@@ -238,8 +263,15 @@ export class Client implements SocketHandler {
       }
       const at = pos;
       pos += scan.length;
-      if (scan.scratch === null) this.special(scan, buf, at, scan.length);
-      else this.special(scan, scan.scratch, 0, scan.scratchLength);
+      const taken = scan.scratch === null
+        ? this.special(scan, buf, at, scan.length)
+        : this.special(scan, scan.scratch, 0, scan.scratchLength);
+      if (!taken) {
+        // Its turn comes when the earlier ones are answered.
+        this.emptyFirst();
+        pos = at;
+        break;
+      }
       if (this.finishing) return end;
       if (this.queued >= MAX_QUEUED) this.stopReading(null);
       if (this.paused) break;
@@ -262,7 +294,7 @@ export class Client implements SocketHandler {
   private startUpload(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
     const pool = this.pool;
     if (scan.action !== FORWARD || scan.left <= 0 || start + scan.keyEnd > end) return false;
-    if (this.session.locked) return false;
+    if (!this.plain) return false;
     if (this.head !== null) {
       this.emptyFirst();
       return false;
@@ -299,6 +331,14 @@ export class Client implements SocketHandler {
     this.touch();
   }
 
+  /** As `emptyFirst`, but sees it at once when the client leaves. */
+  emptyListening(): void {
+    this.emptying = true;
+    this.paused = true;
+    if (this.carryEnd - this.carryStart < LISTENED) this.listen(true);
+    this.touch();
+  }
+
   /** The last span of a read. A long carried request is handed over as it is, without a copy. */
   private sendSpan(to: ServerConnection, buf: Uint8Array, start: number, end: number): void {
     if (end - start < ADOPT) return to.out.append(buf, start, end);
@@ -325,8 +365,20 @@ export class Client implements SocketHandler {
     this.scan = null;
   }
 
-  /** Everything but the plain case: `buf[at, at + length)` is the request as the server is to get it. */
-  private special(scan: Scan, buf: Uint8Array, at: number, length: number): void {
+  /**
+   * Everything but the plain case: `buf[at, at + length)` is the request as the server is to get it.
+   * False when it has to wait until all earlier ones are answered.
+   */
+  private special(scan: Scan, buf: Uint8Array, at: number, length: number): boolean {
+    if (this.pin !== null || scan.action === PIN) {
+      const how = pinned(this, scan, buf, at, length);
+      if (how !== ORDINARY) return how !== LATER;
+    }
+    this.ordinary(scan, buf, at, length);
+    return true;
+  }
+
+  private ordinary(scan: Scan, buf: Uint8Array, at: number, length: number): void {
     const codec = this.codec;
     if (scan.action === REFUSE) return this.answer(scan.error);
     if (scan.action === NOTHING) return;
@@ -354,6 +406,7 @@ export class Client implements SocketHandler {
 
   private answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
     const reply = this.codec.answer(scan, buf, at, this.session);
+    this.setPin(this.pin);
     const lane = this.pool.laneOf(this.session);
     if (lane !== this.lane) {
       this.lane = lane;
@@ -361,6 +414,12 @@ export class Client implements SocketHandler {
       if (this.head !== null) this.emptyFirst();
     }
     this.answer(reply);
+  }
+
+  /** Sets `pin`, and what follows from it and from the session. */
+  setPin(pin: Pin | null): void {
+    this.pin = pin;
+    this.plain = pin === null && !this.session.locked;
   }
 
   /** Sends one whole request to `connection`; null means that no server is alive. */
@@ -474,7 +533,7 @@ export class Client implements SocketHandler {
     }
     if (this.paused) return;
     this.paused = true;
-    this.socket.pause();
+    this.listen(false);
   }
 
   /** The server connection this client waited for takes requests again. */
@@ -488,23 +547,26 @@ export class Client implements SocketHandler {
     if (this.emptying && this.head !== null) return;
     this.emptying = false;
     if (this.uploaded !== null) this.endUpload(this.uploaded);
+    if (this.pin !== null && this.head === null) this.pin.answered();
     if (this.waiting || this.queued > MAX_QUEUED >> 1 || this.out.size > HIGH_WATER >> 1) return;
     this.paused = false;
     if (this.carryEnd > this.carryStart) {
       const carry = this.carry;
       const from = this.carryStart;
       const used = this.process(carry, from, this.carryEnd);
-      if (this.finishing) return this.socket.resume(); // what still comes is dropped: see linger
+      if (this.finishing) return this.listen(true); // what still comes is dropped: see linger
       if (this.carry === carry) {
         this.carryStart = used;
         if (used === this.carryEnd) this.dropCarry();
       }
+      // It has left, and would be blocked.
+      if (this.ended && this.pin !== null && this.pin.blocking) return this.cutOffQuietly();
       if (this.paused) return;
     } else if (this.carry !== EMPTY) {
       this.dropCarry();
     }
     if (this.ended) this.finish();
-    else this.socket.resume();
+    else this.listen(true);
   }
 
   private endUpload(connection: ServerConnection): void {
@@ -530,11 +592,11 @@ export class Client implements SocketHandler {
 
   /** All is said: FIN, then wait a moment for the client's (a close at once could lose the reply). */
   private linger(): void {
-    if (this.lingeringSince >= 0) return;
+    if (this.closed || this.lingeringSince >= 0) return;
     if (this.ended) return this.socket.close();
     this.lingeringSince = this.pool.now;
     this.pool.lingering.add(this);
-    if (this.paused) this.socket.resume();
+    this.listen(true);
     this.socket.shutdown();
   }
 
@@ -550,6 +612,8 @@ export class Client implements SocketHandler {
     this.ended = true;
     if (this.lingeringSince >= 0) return this.socket.close();
     if (this.upload !== null) return this.cutOffQuietly(); // half a request gets no reply
+    // Redis too hangs up on a client that is blocked and sends FIN: it has most likely left.
+    if (this.pin !== null && this.pin.blocking) return this.cutOffQuietly();
     // Requests that wait in `carry` because of a pause are handled first: see readOn.
     if (!this.paused) this.finish();
   }
@@ -591,6 +655,7 @@ export class Client implements SocketHandler {
     }
     this.head = null;
     this.tail = null;
+    this.pin?.drop();
     this.pool.clientClosed(this);
   }
 }

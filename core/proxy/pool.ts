@@ -5,7 +5,14 @@ import { type Hash, HASHES, hashKey } from "../hash/mod.ts";
 import type { Host, Listener, Socket, Timer } from "../host.ts";
 import type { Log } from "../log.ts";
 import { BufferPool } from "../out_buffer.ts";
-import { type Codec, type Facts, type Handshake, Scan, type Session } from "../protocol/codec.ts";
+import {
+  type Codec,
+  type Facts,
+  type Handshake,
+  OWN,
+  Scan,
+  type Session,
+} from "../protocol/codec.ts";
 import { newCodec } from "../protocol/mod.ts";
 import { buildRing, type Ring } from "../ring/mod.ts";
 import { Client } from "./client.ts";
@@ -170,11 +177,13 @@ export class Pool {
     }
   }
 
-  /** Requests that wait for replies. */
+  /** Requests that wait for replies, without those that may wait long. */
   inFlight(): number {
     let sum = 0;
     for (const server of this.servers) {
-      for (const connection of server.connections) sum += connection.inFlight;
+      for (const connection of server.connections) {
+        if (connection.patience === 0) sum += connection.inFlight;
+      }
     }
     return sum;
   }
@@ -228,13 +237,15 @@ export class Pool {
     return index < 0 ? null : this.servers[index].connectionFor(client);
   }
 
-  /** A connection for a request without a key: that of the first server alive. */
-  anyConnection(client: Client): ServerConnection | null {
+  /** The index of the server for a request without a key: the first one alive; -1 when none is. */
+  pickAny(): number {
     if (this.retryAt !== 0 && this.now > this.retryAt) this.rebuild();
-    for (const server of this.servers) {
-      if (server.live) return server.connectionFor(client);
-    }
-    return null;
+    return this.servers.findIndex((server) => server.live);
+  }
+
+  /** A connection for a request without a key. */
+  anyConnection(client: Client): ServerConnection | null {
+    return this.servers[this.pickAny()]?.connectionFor(client) ?? null;
   }
 
   /**
@@ -285,7 +296,9 @@ export class Pool {
     if (parent !== null) return this.fragmentDone(parent);
     this.counters.forward_error++;
     const error = this.codec.failure(text);
-    if (request.mute === 0 || !this.codec.muted(request.mute, error, 0)) {
+    if (request.mute === OWN) {
+      // Nobody waits for it.
+    } else if (request.mute === 0 || !this.codec.muted(request.mute, error, 0)) {
       request.held = error;
       request.heldEnd = error.length;
     }

@@ -19,9 +19,11 @@ export interface ServerCounters {
   request_bytes: number;
   responses: number;
   response_bytes: number;
+  /** Connections that a client has to itself, for a transaction or a request that blocks. */
+  pinned_connections: number;
 }
 
-/** Connections kept that serve one client at a time. */
+/** Connections kept that serve one client at a time, if no more of them may be pinned. */
 const MOST_EXTRAS = 4;
 
 export class Server {
@@ -67,6 +69,7 @@ export class Server {
       request_bytes: 0,
       responses: 0,
       response_bytes: 0,
+      pinned_connections: 0,
     };
     this.failures = 0;
     this.live = true;
@@ -105,12 +108,35 @@ export class Server {
 
   giveExtra(connection: ServerConnection): void {
     // One that still waits for a reply (its client has left) would hold up whoever gets it next.
-    if (this.extras.length < MOST_EXTRAS && connection.head === null) {
+    const { codec, config } = this.pool;
+    const most = codec.pinning === null
+      ? MOST_EXTRAS
+      : Math.max(MOST_EXTRAS, config.pinned_connections);
+    if (this.extras.length < most && connection.head === null) {
       this.extras.push(connection);
       return;
     }
+    this.dropExtra(connection);
+  }
+
+  private dropExtra(connection: ServerConnection): void {
     connection.discard();
     this.connections.splice(this.connections.indexOf(connection), 1);
+  }
+
+  /** As `takeExtra`, for as long as the client likes; null when too many have one. */
+  takePinned(lane: number): ServerConnection | null {
+    if (this.counters.pinned_connections >= this.pool.config.pinned_connections) return null;
+    this.counters.pinned_connections++;
+    return this.takeExtra(lane);
+  }
+
+  /** `clean`: the server keeps nothing of the client's for it. */
+  givePinned(connection: ServerConnection, clean: boolean): void {
+    this.counters.pinned_connections--;
+    connection.patience = 0;
+    if (clean) this.giveExtra(connection);
+    else this.dropExtra(connection);
   }
 
   /** A connection is gone. Several that drop in the same moment are one failure (not so twemproxy). */

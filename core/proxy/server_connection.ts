@@ -4,7 +4,7 @@
 import { errnoText } from "../errno.ts";
 import type { Socket, SocketHandler } from "../host.ts";
 import { OutBuffer } from "../out_buffer.ts";
-import { type Codec, type Handshake, ReplyScan } from "../protocol/codec.ts";
+import { type Codec, type Handshake, OWN, ReplyScan } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
 import { Keeper } from "./hold.ts";
 import type { Pool } from "./pool.ts";
@@ -76,6 +76,10 @@ export class ServerConnection {
   state: number;
   /** Too much is waiting to be written: clients that use this connection are paused. */
   congested: boolean;
+  /** How many sockets it has lost: what a server kept for one of them is gone with it. */
+  losses: number;
+  /** How much longer (ms) than the pool's timeout its server may take to answer. */
+  patience: number;
   private readonly codec: Codec;
   private socket: Socket | null;
   /** The current socket's; null when there is none. */
@@ -113,6 +117,8 @@ export class ServerConnection {
     this.unsent = 0;
     this.state = CLOSED;
     this.congested = false;
+    this.losses = 0;
+    this.patience = 0;
     this.socket = null;
     this.link = null;
     this.greeting = null;
@@ -353,10 +359,15 @@ export class ServerConnection {
     if (request.mute !== 0) {
       const held = request.hold !== null;
       const first = held ? request.held : buf;
-      if (this.codec.muted(request.mute, first, held ? request.heldStart : start)) {
+      const from = held ? request.heldStart : start;
+      const own = request.mute === OWN;
+      if (own || this.codec.muted(request.mute, first, from)) {
+        const refused = own && this.codec.isError(first, from);
         request.release();
         request.ready = true;
         if (client.head === request) client.advance();
+        // What the client was told in the server's place is not so.
+        if (refused) this.abort("EINVAL");
         return;
       }
     }
@@ -473,7 +484,10 @@ export class ServerConnection {
       return this.unblock();
     }
     if (timeout <= 0 || this.head === null) return;
-    if (now - Math.max(this.head.sentAt, this.unblockedAt) > timeout) this.abort("ETIMEDOUT");
+    const waited = now - Math.max(this.head.sentAt, this.unblockedAt);
+    if (waited <= timeout) return;
+    if (this.state === READY && waited - this.patience <= timeout) return;
+    this.abort("ETIMEDOUT");
   }
 
   end(): void {
@@ -506,6 +520,7 @@ export class ServerConnection {
     const text = errnoText(error);
     if (!byUs) this.countLoss(error, text);
     this.state = CLOSED;
+    this.losses++;
     this.socket = null;
     this.link = null;
     this.greeting?.clear();

@@ -43,8 +43,15 @@ export const SERVER_COUNTERS = [
   row("out_queue_bytes", "gauge", "current request bytes in outgoing queue"),
 ] as const;
 
+/** Not nutcracker's; they follow its own. */
+export const MORE_SERVER_COUNTERS = [
+  row("pinned_connections", "gauge", "# server connections that one client has to itself"),
+] as const;
+
 export type PoolCounterName = typeof POOL_COUNTERS[number]["name"];
-export type ServerCounterName = typeof SERVER_COUNTERS[number]["name"];
+export type ServerCounterName =
+  | typeof SERVER_COUNTERS[number]["name"]
+  | typeof MORE_SERVER_COUNTERS[number]["name"];
 
 /** The text of `--describe-stats` (nc_stats.c stats_describe). */
 export function describeCounters(): string {

@@ -3,7 +3,7 @@
 
 import type { Pool } from "../proxy/pool.ts";
 import type { Server } from "../proxy/server.ts";
-import { POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
+import { MORE_SERVER_COUNTERS, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
 
 export interface StatsHead {
   /** Host name. */
@@ -60,6 +60,7 @@ function serverStats(server: Server): string {
     out_queue: inFlight - unsent,
     out_queue_bytes: Math.max(0, inFlightBytes - unsentBytes),
   };
-  const fields = SERVER_COUNTERS.map(({ name }) => `"${name}":${values[name]}`);
+  const fields = [...SERVER_COUNTERS, ...MORE_SERVER_COUNTERS]
+    .map(({ name }) => `"${name}":${values[name]}`);
   return `${JSON.stringify(server.name)}: {${fields.join(", ")}}`;
 }

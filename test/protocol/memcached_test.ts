@@ -33,7 +33,18 @@ const codec = new MemcachedCodec(
 
 const K250 = "k".repeat(250);
 const K251 = "k".repeat(251);
-const ACTION = ["forward", "split", "together", "any", "all", "local", "refuse", "quit", "nothing"];
+const ACTION = [
+  "forward",
+  "split",
+  "together",
+  "any",
+  "all",
+  "local",
+  "refuse",
+  "quit",
+  "nothing",
+  "pin",
+];
 
 /** `data` at an odd place of a larger buffer full of `fill`. */
 function embed(data: string, fill: number): { buf: Uint8Array; start: number; end: number } {

@@ -16,6 +16,7 @@ import {
   type Facts,
   FORWARD,
   LOCAL,
+  PIN,
   REFUSE,
   Scan,
   SPLIT,
@@ -246,7 +247,7 @@ real("keys at fixed places are where the server says", async () => {
         wrong.push(`${name}: has no movable keys`);
       }
       // A command with keys goes where its keys are.
-      if (first > 0 && ![FORWARD, SPLIT, TOGETHER].includes(row.action)) {
+      if (first > 0 && ![FORWARD, SPLIT, TOGETHER, PIN].includes(row.action)) {
         wrong.push(`${name}: has keys but is not routed by them`);
       }
     }
@@ -270,6 +271,9 @@ xreadgroup group g c streams a >|xreadgroup group g c count 1 noack streams a b 
 xgroup create s g 0|xgroup destroy s g|xinfo stream s full|xinfo consumers s g|zdiff 2 a b|zdiff 1 a withscores
 zdiffstore d 2 a b|zinter 2 a b weights 1 2|zintercard 2 a b limit 1|zinterstore d 1 a aggregate sum
 zmpop 1 a min|zmpop 2 a b max count 2|zrangestore d s 0 1|zunion 2 a b|zunionstore d 3 a b c weights 1 2 3
+watch a b c|blpop a b 0|brpop a 1.5|blmove a b left right 0|brpoplpush a b 0|blmpop 0 2 a b left|bzpopmin a b 1
+bzpopmax a 0|bzmpop 1 2 a b min|xread block 0 streams a $|xread count 2 block 100 streams a b 0 0
+xreadgroup group g c block 0 streams a >
 get k|set k v ex 10|bitfield k get u8 0|getex k persist|setrange k 0 v|hset h f v|lpush l a b c|zadd z 1 m
 xadd s * f v|xautoclaim s g c 0 0|spop s 3|geoadd g 1 1 m|restore k 0 v|append k v
 `.trim().split(/[|\n]/);
@@ -280,7 +284,7 @@ function keysOf(words: string[]): string[] {
   assert.is(codec.parseRequest(scan, data, 0, data.length), DONE, words.join(" "));
   const keys: string[] = [];
   if (scan.action === FORWARD) keys.push(text(data, scan.keyStart, scan.keyEnd));
-  if (scan.action === SPLIT || scan.action === TOGETHER) {
+  if ([SPLIT, TOGETHER, PIN].includes(scan.action)) {
     for (let i = 0; i < scan.nkeys; i++) {
       codec.selectKey(scan, i);
       keys.push(text(data, scan.keyStart, scan.keyEnd));
@@ -304,14 +308,15 @@ real("the keys of sample calls are those COMMAND GETKEYS finds", async () => {
   link.close();
   assert.equal(wrong, []);
   const unseen = COMMANDS.filter(({ name, action, keys, first, last }) =>
-    [SPLIT, TOGETHER].includes(action) && (keys !== KEYS_FIXED || last !== first) && !seen.has(name)
+    [SPLIT, TOGETHER, PIN].includes(action) && (keys !== KEYS_FIXED || last !== first) &&
+    !seen.has(name)
   );
   assert.equal(unseen.map((c) => c.name), [], "samples are missing");
 });
 
 // Bad requests, as words (~ is an empty one) or as raw text.
 const BAD_WORDS = `
-get|get a b|set k|mget|del|mset a|mset a 1 b|msetnx a 1 b|ping a b|echo|select|object|object encoding|object help x
+get|exec x|watch|get a b|set k|mget|del|mset a|mset a 1 b|msetnx a 1 b|ping a b|echo|select|object|object encoding|object help x
 object nope|object nope k|object encoding a b|xinfo|xinfo stream|xinfo what s|xgroup create s|memory usage|memory what
 script|script load|script what|function|function load|function what|hset h|zadd z 1|sort|client|client setname
 client setname a b|client getname x|client id x|client nope|auth|auth a b c|hello 1|hello x|hello 2 what|hello 2 auth x

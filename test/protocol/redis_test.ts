@@ -13,6 +13,7 @@ import {
   MORE,
   NOTHING,
   type Part,
+  PIN,
   REFUSE,
   ReplyScan,
   Scan,
@@ -40,7 +41,20 @@ const codecOf = (auth: string, db = 0) =>
   new RedisCodec({ auth, db, maxRequest: MAX_REQUEST }, facts);
 const codec = codecOf("");
 
-const ACTION = ["forward", "split", "together", "any", "all", "local", "refuse", "quit", "nothing"];
+const ACTION = [
+  "forward",
+  "split",
+  "together",
+  "any",
+  "all",
+  "local",
+  "refuse",
+  "quit",
+  "nothing",
+  "pin",
+];
+
+const PINS = ["none", "block ", "watch", "unwatch", "multi", "exec", "discard", "queue", "reset"];
 
 const bulk = (value: string): string => `$${value.length}\r\n${value}\r\n`;
 /** An array of the words of a line; "~" stands for an empty word. */
@@ -72,7 +86,8 @@ function describe(scan: Scan, result: number, buf: Uint8Array, start: number): s
   if (scan.action === NOTHING) return parts.join(" ");
   parts.push(COMMANDS[scan.verb].name);
   if (scan.action === FORWARD) parts.push(text(from, at + scan.keyStart, at + scan.keyEnd));
-  if (scan.action === SPLIT || scan.action === TOGETHER) {
+  if (scan.action === PIN) parts.push(`${PINS[scan.pin]}${scan.pin === 1 ? scan.wait : ""}`);
+  if (scan.action === SPLIT || scan.action === TOGETHER || scan.nkeys > 0 && scan.action === PIN) {
     const keys: string[] = [];
     for (let i = 0; i < scan.nkeys; i++) {
       codec.selectKey(scan, i);
@@ -259,18 +274,39 @@ const ARRAYS: Record<string, [string, string][]> = {
     ["HELLO", "local hello"],
     ["QUIT", "quit quit"],
   ],
+  "transactions": [
+    ["MULTI", "pin multi multi"],
+    ["exec", "pin exec exec"],
+    ["DISCARD", "pin discard discard"],
+    ["UNWATCH", "pin unwatch unwatch"],
+    ["WATCH a b c", "pin watch watch a,b,c"],
+    ["WATCH", `refuse ${arity("watch")}`],
+    ["MULTI x", `refuse ${arity("multi")}`],
+  ],
+  "what waits at the server, and for how long": [
+    ["BLPOP a b 0", "pin blpop block Infinity a,b"],
+    ["BRPOP a 1.5", "pin brpop block 1500 a"],
+    ["BLMOVE a b LEFT RIGHT 2", "pin blmove block 2000 a,b"],
+    ["BRPOPLPUSH a b 0.01", "pin brpoplpush block 10 a,b"],
+    ["BLMPOP 3 2 a b LEFT", "pin blmpop block 3000 a,b"],
+    ["BZMPOP 0 1 a MIN COUNT 2", "pin bzmpop block Infinity a"],
+    ["BZPOPMIN a b 4", "pin bzpopmin block 4000 a,b"],
+    ["BLPOP a x", "pin blpop block 0 a"],
+    ["BLPOP a -1", "pin blpop block 0 a"],
+    ["XREAD BLOCK 50 STREAMS a $", "pin xread block 50 a"],
+    ["XREAD COUNT 1 BLOCK 0 STREAMS a b 0 0", "pin xread block Infinity a,b"],
+    ["XREADGROUP GROUP g c BLOCK 7 NOACK STREAMS a >", "pin xreadgroup block 7 a"],
+    ["XREAD BLOCK STREAMS a", `refuse ${SYNTAX}`],
+    ["BLPOP a", `refuse ${arity("blpop")}`],
+  ],
   "what ringmux does not pass on is refused, and the connection stays": [
-    [
-      "MULTI",
-      "refuse -ERR 'multi' is not supported by ringmux: transactions need a connection of their own\r\n",
-    ],
     [
       "MEMORY DOCTOR",
       "refuse -ERR 'memory doctor' is not supported by ringmux: it administers one server: connect to that server directly\r\n",
     ],
     [
-      "XREAD BLOCK 0 STREAMS a $",
-      "refuse -ERR BLOCK is not supported by ringmux: a blocking command would hold up the other clients of a shared connection\r\n",
+      "WAIT 1 0",
+      "refuse -ERR 'wait' is not supported by ringmux: a server counts only the writes of the connection that asks, and clients share connections\r\n",
     ],
     [
       "SCAN 0",

@@ -22,12 +22,14 @@ import { errorText, isError, muted, parseReply } from "./reply.ts";
 const MN = verbOf("mn");
 
 export class MemcachedCodec implements Codec {
+  readonly pinning: null;
   private readonly requests: RequestParser;
   /** The last failure told: while a server is down every request of its keys asks for it. */
   private failureText: string;
   private failureLine: Uint8Array;
 
   constructor(options: CodecOptions, _facts: Facts) {
+    this.pinning = null;
     this.requests = new RequestParser(options.maxRequest);
     this.failureText = "";
     this.failureLine = EMPTY;

@@ -8,6 +8,7 @@ import type {
   Facts,
   FanOut,
   Handshake,
+  Pinning,
   ReplyScan,
   Scan,
   Session,
@@ -18,6 +19,7 @@ import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
 import { answer } from "./local.ts";
 import { parseRequest, selectKey } from "./parse.ts";
 import { parseReply } from "./reply.ts";
+import { TRANSACTIONS } from "./transaction.ts";
 
 const AUTH = verbOf("auth");
 const HELLO = verbOf("hello");
@@ -25,11 +27,13 @@ const QUIT_VERB = verbOf("quit");
 const MINUS = 45;
 
 export class RedisCodec implements Codec {
+  readonly pinning: Pinning;
   private readonly options: CodecOptions;
   private readonly facts: Facts;
   private readonly maxRequest: number;
 
   constructor(options: CodecOptions, facts: Facts) {
+    this.pinning = TRANSACTIONS;
     this.options = options;
     this.facts = facts;
     this.maxRequest = options.maxRequest;

@@ -1,7 +1,26 @@
 // The Redis command table: every command of Redis 7.0 (checked against a real server's COMMAND by
 // test/protocol/redis_commands_test.ts) and what ringmux does with it. A new command is a new row.
 
-import { ALL, ANY, FORWARD, LOCAL, QUIT, REFUSE, SPLIT, TOGETHER } from "../codec.ts";
+import {
+  ALL,
+  ANY,
+  FORWARD,
+  LOCAL,
+  PIN,
+  PIN_BLOCK,
+  PIN_DISCARD,
+  PIN_EXEC,
+  PIN_MULTI,
+  PIN_NONE,
+  PIN_QUEUE,
+  PIN_RESET,
+  PIN_UNWATCH,
+  PIN_WATCH,
+  QUIT,
+  REFUSE,
+  SPLIT,
+  TOGETHER,
+} from "../codec.ts";
 
 // arity  as COMMAND reports it: the name counts; -n means "n or more"
 // keys   1        argument 1 (the name is argument 0)
@@ -15,7 +34,10 @@ import { ALL, ANY, FORWARD, LOCAL, QUIT, REFUSE, SPLIT, TOGETHER } from "../code
 //        together all keys must live on one server
 //        any      any live server;  all: every server, the replies joined: ok, sum, first,
 //                 concat (arrays one after the other), least (element-wise minimum)
-//        local    answered by ringmux;  sub: the row is found by the subcommand
+//        pin      on a connection of the client's own: block (waits at the server), or the part that
+//                 it has in a transaction
+//        local    answered by ringmux; in a transaction: queue (a server does), reset (ends it),
+//                 else refused;  sub: the row is found by the subcommand
 //        refuse   answered by an error; the word chooses its text (errors.ts)
 const TABLE = `
 acl                     -2  -        refuse:admin
@@ -29,14 +51,14 @@ bitfield                -2  1        forward
 bitfield_ro             -2  1        forward
 bitop                   -4  2..-1    together
 bitpos                  -3  1        forward
-blmove                   6  1..2     refuse:block
-blmpop                  -5  @2       refuse:block
-blpop                   -3  1..-2    refuse:block
-brpop                   -3  1..-2    refuse:block
-brpoplpush               4  1..2     refuse:block
-bzmpop                  -5  @2       refuse:block
-bzpopmax                -3  1..-2    refuse:block
-bzpopmin                -3  1..-2    refuse:block
+blmove                   6  1..2     pin:block
+blmpop                  -5  @2       pin:block
+blpop                   -3  1..-2    pin:block
+brpop                   -3  1..-2    pin:block
+brpoplpush               4  1..2     pin:block
+bzmpop                  -5  @2       pin:block
+bzpopmax                -3  1..-2    pin:block
+bzpopmin                -3  1..-2    pin:block
 client                  -2  -        local
 cluster                 -2  -        refuse:cluster
 command                 -1  -        any
@@ -47,14 +69,14 @@ debug                   -2  -        refuse:admin
 decr                     2  1        forward
 decrby                   3  1        forward
 del                     -2  1..-1    split:sum
-discard                  1  -        refuse:multi
+discard                  1  -        pin:discard
 dump                     2  1        forward
-echo                     2  -        local
+echo                     2  -        local:queue
 eval                    -3  @2       together
 eval_ro                 -3  @2       together
 evalsha                 -3  @2       together
 evalsha_ro              -3  @2       together
-exec                     1  -        refuse:multi
+exec                     1  -        pin:exec
 exists                  -2  1..-1    split:sum
 expire                  -3  1        forward
 expireat                -3  1        forward
@@ -143,7 +165,7 @@ monitor                  1  -        refuse:admin
 move                     3  1        refuse:db
 mset                    -3  1..-1/2  split:ok
 msetnx                  -3  1..-1/2  together
-multi                    1  -        refuse:multi
+multi                    1  -        pin:multi
 object                  -2  -        sub
 object|encoding          3  2        forward
 object|freq              3  2        forward
@@ -159,7 +181,7 @@ pfcount                 -2  1..-1    together
 pfdebug                  3  2        forward
 pfmerge                 -2  1..-1    together
 pfselftest               1  -        any
-ping                    -1  -        local
+ping                    -1  -        local:queue
 psetex                   4  1        forward
 psubscribe              -2  -        refuse:pubsub
 psync                   -3  -        refuse:admin
@@ -175,7 +197,7 @@ rename                   3  1..2     together
 renamenx                 3  1..2     together
 replconf                -1  -        refuse:admin
 replicaof                3  -        refuse:admin
-reset                    1  -        local
+reset                    1  -        local:reset
 restore                 -4  1        forward
 restore-asking          -4  1        refuse:cluster
 role                     1  -        local
@@ -228,15 +250,15 @@ sunionstore             -3  1..-1    together
 sunsubscribe            -1  -        refuse:pubsub
 swapdb                   3  -        refuse:db
 sync                     1  -        refuse:admin
-time                     1  -        local
+time                     1  -        local:queue
 touch                   -2  1..-1    split:sum
 ttl                      2  1        forward
 type                     2  1        forward
 unlink                  -2  1..-1    split:sum
 unsubscribe             -1  -        refuse:pubsub
-unwatch                  1  -        refuse:multi
-wait                     3  -        refuse:block
-watch                   -2  1..-1    refuse:multi
+unwatch                  1  -        pin:unwatch
+wait                     3  -        refuse:wait
+watch                   -2  1..-1    pin:watch
 xack                    -4  1        forward
 xadd                    -5  1        forward
 xautoclaim              -6  1        forward
@@ -336,8 +358,19 @@ const ACTIONS: Record<string, number> = {
   all: ALL,
   local: LOCAL,
   quit: QUIT,
+  pin: PIN,
   refuse: REFUSE,
   sub: SUB,
+};
+const PINS: Record<string, number> = {
+  block: PIN_BLOCK,
+  watch: PIN_WATCH,
+  unwatch: PIN_UNWATCH,
+  multi: PIN_MULTI,
+  exec: PIN_EXEC,
+  discard: PIN_DISCARD,
+  queue: PIN_QUEUE,
+  reset: PIN_RESET,
 };
 const JOINS: Record<string, number> = {
   array: JOIN_ARRAY,
@@ -357,6 +390,8 @@ export interface Command {
   /** Word behind `refuse:`. */
   readonly reason: string;
   readonly join: number;
+  /** See `Scan.pin`. */
+  readonly pin: number;
   /** First key argument; 0 when there is none. */
   readonly first: number;
   /** Last key argument; negative counts from the end (-1 is the last). */
@@ -379,6 +414,7 @@ function row(line: string): Command {
     action: ACTIONS[action],
     reason: action === "refuse" ? detail : "",
     join: JOINS[detail] ?? JOIN_NONE,
+    pin: PINS[detail] ?? PIN_NONE,
     first,
     last: Number(fixed?.[2] ?? first),
     step: Number(fixed?.[3] ?? 1),

@@ -43,6 +43,11 @@ export function wrongArity(name: string): Uint8Array {
   return errorReply(`ERR wrong number of arguments for '${name}' command`);
 }
 
+/** server.c rejectCommand: EXEC ends the transaction even when it is wrong itself. */
+export const EXEC_ARITY = errorReply(
+  "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+);
+
 /** As Redis: the name, then as much of the arguments as fits 128 characters. */
 export function unknownCommand(
   buf: Uint8Array,
@@ -75,15 +80,20 @@ export function unknownSubcommand(
 
 const REASONS: Record<string, string> = {
   admin: "it administers one server: connect to that server directly",
-  block: "a blocking command would hold up the other clients of a shared connection",
   cluster: "ringmux is not a Redis Cluster",
   db: "it would move keys between databases, and clients of other databases with them",
-  multi: "transactions need a connection of their own",
   pubsub: "publish and subscribe need a connection of their own",
   scan: "a cursor belongs to one server: connect to that server directly, or use KEYS",
+  wait:
+    "a server counts only the writes of the connection that asks, and clients share connections",
 };
 
-export const BLOCKING = errorReply(`ERR BLOCK is not supported by ringmux: ${REASONS.block}`);
+/** A command that changes the connection's own state, or asks about it, inside MULTI. */
+export function notInTransaction(verb: number): Uint8Array {
+  return errorReply(
+    `ERR '${COMMANDS[verb].name}' is not supported by ringmux inside a transaction`,
+  );
+}
 
 const refusals: (Uint8Array | undefined)[] = [];
 

@@ -2,8 +2,23 @@
 // place and leaves offsets in a Scan. Knows nothing of sockets or servers.
 // https://redis.io/docs/latest/develop/reference/protocol-spec/
 
-import { decimal, isWord } from "../../bytes.ts";
-import { BAD, DONE, FORWARD, MORE, NOTHING, REFUSE, type Scan, SPLIT, TOGETHER } from "../codec.ts";
+import { decimal, isWord, text } from "../../bytes.ts";
+import {
+  BAD,
+  DONE,
+  FORWARD,
+  LOCAL,
+  MORE,
+  NOTHING,
+  PIN,
+  PIN_BLOCK,
+  PIN_EXEC,
+  PIN_NONE,
+  REFUSE,
+  type Scan,
+  SPLIT,
+  TOGETHER,
+} from "../codec.ts";
 import {
   ACTION,
   ARITY,
@@ -22,7 +37,7 @@ import {
   BIG_BULK,
   BIG_INLINE,
   BIG_MULTIBULK,
-  BLOCKING,
+  EXEC_ARITY,
   expectedBulk,
   HTTP,
   refusal,
@@ -207,6 +222,7 @@ function refuse(scan: Scan, error: Uint8Array): void {
 /** Sets action, verb and the first key from the arguments, which are all there. */
 function resolve(scan: Scan, buf: Uint8Array, start: number): void {
   const args = scan.args;
+  scan.pin = PIN_NONE;
   let verb = lookup(buf, start + args[0], start + args[1]);
   if (verb < 0) return refuse(scan, unknownCommand(buf, start, args, scan.nargs));
   if (ACTION[verb] === SUB) {
@@ -220,7 +236,8 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
   const command = COMMANDS[verb];
   const arity = command.arity;
   if (arity >= 0 ? scan.nargs !== arity : scan.nargs < -arity) {
-    return refuse(scan, wrongArity(command.name));
+    scan.pin = command.pin;
+    return refuse(scan, command.pin === PIN_EXEC ? EXEC_ARITY : wrongArity(command.name));
   }
   scan.verb = verb;
   scan.action = command.action;
@@ -232,13 +249,31 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
     case REFUSE:
       scan.error = refusal(verb);
       return;
+    case LOCAL:
+      scan.pin = command.pin;
+      return;
+    case PIN:
+      scan.pin = command.pin;
+      scan.nkeys = 0;
+      // The timeout in seconds is the first argument of BLMPOP and BZMPOP, else the last.
+      if (scan.pin === PIN_BLOCK) {
+        setWait(scan, buf, start, command.keys === KEYS_COUNTED ? 1 : scan.nargs - 1, 1000);
+      }
+      if (command.first > 0 || command.keys === KEYS_COUNTED) findKeys(scan, buf, start);
+      return;
     case SPLIT:
     case TOGETHER:
       return findKeys(scan, buf, start);
   }
 }
 
-/** Counts the keys of a SPLIT or TOGETHER command and selects the first; `scan.left`, free once a
+/** How long a blocking command may wait, by argument `at`; the server refuses what is no number. */
+function setWait(scan: Scan, buf: Uint8Array, start: number, at: number, unit: number): void {
+  const value = Number(text(buf, start + scan.args[2 * at], start + scan.args[2 * at + 1]));
+  scan.wait = value === 0 ? Infinity : value > 0 ? value * unit : 0;
+}
+
+/** Counts the keys of a SPLIT, TOGETHER or PIN command and selects the first; `scan.left`, free once a
  * request is complete, keeps where the keys that are found by a word begin. */
 function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
   const command = COMMANDS[scan.verb];
@@ -284,8 +319,11 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
   for (let i = 1; i < n - 1; i++) {
     const from = start + args[2 * i];
     const to = start + args[2 * i + 1];
-    if (isWord(buf, from, to, "block")) return refuse(scan, BLOCKING);
-    if (isWord(buf, from, to, "count")) i++;
+    if (isWord(buf, from, to, "block")) {
+      scan.action = PIN;
+      scan.pin = PIN_BLOCK;
+      setWait(scan, buf, start, ++i, 1);
+    } else if (isWord(buf, from, to, "count")) i++;
     else if (isWord(buf, from, to, "group")) i += 2;
     else if (isWord(buf, from, to, "streams")) {
       const rest = n - i - 1;
@@ -298,7 +336,7 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
   refuse(scan, SYNTAX_ERROR);
 }
 
-/** The argument that is key `i` of a SPLIT or TOGETHER command. */
+/** The argument that is key `i` of a SPLIT, TOGETHER or PIN command. */
 export function keyArgument(scan: Scan, i: number): number {
   const command = COMMANDS[scan.verb];
   switch (command.keys) {

@@ -1,0 +1,18 @@
+// What Redis says about transactions: the requests that ringmux makes itself, and Redis's own answers
+// where no server is asked (multi.c, server.c of Redis 7.0). Who says it when is core/proxy/pin.ts.
+
+import { bytes } from "../../bytes.ts";
+import type { Pinning } from "../codec.ts";
+import { errorReply, notInTransaction } from "./errors.ts";
+
+export const TRANSACTIONS: Pinning = {
+  discard: bytes("*1\r\n$7\r\nDISCARD\r\n"),
+  ok: bytes("+OK\r\n"),
+  queued: bytes("+QUEUED\r\n"),
+  nested: errorReply("ERR MULTI calls can not be nested"),
+  watchInside: errorReply("ERR WATCH inside MULTI is not allowed"),
+  execWithout: errorReply("ERR EXEC without MULTI"),
+  discardWithout: errorReply("ERR DISCARD without MULTI"),
+  aborted: errorReply("EXECABORT Transaction discarded because of previous errors."),
+  refused: (scan) => notInTransaction(scan.verb),
+};
