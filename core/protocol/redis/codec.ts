@@ -28,11 +28,17 @@ export class RedisCodec implements Codec {
   private readonly options: CodecOptions;
   private readonly facts: Facts;
   private readonly maxRequest: number;
+  readonly replyHead: number;
 
   constructor(options: CodecOptions, facts: Facts) {
     this.options = options;
     this.facts = facts;
     this.maxRequest = options.maxRequest;
+    this.replyHead = 0;
+  }
+
+  dialect(): Codec {
+    return this;
   }
 
   parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number {
@@ -64,6 +70,8 @@ export class RedisCodec implements Codec {
   muted(): boolean {
     return false;
   }
+
+  unmute(): void {}
 
   isError(buf: Uint8Array, start: number): boolean {
     return buf[start] === MINUS;
