@@ -706,6 +706,8 @@ const join = (command: string, picks: number[], replies: string[]): string =>
       nkeys: picks.length,
       picks: Uint16Array.from(picks),
       parts: replies.map(part),
+      tagHigh: 0,
+      tagLow: 0,
     }, out)
   );
 

@@ -662,7 +662,14 @@ function join(verb: string, picks: number[], replies: (string | { failure: strin
   });
   const out = new OutBuffer(new BufferPool());
   const picked = Uint16Array.from([...picks, 9, 9]); // it may be longer than needed
-  codec.join({ verb: verbOf(verb), nkeys: picks.length, picks: picked, parts }, out);
+  codec.join({
+    verb: verbOf(verb),
+    nkeys: picks.length,
+    picks: picked,
+    parts,
+    tagHigh: 0,
+    tagLow: 0,
+  }, out);
   return contents(out);
 }
 
