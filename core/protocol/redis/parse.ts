@@ -85,7 +85,9 @@ export function parseRequest(
         left = 0; // a negative count: Redis passes over it
       } else {
         left = decimal(buf, p + 1, q, MAX_ARGS);
-        if (left < 0) return bad(scan, BAD_MULTIBULK);
+        // Redis hangs up on a leading zero (util.c string2ll), which would cost every client of the
+        // connection its replies.
+        if (left < 0 || (buf[p + 1] === 48 && q > p + 2)) return bad(scan, BAD_MULTIBULK);
       }
       p = q + 2;
       if (left === 0) {
@@ -112,7 +114,7 @@ export function parseRequest(
       p += 4;
     } else {
       length = length * 10 + c - 48;
-      if (c < 48 || c > 57) return bad(scan, BAD_BULK);
+      if (c < 48 || c > 57 || length < 10) return bad(scan, BAD_BULK); // no leading zero either
       c = buf[p + 3];
       p += 3;
       while (c !== CR) {
