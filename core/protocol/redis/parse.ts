@@ -19,7 +19,6 @@ import {
 import {
   BAD_BULK,
   BAD_MULTIBULK,
-  BIG_BULK,
   BIG_INLINE,
   BIG_MULTIBULK,
   BLOCKING,
@@ -45,7 +44,7 @@ const DOLLAR = 36;
 const MAX_INLINE = 65536;
 const MAX_ARGS = 1024 * 1024;
 const MAX_BULK = 512 * 1024 * 1024;
-/** Longest length line; Redis itself allows 64 KB of leading zeros. */
+/** Longest line with the number of arguments. */
 const MAX_LENGTH_LINE = 32;
 
 /**
@@ -121,7 +120,6 @@ export function parseRequest(
         if (c < 48 || c > 57) return bad(scan, BAD_BULK);
         length = length * 10 + c - 48;
         if (length > MAX_BULK) return bad(scan, BAD_BULK);
-        if (p - mark > MAX_LENGTH_LINE) return bad(scan, BIG_BULK);
         if (++p >= end) return more(scan, mark - start, left, n);
         c = buf[p];
       }
