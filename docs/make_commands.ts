@@ -5,6 +5,7 @@
 import * as fs from "node:fs";
 import process from "node:process";
 import * as codec from "../core/protocol/codec.ts";
+import * as binary from "../core/protocol/memcached/binary_commands.ts";
 import * as memcached from "../core/protocol/memcached/commands.ts";
 import * as redis from "../core/protocol/redis/commands.ts";
 import { refusal } from "../core/protocol/redis/errors.ts";
@@ -20,7 +21,7 @@ interface Section {
 /** docs/commands.md with fresh lists; `docs` is its present text. */
 export function generate(docs: string): string {
   let made = docs;
-  for (const { name, text } of [redisSection(), memcachedSection()]) {
+  for (const { name, text } of [redisSection(), memcachedSection(), binarySection()]) {
     const begin = `<!-- ${name}: written by docs/make_commands.ts -->`;
     const start = made.indexOf(begin);
     const end = made.indexOf(`<!-- end of ${name} -->`);
@@ -97,6 +98,32 @@ function memcachedSection(): Section {
     list(by(codec.REFUSE).map(name)),
   ].join("\n");
   return { name: "memcached", text };
+}
+
+function binarySection(): Section {
+  const rows = binary.BINARY_COMMANDS.filter((c) => c !== undefined);
+  const loud = rows.filter((c) => c.hides === binary.HIDES_NOTHING);
+  const by = (action: number) => loud.filter((c) => c.action === action);
+  const name = (c: binary.BinaryCommand) =>
+    `\`${c.name}\` (0x${c.opcode.toString(16).padStart(2, "0")})`;
+  const quiet = rows.filter((c) => c.hides !== binary.HIDES_NOTHING);
+  const hidden = (c: binary.BinaryCommand) =>
+    c.hides === binary.HIDES_MISS ? "that there is no such key" : "success";
+  const text = [
+    "### Opcodes with one key: to the key's server\n",
+    list(by(codec.FORWARD).map(name)),
+    "### Opcodes without a key: to every server, the replies joined\n",
+    list(by(codec.ALL).map(name)),
+    "### Opcodes without a key: to the first server that is alive\n",
+    list(by(codec.ANY).map(name)),
+    "### Opcodes answered by ringmux\n",
+    list([...by(codec.LOCAL), ...by(codec.QUIT)].map(name)),
+    "### Quiet opcodes\n",
+    table(["opcodes", "what is not answered"], quiet, name, hidden),
+    "### Opcodes answered with `Unknown command`\n",
+    list(by(codec.REFUSE).map(name)),
+  ].join("\n");
+  return { name: "memcached binary", text };
 }
 
 /** The part of a refusal behind "is not supported by ringmux: ". */

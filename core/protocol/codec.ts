@@ -52,8 +52,17 @@ export const PIN_RESET = 8;
 /** `Scan.mute` of a request that the proxy makes itself: nobody sees the reply. */
 export const OWN = -1;
 
+/**
+ * What an error made for a request has to repeat of it, in numbers of the codec's own (small
+ * integers: larger ones may not be stored without an allocation).
+ */
+export interface Origin {
+  readonly tagHigh: number;
+  readonly tagLow: number;
+}
+
 /** The reused result of `parseRequest`. All offsets are relative to the request's first byte. */
-export class Scan {
+export class Scan implements Origin {
   action: number;
   /** Bytes of input the request takes, its end mark included. */
   length: number;
@@ -90,6 +99,9 @@ export class Scan {
   /** Codec's own resume state; a fresh Scan has pos 0. */
   pos: number;
   left: number;
+  /** See `Origin`. */
+  tagHigh: number;
+  tagLow: number;
 
   constructor() {
     this.action = FORWARD;
@@ -110,6 +122,8 @@ export class Scan {
     this.nargs = 0;
     this.pos = 0;
     this.left = 0;
+    this.tagHigh = 0;
+    this.tagLow = 0;
   }
 
   /** Forgets a half-parsed request: the next parse starts at the request's first byte. */
@@ -159,7 +173,7 @@ export interface Part {
 }
 
 /** A request that went to several servers and has all its replies. */
-export interface FanOut {
+export interface FanOut extends Origin {
   readonly verb: number;
   /** Number of keys (SPLIT); 0 for ALL. */
   readonly nkeys: number;
@@ -240,6 +254,16 @@ export interface Codec {
   /** Null when no request has the action PIN. */
   readonly pinning: Pinning | null;
   /**
+   * The codec for a client whose first byte is `byte`: this one, or that of another dialect on the
+   * same port.
+   */
+  dialect(byte: number): Codec;
+  /**
+   * Bytes of the part of a reply that `parseReply` wants to see whole before it consumes anything;
+   * 0 = it is a line.
+   */
+  readonly replyHead: number;
+  /**
    * Parses the request that starts at `buf[start]`. Never reads at or beyond `end`, never throws.
    * After MORE it is called again with the same `scan` and the same request at another place
    * with more bytes behind it, or, after `scan.reset()`, from the beginning.
@@ -258,20 +282,25 @@ export interface Codec {
   /**
    * Consumes reply bytes from `buf[pos]`, at most up to the end of the current reply; returns the
    * new position and sets `scan.done` or `scan.bad`. When neither is set, the reply goes on: what
-   * lies before the returned position belongs to it, and what is left (less than a line) must
-   * be presented again with more bytes behind it. At a reply's start nothing is consumed before
-   * its first line is complete.
+   * lies before the returned position belongs to it, and what is left (less than a line, or than
+   * `replyHead`) must be presented again with more bytes behind it. At a reply's start nothing is
+   * consumed before its first line, or head, is complete.
    */
   parseReply(scan: ReplyScan, buf: Uint8Array, pos: number, end: number): number;
   /** Whether the client of a request with this `mute` must not see the reply that starts here. */
   muted(mute: number, buf: Uint8Array, start: number): boolean;
+  /**
+   * The client of a request with this `mute` is to see the reply that starts here: makes it, in
+   * place, a reply to what the client has sent.
+   */
+  unmute(mute: number, buf: Uint8Array, start: number): void;
   /** Whether the reply that starts at `buf[start]` is an error. */
   isError(buf: Uint8Array, start: number): boolean;
   /** An error that says the server itself cannot work now (LOADING, BUSY, OOM): it counts as a failure of the server. */
   isServerFailure(buf: Uint8Array, start: number, end: number): boolean;
 
-  /** The error line for a lost server: `text` is a strerror text. */
-  failure(text: string): Uint8Array;
+  /** The error for a lost server: `text` is a strerror text. No `request`: nothing was asked yet. */
+  failure(text: string, request?: Origin): Uint8Array;
   /** What needs its keys on one server, and has them on two. */
   crossServerError(scan: Scan, buf: Uint8Array, start: number): Uint8Array;
 

@@ -65,7 +65,9 @@ export class Client implements SocketHandler {
   pin: Pin | null;
   /** A request of one key needs no second look: the session is not locked, and nothing is pinned. */
   private plain: boolean;
-  private readonly codec: Codec;
+  /** Of the dialect it speaks; the pool's until its first byte has come. */
+  codec: Codec;
+  private begun: boolean;
   private readonly socket: Socket;
   private dirty: boolean;
   private paused: boolean;
@@ -99,6 +101,7 @@ export class Client implements SocketHandler {
     this.id = id;
     this.lane = 0;
     this.codec = pool.codec;
+    this.begun = false;
     this.session = pool.codec.newSession(id, socket.remote, pool.host.wallClock());
     this.out = new OutBuffer(pool.buffers);
     this.head = null;
@@ -134,6 +137,7 @@ export class Client implements SocketHandler {
     turn.enter();
     if (this.upload !== null) start = this.continueUpload(this.upload, buf, start, end);
     if (start === end) return turn.leave();
+    if (!this.begun) this.begin(buf[start]);
     if (this.carryEnd === 0 && !this.paused) this.take(buf, start, end);
     else if (this.paused) this.keepUnhandled(buf, start, end);
     else this.complete(buf, start, end);
@@ -150,6 +154,13 @@ export class Client implements SocketHandler {
     this.deaf = !on;
     if (on) this.socket.resume();
     else this.socket.pause();
+  }
+
+  /** The first byte tells which of a port's dialects the client speaks. */
+  private begin(byte: number): void {
+    this.begun = true;
+    this.codec = this.codec.dialect(byte);
+    if (this.codec !== this.pool.codec) this.lane = this.pool.laneOf(this.session, this.codec);
   }
 
   /** Handles what is complete and keeps the rest. */
@@ -247,6 +258,8 @@ export class Client implements SocketHandler {
             spanStart = pos;
           }
           const request = pool.requests.take(this);
+          request.tagHigh = scan.tagHigh;
+          request.tagLow = scan.tagLow;
           connection.enqueue(request, scan.length);
           if (this.head === null) this.head = request;
           else (this.tail as Request).next = request;
@@ -303,6 +316,8 @@ export class Client implements SocketHandler {
     if (index < 0) return false;
     const connection = pool.servers[index].takeExtra(this.lane);
     const request = pool.requests.take(this);
+    request.tagHigh = scan.tagHigh;
+    request.tagLow = scan.tagLow;
     this.push(request);
     connection.enqueue(request, scan.length);
     this.upload = new Upload(connection, request, scan.length);
@@ -352,7 +367,7 @@ export class Client implements SocketHandler {
   private remember(scan: Scan, have: number): void {
     this.expected = scan.length;
     if (have > this.pool.limits.request) {
-      return this.reject(this.codec.failure("request too large"));
+      return this.reject(this.codec.failure("request too large", scan));
     }
     if (have > KEEP_SCAN) {
       if (this.scan === null) {
@@ -407,7 +422,7 @@ export class Client implements SocketHandler {
   private answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
     const reply = this.codec.answer(scan, buf, at, this.session);
     this.setPin(this.pin);
-    const lane = this.pool.laneOf(this.session);
+    const lane = this.pool.laneOf(this.session, this.codec);
     if (lane !== this.lane) {
       this.lane = lane;
       // Later requests take other connections: they must not overtake the earlier ones.
@@ -432,6 +447,8 @@ export class Client implements SocketHandler {
   ): void {
     const request = this.pool.requests.take(this);
     request.mute = scan.mute;
+    request.tagHigh = scan.tagHigh;
+    request.tagLow = scan.tagLow;
     if (scan.mute !== 0) request.kind = SPECIAL;
     this.push(request);
     if (connection === null) return this.pool.fail(request, "Connection refused");
@@ -480,13 +497,23 @@ export class Client implements SocketHandler {
     while (request !== null && request.ready) {
       if (request.parts.length === 0) {
         this.out.append(request.held, request.heldStart, request.heldEnd);
-      } else if (request.mute === 0) {
+      } else if (request.mute === 0 || !this.muted(request)) {
         this.codec.join(request, this.out);
       }
       this.shift(request);
       request = this.head;
     }
     this.touch();
+  }
+
+  /** Whether no part of a muted request's reply is to be seen. */
+  private muted(request: Request): boolean {
+    const { codec } = this;
+    return request.parts.every(({ failure, held, heldStart }) =>
+      failure === ""
+        ? codec.muted(request.mute, held, heldStart)
+        : codec.muted(request.mute, codec.failure(failure, request), 0)
+    );
   }
 
   /** There is something to write, or to look after, at the end of the turn. */

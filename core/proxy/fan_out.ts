@@ -22,7 +22,8 @@ export function fanOutKeys(
   length: number,
 ): void {
   const { pool } = client;
-  const { codec, servers } = pool;
+  const { servers } = pool;
+  const { codec } = client;
   const nkeys = scan.nkeys;
   if (servers.length > counts.length) {
     counts = new Int32Array(servers.length);
@@ -62,6 +63,7 @@ export function fanOutKeys(
     picks[i] = part;
     codec.fragmentKey(scan, buf, at, i, connections[part].out);
   }
+  setOrigin(parent, scan);
   parent.verb = scan.verb;
   client.push(parent);
   for (let p = 0; p < nparts; p++) {
@@ -85,6 +87,7 @@ export function fanOutAll(
     return client.send(live[0]?.connectionFor(client) ?? null, scan, buf, at, length);
   }
   const parent = pool.requests.takeParent(client, 0);
+  setOrigin(parent, scan);
   parent.verb = scan.verb;
   parent.mute = scan.mute;
   client.push(parent);
@@ -93,6 +96,11 @@ export function fanOutAll(
     connection.out.append(buf, at, at + length);
     addPart(parent, connection, length);
   }
+}
+
+function setOrigin(request: Request, scan: Scan): void {
+  request.tagHigh = scan.tagHigh;
+  request.tagLow = scan.tagLow;
 }
 
 function addPart(parent: Request, connection: ServerConnection, bytes: number): void {
@@ -115,14 +123,14 @@ export function together(
   at: number,
   length: number,
 ): void {
-  const { pool } = client;
+  const { pool, codec } = client;
   if (scan.nkeys === 0) return client.send(pool.anyConnection(client), scan, buf, at, length);
   let first = -1;
   for (let i = 0; i < scan.nkeys; i++) {
-    pool.codec.selectKey(scan, i);
+    codec.selectKey(scan, i);
     const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
     if (i === 0) first = server;
-    else if (server !== first) return client.answer(pool.codec.crossServerError(scan, buf, at));
+    else if (server !== first) return client.answer(codec.crossServerError(scan, buf, at));
   }
   const connection = first < 0 ? null : pool.servers[first].connectionFor(client);
   client.send(connection, scan, buf, at, length);

@@ -63,6 +63,7 @@ export class Pool {
   readonly host: Host;
   readonly log: Log;
   readonly limits: Limits;
+  /** The one every client starts with: see `Codec.dialect`. */
   readonly codec: Codec;
   readonly buffers: BufferPool;
   readonly requests: RequestPool;
@@ -87,8 +88,9 @@ export class Pool {
   private only: number;
   /** When the first ejected server is due to be tried again; 0 = none is ejected. */
   private retryAt: number;
-  /** Lanes by the codec's text for them, and what their connections say first. */
+  /** Lanes by the codec's text for them, their codecs, and what their connections say first. */
   private readonly lanes: Map<string, number>;
+  private readonly codecs: Codec[];
   private readonly handshakes: (Handshake | null)[];
   private nextId: number;
   private listener: Listener | null;
@@ -114,6 +116,7 @@ export class Pool {
     }, this.facts());
     const session = this.codec.newSession(0, "", 0);
     this.lanes = new Map([[this.codec.lane(session), 0]]);
+    this.codecs = [this.codec];
     this.handshakes = [this.codec.handshake(session)];
     this.clients = new Set();
     this.lingering = new Set();
@@ -250,17 +253,22 @@ export class Pool {
 
   /**
    * The lane of a session: sessions of one lane share server connections, which are set up alike
-   * (RESP version, database).
+   * (dialect, RESP version, database).
    */
-  laneOf(session: Session): number {
-    const key = this.codec.lane(session);
+  laneOf(session: Session, codec: Codec): number {
+    const key = codec.lane(session);
     let lane = this.lanes.get(key);
     if (lane === undefined) {
       lane = this.handshakes.length;
       this.lanes.set(key, lane);
-      this.handshakes.push(this.codec.handshake(session));
+      this.codecs.push(codec);
+      this.handshakes.push(codec.handshake(session));
     }
     return lane;
+  }
+
+  codecOf(lane: number): Codec {
+    return this.codecs[lane];
   }
 
   handshakeOf(lane: number): Handshake | null {
@@ -295,10 +303,11 @@ export class Pool {
     request.failure = text;
     if (parent !== null) return this.fragmentDone(parent);
     this.counters.forward_error++;
-    const error = this.codec.failure(text);
+    const { codec } = client;
+    const error = codec.failure(text, request);
     if (request.mute === OWN) {
       // Nobody waits for it.
-    } else if (request.mute === 0 || !this.codec.muted(request.mute, error, 0)) {
+    } else if (request.mute === 0 || !codec.muted(request.mute, error, 0)) {
       request.held = error;
       request.heldEnd = error.length;
     }

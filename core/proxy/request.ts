@@ -29,6 +29,9 @@ export class Request implements FanOut, Part {
   bytes: number;
   /** See `Scan.mute`. */
   mute: number;
+  /** See `Origin`; set by whoever takes the request. */
+  tagHigh: number;
+  tagLow: number;
   /** A reply that had to wait: `held[heldStart, heldEnd)`. */
   held: Uint8Array;
   heldStart: number;
@@ -55,6 +58,8 @@ export class Request implements FanOut, Part {
     this.sentAt = 0;
     this.bytes = 0;
     this.mute = 0;
+    this.tagHigh = 0;
+    this.tagLow = 0;
     this.held = EMPTY;
     this.heldStart = 0;
     this.heldEnd = 0;

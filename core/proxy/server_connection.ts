@@ -108,7 +108,7 @@ export class ServerConnection {
     this.pool = pool;
     this.lane = lane;
     this.server = server;
-    this.codec = pool.codec;
+    this.codec = pool.codecOf(lane);
     this.out = new OutBuffer(pool.buffers);
     this.head = null;
     this.tail = null;
@@ -250,18 +250,31 @@ export class ServerConnection {
 
   /**
    * Brings the line in `carry` to its end with bytes from `buf`, consumes it, and returns where to
-   * go on. (Lines only: bodies are never carried.)
+   * go on. (Lines and heads only: bodies are never carried.)
    */
   private completeLine(buf: Uint8Array, start: number, end: number): number {
+    const head = this.codec.replyHead;
+    if (head > 0) return this.completeHead(buf, start, end, head);
     let pos = start;
     while (pos < end && buf[pos++] !== 10);
     this.keepLine(buf, start, pos);
     // Without its end a line is only looked at when it is too long to be one.
     if (buf[pos - 1] !== 10 && this.carried <= LONG_LINE) return pos;
+    this.consumeCarry();
+    return pos;
+  }
+
+  private completeHead(buf: Uint8Array, start: number, end: number, head: number): number {
+    const pos = Math.min(end, start + head - this.carried);
+    this.keepLine(buf, start, pos);
+    if (this.carried === head) this.consumeCarry();
+    return pos;
+  }
+
+  private consumeCarry(): void {
     const carried = this.carried;
     this.carried = 0;
     this.consume(this.carry.slice(0, carried), 0, carried);
-    return pos;
   }
 
   private keepLine(buf: Uint8Array, start: number, end: number): void {
@@ -359,10 +372,10 @@ export class ServerConnection {
     if (request.mute !== 0) {
       const held = request.hold !== null;
       const first = held ? request.held : buf;
-      const from = held ? request.heldStart : start;
+      const at = held ? request.heldStart : start;
       const own = request.mute === OWN;
-      if (own || this.codec.muted(request.mute, first, from)) {
-        const refused = own && this.codec.isError(first, from);
+      if (own || this.codec.muted(request.mute, first, at)) {
+        const refused = own && this.codec.isError(first, at);
         request.release();
         request.ready = true;
         if (client.head === request) client.advance();
@@ -370,6 +383,7 @@ export class ServerConnection {
         if (refused) this.abort("EINVAL");
         return;
       }
+      this.codec.unmute(request.mute, first, at);
     }
     if (parent === null && client.head === request) {
       client.out.append(request.held, request.heldStart, request.heldEnd);

@@ -267,7 +267,14 @@ test("joining gives what taking block by block from lists gives", () => {
         });
         const out = new OutBuffer(new BufferPool());
         const picked = Uint16Array.from(picks);
-        codec.join({ verb: verbOf("get"), nkeys: picks.length, picks: picked, parts }, out);
+        codec.join({
+          verb: verbOf("get"),
+          nkeys: picks.length,
+          picks: picked,
+          parts,
+          tagHigh: 0,
+          tagLow: 0,
+        }, out);
         assert.is(contents(out), joinPlainly(picks, fragments));
       },
     ),

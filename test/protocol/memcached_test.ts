@@ -225,7 +225,7 @@ const REQUESTS: Record<string, [string, string][]> = {
     ["ms k S2\r\nab\r\n", `bad ${BAD_LINE}`],
     ["get a\0b\r\n", `bad ${BAD_LINE}`],
     ["set a\0 0 0 3\r\nabc\r\n", `bad ${BAD_LINE}`],
-    ["\x80\x01", 'bad "CLIENT_ERROR the binary protocol is not supported\\r\\n"'],
+    ["\x80\x01", 'bad "CLIENT_ERROR a binary request among text commands\\r\\n"'],
   ],
   "storage commands that cannot have announced data are only refused": [
     ["set\r\n", `refuse 5 ${ERROR}`],
@@ -717,6 +717,8 @@ const join = (command: string, picks: number[], replies: string[]): string =>
       nkeys: picks.length,
       picks: Uint16Array.from(picks),
       parts: replies.map(part),
+      tagHigh: 0,
+      tagLow: 0,
     }, out)
   );
 

@@ -1,6 +1,7 @@
 // What the random test needs to know of a protocol: requests with the only right reply to each,
 // and a server that gives it. Every value tells its key, so that a reply which strays is seen.
 
+import { ask, FLAGS, packetEnd, readPackets, SOON, tell } from "../protocol/packets.ts";
 import { bulk, command } from "./fixture.ts";
 
 /** Whole numbers from 0 to n - 1, the same ones for the same seed. */
@@ -24,13 +25,17 @@ export interface Step {
   mayFail: boolean;
   /** The client is closed after it. */
   last: boolean;
+  /** What such an error looks like, and any beginning of it, if not as the model's. */
+  error?: RegExp;
+  begun?: RegExp;
 }
 
 export interface Model {
   memcached: boolean;
   config: string[];
-  /** What a lost reply is replaced by. */
+  /** What a lost reply is replaced by, and any beginning of that. */
   error: RegExp;
+  begun: RegExp;
   step(roll: Dice, client: string, n: number): Step;
   /** The replies to the whole requests in `input`, and the rest of it. */
   serve(input: string): { replies: string[]; rest: string };
@@ -119,6 +124,7 @@ export const redis: Model = {
   memcached: false,
   config: ["redis_db: 2"],
   error: /-ERR (Connection|unknown|Invalid)[^\r\n]*\r\n/y,
+  begun: /^-(E(R(R( [^\n]*)?)?)?)?$/,
 
   step(roll, client, n) {
     const key = (): string => `${client}.${n}.${roll(1000)}`;
@@ -225,6 +231,7 @@ export const memcached: Model = {
   memcached: true,
   config: [],
   error: /SERVER_ERROR (Connection|unknown|Invalid)[^\r\n]*\r\n/y,
+  begun: /^S(E(R(V[^\n]*)?)?)?$/,
 
   step(roll, client, n) {
     const key = (): string => `${client}.${n}.${roll(1000)}`;
@@ -301,5 +308,156 @@ export const memcached: Model = {
       replies.push(memcachedReply(words));
       pos = end;
     }
+  },
+};
+
+// The right reply to a request, as a server gives it. Values depend on the key alone.
+function binaryReply(opcode: number, key: string, opaque: number): string {
+  const said = (parts: Parameters<typeof tell>[1] = {}): string =>
+    tell(opcode, { ...parts, opaque });
+  const missing = said({ status: 1, value: "Not found" });
+  const withKey = opcode === GETK || opcode === GATK;
+  switch (opcode) {
+    case GET:
+    case GETK:
+    case GAT:
+    case GATK:
+      if (!has(key)) return withKey ? said({ status: 1, key }) : missing;
+      return said({ extras: FLAGS.slice(4), key: withKey ? key : "", value: value(key), cas: 5 });
+    case SET:
+    case APPEND:
+      return hash(key) % 5 === 0 ? said({ status: 0x82, value: "Out of memory" }) : said();
+    case DELETE:
+      return has(key) ? said() : missing;
+    case FLUSH:
+      return said();
+    case VERSION:
+      return said({ value: "1" });
+    case STAT:
+      return said({ key: "cmd_get", value: "3" }) + said({ key: "version", value: "1" }) + said();
+    default:
+      throw new Error(`a server got opcode ${opcode}`);
+  }
+}
+
+const [GET, SET, DELETE, QUIT, FLUSH, GETQ, NOOP, VERSION] = [0, 1, 4, 7, 8, 9, 10, 11];
+const [GETK, GETKQ, APPEND, STAT, SETQ, DELETEQ, QUITQ] = [12, 13, 14, 0x10, 0x11, 0x14, 0x17];
+const [FLUSHQ, APPENDQ, GAT, GATQ, GATK, GATKQ] = [0x18, 0x19, 0x1d, 0x1e, 0x23, 0x24];
+const STORES = [SET, APPEND, SETQ, APPENDQ];
+const LOUD: Record<number, number> = {
+  [GETQ]: GET,
+  [GETKQ]: GETK,
+  [GATQ]: GAT,
+  [GATKQ]: GATK,
+  [SETQ]: SET,
+  [DELETEQ]: DELETE,
+  [FLUSHQ]: FLUSH,
+  [APPENDQ]: APPEND,
+};
+const HIDES_MISS = [GETQ, GETKQ, GATQ, GATKQ];
+const KEYED = [GET, GET, GET, GETK, GAT, GATK, GETQ, GETQ, GETKQ, GATQ, GATKQ, SET, SETQ];
+const MORE_KEYED = [...KEYED, DELETE, DELETEQ, APPEND, APPENDQ];
+
+/** What a client sees of the reply to what it sent. */
+function seen(opcode: number, key: string, opaque: number): string {
+  const loud = LOUD[opcode];
+  if (loud === undefined) return binaryReply(opcode, key, opaque);
+  const reply = binaryReply(loud, key, opaque);
+  const { status } = readPackets(reply)[0];
+  if (HIDES_MISS.includes(opcode) ? status === 1 : status === 0) return "";
+  return reply[0] + String.fromCharCode(opcode) + reply.slice(2);
+}
+
+/** A regular expression for this very text. */
+const escaped = (text: string): string =>
+  [...text].map((c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`).join("");
+
+function binaryStep(roll: Dice, client: string, n: number): Step {
+  const opaque = roll(3) === 0 ? 0x0a0a0a0a : hash(`${client} ${n}`);
+  const key = `${client}.${n}.${roll(1000)}`;
+  const step = (
+    opcode: number,
+    parts: Parameters<typeof ask>[1],
+    reply: string,
+    mayFail = true,
+    last = false,
+  ): Step => {
+    const head = tell(opcode, { status: 0x86, opaque });
+    // The length of the text is not looked at; the rest has to be right to the byte.
+    const error = new RegExp(
+      `${escaped(head.slice(0, 8))}\\0\\0\\0[^]${escaped(head.slice(12))}` +
+        "(Connection (refused|reset by peer|timed out)|unknown|Invalid argument)",
+      "y",
+    );
+    const beginnings = [...head.slice(0, 8)].map((_, i) => escaped(head.slice(0, i)));
+    const begun = new RegExp(`^(${beginnings.join("|")}|${escaped(head.slice(0, 8))}[^]{0,50})$`);
+    return { request: ask(opcode, { ...parts, opaque }), reply, mayFail, last, error, begun };
+  };
+  const plain = (opcode: number): Step => step(opcode, {}, seen(opcode, "", opaque));
+  switch (roll(24)) {
+    case 0:
+    case 1:
+    case 2:
+      return step(NOOP, {}, tell(NOOP, { opaque }), false);
+    case 3: {
+      const reply = tell(0x21, { status: 0x81, value: "Unknown command", opaque });
+      return step(0x21, { key: "PLAIN", value: client }, reply, false);
+    }
+    case 4:
+      return step(GET, {}, tell(GET, { status: 4, value: "Invalid arguments", opaque }), false);
+    case 5:
+      return plain(roll(2) > 0 ? FLUSH : FLUSHQ);
+    case 6:
+      return plain(VERSION);
+    case 7: {
+      const stat = (key: string, value: string) => tell(STAT, { key, value, opaque });
+      const sum = stat("cmd_get", String(3 * SERVERS)) + stat("version", "1");
+      // With a server lost the others are added up.
+      const some = [1, 2].map((n) => stat("cmd_get", String(3 * n)) + stat("version", "1"));
+      const all = step(STAT, {}, sum + tell(STAT, { opaque }));
+      const error = (all.error as RegExp).source;
+      const fewer = some.map((text) => escaped(text + tell(STAT, { opaque })));
+      return {
+        ...all,
+        error: new RegExp(`(${[error, ...fewer].join("|")})`, "y"),
+        begun: new RegExp(`^(${(all.begun as RegExp).source}|\\x81\\x10[^]{0,200})$`),
+      };
+    }
+    case 8:
+      if (roll(8) > 0) return step(GET, { key }, seen(GET, key, opaque));
+      return roll(2) > 0
+        ? step(QUIT, {}, tell(QUIT, { opaque }), false, true)
+        : step(QUITQ, {}, "", false, true);
+    default: {
+      const opcode = MORE_KEYED[roll(MORE_KEYED.length)];
+      const touches = [GAT, GATQ, GATK, GATKQ].includes(opcode);
+      const extras = touches ? SOON : opcode === SET || opcode === SETQ ? FLAGS : "";
+      let data = STORES.includes(opcode) ? value(key) : "";
+      if (opcode === SET && roll(16) === 0) data = large(key, roll);
+      return step(opcode, { key, extras, value: data }, seen(opcode, key, opaque));
+    }
+  }
+}
+
+/** Clients of both memcached protocols at once: every other one speaks the binary one. */
+export const mixed: Model = {
+  ...memcached,
+  step(roll, client, n) {
+    const binary = Number(client.slice(1)) % 2 > 0;
+    return binary ? binaryStep(roll, client, n) : memcached.step(roll, client, n);
+  },
+
+  serve(input) {
+    if (input[0] !== "\x80") return memcached.serve(input);
+    const replies: string[] = [];
+    let pos = 0;
+    for (let end = packetEnd(input, 0); end > 0; end = packetEnd(input, pos)) {
+      const [{ magic, opcode, key, opaque }] = readPackets(input.slice(pos, end));
+      if (magic !== 0x80) throw new Error("it is not binary");
+      if (LOUD[opcode] !== undefined) throw new Error("it is not loud");
+      replies.push(binaryReply(opcode, key, opaque));
+      pos = end;
+    }
+    return { replies, rest: input.slice(pos) };
   },
 };

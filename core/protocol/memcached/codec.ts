@@ -1,4 +1,5 @@
-// The memcached text protocol as the proxy meets it: ties the parts of this folder together.
+// The memcached text protocol as the proxy meets it: ties the parts of this folder together. A
+// client whose first byte is that of a binary request gets the other codec: binary_codec.ts.
 // Format: memcached's doc/protocol.txt.
 
 import { EMPTY } from "../../bytes.ts";
@@ -13,16 +14,21 @@ import type {
   Scan,
   Session,
 } from "../codec.ts";
+import { BinaryCodec } from "./binary_codec.ts";
+import { REQUEST_MAGIC } from "./binary_commands.ts";
 import { verbOf } from "./commands.ts";
 import { CROSS_SERVER, NOOP, serverError, UNAUTHENTICATED } from "./errors.ts";
 import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
 import { RequestParser, selectKey } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
+import { newSession } from "./session.ts";
 
 const MN = verbOf("mn");
 
 export class MemcachedCodec implements Codec {
   readonly pinning: null;
+  readonly replyHead: number;
+  private readonly binary: BinaryCodec;
   private readonly requests: RequestParser;
   /** The last failure told: while a server is down every request of its keys asks for it. */
   private failureText: string;
@@ -30,9 +36,15 @@ export class MemcachedCodec implements Codec {
 
   constructor(options: CodecOptions, _facts: Facts) {
     this.pinning = null;
+    this.replyHead = 0;
+    this.binary = new BinaryCodec(options);
     this.requests = new RequestParser(options.maxRequest);
     this.failureText = "";
     this.failureLine = EMPTY;
+  }
+
+  dialect(byte: number): Codec {
+    return byte === REQUEST_MAGIC ? this.binary : this;
   }
 
   /**
@@ -74,6 +86,8 @@ export class MemcachedCodec implements Codec {
     return muted(mute, buf, start);
   }
 
+  unmute(): void {}
+
   isError(buf: Uint8Array, start: number): boolean {
     return isError(buf, start);
   }
@@ -97,8 +111,7 @@ export class MemcachedCodec implements Codec {
   }
 
   newSession(id: number, remote: string, since: number): Session {
-    const session = { locked: false, id, remote, since, name: "", resp: 0, db: 0 };
-    return { ...session, libName: "", libVersion: "" };
+    return newSession(id, remote, since);
   }
 
   openToAll(): boolean {

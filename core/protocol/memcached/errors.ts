@@ -16,7 +16,7 @@ export const MANY_FLAGS = line("CLIENT_ERROR options flags too long");
 export const BAD_FLAG = line("CLIENT_ERROR invalid or duplicate flag");
 export const DUPLICATE_FLAG = line("CLIENT_ERROR duplicate flag");
 export const LONG_LINE = line("CLIENT_ERROR line too long");
-export const BINARY = line("CLIENT_ERROR the binary protocol is not supported");
+export const BINARY = line("CLIENT_ERROR a binary request among text commands");
 export const CROSS_SERVER = line("CLIENT_ERROR keys live on different servers");
 export const UNAUTHENTICATED = line("CLIENT_ERROR unauthenticated");
 

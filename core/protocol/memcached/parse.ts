@@ -10,9 +10,11 @@
 import { bytes, decimal, EMPTY } from "../../bytes.ts";
 import { BAD, DONE, FORWARD, MORE, NOTHING, REFUSE, type Scan, SPLIT } from "../codec.ts";
 import { decodeBase64 } from "./base64.ts";
+import { REQUEST_MAGIC } from "./binary_commands.ts";
 import * as table from "./commands.ts";
 import { COMMANDS, findCommand, findStats, isBytes, MUTE_ALL, MUTE_NONE } from "./commands.ts";
 import * as errors from "./errors.ts";
+import { Scratch } from "./scratch.ts";
 
 const GET = table.verbOf("get");
 const GETS = table.verbOf("gets");
@@ -45,12 +47,9 @@ const PLUS = 43;
 const MINUS = 45;
 const LETTER_B = 98;
 const LETTER_Q = 113;
-const BINARY_MAGIC = 0x80;
 
 const SMALL_ARGS = 32;
 const LARGE_ARGS = 8192;
-const SMALL_SCRATCH = 4096;
-const LARGE_SCRATCH = 1 << 18;
 
 /**
  * Parses requests of all clients of a pool. What is kept between two calls for one request is in
@@ -59,12 +58,12 @@ const LARGE_SCRATCH = 1 << 18;
  */
 export class RequestParser {
   private readonly maxRequest: number;
-  /** Holds the request rewritten last, whoever sent it: valid until the next one is parsed. */
-  private scratch: Uint8Array;
+  /** Holds the request rewritten last, whoever sent it. */
+  private readonly scratch: Scratch;
 
   constructor(maxRequest: number) {
     this.maxRequest = maxRequest;
-    this.scratch = EMPTY;
+    this.scratch = new Scratch();
   }
 
   parse(scan: Scan, buf: Uint8Array, start: number, end: number): number {
@@ -164,7 +163,7 @@ export class RequestParser {
       open = scan.args[2 * n];
       if (scan.pos >= MAX_LINE) limit = this.maxRequest;
     } else {
-      if (end > start && buf[start] === BINARY_MAGIC) return bad(scan, errors.BINARY);
+      if (end > start && buf[start] === REQUEST_MAGIC) return bad(scan, errors.BINARY);
       if (scan.args.length > LARGE_ARGS) scan.args = new Int32Array(SMALL_ARGS);
     }
     let args = scan.args;
@@ -377,7 +376,7 @@ export class RequestParser {
   /** Rewrites the request without its bytes `[from, to)`. */
   private cut(scan: Scan, buf: Uint8Array, start: number, from: number, to: number): void {
     const length = scan.length;
-    const scratch = this.room(length + MAX_KEY);
+    const scratch = this.scratch.room(length + MAX_KEY);
     copy(scratch, 0, buf, start, start + from);
     copy(scratch, from, buf, start + to, start + length);
     scan.scratch = scratch;
@@ -393,7 +392,7 @@ export class RequestParser {
     const args = scan.args;
     if (q > 0) this.cut(scan, buf, start, args[2 * q] - 1, args[2 * q + 1]);
     else this.cut(scan, buf, start, 0, 0);
-    const scratch = this.scratch;
+    const scratch = this.scratch.buf;
     const at = scan.scratchLength;
     const keyEnd = decodeBase64(scratch, scan.keyStart, scan.keyEnd, scratch, at);
     // What is no base64 is forwarded as it is, and the server says so.
@@ -401,16 +400,6 @@ export class RequestParser {
       scan.keyStart = at;
       scan.keyEnd = keyEnd;
     }
-  }
-
-  private room(size: number): Uint8Array {
-    const have = this.scratch.length;
-    if (have < size || (have > LARGE_SCRATCH && size <= LARGE_SCRATCH)) {
-      let next = SMALL_SCRATCH;
-      while (next < size) next *= 2;
-      this.scratch = new Uint8Array(next);
-    }
-    return this.scratch;
   }
 }
 

@@ -39,19 +39,36 @@ for (const rule in RULES) for (const name of RULES[rule]) ruleOf.set(name, rule)
 const INTEGER = /^\d+$/;
 const DECIMAL = /^\d+\.(\d+)$/;
 
+/** Statistics of several servers, added up by name. */
+export class Totals {
+  private readonly values: Map<string, string>;
+
+  constructor() {
+    this.values = new Map();
+  }
+
+  add(name: string, value: string): void {
+    const total = this.values.get(name);
+    this.values.set(name, total === undefined ? value : combine(name, total, value));
+  }
+
+  /** In the order of the first server. */
+  entries(): Iterable<[string, string]> {
+    return this.values;
+  }
+}
+
 /** Every part is a whole reply that ends with END. */
 export function joinStats(parts: readonly Part[], out: OutBuffer): void {
-  const totals = new Map<string, string>();
+  const totals = new Totals();
   for (const part of parts) {
     for (const line of text(part.held, part.heldStart, part.heldEnd).split("\r\n")) {
       const [mark, name] = line.split(" ", 2);
       if (mark !== "STAT" || name === undefined) continue;
-      const value = line.slice(mark.length + name.length + 2);
-      const total = totals.get(name);
-      totals.set(name, total === undefined ? value : combine(name, total, value));
+      totals.add(name, line.slice(mark.length + name.length + 2));
     }
   }
-  for (const [name, value] of totals) out.ascii(`STAT ${name} ${value}\r\n`);
+  for (const [name, value] of totals.entries()) out.ascii(`STAT ${name} ${value}\r\n`);
   out.append(END, 0, END.length);
 }
 

@@ -31,12 +31,18 @@ export class RedisCodec implements Codec {
   private readonly options: CodecOptions;
   private readonly facts: Facts;
   private readonly maxRequest: number;
+  readonly replyHead: number;
 
   constructor(options: CodecOptions, facts: Facts) {
     this.pinning = TRANSACTIONS;
     this.options = options;
     this.facts = facts;
     this.maxRequest = options.maxRequest;
+    this.replyHead = 0;
+  }
+
+  dialect(): Codec {
+    return this;
   }
 
   parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number {
@@ -68,6 +74,8 @@ export class RedisCodec implements Codec {
   muted(): boolean {
     return false;
   }
+
+  unmute(): void {}
 
   isError(buf: Uint8Array, start: number): boolean {
     return buf[start] === MINUS;

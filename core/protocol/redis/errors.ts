@@ -18,7 +18,6 @@ export const NOT_INTEGER = errorReply("ERR value is not an integer or out of ran
 export const BAD_MULTIBULK = errorReply("ERR Protocol error: invalid multibulk length");
 export const BAD_BULK = errorReply("ERR Protocol error: invalid bulk length");
 export const BIG_MULTIBULK = errorReply("ERR Protocol error: too big mbulk count string");
-export const BIG_BULK = errorReply("ERR Protocol error: too big bulk count string");
 export const BIG_INLINE = errorReply("ERR Protocol error: too big inline request");
 export const UNBALANCED = errorReply("ERR Protocol error: unbalanced quotes in request");
 export const HTTP = errorReply("ERR Protocol error: this is HTTP, not Redis");

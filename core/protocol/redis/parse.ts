@@ -34,7 +34,6 @@ import {
 import {
   BAD_BULK,
   BAD_MULTIBULK,
-  BIG_BULK,
   BIG_INLINE,
   BIG_MULTIBULK,
   EXEC_ARITY,
@@ -60,7 +59,7 @@ const DOLLAR = 36;
 const MAX_INLINE = 65536;
 const MAX_ARGS = 1024 * 1024;
 const MAX_BULK = 512 * 1024 * 1024;
-/** Longest length line; Redis itself allows 64 KB of leading zeros. */
+/** Longest line with the number of arguments. */
 const MAX_LENGTH_LINE = 32;
 
 /**
@@ -100,7 +99,9 @@ export function parseRequest(
         left = 0; // a negative count: Redis passes over it
       } else {
         left = decimal(buf, p + 1, q, MAX_ARGS);
-        if (left < 0) return bad(scan, BAD_MULTIBULK);
+        // Redis hangs up on a leading zero (util.c string2ll), which would cost every client of the
+        // connection its replies.
+        if (left < 0 || (buf[p + 1] === 48 && q > p + 2)) return bad(scan, BAD_MULTIBULK);
       }
       p = q + 2;
       if (left === 0) {
@@ -127,14 +128,13 @@ export function parseRequest(
       p += 4;
     } else {
       length = length * 10 + c - 48;
-      if (c < 48 || c > 57) return bad(scan, BAD_BULK);
+      if (c < 48 || c > 57 || length < 10) return bad(scan, BAD_BULK); // no leading zero either
       c = buf[p + 3];
       p += 3;
       while (c !== CR) {
         if (c < 48 || c > 57) return bad(scan, BAD_BULK);
         length = length * 10 + c - 48;
         if (length > MAX_BULK) return bad(scan, BAD_BULK);
-        if (p - mark > MAX_LENGTH_LINE) return bad(scan, BIG_BULK);
         if (++p >= end) return more(scan, mark - start, left, n);
         c = buf[p];
       }

@@ -1,0 +1,116 @@
+// The opcodes of the memcached binary protocol. A new opcode is a new row.
+// Format: memcached's doc/protocol-binary.txt; opcodes it does not list: protocol_binary.h.
+
+import { ALL, ANY, FORWARD, LOCAL, QUIT, REFUSE } from "../codec.ts";
+
+/** First byte of every request, and of every reply. */
+export const REQUEST_MAGIC = 0x80;
+export const REPLY_MAGIC = 0x81;
+/** Length of the header of both. */
+export const HEADER = 24;
+
+export const NO_KEY = 0;
+export const ONE_KEY = 1;
+export const MAYBE_KEY = 2;
+
+/** What the quiet form of a command hides. */
+export const HIDES_NOTHING = 0;
+export const HIDES_MISS = 1;
+export const HIDES_SUCCESS = 2;
+
+// extras  how many bytes there may be
+// body    what follows the extras: a key, a key and a value, nothing, or perhaps a key
+// how     forward   to the key's server         any     any live server
+//         all       every server                local   answered by ringmux
+//         quit, refuse
+// loud    the opcode with the same effect that is always answered, and what this one hides. That
+//         one is sent in its place, so that each request has exactly one reply.
+const TABLE = `
+00 get        0    key        forward
+01 set        8    key,value  forward
+02 add        8    key,value  forward
+03 replace    8    key,value  forward
+04 delete     0    key        forward
+05 increment  20   key        forward
+06 decrement  20   key        forward
+07 quit       0    -          quit
+08 flush      0,4  -          all
+09 getq       0    key        forward  00 miss
+0a noop       0    -          local
+0b version    0    -          any
+0c getk       0    key        forward
+0d getkq      0    key        forward  0c miss
+0e append     0    key,value  forward
+0f prepend    0    key,value  forward
+10 stat       0    ?          all
+11 setq       8    key,value  forward  01 success
+12 addq       8    key,value  forward  02 success
+13 replaceq   8    key,value  forward  03 success
+14 deleteq    0    key        forward  04 success
+15 incrementq 20   key        forward  05 success
+16 decrementq 20   key        forward  06 success
+17 quitq      0    -          quit
+18 flushq     0,4  -          all      08 success
+19 appendq    0    key,value  forward  0e success
+1a prependq   0    key,value  forward  0f success
+1b verbosity  4    -          refuse
+1c touch      4    key        forward
+1d gat        4    key        forward
+1e gatq       4    key        forward  1d miss
+20 sasl_list  0    -          refuse
+21 sasl_auth  0    key,value  refuse
+22 sasl_step  0    key,value  refuse
+23 gatk       4    key        forward
+24 gatkq      4    key        forward  23 miss
+`;
+
+const ACTIONS: Record<string, number> = {
+  forward: FORWARD,
+  any: ANY,
+  all: ALL,
+  local: LOCAL,
+  quit: QUIT,
+  refuse: REFUSE,
+};
+const KEYS: Record<string, number> = { key: ONE_KEY, "-": NO_KEY, "?": MAYBE_KEY };
+const HIDDEN: Record<string, number> = { miss: HIDES_MISS, success: HIDES_SUCCESS };
+
+/** One row. */
+export interface BinaryCommand {
+  readonly opcode: number;
+  readonly name: string;
+  /** How many bytes of extras, the other number that is allowed too. */
+  readonly extras: number;
+  readonly otherExtras: number;
+  readonly key: number;
+  readonly value: boolean;
+  readonly action: number;
+  /** The opcode that is sent; `opcode` itself if this is no quiet form. */
+  readonly loud: number;
+  readonly hides: number;
+}
+
+const hex = (digits: string): number => parseInt(digits, 16);
+
+/** Indexed by opcode; undefined where there is none. */
+export const BINARY_COMMANDS: (BinaryCommand | undefined)[] = new Array(256).fill(undefined);
+
+for (const row of TABLE.trim().split("\n")) {
+  const [code, name, extras, body, how, loud, hides] = row.split(/ +/);
+  const lengths = extras.split(",").map(Number);
+  const [key, value] = body.split(",");
+  BINARY_COMMANDS[hex(code)] = {
+    opcode: hex(code),
+    name,
+    extras: lengths[0],
+    otherExtras: lengths[lengths.length - 1],
+    key: KEYS[key],
+    value: value !== undefined,
+    action: ACTIONS[how],
+    loud: loud === undefined ? hex(code) : hex(loud),
+    hides: HIDDEN[hides] ?? HIDES_NOTHING,
+  };
+}
+
+export const opcodeOf = (name: string): number =>
+  BINARY_COMMANDS.findIndex((command) => command?.name === name);
