@@ -30,6 +30,10 @@ export const REFUSE = 6;
 export const QUIT = 7;
 /** Nothing to do and nothing to answer (an empty line). */
 export const NOTHING = 8;
+/** One server after the other: a cursor in the request tells which (`Codec.walkTo`). */
+export const WALK = 9;
+/** Every live server gets it; `Codec.join` makes one reply of theirs and `Codec.answer`'s. */
+export const GATHER = 10;
 
 /** The reused result of `parseRequest`. All offsets are relative to the request's first byte. */
 export class Scan {
@@ -134,11 +138,13 @@ export interface Part {
 /** A request that went to several servers and has all its replies. */
 export interface FanOut {
   readonly verb: number;
-  /** Number of keys (SPLIT); 0 for ALL. */
+  /** Number of keys (SPLIT) or of the pool's servers (WALK); 0 for the others. */
   readonly nkeys: number;
-  /** SPLIT: index into `parts` for each key. */
+  /** SPLIT: index into `parts` for each key. WALK: picks[0] is the server that was asked. */
   readonly picks: Uint16Array;
   readonly parts: readonly Part[];
+  /** GATHER: the proxy's own answer. */
+  readonly held?: Uint8Array;
 }
 
 /** What a protocol keeps per client; `Codec.newSession` makes it. */
@@ -181,6 +187,19 @@ export interface CodecOptions {
   readonly db: number;
   /** Most bytes one buffered request or request line may take. */
   readonly maxRequest: number;
+  /** Two characters; "" or absent for none. Only errors speak of it. */
+  readonly hashTag?: string;
+  /** Which commands clients may use; absent: all. */
+  readonly commands?: CommandPolicy;
+}
+
+/** What a pool's configuration says about commands. Names are in lower case. */
+export interface CommandPolicy {
+  readonly deny: readonly string[];
+  /** If not empty, only these. */
+  readonly allow: readonly string[];
+  /** New name -> command; the command's own name is then unknown. */
+  readonly rename: Readonly<Record<string, string>>;
 }
 
 /** What a new server connection has to say before requests may follow. */
@@ -205,7 +224,24 @@ export interface Codec {
   /** SPLIT: adds key `i` (with its value, if the command has values). */
   fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void;
   fragmentTail(scan: Scan, buf: Uint8Array, start: number, out: OutBuffer): void;
-  /** Joins the replies of a SPLIT or ALL request into the one the client sees. */
+  /** WALK: the index of the server at which the cursor stands, among `servers`; or `servers`. */
+  walkTo(scan: Scan, buf: Uint8Array, start: number, servers: number): number;
+  /**
+   * WALK: the request for server `index`, with that server's own cursor. If it is not the one at
+   * which the cursor stands, that one was passed over.
+   */
+  walkRequest(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    length: number,
+    index: number,
+    servers: number,
+    out: OutBuffer,
+  ): void;
+  /** WALK: the answer when no server is left to go to. */
+  walkEnd(): Uint8Array;
+  /** Joins the replies of a SPLIT, ALL, GATHER or WALK request into the one the client sees. */
   join(fanOut: FanOut, out: OutBuffer): void;
 
   /**
@@ -225,15 +261,21 @@ export interface Codec {
 
   /** The error line for a lost server: `text` is a strerror text. */
   failure(text: string): Uint8Array;
-  /** TOGETHER whose keys live on two servers. */
-  crossServerError(scan: Scan, buf: Uint8Array, start: number): Uint8Array;
+  /** TOGETHER whose first key lives on server `first`, but the selected one on `other`. */
+  crossServerError(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    first: string,
+    other: string,
+  ): Uint8Array;
 
   newSession(id: number, remote: string, since: number): Session;
   /** Whether the request is allowed while `session.locked`. */
   openToAll(scan: Scan): boolean;
   /** The answer to everything else while `session.locked`. */
   lockedError(): Uint8Array;
-  /** Answers a LOCAL or QUIT request; may change the session. */
+  /** Answers a LOCAL, QUIT or GATHER request; may change the session. */
   answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array;
 
   /**

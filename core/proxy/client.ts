@@ -10,6 +10,7 @@ import {
   BAD,
   type Codec,
   FORWARD,
+  GATHER,
   LOCAL,
   MORE,
   NOTHING,
@@ -18,8 +19,9 @@ import {
   Scan,
   type Session,
   SPLIT,
+  WALK,
 } from "../protocol/codec.ts";
-import { fanOutAll, fanOutKeys, together } from "./fan_out.ts";
+import { fanOutAll, fanOutKeys, gather, together, walk } from "./fan_out.ts";
 import type { Pool } from "./pool.ts";
 import { type Request, SPECIAL } from "./request.ts";
 import type { ServerConnection } from "./server_connection.ts";
@@ -341,6 +343,10 @@ export class Client implements SocketHandler {
         return fanOutKeys(this, scan, buf, at, length);
       case ALL:
         return fanOutAll(this, scan, buf, at, length);
+      case GATHER:
+        return gather(this, scan, buf, at, length);
+      case WALK:
+        return walk(this, scan, buf, at, length);
       case ANY:
         return this.send(this.pool.anyConnection(this), scan, buf, at, length);
       case FORWARD: {

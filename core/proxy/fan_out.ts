@@ -1,5 +1,5 @@
-// Requests that concern several servers: split by key, sent to all, or refused because their keys
-// would have to be on one. See Codec for what a fragment looks like.
+// Requests that concern several servers: split by key, sent to all, led from one to the next, or
+// refused because their keys would have to be on one. See Codec for what a fragment looks like.
 
 import type { Scan } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
@@ -80,6 +80,7 @@ export function fanOutAll(
   length: number,
 ): void {
   const { pool } = client;
+  pool.readmit();
   const live = pool.servers.filter((server) => server.live);
   if (live.length < 2) {
     return client.send(live[0]?.connectionFor(client) ?? null, scan, buf, at, length);
@@ -93,6 +94,58 @@ export function fanOutAll(
     connection.out.append(buf, at, at + length);
     addPart(parent, connection, length);
   }
+}
+
+/** GATHER: every live server gets the request, and the proxy has something of its own to say. */
+export function gather(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const { pool } = client;
+  pool.readmit();
+  const live = pool.servers.filter((server) => server.live);
+  const own = pool.codec.answer(scan, buf, at, client.session);
+  if (live.length === 0) return client.answer(own);
+  const parent = pool.requests.takeParent(client, 0);
+  parent.verb = scan.verb;
+  parent.held = own;
+  client.push(parent);
+  for (const server of live) {
+    const connection = server.connectionFor(client);
+    connection.out.append(buf, at, at + length);
+    addPart(parent, connection, length);
+  }
+}
+
+/** WALK: to the server at which the cursor stands, or the next one that is alive. */
+export function walk(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const { pool } = client;
+  const { codec, servers } = pool;
+  pool.readmit();
+  let index = codec.walkTo(scan, buf, at, servers.length);
+  while (index < servers.length && !servers[index].live) index++;
+  if (index >= servers.length) {
+    // The end of a walk, unless there is nothing to walk over at all.
+    if (servers.some((server) => server.live)) return client.answer(codec.walkEnd());
+    return client.send(null, scan, buf, at, length);
+  }
+  const parent = pool.requests.takeParent(client, servers.length);
+  parent.verb = scan.verb;
+  parent.picks[0] = index;
+  client.push(parent);
+  const connection = servers[index].connectionFor(client);
+  const begin = connection.out.size;
+  codec.walkRequest(scan, buf, at, length, index, servers.length, connection.out);
+  addPart(parent, connection, connection.out.size - begin);
 }
 
 function addPart(parent: Request, connection: ServerConnection, bytes: number): void {
@@ -122,7 +175,10 @@ export function together(
     pool.codec.selectKey(scan, i);
     const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
     if (i === 0) first = server;
-    else if (server !== first) return client.answer(pool.codec.crossServerError(scan, buf, at));
+    else if (server !== first) {
+      const [one, other] = [pool.servers[first].name, pool.servers[server].name];
+      return client.answer(pool.codec.crossServerError(scan, buf, at, one, other));
+    }
   }
   const connection = first < 0 ? null : pool.servers[first].connectionFor(client);
   client.send(connection, scan, buf, at, length);

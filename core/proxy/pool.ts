@@ -104,6 +104,8 @@ export class Pool {
       auth: config.redis_auth,
       db: config.redis_db,
       maxRequest: limits.request,
+      hashTag: config.hash_tag,
+      commands: config.commands,
     }, this.facts());
     const session = this.codec.newSession(0, "", 0);
     this.lanes = new Map([[this.codec.lane(session), 0]]);
@@ -230,7 +232,7 @@ export class Pool {
 
   /** A connection for a request without a key: that of the first server alive. */
   anyConnection(client: Client): ServerConnection | null {
-    if (this.retryAt !== 0 && this.now > this.retryAt) this.rebuild();
+    this.readmit();
     for (const server of this.servers) {
       if (server.live) return server.connectionFor(client);
     }
@@ -254,6 +256,11 @@ export class Pool {
 
   handshakeOf(lane: number): Handshake | null {
     return this.handshakes[lane];
+  }
+
+  /** Takes back ejected servers that are due to be tried again. */
+  readmit(): void {
+    if (this.retryAt !== 0 && this.now > this.retryAt) this.rebuild();
   }
 
   /** Makes the ring of the servers that are alive or due to be tried again (nc_ketama.c update). */

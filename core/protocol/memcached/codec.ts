@@ -60,6 +60,17 @@ export class MemcachedCodec implements Codec {
     out.byte(10);
   }
 
+  /** No memcached command goes from server to server. */
+  walkTo(): number {
+    return 0;
+  }
+
+  walkRequest(): void {}
+
+  walkEnd(): Uint8Array {
+    return EMPTY;
+  }
+
   join(fanOut: FanOut, out: OutBuffer): void {
     join(fanOut, out);
   }

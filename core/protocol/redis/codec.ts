@@ -12,11 +12,12 @@ import type {
   Scan,
   Session,
 } from "../codec.ts";
-import { COMMANDS, verbOf } from "./commands.ts";
-import { errorReply, NO_AUTH } from "./errors.ts";
+import { verbOf } from "./commands.ts";
+import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
+import { crossServer, errorReply, NO_AUTH } from "./errors.ts";
 import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
 import { answer } from "./local.ts";
-import { parseRequest, selectKey } from "./parse.ts";
+import { keyArgument, parseRequest, selectKey } from "./parse.ts";
 import { parseReply } from "./reply.ts";
 
 const AUTH = verbOf("auth");
@@ -57,6 +58,26 @@ export class RedisCodec implements Codec {
 
   fragmentTail(): void {}
 
+  walkTo(scan: Scan, buf: Uint8Array, start: number, servers: number): number {
+    return walkTo(scan, buf, start, servers);
+  }
+
+  walkRequest(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    length: number,
+    index: number,
+    servers: number,
+    out: OutBuffer,
+  ): void {
+    walkRequest(scan, buf, start, length, index, servers, out);
+  }
+
+  walkEnd(): Uint8Array {
+    return LAST_PAGE;
+  }
+
   join(fanOut: FanOut, out: OutBuffer): void {
     join(fanOut, out);
   }
@@ -80,11 +101,21 @@ export class RedisCodec implements Codec {
     return errorReply(`ERR ${message}`);
   }
 
-  crossServerError(scan: Scan): Uint8Array {
-    return errorReply(
-      `CROSSSLOT Keys in request don't hash to the same server ('${
-        COMMANDS[scan.verb].name
-      }' cannot be split; give its keys one hash tag)`,
+  crossServerError(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    first: string,
+    other: string,
+  ): Uint8Array {
+    const at = 2 * keyArgument(scan, 0);
+    const one = text(buf, start + scan.args[at], start + scan.args[at + 1]);
+    const two = text(buf, start + scan.keyStart, start + scan.keyEnd);
+    return crossServer(
+      scan.verb,
+      { key: one, server: first },
+      { key: two, server: other },
+      this.options.hashTag ?? "",
     );
   }
 

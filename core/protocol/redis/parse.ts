@@ -3,7 +3,18 @@
 // https://redis.io/docs/latest/develop/reference/protocol-spec/
 
 import { decimal, isWord } from "../../bytes.ts";
-import { BAD, DONE, FORWARD, MORE, NOTHING, REFUSE, type Scan, SPLIT, TOGETHER } from "../codec.ts";
+import {
+  BAD,
+  DONE,
+  FORWARD,
+  MORE,
+  NOTHING,
+  REFUSE,
+  type Scan,
+  SPLIT,
+  TOGETHER,
+  WALK,
+} from "../codec.ts";
 import {
   ACTION,
   ARITY,
@@ -16,6 +27,7 @@ import {
   lookupSub,
   SUB,
 } from "./commands.ts";
+import { readCursor } from "./cursor.ts";
 import {
   BAD_BULK,
   BAD_MULTIBULK,
@@ -25,6 +37,7 @@ import {
   BLOCKING,
   expectedBulk,
   HTTP,
+  INVALID_CURSOR,
   refusal,
   STREAMS_UNBALANCED,
   SYNTAX_ERROR,
@@ -231,6 +244,9 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
       return;
     case REFUSE:
       scan.error = refusal(verb);
+      return;
+    case WALK:
+      if (readCursor(buf, start + args[2], start + args[3]) === null) refuse(scan, INVALID_CURSOR);
       return;
     case SPLIT:
     case TOGETHER:
