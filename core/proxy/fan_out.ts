@@ -4,6 +4,7 @@
 import type { Scan } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
 import { type Request, SPECIAL } from "./request.ts";
+import type { Server } from "./server.ts";
 import type { ServerConnection } from "./server_connection.ts";
 
 /** Per server: its number of keys, zero between uses; then the index of its part. */
@@ -88,8 +89,19 @@ export function fanOutAll(
   const parent = pool.requests.takeParent(client, 0);
   parent.verb = scan.verb;
   parent.mute = scan.mute;
+  sendToAll(parent, live, buf, at, length);
+}
+
+function sendToAll(
+  parent: Request,
+  servers: readonly Server[],
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const { client } = parent;
   client.push(parent);
-  for (const server of live) {
+  for (const server of servers) {
     const connection = server.connectionFor(client);
     connection.out.append(buf, at, at + length);
     addPart(parent, connection, length);
@@ -112,12 +124,7 @@ export function gather(
   const parent = pool.requests.takeParent(client, 0);
   parent.verb = scan.verb;
   parent.held = own;
-  client.push(parent);
-  for (const server of live) {
-    const connection = server.connectionFor(client);
-    connection.out.append(buf, at, at + length);
-    addPart(parent, connection, length);
-  }
+  sendToAll(parent, live, buf, at, length);
 }
 
 /** WALK: to the server at which the cursor stands, or the next one that is alive. */

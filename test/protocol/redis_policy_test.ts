@@ -156,6 +156,8 @@ test("database 0 of MOVE and COPY is the pool's own", () => {
   assert.is(judge(codec, array("COPY a b DB 0 REPLACE")), `copy ${array("COPY a b DB 5 REPLACE")}`);
   assert.is(judge(codec, array("COPY a b replace db 0")), `copy ${array("COPY a b replace db 5")}`);
   assert.is(judge(codec, array("COPY a b")), `copy ${array("COPY a b")}`);
+  const renamed = codecOf({ rename: { mv: "move" } }, 5);
+  assert.is(judge(renamed, array("mv k 0")), `move ${array("move k 5")}`);
   assert.is(judge(codec, array("GET 0")), `get ${array("GET 0")}`);
   assert.is(judge(codecOf({}, 0), array("MOVE k 0")), `move ${array("MOVE k 0")}`);
 });

@@ -30,6 +30,12 @@ const MOVES = 4;
 /** Without these no client gets anywhere; `allow` need not name them (`deny` can). */
 const ALWAYS = ["auth", "hello", "quit", "reset"];
 
+const MOVE = verbOf("move");
+const MOVING = [MOVE, verbOf("copy")];
+/** Longest new name that a configuration may give. */
+const LONGEST_NAME = 64;
+const CRLF = bytes("\r\n");
+
 const NO_POLICY = { deny: [], allow: [], rename: {} };
 
 /** Whether a pool with these options needs this codec. */
@@ -50,13 +56,13 @@ export class PolicedCodec extends RedisCodec {
     const hidden = Object.values(rename);
     this.db = String(options.db);
     this.renamed = new Map(Object.entries(rename).map(([name, old]) => [name, bytes(old)]));
-    this.rules = Uint8Array.from(COMMANDS, ({ name }) => {
+    this.rules = Uint8Array.from(COMMANDS, ({ name }, verb) => {
       const container = name.split("|")[0];
       const among = (names: readonly string[]) => names.includes(name) || names.includes(container);
       if (among(deny)) return DENIED;
       if (allow.length > 0 && !among([...allow, ...ALWAYS])) return NOT_ALLOWED;
       if (hidden.includes(container)) return HIDDEN;
-      return options.db > 0 && (name === "move" || name === "copy") ? MOVES : FREE;
+      return options.db > 0 && MOVING.includes(verb) ? MOVES : FREE;
     });
   }
 
@@ -95,8 +101,8 @@ export class PolicedCodec extends RedisCodec {
 
   /** A command by its new name: the server gets it by its own. */
   private translate(scan: Scan, buf: Uint8Array, start: number): void {
-    if (this.renamed.size === 0) return;
     const { args } = scan;
+    if (this.renamed.size === 0 || args[1] - args[0] > LONGEST_NAME) return;
     const old = this.renamed.get(text(buf, start + args[0], start + args[1]).toLowerCase());
     if (old === undefined) return;
     this.rewrite(scan, buf, start, 0, old);
@@ -104,6 +110,7 @@ export class PolicedCodec extends RedisCodec {
     const rule = this.rules[verb];
     const request = scan.scratch as Uint8Array;
     if (rule !== FREE && rule !== HIDDEN) this.apply(rule, verb, scan, request, 0);
+    else if (this.db !== "0" && MOVING.includes(verb)) this.mapDatabase(scan, request, 0);
   }
 
   /** Clients know the pool's database as 0 (see SELECT). */
@@ -120,13 +127,18 @@ export class PolicedCodec extends RedisCodec {
 
   /** Replaces one argument: the request is then `scan.scratch`. */
   private rewrite(scan: Scan, buf: Uint8Array, start: number, arg: number, by: Uint8Array): void {
-    const { length, args } = scan;
-    let words = `*${scan.nargs}\r\n`;
-    for (let i = 0; i < scan.nargs; i++) {
+    const { length, nargs, args } = scan;
+    const words: Uint8Array[] = [bytes(`*${nargs}`), CRLF];
+    for (let i = 0; i < nargs; i++) {
       const word = i === arg ? by : buf.subarray(start + args[2 * i], start + args[2 * i + 1]);
-      words += `$${word.length}\r\n${text(word, 0, word.length)}\r\n`;
+      words.push(bytes(`$${word.length}`), CRLF, word, CRLF);
     }
-    const request = bytes(words);
+    const request = new Uint8Array(words.reduce((sum, word) => sum + word.length, 0));
+    let at = 0;
+    for (const word of words) {
+      request.set(word, at);
+      at += word.length;
+    }
     scan.reset();
     super.parseRequest(scan, request, 0, request.length);
     scan.scratch = request;
@@ -134,5 +146,3 @@ export class PolicedCodec extends RedisCodec {
     scan.length = length;
   }
 }
-
-const MOVE = verbOf("move");
