@@ -209,6 +209,15 @@ export interface Handshake {
   readonly replies: number;
 }
 
+/** A question to a server that no client sees: see `Codec.inquire`. */
+export interface Inquiry {
+  readonly request: Uint8Array;
+  readonly name: Uint8Array;
+}
+
+/** `verb` of a request that is an Inquiry, and of commands that are in no table. */
+export const ASKED = -1;
+
 /** One protocol, for one pool. Instances keep no per-client state. */
 export interface Codec {
   /**
@@ -217,6 +226,13 @@ export interface Codec {
    * with more bytes behind it, or, after `scan.reset()`, from the beginning.
    */
   parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number;
+  /**
+   * A REFUSE because the command is not known: the request that asks a server about it, which
+   * `join` takes the reply of (without output) before the command is parsed again. Null when there
+   * is nothing to ask; if it was learned, `scan` says by now what is to be done. The FanOut of the
+   * question has verb ASKED, and `held` the name.
+   */
+  inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null;
   /** TOGETHER: sets `scan.keyStart` and `keyEnd` to key `i` (0-based). */
   selectKey(scan: Scan, i: number): void;
   /** SPLIT: begins the fragment of one server, which will hold `nkeys` keys. */

@@ -21,7 +21,7 @@ import {
   SPLIT,
   WALK,
 } from "../protocol/codec.ts";
-import { fanOutAll, fanOutKeys, gather, together, walk } from "./fan_out.ts";
+import { fanOutAll, fanOutKeys, gather, inquire, together, walk } from "./fan_out.ts";
 import type { Pool } from "./pool.ts";
 import { type Request, SPECIAL } from "./request.ts";
 import type { ServerConnection } from "./server_connection.ts";
@@ -238,6 +238,7 @@ export class Client implements SocketHandler {
         spanConnection.out.append(buf, spanStart, pos);
         spanConnection = null;
       }
+      if (scan.action === REFUSE && !this.session.locked && this.asks(scan, buf, pos)) break;
       const at = pos;
       pos += scan.length;
       if (scan.scratch === null) this.special(scan, buf, at, scan.length);
@@ -292,6 +293,14 @@ export class Client implements SocketHandler {
       this.emptyFirst();
     }
     return pos;
+  }
+
+  /** Whether the request has to wait for what a server says about its command. */
+  private asks(scan: Scan, buf: Uint8Array, at: number): boolean {
+    const { scratch } = scan;
+    const asked = scratch === null ? inquire(this, scan, buf, at) : inquire(this, scan, scratch, 0);
+    if (asked) this.emptyFirst();
+    return asked;
   }
 
   /** Takes no further requests until all earlier ones are answered. */

@@ -1,7 +1,7 @@
 // Requests that concern several servers: split by key, sent to all, led from one to the next, or
 // refused because their keys would have to be on one. See Codec for what a fragment looks like.
 
-import type { Scan } from "../protocol/codec.ts";
+import { ASKED, type Scan } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
 import { type Request, SPECIAL } from "./request.ts";
 import type { Server } from "./server.ts";
@@ -153,6 +153,25 @@ export function walk(
   const begin = connection.out.size;
   codec.walkRequest(scan, buf, at, length, index, servers.length, connection.out);
   addPart(parent, connection, connection.out.size - begin);
+}
+
+/**
+ * A command that the codec does not know: asks a server about it. The question has a place in the
+ * client's queue and no reply. False when there is nothing to ask, or nobody.
+ */
+export function inquire(client: Client, scan: Scan, buf: Uint8Array, at: number): boolean {
+  const { pool } = client;
+  const inquiry = pool.codec.inquire(scan, buf, at);
+  const connection = inquiry === null ? null : pool.anyConnection(client);
+  if (inquiry === null || connection === null) return false;
+  const { request, name } = inquiry;
+  const parent = pool.requests.takeParent(client, 0);
+  parent.verb = ASKED;
+  parent.held = name;
+  client.push(parent);
+  connection.out.append(request, 0, request.length);
+  addPart(parent, connection, request.length);
+  return true;
 }
 
 function addPart(parent: Request, connection: ServerConnection, bytes: number): void {

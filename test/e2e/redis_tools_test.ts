@@ -287,6 +287,40 @@ ours("commands are switched off, allowed and renamed by the configuration", asyn
   });
 });
 
+ours("commands that only the servers know are found and go where their keys are", async () => {
+  // What a module would add: the servers have commands under names that are not Redis's.
+  const args = [
+    "--rename-command",
+    "GETRANGE",
+    "mod.get",
+    "--rename-command",
+    "MSETNX",
+    "mod.many",
+  ];
+  const moduled = await several(2, () => startRedis({ args }));
+  const own = await startProxy({
+    pool: { redis: true, hash_tag: '"{}"', servers: moduled.map((server) => at(server)) },
+  });
+  await withWire(own.port, async (other) => {
+    const names = Array.from({ length: 40 }, (_, i) => `${i * 7919}:name`);
+    await fill(names, other);
+    other.send(names.map((name) => cmd("MOD.GET", name, 0, -1)).join(""));
+    for (const reply of await other.replies(names.length)) assert.is(reply, bulk("v"));
+    assert.is(await other.ask("mod.many", "{t}a", 1, "{t}b", 2), ":1\r\n");
+    const scattered = names.flatMap((name) => [`${name}:new`, "v"]);
+    assert.match(await other.ask("mod.many", ...scattered), /^-CROSSSLOT .*'mod.many' cannot/);
+    assert.match(await other.ask("mod.get", "a"), /^-ERR wrong number of arguments/);
+    assert.match(await other.ask("mod.nope", "a"), /^-ERR unknown command 'mod.nope'/);
+    await other.ask("HELLO", "3");
+    assert.is(await other.ask("mod.get", "{t}a", 0, -1), bulk("1"));
+  });
+  await withWire(own.port, async (other) => {
+    await other.ask("HELLO", "3");
+    assert.match(await other.ask("mod.other", "a"), /^-ERR unknown command 'mod.other'/);
+  });
+  await own.stop();
+});
+
 if (which("redis-cli") !== "") {
   const cli = (...args: string[]) => run("redis-cli", ["-p", String(proxy.port), ...args]);
 

@@ -9,6 +9,7 @@ import type {
   Facts,
   FanOut,
   Handshake,
+  Inquiry,
   ReplyScan,
   Scan,
   Session,
@@ -41,6 +42,11 @@ export class MemcachedCodec implements Codec {
    */
   parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number {
     return this.requests.parse(scan, buf, start, end);
+  }
+
+  /** All commands are known. */
+  inquire(): Inquiry | null {
+    return null;
   }
 
   selectKey(scan: Scan, i: number): void {

@@ -2,20 +2,23 @@
 
 import { bytes, text, utf8 } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
-import type {
-  Codec,
-  CodecOptions,
-  Facts,
-  FanOut,
-  Handshake,
-  ReplyScan,
-  Scan,
-  Session,
+import {
+  ASKED,
+  type Codec,
+  type CodecOptions,
+  type Facts,
+  type FanOut,
+  type Handshake,
+  type Inquiry,
+  type ReplyScan,
+  type Scan,
+  type Session,
 } from "../codec.ts";
-import { verbOf } from "./commands.ts";
+import { COMMANDS, verbOf } from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
 import { crossServer, errorReply, NO_AUTH } from "./errors.ts";
 import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
+import { LearnedCommands } from "./learned.ts";
 import { answer } from "./local.ts";
 import { keyArgument, parseRequest, selectKey } from "./parse.ts";
 import { parseReply } from "./reply.ts";
@@ -29,11 +32,13 @@ export class RedisCodec implements Codec {
   private readonly options: CodecOptions;
   private readonly facts: Facts;
   private readonly maxRequest: number;
+  private readonly learned: LearnedCommands;
 
   constructor(options: CodecOptions, facts: Facts) {
     this.options = options;
     this.facts = facts;
     this.maxRequest = options.maxRequest;
+    this.learned = new LearnedCommands();
   }
 
   parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number {
@@ -44,8 +49,22 @@ export class RedisCodec implements Codec {
     return parseReply(scan, buf, pos, end);
   }
 
+  inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null {
+    if (scan.verb !== ASKED) return null;
+    const name = text(buf, start + scan.args[0], start + scan.args[1]).toLowerCase();
+    if (!this.learned.isNew(name, this.facts.wallClock())) {
+      this.learned.route(scan, name);
+      return null;
+    }
+    const request = `*3\r\n$7\r\nCOMMAND\r\n$4\r\nINFO\r\n$${name.length}\r\n${name}\r\n`;
+    return { request: bytes(request), name: bytes(name) };
+  }
+
   selectKey(scan: Scan, i: number): void {
-    selectKey(scan, i);
+    if (scan.verb !== ASKED) return selectKey(scan, i);
+    const at = 2 * (scan.first + i * scan.step);
+    scan.keyStart = scan.args[at];
+    scan.keyEnd = scan.args[at + 1];
   }
 
   fragmentHead(scan: Scan, buf: Uint8Array, start: number, nkeys: number, out: OutBuffer): void {
@@ -79,7 +98,9 @@ export class RedisCodec implements Codec {
   }
 
   join(fanOut: FanOut, out: OutBuffer): void {
-    join(fanOut, out);
+    const { verb, held, parts } = fanOut;
+    if (verb !== ASKED || held === undefined) return join(fanOut, out);
+    this.learned.learn(text(held, 0, held.length), parts[0], this.facts.wallClock());
   }
 
   muted(): boolean {
@@ -108,11 +129,15 @@ export class RedisCodec implements Codec {
     first: string,
     other: string,
   ): Uint8Array {
-    const at = 2 * keyArgument(scan, 0);
+    const isKnown = scan.verb !== ASKED;
+    const at = 2 * (isKnown ? keyArgument(scan, 0) : scan.first);
     const one = text(buf, start + scan.args[at], start + scan.args[at + 1]);
+    const name = isKnown
+      ? COMMANDS[scan.verb].name
+      : text(buf, start + scan.args[0], start + scan.args[1]);
     const two = text(buf, start + scan.keyStart, start + scan.keyEnd);
     return crossServer(
-      scan.verb,
+      name,
       { key: one, server: first },
       { key: two, server: other },
       this.options.hashTag ?? "",

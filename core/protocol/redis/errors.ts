@@ -121,7 +121,7 @@ export interface Place {
 }
 
 /** The error for a command whose keys live on two servers. */
-export function crossServer(verb: number, one: Place, other: Place, hashTag: string): Uint8Array {
+export function crossServer(name: string, one: Place, other: Place, hashTag: string): Uint8Array {
   const [open, close] = hashTag === "" ? "{}" : hashTag;
   // Keys are bytes and names are text: both become bytes here, not by errorReply.
   const at = ({ key, server }: Place) => `'${quoteKey(key)}' is on server ${utf8(server)}`;
@@ -129,7 +129,7 @@ export function crossServer(verb: number, one: Place, other: Place, hashTag: str
   const hint = hashTag === "" ? `with hash_tag: "{}" in the configuration, ` : "";
   return bytes(
     `-CROSSSLOT Keys in request don't hash to the same server: ${at(one)}, ${at(other)}, and ` +
-      `'${COMMANDS[verb].name}' cannot be split; ${hint}keys with one hash tag are together: ` +
+      `'${name}' cannot be split; ${hint}keys with one hash tag are together: ` +
       `${tagged(one.key)}, ${tagged(other.key)}\r\n`,
   );
 }

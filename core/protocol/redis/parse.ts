@@ -4,6 +4,7 @@
 
 import { decimal, isWord } from "../../bytes.ts";
 import {
+  ASKED,
   BAD,
   DONE,
   FORWARD,
@@ -221,8 +222,12 @@ function refuse(scan: Scan, error: Uint8Array): void {
 function resolve(scan: Scan, buf: Uint8Array, start: number): void {
   const args = scan.args;
   let verb = lookup(buf, start + args[0], start + args[1]);
-  if (verb < 0) return refuse(scan, unknownCommand(buf, start, args, scan.nargs));
+  if (verb < 0) {
+    scan.verb = ASKED;
+    return refuse(scan, unknownCommand(buf, start, args, scan.nargs));
+  }
   if (ACTION[verb] === SUB) {
+    scan.verb = verb;
     if (scan.nargs < 2) return refuse(scan, wrongArity(COMMANDS[verb].name));
     const sub = lookupSub(verb, buf, start + args[2], start + args[3]);
     if (sub < 0) {
@@ -230,12 +235,12 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
     }
     verb = sub;
   }
+  scan.verb = verb;
   const command = COMMANDS[verb];
   const arity = command.arity;
   if (arity >= 0 ? scan.nargs !== arity : scan.nargs < -arity) {
     return refuse(scan, wrongArity(command.name));
   }
-  scan.verb = verb;
   scan.action = command.action;
   switch (command.action) {
     case FORWARD:

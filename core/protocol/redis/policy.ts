@@ -8,6 +8,7 @@ import {
   DONE,
   type Facts,
   FORWARD,
+  type Inquiry,
   NOTHING,
   REFUSE,
   type Scan,
@@ -49,12 +50,15 @@ export class PolicedCodec extends RedisCodec {
   /** New name in lower case -> the command's. */
   private readonly renamed: Map<string, Uint8Array>;
   private readonly db: string;
+  /** Only what `allow` names works. */
+  private readonly isClosed: boolean;
 
   constructor(options: CodecOptions, facts: Facts) {
     super(options, facts);
     const { deny, allow, rename } = options.commands ?? NO_POLICY;
     const hidden = Object.values(rename);
     this.db = String(options.db);
+    this.isClosed = allow.length > 0;
     this.renamed = new Map(Object.entries(rename).map(([name, old]) => [name, bytes(old)]));
     this.rules = Uint8Array.from(COMMANDS, ({ name }, verb) => {
       const container = name.split("|")[0];
@@ -79,6 +83,11 @@ export class PolicedCodec extends RedisCodec {
     if (scratch === null) this.judge(scan, buf, start);
     else this.judge(scan, scratch, 0);
     return DONE;
+  }
+
+  /** What is on no list of allowed commands stays unknown. */
+  override inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null {
+    return this.isClosed ? null : super.inquire(scan, buf, start);
   }
 
   private judge(scan: Scan, buf: Uint8Array, start: number): void {
