@@ -61,6 +61,7 @@ function values(property: Property): string {
   if (property.enum !== undefined) return property.enum.map((name) => `\`${name}\``).join(" ");
   if (property.type === "boolean") return "`true` `false`";
   if (property.type === "integer") return `${property.minimum} to ${property.maximum}`;
+  if (property.type === "object") return "mapping";
   return property.type === "array" ? "list" : "text";
 }
 

@@ -1,5 +1,5 @@
-// Writes the lists of docs/commands.md from the command tables in core/protocol/. Run from the
-// project's root after every change of a table: deno run -A docs/make_commands.ts (or bun
+// Writes the lists of docs/commands.md, and the names that a configuration may use, from the
+// command tables in core/protocol/. Run from the project's root after every change of a table: deno run -A docs/make_commands.ts (or bun
 // docs/make_commands.ts). A test compares.
 
 import * as fs from "node:fs";
@@ -11,6 +11,21 @@ import * as redis from "../core/protocol/redis/commands.ts";
 import { refusal } from "../core/protocol/redis/errors.ts";
 
 export const COMMANDS_FILE = "docs/commands.md";
+export const NAMES_FILE = "core/config/command_names.ts";
+
+/** The text of NAMES_FILE: a configuration is checked without knowing any protocol. */
+export function generateNames(): string {
+  const lines: string[] = [""];
+  for (const { name } of redis.COMMANDS) {
+    const last = lines[lines.length - 1];
+    if (last.length + name.length > 98) lines.push(name);
+    else lines[lines.length - 1] = last === "" ? name : `${last} ${name}`;
+  }
+  return "// The names of Redis commands that `commands:` may speak of; those of subcommands have " +
+    'a "|".\n// Written by docs/make_commands.ts from core/protocol/redis/commands.ts.\n\n' +
+    `const NAMES = \`\n${lines.join("\n")}\n\`;\n\n` +
+    "export const COMMAND_NAMES: readonly string[] = NAMES.trim().split(/\\s/);\n";
+}
 
 /** A list as it stands in the file, between its two marks. */
 interface Section {
@@ -38,6 +53,10 @@ const REDIS_JOINS: Record<number, string> = {
   [redis.JOIN_FIRST]: "the first server's",
   [redis.JOIN_CONCAT]: "one array after the other",
   [redis.JOIN_LEAST]: "element by element the least",
+  [redis.JOIN_OLDEST]: "the oldest",
+  [redis.JOIN_SOME]: "one that is not nil",
+  [redis.JOIN_ANY_OK]: "`OK` when one of them says so, else the first error",
+  [redis.JOIN_INFO]: "ringmux's own figures, and the sums of the servers'",
 };
 
 function redisSection(): Section {
@@ -58,7 +77,9 @@ function redisSection(): Section {
     "### Blocking: on a connection of the client's own\n",
     list(by(codec.PIN).filter((c) => c.pin === codec.PIN_BLOCK).map(upper)),
     "### No key: to every server, the replies joined\n",
-    table(["commands", "the joined reply"], by(codec.ALL), upper, join),
+    table(["commands", "the joined reply"], [...by(codec.ALL), ...by(codec.GATHER)], upper, join),
+    "### No key: to one server after the other, by the cursor\n",
+    list(by(codec.WALK).map(upper)),
     "### No key: to the first server that is alive\n",
     list(by(codec.ANY).map(upper)),
     "### Answered by ringmux\n",
@@ -129,7 +150,8 @@ function binarySection(): Section {
 /** The part of a refusal behind "is not supported by ringmux: ". */
 function reason(error: Uint8Array): string {
   const text = String.fromCharCode(...error).trim();
-  return text.slice(text.indexOf(": ") + 2);
+  // What Redis itself would say is quoted.
+  return text.includes(": ") ? text.slice(text.indexOf(": ") + 2) : `the answer is \`${text}\``;
 }
 
 function list(names: readonly string[]): string {
@@ -153,5 +175,6 @@ function table<C>(
 }
 
 if (/make_commands\.(ts|m?js)$/.test(process.argv[1] ?? "")) {
+  fs.writeFileSync(NAMES_FILE, generateNames());
   fs.writeFileSync(COMMANDS_FILE, generate(fs.readFileSync(COMMANDS_FILE, "utf8")));
 }

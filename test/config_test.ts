@@ -113,6 +113,19 @@ test("every hash and every distribution is known", () => {
   }
 });
 
+test("commands are known in any case, subcommands by a space or a bar", () => {
+  const { commands } = pool(
+    ...["redis: true", "commands:", "  deny: [KEYS, Config Set, script|flush]", "  allow:"],
+    ...["   - get", "  rename:", "    Wipe: FLUSHALL"],
+  );
+  assert.equal(commands, {
+    deny: ["keys", "config|set", "script|flush"],
+    allow: ["get"],
+    rename: { wipe: "flushall" },
+  });
+  assert.is(pool("redis: true").commands, undefined);
+});
+
 test("a timeout of 0 is no timeout", () => {
   assert.is(pool("timeout: 0").timeout, -1);
 });
@@ -262,6 +275,41 @@ const WRONG: [string, string[]][] = [
   [file("hash:"), ['c.yml:3: pool "p": hash has no value']],
   [file('redis_auth: ""', "redis: true"), ['c.yml:3: pool "p": redis_auth has no value']],
   [file("redis_auth: hunter2"), ['c.yml:3: pool "p": redis_auth is only valid with redis: true']],
+  [file("commands: {deny: [keys]}"), [
+    'c.yml:3: pool "p": commands is only valid with redis: true',
+  ]],
+  [file("redis: true", "commands: [keys]"), [
+    'c.yml:4: pool "p": commands has to be a mapping with deny, allow or rename',
+  ]],
+  [file("redis: true", "commands:", "  deny:", "   - keys", "   - flushal", "   - config gat"), [
+    'c.yml:7: pool "p": commands.deny "flushal" is not known; did you mean flushall?',
+    'c.yml:8: pool "p": commands.deny "config gat" is not known; did you mean config get?',
+  ]],
+  [file("redis: true", "commands:", "  dney: [keys]", "  allow: get", "  allow: []"), [
+    'c.yml:5: pool "p": key "commands.dney" is not known; did you mean deny?',
+    'c.yml:6: pool "p": commands.allow has to be a list of commands',
+    'c.yml:7: pool "p": commands.allow is given twice (first on line 6)',
+  ]],
+  [file("redis: true", "commands:", "  allow: []", "  deny: [[a], {}]"), [
+    'c.yml:5: pool "p": commands.allow has to be a list of commands',
+    'c.yml:6: pool "p": commands.deny has to name a command',
+    'c.yml:6: pool "p": commands.deny has to name a command',
+  ]],
+  [file("redis: true", "commands: {rename: [a]}"), [
+    'c.yml:4: pool "p": commands.rename has to be a mapping of new names to commands',
+  ]],
+  [file("redis: true", "commands:", "  rename:", "    a b: keys", "    get: set", "    x: kyes"), [
+    'c.yml:6: pool "p": commands.rename "a b" has to be 1 to 64 ASCII characters without spaces',
+    'c.yml:7: pool "p": commands.rename "get" is the name of another command',
+    'c.yml:8: pool "p": commands.rename "kyes" is not known; did you mean keys?',
+  ]],
+  [
+    file("redis: true", "commands:", "  rename:", "    x: keys", "    X: get", "    y: config get"),
+    [
+      'c.yml:7: pool "p": commands.rename "X" is given twice',
+      'c.yml:8: pool "p": commands.rename "y" cannot stand for a subcommand; rename the whole command',
+    ],
+  ],
   [file("timeout: [1]"), ['c.yml:3: pool "p": timeout has to be a single value, not a list']],
   [file("timeout: 1", "hash: md5", "timeout: 2"), [
     'c.yml:5: pool "p": timeout is given twice (first on line 3)',
@@ -514,6 +562,10 @@ test("the JSON Schema takes the examples and refuses what is misspelt or out of 
   const judge = (text: string): string => invalid(schema, parse(text));
   for (const name of ["conf/demo.yml", "conf/nutcracker.yml"]) assert.is(judge(read(name)), "");
   assert.is(judge(file("redis: true", "redis_auth: 123", "timeout: 0")), "");
+  const commands = ["commands:", "  deny: [keys]", "  rename: {wipe: flushall}"];
+  assert.is(judge(file("redis: true", ...commands)), "");
+  assert.is(judge(file("commands: {denied: [keys]}")), "file.p.commands.denied");
+  assert.is(judge(file("commands: {deny: keys}")), "file.p.commands.deny");
   assert.is(judge(file("tiemout: 4")), "file.p.tiemout");
   assert.is(judge(file("timeout: -1")), "file.p.timeout");
   assert.is(judge(file("timeout: soon")), "file.p.timeout");

@@ -6,7 +6,7 @@ import * as path from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { COMMANDS_FILE, generate } from "../docs/make_commands.ts";
+import { COMMANDS_FILE, generate, generateNames, NAMES_FILE } from "../docs/make_commands.ts";
 
 const root = process.cwd();
 const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8");
@@ -22,6 +22,7 @@ test("docs/commands.md is what docs/make_commands.ts writes", () => {
   const docs = read(COMMANDS_FILE);
   const same = generate(docs) === docs;
   assert.ok(same, "run: deno run -A docs/make_commands.ts");
+  assert.ok(read(NAMES_FILE) === generateNames(), "run: deno run -A docs/make_commands.ts");
 });
 
 test("every relative link in a document leads to a file", () => {

@@ -3,6 +3,7 @@
 
 import * as v from "valibot";
 import { compareNames, type ServerConfig } from "./address.ts";
+import { type CommandsConfig, readCommands } from "./commands.ts";
 import { type Config, POOL_KEYS, type PoolConfig, PoolSchema, ServerSchema } from "./schema.ts";
 import { nearest } from "./suggest.ts";
 import { type Mapping, type Node, parseYaml, type Place, type Scalar } from "./yaml.ts";
@@ -127,13 +128,15 @@ class Check {
     for (const key of ["listen", "servers"] as const) {
       if (!nodes.has(key)) this.note(name, `${key} is missing`, key);
     }
-    const auth = nodes.get("redis_auth");
-    if (auth !== undefined && !isTrue(nodes.get("redis"))) {
-      this.note(auth, "redis_auth is only valid with redis: true", "redis_auth");
+    for (const key of ["redis_auth", "commands"] as const) {
+      const node = nodes.get(key);
+      if (node !== undefined && !isTrue(nodes.get("redis"))) {
+        this.note(node, `${key} is only valid with redis: true`, key);
+      }
     }
     const values: Partial<Record<Key, unknown>> = {};
     for (const key of POOL_KEYS) {
-      if (key === "servers") continue;
+      if (key === "servers" || key === "commands") continue;
       const node = nodes.get(key);
       if (node !== undefined) values[key] = this.readValue(key, node);
       // Parsed too, so that a default is transformed as a given value is.
@@ -141,11 +144,13 @@ class Check {
     }
     const list = nodes.get("servers");
     values.servers = list === undefined ? [] : this.readServers(list);
+    const commands = this.readCommands(nodes.get("commands"));
     if (this.mistakes.length > before) return null;
 
-    const { reuseport: _, ...checked } = values as v.InferOutput<typeof PoolSchema>;
+    const { reuseport: _, commands: __, ...checked } = values as v.InferOutput<typeof PoolSchema>;
     return {
       ...checked,
+      ...(commands !== undefined && { commands }),
       name: name.text,
       listen_text: (nodes.get("listen") as Scalar).text,
       hash_tag: checked.hash_tag ?? "",
@@ -193,6 +198,11 @@ class Check {
     const shown = SECRET.has(key) ? "" : ` "${node.text}"`;
     this.note(node, `${key}${shown} ${result.issues[0].message}`, key);
     return undefined;
+  }
+
+  private readCommands(node: Node | undefined): CommandsConfig | undefined {
+    if (node === undefined) return undefined;
+    return readCommands(node, (place, message) => this.note(place, message, "commands"));
   }
 
   private readServers(list: Node): ServerConfig[] {

@@ -7,6 +7,7 @@ import { HASH_NAMES } from "../hash/mod.ts";
 import type { Address } from "../host.ts";
 import { DISTRIBUTION_NAMES } from "../ring/mod.ts";
 import { parseListen, parseServer, type ServerConfig } from "./address.ts";
+import { type CommandsConfig, CommandsSchema } from "./commands.ts";
 import { nearest } from "./suggest.ts";
 
 const MAX_INT = 0x7fffffff;
@@ -122,6 +123,7 @@ export const PoolSchema = v.strictObject({
     integer(0, MAX_INT, "Database selected on the servers. Clients always see 0."),
     0,
   ),
+  commands: v.optional(CommandsSchema),
   server_connections: v.optional(
     integer(1, MAX_INT, "Connections opened to each server."),
     1,
@@ -162,7 +164,9 @@ export const POOL_KEYS = Object.keys(PoolSchema.entries) as (keyof typeof PoolSc
 
 type PoolValues = v.InferOutput<typeof PoolSchema>;
 
-export interface PoolConfig extends Omit<PoolValues, "hash_tag" | "redis_auth" | "reuseport"> {
+type Rewritten = "hash_tag" | "redis_auth" | "reuseport" | "commands";
+
+export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   name: string;
   /** `listen` as it stands in the file. */
   listen_text: string;
@@ -170,6 +174,8 @@ export interface PoolConfig extends Omit<PoolValues, "hash_tag" | "redis_auth" |
   hash_tag: string;
   /** "" for none. */
   redis_auth: string;
+  /** Absent: all commands, under their own names. */
+  commands?: CommandsConfig;
 }
 
 /** A checked configuration. */

@@ -60,6 +60,10 @@ export interface Origin {
   readonly tagHigh: number;
   readonly tagLow: number;
 }
+/** One server after the other: a cursor in the request tells which (`Codec.walkTo`). */
+export const WALK = 10;
+/** Every live server gets it; `Codec.join` makes one reply of theirs and `Codec.answer`'s. */
+export const GATHER = 11;
 
 /** The reused result of `parseRequest`. All offsets are relative to the request's first byte. */
 export class Scan implements Origin {
@@ -175,11 +179,13 @@ export interface Part {
 /** A request that went to several servers and has all its replies. */
 export interface FanOut extends Origin {
   readonly verb: number;
-  /** Number of keys (SPLIT); 0 for ALL. */
+  /** Number of keys (SPLIT) or of the pool's servers (WALK); 0 for the others. */
   readonly nkeys: number;
-  /** SPLIT: index into `parts` for each key. */
+  /** SPLIT: index into `parts` for each key. WALK: picks[0] is the server that was asked. */
   readonly picks: Uint16Array;
   readonly parts: readonly Part[];
+  /** GATHER: the proxy's own answer. */
+  readonly held?: Uint8Array;
 }
 
 /** What a protocol keeps per client; `Codec.newSession` makes it. */
@@ -222,6 +228,19 @@ export interface CodecOptions {
   readonly db: number;
   /** Most bytes one buffered request or request line may take. */
   readonly maxRequest: number;
+  /** Two characters; "" or absent for none. Only errors speak of it. */
+  readonly hashTag?: string;
+  /** Which commands clients may use; absent: all. */
+  readonly commands?: CommandPolicy;
+}
+
+/** What a pool's configuration says about commands. Names are in lower case. */
+export interface CommandPolicy {
+  readonly deny: readonly string[];
+  /** If not empty, only these. */
+  readonly allow: readonly string[];
+  /** New name -> command; the command's own name is then unknown. */
+  readonly rename: Readonly<Record<string, string>>;
 }
 
 /** What a new server connection has to say before requests may follow. */
@@ -247,7 +266,18 @@ export interface Pinning {
   readonly aborted: Uint8Array;
   /** A LOCAL request that cannot be part of a transaction. */
   refused(scan: Scan): Uint8Array;
+  /** A request whose keys do not all live on the server that the client holds on to. */
+  crossServer(scan: Scan): Uint8Array;
 }
+
+/** A question to a server that no client sees: see `Codec.inquire`. */
+export interface Inquiry {
+  readonly request: Uint8Array;
+  readonly name: Uint8Array;
+}
+
+/** `verb` of a request that is an Inquiry, and of commands that are in no table. */
+export const ASKED = -1;
 
 /** One protocol, for one pool. Instances keep no per-client state. */
 export interface Codec {
@@ -269,6 +299,13 @@ export interface Codec {
    * with more bytes behind it, or, after `scan.reset()`, from the beginning.
    */
   parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number;
+  /**
+   * A REFUSE because the command is not known: the request that asks a server about it, which
+   * `join` takes the reply of (without output) before the command is parsed again. Null when there
+   * is nothing to ask; if it was learned, `scan` says by now what is to be done. The FanOut of the
+   * question has verb ASKED, and `held` the name.
+   */
+  inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null;
   /** SPLIT, TOGETHER, PIN: sets `scan.keyStart` and `keyEnd` to key `i` (0-based). */
   selectKey(scan: Scan, i: number): void;
   /** SPLIT: begins the fragment of one server, which will hold `nkeys` keys. */
@@ -276,7 +313,24 @@ export interface Codec {
   /** SPLIT: adds key `i` (with its value, if the command has values). */
   fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void;
   fragmentTail(scan: Scan, buf: Uint8Array, start: number, out: OutBuffer): void;
-  /** Joins the replies of a SPLIT or ALL request into the one the client sees. */
+  /** WALK: the index of the server at which the cursor stands, among `servers`; or `servers`. */
+  walkTo(scan: Scan, buf: Uint8Array, start: number, servers: number): number;
+  /**
+   * WALK: the request for server `index`, with that server's own cursor. If it is not the one at
+   * which the cursor stands, that one was passed over.
+   */
+  walkRequest(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    length: number,
+    index: number,
+    servers: number,
+    out: OutBuffer,
+  ): void;
+  /** WALK: the answer when no server is left to go to. */
+  walkEnd(): Uint8Array;
+  /** Joins the replies of a SPLIT, ALL, GATHER or WALK request into the one the client sees. */
   join(fanOut: FanOut, out: OutBuffer): void;
 
   /**
@@ -301,15 +355,21 @@ export interface Codec {
 
   /** The error for a lost server: `text` is a strerror text. No `request`: nothing was asked yet. */
   failure(text: string, request?: Origin): Uint8Array;
-  /** What needs its keys on one server, and has them on two. */
-  crossServerError(scan: Scan, buf: Uint8Array, start: number): Uint8Array;
+  /** What needs its keys on one server: the first lives on server `first`, the selected on `other`. */
+  crossServerError(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    first: string,
+    other: string,
+  ): Uint8Array;
 
   newSession(id: number, remote: string, since: number): Session;
   /** Whether the request is allowed while `session.locked`. */
   openToAll(scan: Scan): boolean;
   /** The answer to everything else while `session.locked`. */
   lockedError(): Uint8Array;
-  /** Answers a LOCAL or QUIT request; may change the session. */
+  /** Answers a LOCAL, QUIT or GATHER request; may change the session. */
   answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array;
 
   /**

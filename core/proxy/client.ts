@@ -10,6 +10,7 @@ import {
   BAD,
   type Codec,
   FORWARD,
+  GATHER,
   LOCAL,
   MORE,
   NOTHING,
@@ -19,8 +20,9 @@ import {
   Scan,
   type Session,
   SPLIT,
+  WALK,
 } from "../protocol/codec.ts";
-import { fanOutAll, fanOutKeys, together } from "./fan_out.ts";
+import { fanOutAll, fanOutKeys, gather, inquire, together, walk } from "./fan_out.ts";
 import { LATER, ORDINARY, type Pin, pinned } from "./pin.ts";
 import type { Pool } from "./pool.ts";
 import { type Request, SPECIAL } from "./request.ts";
@@ -274,6 +276,7 @@ export class Client implements SocketHandler {
         spanConnection.out.append(buf, spanStart, pos);
         spanConnection = null;
       }
+      if (scan.action === REFUSE && !this.session.locked && this.asks(scan, buf, pos)) break;
       const at = pos;
       pos += scan.length;
       const taken = scan.scratch === null
@@ -337,6 +340,14 @@ export class Client implements SocketHandler {
       this.emptyFirst();
     }
     return pos;
+  }
+
+  /** Whether the request has to wait for what a server says about its command. */
+  private asks(scan: Scan, buf: Uint8Array, at: number): boolean {
+    const { scratch } = scan;
+    const asked = scratch === null ? inquire(this, scan, buf, at) : inquire(this, scan, scratch, 0);
+    if (asked) this.emptyFirst();
+    return asked;
   }
 
   /** Takes no further requests until all earlier ones are answered. */
@@ -408,6 +419,10 @@ export class Client implements SocketHandler {
         return fanOutKeys(this, scan, buf, at, length);
       case ALL:
         return fanOutAll(this, scan, buf, at, length);
+      case GATHER:
+        return gather(this, scan, buf, at, length);
+      case WALK:
+        return walk(this, scan, buf, at, length);
       case ANY:
         return this.send(this.pool.anyConnection(this), scan, buf, at, length);
       case FORWARD: {

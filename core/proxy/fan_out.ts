@@ -1,9 +1,10 @@
-// Requests that concern several servers: split by key, sent to all, or refused because their keys
-// would have to be on one. See Codec for what a fragment looks like.
+// Requests that concern several servers: split by key, sent to all, led from one to the next, or
+// refused because their keys would have to be on one. See Codec for what a fragment looks like.
 
-import type { Scan } from "../protocol/codec.ts";
+import { ASKED, type Scan } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
 import { type Request, SPECIAL } from "./request.ts";
+import type { Server } from "./server.ts";
 import type { ServerConnection } from "./server_connection.ts";
 
 /** Per server: its number of keys, zero between uses; then the index of its part. */
@@ -82,6 +83,7 @@ export function fanOutAll(
   length: number,
 ): void {
   const { pool } = client;
+  pool.readmit();
   const live = pool.servers.filter((server) => server.live);
   if (live.length < 2) {
     return client.send(live[0]?.connectionFor(client) ?? null, scan, buf, at, length);
@@ -90,8 +92,19 @@ export function fanOutAll(
   setOrigin(parent, scan);
   parent.verb = scan.verb;
   parent.mute = scan.mute;
+  sendToAll(parent, live, buf, at, length);
+}
+
+function sendToAll(
+  parent: Request,
+  servers: readonly Server[],
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const { client } = parent;
   client.push(parent);
-  for (const server of live) {
+  for (const server of servers) {
     const connection = server.connectionFor(client);
     connection.out.append(buf, at, at + length);
     addPart(parent, connection, length);
@@ -101,6 +114,72 @@ export function fanOutAll(
 function setOrigin(request: Request, scan: Scan): void {
   request.tagHigh = scan.tagHigh;
   request.tagLow = scan.tagLow;
+}
+
+/** GATHER: every live server gets the request, and the proxy has something of its own to say. */
+export function gather(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const { pool } = client;
+  pool.readmit();
+  const live = pool.servers.filter((server) => server.live);
+  const own = pool.codec.answer(scan, buf, at, client.session);
+  if (live.length === 0) return client.answer(own);
+  const parent = pool.requests.takeParent(client, 0);
+  parent.verb = scan.verb;
+  parent.held = own;
+  sendToAll(parent, live, buf, at, length);
+}
+
+/** WALK: to the server at which the cursor stands, or the next one that is alive. */
+export function walk(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const { pool } = client;
+  const { codec, servers } = pool;
+  pool.readmit();
+  let index = codec.walkTo(scan, buf, at, servers.length);
+  while (index < servers.length && !servers[index].live) index++;
+  if (index >= servers.length) {
+    // The end of a walk, unless there is nothing to walk over at all.
+    if (servers.some((server) => server.live)) return client.answer(codec.walkEnd());
+    return client.send(null, scan, buf, at, length);
+  }
+  const parent = pool.requests.takeParent(client, servers.length);
+  parent.verb = scan.verb;
+  parent.picks[0] = index;
+  client.push(parent);
+  const connection = servers[index].connectionFor(client);
+  const begin = connection.out.size;
+  codec.walkRequest(scan, buf, at, length, index, servers.length, connection.out);
+  addPart(parent, connection, connection.out.size - begin);
+}
+
+/**
+ * A command that the codec does not know: asks a server about it. The question has a place in the
+ * client's queue and no reply. False when there is nothing to ask, or nobody.
+ */
+export function inquire(client: Client, scan: Scan, buf: Uint8Array, at: number): boolean {
+  const { pool } = client;
+  const inquiry = pool.codec.inquire(scan, buf, at);
+  const connection = inquiry === null ? null : pool.anyConnection(client);
+  if (inquiry === null || connection === null) return false;
+  const { request, name } = inquiry;
+  const parent = pool.requests.takeParent(client, 0);
+  parent.verb = ASKED;
+  parent.held = name;
+  client.push(parent);
+  connection.out.append(request, 0, request.length);
+  addPart(parent, connection, request.length);
+  return true;
 }
 
 function addPart(parent: Request, connection: ServerConnection, bytes: number): void {
@@ -130,7 +209,10 @@ export function together(
     codec.selectKey(scan, i);
     const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
     if (i === 0) first = server;
-    else if (server !== first) return client.answer(codec.crossServerError(scan, buf, at));
+    else if (server !== first) {
+      const [one, other] = [pool.servers[first].name, pool.servers[server].name];
+      return client.answer(codec.crossServerError(scan, buf, at, one, other));
+    }
   }
   const connection = first < 0 ? null : pool.servers[first].connectionFor(client);
   client.send(connection, scan, buf, at, length);

@@ -6,6 +6,7 @@ import {
   ALL,
   ANY,
   FORWARD,
+  GATHER,
   LOCAL,
   OWN,
   PIN,
@@ -22,6 +23,7 @@ import {
   type Scan,
   SPLIT,
   TOGETHER,
+  WALK,
 } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
 import { SPECIAL } from "./request.ts";
@@ -105,7 +107,7 @@ function watchOrBlock(
     return answer(client, codec.failure(LOST));
   }
   if (server === SEVERAL || (pin !== null && server !== pin.server)) {
-    return answer(client, codec.crossServerError(scan, buf, at));
+    return answer(client, (codec.pinning as Pinning).crossServer(scan));
   }
   if (pin === null) {
     if (client.head !== null) return LATER;
@@ -223,6 +225,8 @@ export class Pin {
         break;
       case ALL:
       case ANY:
+      case GATHER:
+      case WALK:
         break;
       default:
         return ORDINARY;
@@ -274,8 +278,10 @@ export class Pin {
       case ANY:
         return this.queueKeyless(scan, buf, at, length);
       case ALL:
+      case GATHER:
+      case WALK:
         if (client.pool.servers.length > 1) {
-          return this.doom(client.pool.codec.crossServerError(scan, buf, at));
+          return this.doom(this.words.crossServer(scan));
         }
         return this.queueKeyless(scan, buf, at, length);
       case PIN:
@@ -312,7 +318,7 @@ export class Pin {
     const server = serverOf(client, scan, buf, at);
     if (server === NO_KEY) return this.queueKeyless(scan, buf, at, length);
     if (server === SEVERAL || (this.connection !== null && server !== this.server)) {
-      return this.doom(client.pool.codec.crossServerError(scan, buf, at));
+      return this.doom(this.words.crossServer(scan));
     }
     if (this.connection === null && !this.doomed) {
       const how = this.settle(server);

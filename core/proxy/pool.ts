@@ -113,6 +113,8 @@ export class Pool {
       auth: config.redis_auth,
       db: config.redis_db,
       maxRequest: limits.request,
+      hashTag: config.hash_tag,
+      commands: config.commands,
     }, this.facts());
     const session = this.codec.newSession(0, "", 0);
     this.lanes = new Map([[this.codec.lane(session), 0]]);
@@ -242,7 +244,7 @@ export class Pool {
 
   /** The index of the server for a request without a key: the first one alive; -1 when none is. */
   pickAny(): number {
-    if (this.retryAt !== 0 && this.now > this.retryAt) this.rebuild();
+    this.readmit();
     return this.servers.findIndex((server) => server.live);
   }
 
@@ -273,6 +275,11 @@ export class Pool {
 
   handshakeOf(lane: number): Handshake | null {
     return this.handshakes[lane];
+  }
+
+  /** Takes back ejected servers that are due to be tried again. */
+  readmit(): void {
+    if (this.retryAt !== 0 && this.now > this.retryAt) this.rebuild();
   }
 
   /** Makes the ring of the servers that are alive or due to be tried again (nc_ketama.c update). */

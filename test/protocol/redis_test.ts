@@ -42,16 +42,8 @@ const codecOf = (auth: string, db = 0) =>
 const codec = codecOf("");
 
 const ACTION = [
-  "forward",
-  "split",
-  "together",
-  "any",
-  "all",
-  "local",
-  "refuse",
-  "quit",
-  "nothing",
-  "pin",
+  ...["forward", "split", "together", "any", "all", "local", "refuse", "quit", "nothing", "pin"],
+  ...["walk", "gather"],
 ];
 
 const PINS = ["none", "block ", "watch", "unwatch", "multi", "exec", "discard", "queue", "reset"];
@@ -261,7 +253,15 @@ const ARRAYS: Record<string, [string, string][]> = {
   "commands for any server, for all, and for ringmux itself": [
     ["COMMAND", "any command"],
     ["COMMAND DOCS get", "any command"],
-    ["RANDOMKEY", "any randomkey"],
+    ["RANDOMKEY", "all randomkey"],
+    ["INFO", "gather info"],
+    ["INFO keyspace stats", "gather info"],
+    ["SCAN 0", "walk scan"],
+    ["scan 18446744073709551615 MATCH a* COUNT 10 TYPE set", "walk scan"],
+    ["CONFIG GET save", "any config|get"],
+    ["CONFIG RESETSTAT", "all config|resetstat"],
+    ["SLOWLOG GET 10", "all slowlog|get"],
+    ["ACL WHOAMI", "local acl|whoami"],
     ["DBSIZE", "all dbsize"],
     ["KEYS *", "all keys"],
     ["FLUSHALL ASYNC", "all flushall"],
@@ -308,9 +308,16 @@ const ARRAYS: Record<string, [string, string][]> = {
       "WAIT 1 0",
       "refuse -ERR 'wait' is not supported by ringmux: a server counts only the writes of the connection that asks, and clients share connections\r\n",
     ],
+    ["SCAN x", "refuse -ERR invalid cursor\r\n"],
+    ["SCAN -1", "refuse -ERR invalid cursor\r\n"],
+    ["SCAN ~", "refuse -ERR invalid cursor\r\n"],
+    ["SCAN 18446744073709551616", "refuse -ERR invalid cursor\r\n"],
+    ["SCAN 000000000000000000001", "refuse -ERR invalid cursor\r\n"],
+    ["CLUSTER INFO", "refuse -ERR This instance has cluster support disabled\r\n"],
+    ["ASKING", "refuse -ERR This instance has cluster support disabled\r\n"],
     [
-      "SCAN 0",
-      "refuse -ERR 'scan' is not supported by ringmux: a cursor belongs to one server: connect to that server directly, or use KEYS\r\n",
+      "CONFIG SET maxmemory 1",
+      "refuse -ERR 'config set' is not supported by ringmux: it would change one server or all of them: connect to the servers directly\r\n",
     ],
   ],
   "a wrong number of arguments, and what is no command": [
@@ -762,6 +769,115 @@ test("sums, OK, the first, lists and least values are joined", () => {
   );
 });
 
+test("the oldest save, a key of any server, one OK among errors are joined", () => {
+  assert.is(join("lastsave", [], [":300\r\n", ":100\r\n", ":200\r\n"]), ":100\r\n");
+  const keys = Array.from(
+    { length: 4 },
+    () => join("randomkey", [], ["$-1\r\n", bulk("a"), "_\r\n", bulk("b")]),
+  );
+  assert.equal([...new Set(keys)].sort(), [bulk("a"), bulk("b")]);
+  assert.is(join("randomkey", [], ["$-1\r\n", "$-1\r\n"]), "$-1\r\n");
+  assert.is(join("randomkey", [], ["_\r\n"]), "_\r\n");
+  const idle = "-NOTBUSY No scripts in execution right now.\r\n";
+  assert.is(join("script|kill", [], [idle, "+OK\r\n"]), "+OK\r\n");
+  assert.is(join("script|kill", [], [{ failure: "Connection refused" }, "+OK\r\n"]), "+OK\r\n");
+  assert.is(join("script|kill", [], [idle, idle]), idle);
+});
+
+/** What SCAN's cursor becomes on its way to a server: [server, request]. */
+function walk(line: string, servers: number, live = (_: number) => true): [number, string] {
+  const { buf, start, end } = embed(array(line), 0x24);
+  const scan = new Scan();
+  assert.is(codec.parseRequest(scan, buf, start, end), DONE);
+  let index = codec.walkTo(scan, buf, start, servers);
+  while (index < servers && !live(index)) index++;
+  const out = new OutBuffer(new BufferPool());
+  codec.walkRequest(scan, buf, start, end - start, index, servers, out);
+  return [index, contents(out)];
+}
+
+function page(server: number, servers: number, reply: string): string {
+  const { buf, start, end } = embed(reply, 0x3a);
+  const out = new OutBuffer(new BufferPool());
+  const parts = [{ held: buf, heldStart: start, heldEnd: end, failure: "" }];
+  const picks = Uint16Array.of(server);
+  codec.join({ verb: verbOf("scan"), nkeys: servers, picks, parts }, out);
+  return contents(out);
+}
+
+test("SCAN's cursor carries the server", () => {
+  assert.equal(walk("SCAN 0 COUNT 5", 3), [0, array("SCAN 0 COUNT 5")]);
+  assert.equal(walk("scan 2", 3), [2, array("scan 0")]);
+  assert.equal(walk("SCAN 40 MATCH ~ TYPE set", 3), [1, array("SCAN 13 MATCH ~ TYPE set")]);
+  const largest = 2n ** 64n - 1n;
+  assert.equal(walk(`SCAN ${largest}`, 3), [0, array(`SCAN ${largest / 3n}`)]);
+  assert.equal(walk(`SCAN ${largest}`, 1), [0, array(`SCAN ${largest}`)]);
+  const keys = `*2\r\n${bulk("a")}${bulk("b\r\n")}`;
+  const reply = (cursor: string | bigint) => `*2\r\n${bulk(String(cursor))}${keys}`;
+  assert.is(page(1, 3, reply("13")), reply("40"));
+  assert.is(page(0, 3, reply("0")), reply("1"));
+  assert.is(page(2, 3, reply("0")), reply("0"));
+  assert.is(page(0, 1, reply(largest)), reply(largest));
+  assert.is(page(0, 3, reply(largest / 3n)), reply(largest));
+  assert.match(page(1, 3, reply(largest / 3n)), /^-ERR the server's cursor leaves no room/);
+  assert.is(page(1, 3, "-ERR syntax error\r\n"), "-ERR syntax error\r\n");
+  assert.match(page(1, 3, "*0\r\n"), /^-ERR a server answered/);
+  assert.match(page(1, 3, "+OK\r\n"), /^-ERR a server answered/);
+  assert.match(page(1, 3, `*2\r\n${bulk("x")}*0\r\n`), /^-ERR a server answered/);
+});
+
+test("SCAN passes over a server that is not there, with a fresh cursor", () => {
+  assert.equal(walk("SCAN 40 COUNT 5", 3, (i) => i !== 1), [2, array("SCAN 0 COUNT 5")]);
+});
+
+test("INFO is ringmux's own figures and the sums of the servers'", () => {
+  const info = (...lines: string[]) => lines.join("\r\n") + "\r\n";
+  const server = (memory: number, keys: number) =>
+    info(
+      ...[
+        "# Server",
+        "redis_version:9",
+        "",
+        "# Clients",
+        "connected_clients:1",
+        "blocked_clients:2",
+      ],
+      ...["", "# Memory", `used_memory:${memory}`, "used_memory_human:x", "used_memory_rss:3000"],
+      ...["maxmemory_policy:noeviction", "mem_fragmentation_ratio:9", "", "# Persistence"],
+      ...[`rdb_last_save_time:${keys}`, "aof_last_write_status:ok", "", "# CPU"],
+      ...["used_cpu_sys:0.250000", "", "# Commandstats"],
+      ...["cmdstat_get:calls=2,usec=10,usec_per_call=5.00", "", "# Keyspace"],
+      `db0:keys=${keys},expires=${keys},avg_ttl=${keys}`,
+    );
+  const own = info("# Server", "redis_version:7", "", "# Clients", "connected_clients:5");
+  const joined = (mark: string) => {
+    const wrap = (value: string) =>
+      mark === "$" ? bulk(value) : `=${value.length + 4}\r\ntxt:${value}\r\n`;
+    const part = (reply: string, failure = "") => ({
+      held: bytes(reply),
+      heldStart: 0,
+      heldEnd: reply.length,
+      failure,
+    });
+    const out = new OutBuffer(new BufferPool());
+    const parts = [part(wrap(server(1000, 10))), part("", "x"), part("-LOADING\r\n")];
+    parts.push(part(wrap(server(2000, 30))));
+    const picks = new Uint16Array(0);
+    codec.join({ verb: verbOf("info"), nkeys: 0, picks, parts, held: bytes(wrap(own)) }, out);
+    return contents(out);
+  };
+  const expected = info(
+    ...["# Server", "redis_version:7", "", "# Clients", "connected_clients:5", "blocked_clients:4"],
+    ...["", "# Memory", "used_memory:3000", "used_memory_human:2.93K", "used_memory_rss:6000"],
+    ...["maxmemory_policy:noeviction", "mem_fragmentation_ratio:2.00", "", "# Persistence"],
+    ...["rdb_last_save_time:10", "aof_last_write_status:ok", "", "# CPU", "used_cpu_sys:0.500000"],
+    ...["", "# Commandstats", "cmdstat_get:calls=4,usec=20,usec_per_call=5.00", "", "# Keyspace"],
+    "db0:keys=40,expires=40,avg_ttl=25",
+  );
+  assert.is(joined("$"), bulk(expected));
+  assert.is(joined("="), `=${expected.length + 4}\r\ntxt:${expected}\r\n`);
+});
+
 test("a lost fragment or an error is the whole answer", () => {
   const lost = { failure: "Connection refused" };
   const one = `*1\r\n${bulk("x")}`;
@@ -972,10 +1088,27 @@ test("the handshake says AUTH, HELLO and SELECT, in that order, where they are n
 test("the errors for lost servers and scattered keys", () => {
   const line = codec.failure("Connection refused");
   assert.is(text(line, 0, line.length), "-ERR Connection refused\r\n");
-  const scan = new Scan();
-  scan.verb = verbOf("sinter");
-  const cross = codec.crossServerError(scan);
-  assert.match(text(cross, 0, cross.length), /^-CROSSSLOT .*'sinter'.*\r\n$/);
+  const scattered = (hashTag: string, line: string) => {
+    const who = new RedisCodec({ auth: "", db: 0, maxRequest: MAX_REQUEST, hashTag }, facts);
+    const { buf, start, end } = embed(array(line), 0x24);
+    const scan = new Scan();
+    assert.is(who.parseRequest(scan, buf, start, end), DONE);
+    who.selectKey(scan, 1);
+    const cross = who.crossServerError(scan, buf, start, "one", "two");
+    return text(cross, 0, cross.length);
+  };
+  const start = "-CROSSSLOT Keys in request don't hash to the same server: ";
+  assert.is(
+    scattered("", "SINTER a b"),
+    `${start}'a' is on server one, 'b' is on server two, and 'sinter' cannot be split; with ` +
+      `hash_tag: "{}" in the configuration, keys with one hash tag are together: '{x}a', '{x}b'\r\n`,
+  );
+  assert.is(
+    scattered("[]", `ZUNIONSTORE \xff\n 1 ${"k".repeat(100)}`),
+    `${start}'\xff?' is on server one, '${"k".repeat(64)}...' is on server two, and ` +
+      `'zunionstore' cannot be split; keys with one hash tag are together: '[x]\xff?', ` +
+      `'[x]${"k".repeat(64)}...'\r\n`,
+  );
   const error = bytes("-WRONGPASS no\r\n");
   assert.is(codec.errorText(error, 0, error.length), "WRONGPASS no");
 });

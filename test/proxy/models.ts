@@ -92,6 +92,8 @@ function redisReply(words: string[]): string {
     case "SELECT":
     case "HELLO":
       return "+OK\r\n";
+    case "COMMAND": // INFO of a command that ringmux does not know: nor does the server
+      return "*1\r\n*-1\r\n";
     default:
       throw new Error(`a server got ${words[0]}`);
   }

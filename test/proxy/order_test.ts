@@ -251,7 +251,8 @@ test("local answers stand in line with the others", async () => {
   const client = f.client();
   f.say(client, command("PING") + command("GET", "k") + command("ECHO", "e") + command("NOPE"));
   assert.is(client.received(), "+PONG\r\n");
-  f.say(f.server("a"), bulk("v"));
+  // The server is asked whether it knows NOPE.
+  f.say(f.server("a"), bulk("v") + "*1\r\n*-1\r\n");
   assert.is(
     client.received(),
     bulk("v") + bulk("e") + "-ERR unknown command 'NOPE', with args beginning with: \r\n",

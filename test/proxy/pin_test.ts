@@ -150,7 +150,7 @@ test("a multi-key command in a transaction goes whole, or aborts it", async () =
 });
 
 test("what is wrong in a transaction aborts it", async () => {
-  for (const wrong of [["NOPE"], ["GET"], ["SELECT", "1"], ["SUBSCRIBE", "x"], ["WATCH"]]) {
+  for (const wrong of [["GET"], ["SELECT", "1"], ["SUBSCRIBE", "x"], ["WATCH"]]) {
     const f = await Fixture.start();
     const client = f.client();
     f.say(client, MULTI + command(...wrong) + command("SET", "k", "v") + EXEC + PING);
@@ -158,6 +158,18 @@ test("what is wrong in a transaction aborts it", async () => {
     assert.match(got, /^\+OK\r\n-ERR [^\r]*\r\n\+QUEUED\r\n-EXECABORT [^\r]*\r\n\+PONG\r\n$/);
     assert.is(f.attempts("a"), 0, "nothing of it goes to a server");
   }
+});
+
+test("a command that no server knows aborts a transaction", async () => {
+  const f = await Fixture.start();
+  const client = f.client();
+  f.say(client, MULTI + command("NOPE") + command("SET", "k", "v") + EXEC + PING);
+  assert.is(client.received(), OK);
+  f.say(f.server("a"), "*1\r\n*-1\r\n");
+  assert.match(
+    client.received(),
+    /^-ERR unknown command 'NOPE'[^\r]*\r\n\+QUEUED\r\n-EXECABORT [^\r]*\r\n\+PONG\r\n$/,
+  );
 });
 
 test("MULTI and WATCH inside MULTI are errors that do no harm", async () => {

@@ -9,6 +9,7 @@ import type {
   CodecOptions,
   FanOut,
   Handshake,
+  Inquiry,
   Origin,
   ReplyScan,
   Scan,
@@ -45,6 +46,20 @@ export class BinaryCodec implements Codec {
 
   dialect(): Codec {
     return this;
+  }
+
+  inquire(): Inquiry | null {
+    return null;
+  }
+
+  walkTo(): number {
+    return 0;
+  }
+
+  walkRequest(): void {}
+
+  walkEnd(): Uint8Array {
+    return EMPTY;
   }
 
   /**

@@ -10,6 +10,7 @@ import type {
   Facts,
   FanOut,
   Handshake,
+  Inquiry,
   ReplyScan,
   Scan,
   Session,
@@ -57,6 +58,11 @@ export class MemcachedCodec implements Codec {
     return this.requests.parse(scan, buf, start, end);
   }
 
+  /** All commands are known. */
+  inquire(): Inquiry | null {
+    return null;
+  }
+
   selectKey(scan: Scan, i: number): void {
     selectKey(scan, i);
   }
@@ -72,6 +78,17 @@ export class MemcachedCodec implements Codec {
   fragmentTail(_scan: Scan, _buf: Uint8Array, _start: number, out: OutBuffer): void {
     out.byte(13);
     out.byte(10);
+  }
+
+  /** No memcached command goes from server to server. */
+  walkTo(): number {
+    return 0;
+  }
+
+  walkRequest(): void {}
+
+  walkEnd(): Uint8Array {
+    return EMPTY;
   }
 
   join(fanOut: FanOut, out: OutBuffer): void {

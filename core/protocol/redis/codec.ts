@@ -2,22 +2,26 @@
 
 import { bytes, text, utf8 } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
-import type {
-  Codec,
-  CodecOptions,
-  Facts,
-  FanOut,
-  Handshake,
-  Pinning,
-  ReplyScan,
-  Scan,
-  Session,
+import {
+  ASKED,
+  type Codec,
+  type CodecOptions,
+  type Facts,
+  type FanOut,
+  type Handshake,
+  type Inquiry,
+  type Pinning,
+  type ReplyScan,
+  type Scan,
+  type Session,
 } from "../codec.ts";
 import { COMMANDS, verbOf } from "./commands.ts";
-import { errorReply, NO_AUTH } from "./errors.ts";
+import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
+import { crossServer, errorReply, NO_AUTH } from "./errors.ts";
 import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
+import { LearnedCommands } from "./learned.ts";
 import { answer } from "./local.ts";
-import { parseRequest, selectKey } from "./parse.ts";
+import { keyArgument, parseRequest, selectKey } from "./parse.ts";
 import { parseReply } from "./reply.ts";
 import { TRANSACTIONS } from "./transaction.ts";
 
@@ -32,6 +36,7 @@ export class RedisCodec implements Codec {
   private readonly facts: Facts;
   private readonly maxRequest: number;
   readonly replyHead: number;
+  private readonly learned: LearnedCommands;
 
   constructor(options: CodecOptions, facts: Facts) {
     this.pinning = TRANSACTIONS;
@@ -39,6 +44,7 @@ export class RedisCodec implements Codec {
     this.facts = facts;
     this.maxRequest = options.maxRequest;
     this.replyHead = 0;
+    this.learned = new LearnedCommands();
   }
 
   dialect(): Codec {
@@ -53,8 +59,22 @@ export class RedisCodec implements Codec {
     return parseReply(scan, buf, pos, end);
   }
 
+  inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null {
+    if (scan.verb !== ASKED) return null;
+    const name = text(buf, start + scan.args[0], start + scan.args[1]).toLowerCase();
+    if (!this.learned.isNew(name, this.facts.wallClock())) {
+      this.learned.route(scan, name);
+      return null;
+    }
+    const request = `*3\r\n$7\r\nCOMMAND\r\n$4\r\nINFO\r\n$${name.length}\r\n${name}\r\n`;
+    return { request: bytes(request), name: bytes(name) };
+  }
+
   selectKey(scan: Scan, i: number): void {
-    selectKey(scan, i);
+    if (scan.verb !== ASKED) return selectKey(scan, i);
+    const at = 2 * (scan.first + i * scan.step);
+    scan.keyStart = scan.args[at];
+    scan.keyEnd = scan.args[at + 1];
   }
 
   fragmentHead(scan: Scan, buf: Uint8Array, start: number, nkeys: number, out: OutBuffer): void {
@@ -67,8 +87,30 @@ export class RedisCodec implements Codec {
 
   fragmentTail(): void {}
 
+  walkTo(scan: Scan, buf: Uint8Array, start: number, servers: number): number {
+    return walkTo(scan, buf, start, servers);
+  }
+
+  walkRequest(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    length: number,
+    index: number,
+    servers: number,
+    out: OutBuffer,
+  ): void {
+    walkRequest(scan, buf, start, length, index, servers, out);
+  }
+
+  walkEnd(): Uint8Array {
+    return LAST_PAGE;
+  }
+
   join(fanOut: FanOut, out: OutBuffer): void {
-    join(fanOut, out);
+    const { verb, held, parts } = fanOut;
+    if (verb !== ASKED || held === undefined) return join(fanOut, out);
+    this.learned.learn(text(held, 0, held.length), parts[0], this.facts.wallClock());
   }
 
   muted(): boolean {
@@ -92,11 +134,25 @@ export class RedisCodec implements Codec {
     return errorReply(`ERR ${message}`);
   }
 
-  crossServerError(scan: Scan): Uint8Array {
-    return errorReply(
-      `CROSSSLOT Keys in request don't hash to the same server ('${
-        COMMANDS[scan.verb].name
-      }' cannot be split; give its keys one hash tag)`,
+  crossServerError(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    first: string,
+    other: string,
+  ): Uint8Array {
+    const isKnown = scan.verb !== ASKED;
+    const at = 2 * (isKnown ? keyArgument(scan, 0) : scan.first);
+    const one = text(buf, start + scan.args[at], start + scan.args[at + 1]);
+    const name = isKnown
+      ? COMMANDS[scan.verb].name
+      : text(buf, start + scan.args[0], start + scan.args[1]);
+    const two = text(buf, start + scan.keyStart, start + scan.keyEnd);
+    return crossServer(
+      name,
+      { key: one, server: first },
+      { key: two, server: other },
+      this.options.hashTag ?? "",
     );
   }
 

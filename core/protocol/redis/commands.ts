@@ -5,6 +5,7 @@ import {
   ALL,
   ANY,
   FORWARD,
+  GATHER,
   LOCAL,
   PIN,
   PIN_BLOCK,
@@ -20,6 +21,7 @@ import {
   REFUSE,
   SPLIT,
   TOGETHER,
+  WALK,
 } from "../codec.ts";
 
 // arity  as COMMAND reports it: the name counts; -n means "n or more"
@@ -33,14 +35,29 @@ import {
 //        split    by server, the replies joined: array in key order, sum, ok (all of them +OK)
 //        together all keys must live on one server
 //        any      any live server;  all: every server, the replies joined: ok, sum, first,
-//                 concat (arrays one after the other), least (element-wise minimum)
+//                 concat (arrays one after the other), least (element-wise minimum), oldest (the
+//                 least number), some (one that is not nil), anyok (OK if one server says so)
+//        gather   every server's and ringmux's own;  walk: one server after the other by a cursor
 //        pin      on a connection of the client's own: block (waits at the server), or the part that
 //                 it has in a transaction
 //        local    answered by ringmux; in a transaction: queue (a server does), reset (ends it),
 //                 else refused;  sub: the row is found by the subcommand
 //        refuse   answered by an error; the word chooses its text (errors.ts)
 const TABLE = `
-acl                     -2  -        refuse:admin
+acl                      -2  -        sub
+acl|cat                  -2  -        any
+acl|deluser              -3  -        refuse:admin
+acl|dryrun               -4  -        refuse:admin
+acl|genpass              -2  -        any
+acl|getuser               3  -        refuse:admin
+acl|help                  2  -        any
+acl|list                  2  -        refuse:admin
+acl|load                  2  -        refuse:admin
+acl|log                  -2  -        refuse:admin
+acl|save                  2  -        refuse:admin
+acl|setuser              -3  -        refuse:admin
+acl|users                 2  -        local
+acl|whoami                2  -        local
 append                   3  1        forward
 asking                   1  -        refuse:cluster
 auth                    -2  -        local
@@ -62,7 +79,12 @@ bzpopmin                -3  1..-2    pin:block
 client                  -2  -        local
 cluster                 -2  -        refuse:cluster
 command                 -1  -        any
-config                  -2  -        refuse:admin
+config                   -2  -        sub
+config|get               -3  -        any
+config|help               2  -        any
+config|resetstat          2  -        all:ok
+config|rewrite            2  -        refuse:config
+config|set               -4  -        refuse:config
 copy                    -3  1..2     together
 dbsize                   1  -        all:sum
 debug                   -2  -        refuse:admin
@@ -91,7 +113,7 @@ function|delete          3  -        all:ok
 function|dump            2  -        any
 function|flush          -2  -        all:ok
 function|help            2  -        any
-function|kill            2  -        all:ok
+function|kill             2  -        all:anyok
 function|list           -2  -        any
 function|load           -3  -        all:first
 function|restore        -3  -        all:ok
@@ -132,10 +154,17 @@ hvals                    2  1        forward
 incr                     2  1        forward
 incrby                   3  1        forward
 incrbyfloat              3  1        forward
-info                    -1  -        local
+info                     -1  -        gather:info
 keys                     2  -        all:concat
-lastsave                 1  -        any
-latency                 -2  -        refuse:admin
+lastsave                  1  -        all:oldest
+latency                  -2  -        sub
+latency|doctor            2  -        refuse:admin
+latency|graph             3  -        refuse:admin
+latency|help              2  -        any
+latency|histogram        -2  -        refuse:admin
+latency|history           3  -        all:concat
+latency|latest            2  -        all:concat
+latency|reset            -2  -        all:sum
 lcs                     -3  1..2     together
 lindex                   3  1        forward
 linsert                  5  1        forward
@@ -155,14 +184,19 @@ memory                  -2  -        sub
 memory|doctor            2  -        refuse:admin
 memory|help              2  -        any
 memory|malloc-stats      2  -        refuse:admin
-memory|purge             2  -        refuse:admin
+memory|purge              2  -        all:ok
 memory|stats             2  -        refuse:admin
 memory|usage            -3  2        forward
 mget                    -2  1..-1    split:array
 migrate                 -6  -        refuse:admin
-module                  -2  -        refuse:admin
+module                   -2  -        sub
+module|help               2  -        any
+module|list               2  -        any
+module|load              -3  -        refuse:admin
+module|loadex            -3  -        refuse:admin
+module|unload             3  -        refuse:admin
 monitor                  1  -        refuse:admin
-move                     3  1        refuse:db
+move                      3  1        forward
 mset                    -3  1..-1/2  split:ok
 msetnx                  -3  1..-1/2  together
 multi                    1  -        pin:multi
@@ -190,7 +224,7 @@ publish                  3  1        refuse:pubsub
 pubsub                  -2  -        refuse:pubsub
 punsubscribe            -1  -        refuse:pubsub
 quit                    -1  -        quit
-randomkey                1  -        any
+randomkey                 1  -        all:some
 readonly                 1  -        local
 readwrite                1  -        local
 rename                   3  1..2     together
@@ -207,14 +241,14 @@ rpush                   -3  1        forward
 rpushx                  -3  1        forward
 sadd                    -3  1        forward
 save                     1  -        refuse:admin
-scan                    -2  -        refuse:scan
+scan                     -2  -        walk:cursor
 scard                    2  1        forward
 script                  -2  -        sub
 script|debug             3  -        refuse:admin
 script|exists           -3  -        all:least
 script|flush            -2  -        all:ok
 script|help              2  -        any
-script|kill              2  -        all:ok
+script|kill               2  -        all:anyok
 script|load              3  -        all:first
 sdiff                   -2  1..-1    together
 sdiffstore              -3  1..-1    together
@@ -230,7 +264,11 @@ sintercard              -3  @1       together
 sinterstore             -3  1..-1    together
 sismember                3  1        forward
 slaveof                  3  -        refuse:admin
-slowlog                 -2  -        refuse:admin
+slowlog                  -2  -        sub
+slowlog|get              -2  -        all:concat
+slowlog|help              2  -        any
+slowlog|len               2  -        all:sum
+slowlog|reset             2  -        all:ok
 smembers                 2  1        forward
 smismember              -3  1        forward
 smove                    4  1..2     together
@@ -346,6 +384,11 @@ export const JOIN_OK = 3;
 export const JOIN_FIRST = 4;
 export const JOIN_CONCAT = 5;
 export const JOIN_LEAST = 6;
+export const JOIN_OLDEST = 7;
+export const JOIN_SOME = 8;
+export const JOIN_ANY_OK = 9;
+export const JOIN_INFO = 10;
+export const JOIN_CURSOR = 11;
 
 /** Action of a container command: its row is found with the subcommand's name behind a "|". */
 export const SUB = -1;
@@ -356,6 +399,8 @@ const ACTIONS: Record<string, number> = {
   together: TOGETHER,
   any: ANY,
   all: ALL,
+  gather: GATHER,
+  walk: WALK,
   local: LOCAL,
   quit: QUIT,
   pin: PIN,
@@ -379,6 +424,11 @@ const JOINS: Record<string, number> = {
   first: JOIN_FIRST,
   concat: JOIN_CONCAT,
   least: JOIN_LEAST,
+  oldest: JOIN_OLDEST,
+  some: JOIN_SOME,
+  anyok: JOIN_ANY_OK,
+  info: JOIN_INFO,
+  cursor: JOIN_CURSOR,
 };
 
 /** One row of the table. */

@@ -7,6 +7,9 @@ import { COMMANDS } from "./commands.ts";
 /** Longest piece of a client's input that is quoted back (as Redis does). */
 const QUOTE = 128;
 
+/** Longest piece of a key that is quoted. */
+const KEY_QUOTE = 64;
+
 /** An error reply; `message` begins with its code ("ERR ..."). Line breaks become spaces. */
 export function errorReply(message: string): Uint8Array {
   return bytes(`-${utf8(message.replace(/[\r\n]/g, " "))}\r\n`);
@@ -22,6 +25,12 @@ export const BIG_INLINE = errorReply("ERR Protocol error: too big inline request
 export const UNBALANCED = errorReply("ERR Protocol error: unbalanced quotes in request");
 export const HTTP = errorReply("ERR Protocol error: this is HTTP, not Redis");
 export const TOO_LARGE = errorReply("ERR Protocol error: request too large for this proxy");
+export const INVALID_CURSOR = errorReply("ERR invalid cursor");
+export const NO_CLUSTER = errorReply("ERR This instance has cluster support disabled");
+/** The reply to a fragment is not what it should be. */
+export const BAD_PART = errorReply(
+  "ERR a server answered part of the request with a reply of another kind",
+);
 export const STREAMS_UNBALANCED = errorReply(
   "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
 );
@@ -79,10 +88,9 @@ export function unknownSubcommand(
 
 const REASONS: Record<string, string> = {
   admin: "it administers one server: connect to that server directly",
-  cluster: "ringmux is not a Redis Cluster",
   db: "it would move keys between databases, and clients of other databases with them",
   pubsub: "publish and subscribe need a connection of their own",
-  scan: "a cursor belongs to one server: connect to that server directly, or use KEYS",
+  config: "it would change one server or all of them: connect to the servers directly",
   wait:
     "a server counts only the writes of the connection that asks, and clients share connections",
 };
@@ -99,7 +107,53 @@ const refusals: (Uint8Array | undefined)[] = [];
 /** The error for a command that ringmux does not pass on. */
 export function refusal(verb: number): Uint8Array {
   const { name, reason } = COMMANDS[verb];
+  // Clients that try for a cluster know what this answer means.
+  if (reason === "cluster") return NO_CLUSTER;
   return refusals[verb] ??= errorReply(
     `ERR '${name.replace("|", " ")}' is not supported by ringmux: ${REASONS[reason]}`,
   );
+}
+
+/** The error for a command that the configuration takes away, by which of its lists. */
+export function switchedOff(name: string, list: "deny" | "allow"): Uint8Array {
+  const shown = name.replace("|", " ");
+  return errorReply(
+    `ERR command '${shown}' is switched off by this proxy's configuration (commands.${list})`,
+  );
+}
+
+/** Where a key is, and what could bring it together with another one. */
+export interface Place {
+  /** As a byte string. */
+  readonly key: string;
+  readonly server: string;
+}
+
+/** As `crossServer`, for a client that holds on to one server: a transaction, a WATCH. */
+export function crossTransaction(verb: number): Uint8Array {
+  const name = COMMANDS[verb]?.name ?? "this command";
+  return errorReply(
+    `CROSSSLOT Keys in request don't hash to the same server ('${name}' cannot be split; ` +
+      "give its keys one hash tag)",
+  );
+}
+
+/** The error for a command whose keys live on two servers. */
+export function crossServer(name: string, one: Place, other: Place, hashTag: string): Uint8Array {
+  const [open, close] = hashTag === "" ? "{}" : hashTag;
+  // Keys are bytes and names are text: both become bytes here, not by errorReply.
+  const at = ({ key, server }: Place) => `'${quoteKey(key)}' is on server ${utf8(server)}`;
+  const tagged = (key: string) => `'${open}x${close}${quoteKey(key)}'`;
+  const hint = hashTag === "" ? `with hash_tag: "{}" in the configuration, ` : "";
+  return bytes(
+    `-CROSSSLOT Keys in request don't hash to the same server: ${at(one)}, ${at(other)}, and ` +
+      `'${name}' cannot be split; ${hint}keys with one hash tag are together: ` +
+      `${tagged(one.key)}, ${tagged(other.key)}\r\n`,
+  );
+}
+
+function quoteKey(key: string): string {
+  // deno-lint-ignore no-control-regex
+  const plain = key.slice(0, KEY_QUOTE).replace(/[\0-\x1f\x7f]/g, "?");
+  return key.length > KEY_QUOTE ? `${plain}...` : plain;
 }

@@ -3,8 +3,22 @@
 import { decimal } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
 import type { FanOut, Part, Scan } from "../codec.ts";
-import { COMMANDS, JOIN_ARRAY, JOIN_CONCAT, JOIN_FIRST, JOIN_LEAST, JOIN_SUM } from "./commands.ts";
-import { errorReply } from "./errors.ts";
+import {
+  COMMANDS,
+  JOIN_ANY_OK,
+  JOIN_ARRAY,
+  JOIN_CONCAT,
+  JOIN_CURSOR,
+  JOIN_FIRST,
+  JOIN_INFO,
+  JOIN_LEAST,
+  JOIN_OLDEST,
+  JOIN_SOME,
+  JOIN_SUM,
+} from "./commands.ts";
+import { joinCursor } from "./cursor.ts";
+import { BAD_PART } from "./errors.ts";
+import { joinInfo } from "./info.ts";
 import { elementEnd } from "./reply.ts";
 
 /** `*<count>\r\n$<length>\r\n<name>\r\n`, the name as the client wrote it. */
@@ -40,13 +54,15 @@ export function fragmentKey(
 }
 
 const MINUS = 45;
-const BAD_PART = errorReply(
-  "ERR a server answered part of the request with a reply of another kind",
-);
-
-/** See `Codec.join`. Any part that failed makes the whole an error: the first part's that did. */
+/**
+ * See `Codec.join`. Any part that failed makes the whole an error, the first part's that did, but
+ * for INFO and where one OK is enough.
+ */
 export function join(fanOut: FanOut, out: OutBuffer): void {
   const parts = fanOut.parts;
+  const how = COMMANDS[fanOut.verb].join;
+  if (how === JOIN_INFO) return joinInfo(fanOut, out);
+  if (how === JOIN_ANY_OK && parts.some(isOk)) return out.ascii("+OK\r\n");
   for (const part of parts) {
     if (part.failure !== "") {
       out.ascii(`-ERR ${part.failure}\r\n`);
@@ -57,7 +73,7 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
       return;
     }
   }
-  switch (COMMANDS[fanOut.verb].join) {
+  switch (how) {
     case JOIN_ARRAY:
       return joinArray(fanOut, out);
     case JOIN_SUM:
@@ -69,6 +85,12 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
       return joinConcat(parts, out);
     case JOIN_LEAST:
       return joinLeast(parts, out);
+    case JOIN_OLDEST:
+      return joinOldest(parts, out);
+    case JOIN_SOME:
+      return joinSome(parts, out);
+    case JOIN_CURSOR:
+      return joinCursor(fanOut, out);
     default:
       out.ascii("+OK\r\n");
   }
@@ -128,6 +150,32 @@ function joinArray(fanOut: FanOut, out: OutBuffer): void {
     out.append(held, from, to);
     cursors[pick] = to;
   }
+}
+
+function isOk({ failure, held, heldStart }: Part): boolean {
+  return failure === "" && held[heldStart] === 43;
+}
+
+/** The least of some integers (LASTSAVE). */
+function joinOldest(parts: readonly Part[], out: OutBuffer): void {
+  let oldest = Infinity;
+  for (const part of parts) {
+    const n = decimal(part.held, part.heldStart + 1, part.heldEnd - 2, Number.MAX_SAFE_INTEGER);
+    if (part.held[part.heldStart] !== 58 || n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
+    oldest = Math.min(oldest, n);
+  }
+  out.ascii(`:${oldest}\r\n`);
+}
+
+let turn = 0;
+
+/** One part that is not nil, each in its turn (RANDOMKEY: servers without keys do not count). */
+function joinSome(parts: readonly Part[], out: OutBuffer): void {
+  const isNil = ({ held, heldStart }: Part) => held[heldStart] === 95 || held[heldStart + 1] === 45;
+  const some = parts.filter((part) => !isNil(part));
+  turn = (turn + 1) & 0xffff;
+  const { held, heldStart, heldEnd } = some.length > 0 ? some[turn % some.length] : parts[0];
+  out.append(held, heldStart, heldEnd);
 }
 
 function joinSum(parts: readonly Part[], out: OutBuffer): void {

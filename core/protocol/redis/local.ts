@@ -57,6 +57,11 @@ export function answer(
       const now = facts.wallClock();
       return array([String(Math.floor(now / 1000)), String((now % 1000) * 1000)]);
     }
+    // ringmux has one user, whose password is redis_auth.
+    case "acl|whoami":
+      return bulk("default");
+    case "acl|users":
+      return array(["default"]);
     case "lolwut":
       return verbatim(`${ART}ringmux ver. ${facts.version}\n`, session);
     case "role":

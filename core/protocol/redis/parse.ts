@@ -4,6 +4,7 @@
 
 import { decimal, isWord, text } from "../../bytes.ts";
 import {
+  ASKED,
   BAD,
   DONE,
   FORWARD,
@@ -18,6 +19,7 @@ import {
   type Scan,
   SPLIT,
   TOGETHER,
+  WALK,
 } from "../codec.ts";
 import {
   ACTION,
@@ -31,6 +33,7 @@ import {
   lookupSub,
   SUB,
 } from "./commands.ts";
+import { readCursor } from "./cursor.ts";
 import {
   BAD_BULK,
   BAD_MULTIBULK,
@@ -39,6 +42,7 @@ import {
   EXEC_ARITY,
   expectedBulk,
   HTTP,
+  INVALID_CURSOR,
   refusal,
   STREAMS_UNBALANCED,
   SYNTAX_ERROR,
@@ -224,8 +228,12 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
   const args = scan.args;
   scan.pin = PIN_NONE;
   let verb = lookup(buf, start + args[0], start + args[1]);
-  if (verb < 0) return refuse(scan, unknownCommand(buf, start, args, scan.nargs));
+  if (verb < 0) {
+    scan.verb = ASKED;
+    return refuse(scan, unknownCommand(buf, start, args, scan.nargs));
+  }
   if (ACTION[verb] === SUB) {
+    scan.verb = verb;
     if (scan.nargs < 2) return refuse(scan, wrongArity(COMMANDS[verb].name));
     const sub = lookupSub(verb, buf, start + args[2], start + args[3]);
     if (sub < 0) {
@@ -233,13 +241,13 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
     }
     verb = sub;
   }
+  scan.verb = verb;
   const command = COMMANDS[verb];
   const arity = command.arity;
   if (arity >= 0 ? scan.nargs !== arity : scan.nargs < -arity) {
     scan.pin = command.pin;
     return refuse(scan, command.pin === PIN_EXEC ? EXEC_ARITY : wrongArity(command.name));
   }
-  scan.verb = verb;
   scan.action = command.action;
   switch (command.action) {
     case FORWARD:
@@ -260,6 +268,9 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
         setWait(scan, buf, start, command.keys === KEYS_COUNTED ? 1 : scan.nargs - 1, 1000);
       }
       if (command.first > 0 || command.keys === KEYS_COUNTED) findKeys(scan, buf, start);
+      return;
+    case WALK:
+      if (readCursor(buf, start + args[2], start + args[3]) === null) refuse(scan, INVALID_CURSOR);
       return;
     case SPLIT:
     case TOGETHER:

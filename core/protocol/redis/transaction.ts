@@ -3,7 +3,7 @@
 
 import { bytes } from "../../bytes.ts";
 import type { Pinning } from "../codec.ts";
-import { errorReply, notInTransaction } from "./errors.ts";
+import { crossTransaction, errorReply, notInTransaction } from "./errors.ts";
 
 export const TRANSACTIONS: Pinning = {
   discard: bytes("*1\r\n$7\r\nDISCARD\r\n"),
@@ -15,4 +15,5 @@ export const TRANSACTIONS: Pinning = {
   discardWithout: errorReply("ERR DISCARD without MULTI"),
   aborted: errorReply("EXECABORT Transaction discarded because of previous errors."),
   refused: (scan) => notInTransaction(scan.verb),
+  crossServer: (scan) => crossTransaction(scan.verb),
 };

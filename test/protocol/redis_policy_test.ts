@@ -1,0 +1,165 @@
+// What a pool's configuration changes about Redis commands: those switched off, those by another
+// name, and database 0, which is the pool's own. Requests are fed whole and cut at every byte.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { bytes, text } from "../../core/bytes.ts";
+import {
+  ANY,
+  type CommandPolicy,
+  DONE,
+  type Facts,
+  FORWARD,
+  MORE,
+  NOTHING,
+  REFUSE,
+  Scan,
+  TOGETHER,
+} from "../../core/protocol/codec.ts";
+import { newCodec } from "../../core/protocol/mod.ts";
+import { RedisCodec } from "../../core/protocol/redis/codec.ts";
+import { COMMANDS } from "../../core/protocol/redis/commands.ts";
+import { PolicedCodec } from "../../core/protocol/redis/policy.ts";
+
+const facts = {} as unknown as Facts;
+const codecOf = (commands: Partial<CommandPolicy>, db = 0) =>
+  newCodec("redis", {
+    auth: "",
+    db,
+    maxRequest: 1 << 20,
+    commands: { deny: [], allow: [], rename: {}, ...commands },
+  }, facts);
+
+const array = (line: string): string => {
+  const words = line.split(" ");
+  return `*${words.length}\r\n${words.map((w) => `$${w.length}\r\n${w}\r\n`).join("")}`;
+};
+
+/** Whole and cut at every byte: the error, or the command's name and what the server gets. */
+function judge(codec: ReturnType<typeof codecOf>, request: string): string {
+  let verdict = "";
+  for (let cut = 0; cut < request.length; cut++) {
+    const buf = bytes(`..${request}..`);
+    const end = 2 + request.length;
+    const scan = new Scan();
+    if (cut > 0) assert.is(codec.parseRequest(scan, buf, 2, 2 + cut), MORE);
+    assert.is(codec.parseRequest(scan, buf, 2, end), DONE);
+    assert.is(scan.length, request.length);
+    const sent = scan.scratch === null
+      ? text(buf, 2, end)
+      : text(scan.scratch, 0, scan.scratchLength);
+    const now = scan.action === REFUSE
+      ? text(scan.error, 0, scan.error.length)
+      : `${COMMANDS[scan.verb].name} ${sent}`;
+    if (verdict === "") verdict = now;
+    assert.is(now, verdict, `cut at ${cut}`);
+  }
+  return verdict;
+}
+
+const off = (name: string, list: string) =>
+  `-ERR command '${name}' is switched off by this proxy's configuration (commands.${list})\r\n`;
+
+test("a pool without rules has the plain codec", () => {
+  assert.ok(codecOf({}) instanceof RedisCodec);
+  assert.not.ok(codecOf({}) instanceof PolicedCodec);
+  assert.not.ok(
+    newCodec("redis", { auth: "x", db: 0, maxRequest: 1 }, facts) instanceof PolicedCodec,
+  );
+  assert.ok(codecOf({ deny: ["keys"] }) instanceof PolicedCodec);
+});
+
+test("a denied command is an error, the others work", () => {
+  const codec = codecOf({ deny: ["keys", "config", "script|flush", "set", "sinter"] });
+  assert.is(judge(codec, array("KEYS *")), off("keys", "deny"));
+  assert.is(judge(codec, "keys *\r\n"), off("keys", "deny"));
+  assert.is(judge(codec, array("SET a 1")), off("set", "deny"));
+  assert.is(judge(codec, array("SINTER a b")), off("sinter", "deny"));
+  assert.is(judge(codec, array("CONFIG GET save")), off("config get", "deny"));
+  assert.is(judge(codec, array("CONFIG SET a b")), off("config", "deny"));
+  assert.is(judge(codec, array("SCRIPT FLUSH")), off("script flush", "deny"));
+  assert.is(judge(codec, array("GET a")), `get ${array("GET a")}`);
+  assert.is(judge(codec, array("SCRIPT LOAD x")), `script|load ${array("SCRIPT LOAD x")}`);
+  assert.match(judge(codec, array("NOPE")), /^-ERR unknown command 'NOPE'/);
+});
+
+test("with an allow list all others are errors, but what every client needs", () => {
+  const codec = codecOf({ allow: ["get", "mget", "config|get"] });
+  assert.is(judge(codec, array("get a")), `get ${array("get a")}`);
+  assert.is(judge(codec, array("MGET a b")), `mget ${array("MGET a b")}`);
+  assert.is(judge(codec, array("CONFIG GET x")), `config|get ${array("CONFIG GET x")}`);
+  assert.is(judge(codec, array("HELLO 3")), `hello ${array("HELLO 3")}`);
+  assert.is(judge(codec, "quit\r\n"), "quit *1\r\n$4\r\nquit\r\n");
+  assert.is(judge(codec, array("SET a 1")), off("set", "allow"));
+  assert.is(judge(codec, array("PING")), off("ping", "allow"));
+  assert.is(judge(codec, array("CONFIG RESETSTAT")), off("config resetstat", "allow"));
+  assert.is(
+    judge(codecOf({ allow: ["get"], deny: ["hello"] }), array("HELLO")),
+    off("hello", "deny"),
+  );
+});
+
+test("a renamed command works by its new name only, and the server gets its own", () => {
+  const codec = codecOf({ rename: { wipe: "flushall", g: "get", cfg: "config" } });
+  assert.is(judge(codec, array("WIPE ASYNC")), `flushall ${array("flushall ASYNC")}`);
+  assert.is(judge(codec, "wipe\r\n"), `flushall ${array("flushall")}`);
+  assert.is(judge(codec, array("g \xff")), `get ${array("get \xff")}`);
+  assert.is(judge(codec, array("CFG GET x")), `config|get ${array("config GET x")}`);
+  assert.match(judge(codec, array("FLUSHALL")), /^-ERR unknown command 'FLUSHALL', with args/);
+  assert.match(judge(codec, array("get a")), /^-ERR unknown command 'get', .*: 'a' \r\n$/);
+  assert.match(judge(codec, array("CONFIG GET x")), /^-ERR unknown command 'CONFIG'/);
+  assert.match(judge(codec, array("CONFIG SET x y")), /^-ERR unknown command 'CONFIG'/);
+  assert.match(judge(codec, array("g")), /^-ERR wrong number of arguments for 'get' command/);
+  assert.match(judge(codec, array("nope")), /^-ERR unknown command 'nope'/);
+  const both = codecOf({ rename: { wipe: "flushall" }, allow: ["get"] });
+  assert.is(judge(both, array("WIPE")), off("flushall", "allow"));
+});
+
+test("the first key of a renamed command is in what the server gets", () => {
+  const codec = codecOf({ rename: { fetch: "get", both: "sinter" } });
+  const scan = new Scan();
+  const buf = bytes(array("fetch key"));
+  assert.is(codec.parseRequest(scan, buf, 0, buf.length), DONE);
+  assert.is(scan.action, FORWARD);
+  assert.is(text(scan.scratch as Uint8Array, scan.keyStart, scan.keyEnd), "key");
+  const two = bytes(array("both a key"));
+  assert.is(codec.parseRequest(scan, two, 0, two.length), DONE);
+  assert.is(scan.action, TOGETHER);
+  codec.selectKey(scan, 1);
+  assert.is(text(scan.scratch as Uint8Array, scan.keyStart, scan.keyEnd), "key");
+  const plain = bytes(array("DEBUG x"));
+  assert.is(codec.parseRequest(scan, plain, 0, plain.length), DONE);
+  assert.is(scan.scratch, null);
+  const empty = bytes("\r\n");
+  assert.is(codec.parseRequest(scan, empty, 0, empty.length), DONE);
+  assert.is(scan.action, NOTHING);
+  const any = bytes(array("COMMAND"));
+  assert.is(codec.parseRequest(scan, any, 0, any.length), DONE);
+  assert.is(scan.action, ANY);
+});
+
+test("a long value of a denied command is not passed on before it is judged", () => {
+  for (const deny of [[], ["set"]]) {
+    const codec = codecOf({ deny, allow: ["set", "get"] });
+    const scan = new Scan();
+    const begun = bytes("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$200000\r\nxxxx");
+    assert.is(codec.parseRequest(scan, begun, 0, begun.length), MORE);
+    assert.ok(scan.length > 200_000);
+    assert.is(scan.action, deny.length > 0 ? REFUSE : FORWARD);
+  }
+});
+
+test("database 0 of MOVE and COPY is the pool's own", () => {
+  const codec = codecOf({}, 5);
+  assert.is(judge(codec, array("MOVE k 0")), `move ${array("MOVE k 5")}`);
+  assert.is(judge(codec, array("MOVE k 3")), `move ${array("MOVE k 3")}`);
+  assert.is(judge(codec, array("COPY a b DB 0 REPLACE")), `copy ${array("COPY a b DB 5 REPLACE")}`);
+  assert.is(judge(codec, array("COPY a b replace db 0")), `copy ${array("COPY a b replace db 5")}`);
+  assert.is(judge(codec, array("COPY a b")), `copy ${array("COPY a b")}`);
+  const renamed = codecOf({ rename: { mv: "move" } }, 5);
+  assert.is(judge(renamed, array("mv k 0")), `move ${array("move k 5")}`);
+  assert.is(judge(codec, array("GET 0")), `get ${array("GET 0")}`);
+  assert.is(judge(codecOf({}, 0), array("MOVE k 0")), `move ${array("MOVE k 0")}`);
+});
+
+test.run();
