@@ -102,15 +102,17 @@ async function run(
   const built = `built for ${system.runtime} on ${system.platform}`;
   log.always(`ringmux-${VERSION} ${built} started on pid ${system.pid}`);
 
-  let running: Running;
+  let running: Running | null = null;
+  // Signals count from the beginning: one that comes while it starts must not leave the pid file.
+  const stopped = untilSignal(system, options, log, () => running);
   try {
-    running = await start(config, options, log);
+    const started = start(config, options, log);
+    running = await Promise.race([started, stopped.then(() => null)]);
   } catch (error) {
     await removePidFile(system, pidFile);
     return fail(reason(error));
   }
-  const stopped = untilSignal(system, options, log, running);
-  if (system.isDaemon) system.daemonReady();
+  if (running !== null && system.isDaemon) system.daemonReady();
   const status = await stopped;
   await removePidFile(system, pidFile);
   log.always(`ringmux-${VERSION} stopped`);
@@ -123,7 +125,7 @@ function untilSignal(
   system: System,
   options: CliOptions,
   log: TextLog,
-  running: Running,
+  running: () => Running | null,
 ): Promise<number> {
   const on = (signal: string, action: string, fn: () => void): void =>
     system.on(signal, () => {
@@ -141,7 +143,10 @@ function untilSignal(
   });
   // Deno (since 2.9.2) also opens its debugger at SIGUSR1, listener or not, so there are two.
   for (const signal of ["SIGUSR1", "SIGUSR2"]) {
-    on(signal, ", reloading configuration", () => void reload(system, options, log, running));
+    on(signal, ", reloading configuration", () => {
+      const now = running();
+      if (now !== null) void reload(system, options, log, now);
+    });
   }
   return new Promise((resolve) => {
     let stopping = false;
@@ -149,7 +154,9 @@ function untilSignal(
       // Whoever asks twice does not want to wait for the clients.
       if (stopping) return resolve(1);
       stopping = true;
-      running.stop().then(() => resolve(0), (error) => {
+      const now = running();
+      if (now === null) return resolve(0); // still starting: nothing to stop
+      now.stop().then(() => resolve(0), (error) => {
         log.error(`stopping failed: ${reason(error)}`);
         resolve(1);
       });
