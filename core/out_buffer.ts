@@ -98,8 +98,7 @@ export class OutBuffer {
 
   /**
    * Appends `src[from, to)`, or has it written at once: a long span with nothing before it saves
-   * its copy where the socket keeps no hold of what it is given. (Bun, 64 KB values: 0.85 of the
-   * CPU time.)
+   * its copy where the socket keeps no hold of what it is given.
    */
   pass(socket: Socket | null, src: Uint8Array, from: number, to: number): void {
     if (to - from >= DIRECT && socket !== null && socket.copies && this.size === 0) {

@@ -152,7 +152,7 @@ export class ServerConnection {
     const counters = this.server.counters;
     counters.requests++;
     counters.request_bytes += bytes;
-    if (!this.dirty) this.touch();
+    this.touch();
   }
 
   /** There is something to write at the end of the turn. */
