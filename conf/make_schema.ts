@@ -19,6 +19,9 @@ interface Property {
   readonly enum?: readonly string[];
   readonly minimum?: number;
   readonly maximum?: number;
+  readonly properties?: Record<string, Property>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: Property | false;
 }
 
 const options: ConversionConfig = { typeMode: "input", target: "draft-07" };
@@ -30,7 +33,10 @@ export function generate(docs: string): { schema: string; docs: string } {
   const properties = { ...pool.properties };
   // Everything is text to ringmux, so a password of digits needs no quotes; editors should agree.
   properties.redis_auth = { ...properties.redis_auth, type: ["string", "number"] };
-  const { $schema, ...rest } = file;
+  const { $schema, ...rest } = file as { $schema: unknown; properties: Record<string, Property> };
+  const global = rest.properties.global.properties as Record<string, Property>;
+  global.workers = { ...global.workers, type: ["string", "integer"] };
+  global.log_level = { ...global.log_level, type: ["string", "integer"] };
   const schema = {
     $schema,
     title: "ringmux configuration",
@@ -44,17 +50,43 @@ export function generate(docs: string): { schema: string; docs: string } {
   if (start < 0 || end < start) throw new Error(`${DOCS_FILE} has lost its markers`);
   return {
     schema: JSON.stringify(schema, null, 2) + "\n",
-    docs: docs.slice(0, start + BEGIN.length) + "\n\n" + table(properties) + "\n" +
+    docs: docs.slice(0, start + BEGIN.length) + "\n\n" + table(properties) +
+      "\n### Keys of a pool that hold others\n\n" + nestedTables(properties) +
+      "## Keys of `global`\n\n" + table(rest.properties.global.properties ?? {}) + "\n" +
       docs.slice(end),
   };
 }
 
-function table(properties: Record<string, Property>): string {
+function table(
+  properties: Record<string, Property>,
+  required: readonly string[] = ["listen", "servers"],
+): string {
   const rows = Object.entries(properties).map(([key, property]) => {
-    const cells = [`\`${key}\``, values(property), fallback(key, property)];
+    const must = required.includes(key.slice(key.lastIndexOf(".") + 1));
+    const cells = [`\`${key}\``, values(property), must ? "required" : fallback(property)];
     return `| ${cells.join(" | ")} | ${property.description ?? ""} |\n`;
   });
   return "| key | values | default | meaning |\n|---|---|---|---|\n" + rows.join("");
+}
+
+/** One table for each key with keys of its own, but for commands, which has a section. */
+function nestedTables(properties: Record<string, Property>): string {
+  return Object.entries(properties)
+    .filter(([key, { properties: own }]) => own !== undefined && key !== "commands")
+    .map(([key, property]) => table(flatten(key, property), property.required ?? []) + "\n")
+    .join("");
+}
+
+function flatten(path: string, property: Property): Record<string, Property> {
+  const rows: Record<string, Property> = {};
+  for (const [key, value] of Object.entries(property.properties ?? {})) {
+    rows[`${path}.${key}`] = value;
+    const item = value.additionalProperties;
+    if (item !== undefined && item !== false) {
+      Object.assign(rows, flatten(`${path}.${key}.NAME`, item));
+    }
+  }
+  return rows;
 }
 
 function values(property: Property): string {
@@ -65,9 +97,9 @@ function values(property: Property): string {
   return property.type === "array" ? "list" : "text";
 }
 
-function fallback(key: string, property: Property): string {
-  if (property.default !== undefined) return `\`${property.default}\``;
-  return key === "listen" || key === "servers" ? "required" : "none";
+function fallback({ default: value }: Property): string {
+  const none = value === undefined || value === "" || typeof value === "object";
+  return none ? "none" : `\`${value}\``;
 }
 
 if (/make_schema\.(ts|m?js)$/.test(process.argv[1] ?? "")) {

@@ -50,6 +50,10 @@ test("a pool with listen and servers only has nutcracker's defaults", () => {
     preconnect: false,
     redis: false,
     redis_auth: "",
+    redis_auth_file: "",
+    redis_auth_env: "",
+    redis_user: "",
+    slowlog_ms: 0,
     redis_db: 0,
     server_connections: 1,
     auto_eject_hosts: false,
@@ -78,6 +82,8 @@ test("every key is taken over", () => {
     "preconnect: true",
     "redis: true",
     "redis_auth: secret",
+    "redis_user: ann",
+    "slowlog_ms: 20",
     "redis_db: 3",
     "server_connections: 4",
     "auto_eject_hosts: true",
@@ -97,6 +103,10 @@ test("every key is taken over", () => {
     preconnect: true,
     redis: true,
     redis_auth: "secret",
+    redis_auth_file: "",
+    redis_auth_env: "",
+    redis_user: "ann",
+    slowlog_ms: 20,
     redis_db: 3,
     server_connections: 4,
     auto_eject_hosts: true,
@@ -403,10 +413,40 @@ const WRONG: [string, string[]][] = [
   ]],
   ["p: x\n", ['c.yml:1: pool "p": has to be a mapping with at least listen and servers']],
   ["p:\n", ['c.yml:1: pool "p": has to be a mapping with at least listen and servers']],
-  ["global:\n  workers: 2\n" + file(), [
-    'c.yml:1: pool "global": this name is reserved for settings of all pools; there are none yet',
+  ["global:\n  wrokers: 2\n  admin: 127.0.0.1\n  log_level: loud\n" + file(), [
+    'c.yml:2: key "global.wrokers" is not known; did you mean workers?',
+    'c.yml:4: global.log_level "loud" is not known; (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, emerg, ' +
+    "alert, crit, error, warn, notice, info, debug, verbose)",
   ]],
-  ["- a\n", ["c.yml:1: has to be a mapping of pool names to pools"]],
+  ["global:\n  admin: nowhere\n" + file(), [
+    'c.yml:2: global.admin "nowhere" has to be host:port or off',
+  ]],
+  ["global: 3\n" + file(), [
+    'c.yml:1: pool "global": has to be a mapping with at least listen and servers',
+  ]],
+
+  // Keys that hold others.
+  [file("tls:\n    cert: a.pem\n    certs: b.pem"), [
+    'c.yml:4: pool "p": tls.key is missing',
+    'c.yml:5: pool "p": key "tls.certs" is not known; did you mean cert?',
+  ]],
+  [file("tls: a.pem"), [
+    'c.yml:3: pool "p": tls has to be a mapping with cert, key, ca, require_client_cert',
+  ]],
+  [file("tls: {cert: a, key: b, require_client_cert: true}"), [
+    'c.yml:3: pool "p": tls.require_client_cert needs tls.ca',
+  ]],
+  [file("auth: {users: {ann: {access: read}}}"), [
+    'c.yml:3: pool "p": auth.users.ann.access "read" is not known; (read-write, read-only)',
+  ]],
+  [file("auth: {users: {ann: {password: a, password_env: B}, bob: {}}}"), [
+    'c.yml:3: pool "p": auth.users.ann needs one of password, password_file and password_env',
+    'c.yml:3: pool "p": auth.users.bob needs one of password, password_file and password_env',
+  ]],
+  [file("health_check: {interval: 1s}"), [
+    'c.yml:3: pool "p": health_check.interval "1s" has to be a whole number of milliseconds from 10 to 2147483647',
+  ]],
+ ["- a\n", ["c.yml:1: has to be a mapping of pool names to pools"]],
   ["just text\n", ["c.yml:1: has to be a mapping of pool names to pools"]],
   ["", ["c.yml: is empty; at least one pool is needed"]],
   ["# nothing\n\n", ["c.yml: is empty; at least one pool is needed"]],
@@ -473,6 +513,34 @@ test("loadConfig throws a ConfigError that holds the mistakes", () => {
     assert.is((error as ConfigError).mistakes.length, 2);
     assert.is((error as Error).message.split("\n").length, 2);
   }
+});
+
+test("groups have their defaults, and users their rights", () => {
+  const p = pool(
+    "tls: {cert: a.pem, key: b.pem}",
+    "server_tls: {insecure: true}",
+    "health_check: {}",
+    "auth: {password: x, users: {ann: {password: '1', access: read-only, prefixes: ['a:', 'b:']}}}",
+  );
+  assert.equal(p.tls, { cert: "a.pem", key: "b.pem", ca: "", require_client_cert: false });
+  assert.equal(p.server_tls, { ca: "", cert: "", key: "", server_name: "", insecure: true });
+  assert.equal(p.health_check, { interval: 1000, timeout: 500 });
+  const { ann } = p.auth!.users;
+  assert.equal([ann.password, ann.access, ann.prefixes], ["1", "read-only", ["a:", "b:"]]);
+});
+
+test("global settings are read, and have defaults", () => {
+  const { global } = loadConfig("global: {workers: auto, statsd: 'a:1'}\n" + file());
+  assert.equal(global, {
+    workers: "auto",
+    admin: "",
+    statsd: "a:1",
+    watch: false,
+    drain_timeout: 10000,
+    log_format: "text",
+    log_level: "notice",
+  });
+  assert.is(loadConfig(file()).global.workers, "1");
 });
 
 test("a pool may be called global", () => {

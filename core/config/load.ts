@@ -4,7 +4,18 @@
 import * as v from "valibot";
 import { compareNames, type ServerConfig } from "./address.ts";
 import { type CommandsConfig, readCommands } from "./commands.ts";
-import { type Config, POOL_KEYS, type PoolConfig, PoolSchema, ServerSchema } from "./schema.ts";
+import { type AnySchema, fromText, readGroup } from "./group.ts";
+import { type GlobalConfig, GlobalSchema } from "./groups.ts";
+import { judgeGlobal, judgePool } from "./judge.ts";
+import {
+  type Config,
+  type Group,
+  GROUPS,
+  POOL_KEYS,
+  type PoolConfig,
+  PoolSchema,
+  ServerSchema,
+} from "./schema.ts";
 import { nearest } from "./suggest.ts";
 import { type Mapping, type Node, parseYaml, type Place, type Scalar } from "./yaml.ts";
 
@@ -55,12 +66,25 @@ export function checkConfig(
   // What a broken text parses to is a guess: its other mistakes would mislead.
   const pools = problems.length > 0 ? [] : check.pools(root);
   const mistakes = check.mistakes;
-  if (mistakes.length === 0) return { config: { pools }, mistakes };
+  if (mistakes.length === 0) return { config: { pools, global: check.global }, mistakes };
   mistakes.sort((a, b) => a.line - b.line || a.column - b.column);
   return { config: null, mistakes };
 }
 
 type Key = typeof POOL_KEYS[number];
+
+const REDIS_ONLY = [
+  ...["redis_auth", "redis_auth_file", "redis_auth_env", "redis_user", "commands"] as const,
+] as const;
+
+/** The settings of a file without `global`. */
+export function defaultGlobal(): GlobalConfig {
+  return v.parse(GlobalSchema, {});
+}
+
+function isGroup(key: Key): key is Group {
+  return (GROUPS as readonly string[]).includes(key);
+}
 
 /** Values never shown in a message. */
 const SECRET: ReadonlySet<string> = new Set(["redis_auth"]);
@@ -68,12 +92,14 @@ const SECRET: ReadonlySet<string> = new Set(["redis_auth"]);
 /** The walk through one file; collects mistakes as it goes. */
 class Check {
   readonly mistakes: Mistake[];
+  global: GlobalConfig;
   private readonly file: string;
   /** The pool being read. */
   private pool: string;
 
   constructor(file: string) {
     this.mistakes = [];
+    this.global = defaultGlobal();
     this.file = file;
     this.pool = "";
   }
@@ -112,7 +138,8 @@ class Check {
         continue;
       }
       if (name.text === "global" && !hasKey(value, "listen") && !hasKey(value, "servers")) {
-        this.note(name, "this name is reserved for settings of all pools; there are none yet");
+        this.pool = "";
+        this.readGlobal(value);
         continue;
       }
       const pool = this.readPool(name, value);
@@ -122,13 +149,22 @@ class Check {
     return pools.sort((a, b) => compareNames(a.name, b.name));
   }
 
+  private readGlobal(body: Mapping): void {
+    const before = this.mistakes.length;
+    const note = (place: Place, message: string) => this.note(place, message, "global");
+    const values = readGroup(GlobalSchema as AnySchema, body, "global", note) as GlobalConfig;
+    if (this.mistakes.length > before) return;
+    judgeGlobal(values, (message) => note(body, message));
+    this.global = values;
+  }
+
   private readPool(name: Scalar, body: Mapping): PoolConfig | null {
     const before = this.mistakes.length;
     const nodes = this.collectKeys(body);
     for (const key of ["listen", "servers"] as const) {
       if (!nodes.has(key)) this.note(name, `${key} is missing`, key);
     }
-    for (const key of ["redis_auth", "commands"] as const) {
+    for (const key of REDIS_ONLY) {
       const node = nodes.get(key);
       if (node !== undefined && !isTrue(nodes.get("redis"))) {
         this.note(node, `${key} is only valid with redis: true`, key);
@@ -136,7 +172,7 @@ class Check {
     }
     const values: Partial<Record<Key, unknown>> = {};
     for (const key of POOL_KEYS) {
-      if (key === "servers" || key === "commands") continue;
+      if (key === "servers" || key === "commands" || isGroup(key)) continue;
       const node = nodes.get(key);
       if (node !== undefined) values[key] = this.readValue(key, node);
       // Parsed too, so that a default is transformed as a given value is.
@@ -145,17 +181,35 @@ class Check {
     const list = nodes.get("servers");
     values.servers = list === undefined ? [] : this.readServers(list);
     const commands = this.readCommands(nodes.get("commands"));
+    const groups = this.readGroups(nodes);
     if (this.mistakes.length > before) return null;
 
     const { reuseport: _, commands: __, ...checked } = values as v.InferOutput<typeof PoolSchema>;
-    return {
+    const pool: PoolConfig = {
       ...checked,
+      ...groups,
       ...(commands !== undefined && { commands }),
       name: name.text,
       listen_text: (nodes.get("listen") as Scalar).text,
       hash_tag: checked.hash_tag ?? "",
       redis_auth: checked.redis_auth ?? "",
+      redis_auth_file: checked.redis_auth_file ?? "",
+      redis_auth_env: checked.redis_auth_env ?? "",
+      redis_user: checked.redis_user ?? "",
     };
+    judgePool(pool, (key, message) => this.note(nodes.get(key) ?? name, message, key));
+    return this.mistakes.length > before ? null : pool;
+  }
+
+  private readGroups(nodes: Map<Key, Node>): Pick<PoolConfig, Group> {
+    const values: Partial<Record<Group, unknown>> = {};
+    for (const key of GROUPS) {
+      const node = nodes.get(key);
+      if (node === undefined) continue;
+      const note = (place: Place, message: string) => this.note(place, message, key);
+      values[key] = readGroup(PoolSchema.entries[key] as AnySchema, node, key, note);
+    }
+    return values as Pick<PoolConfig, Group>;
   }
 
   /** The known keys of a pool; unknown, repeated and empty ones are noted and left out. */
@@ -191,7 +245,7 @@ class Check {
       this.note(node, `${key} has no value`, key);
       return undefined;
     }
-    const schema = PoolSchema.entries[key];
+    const schema = PoolSchema.entries[key as Exclude<Key, Group>];
     const type = "wrapped" in schema ? schema.wrapped.type : schema.type;
     const result = v.safeParse(schema, fromText(type, node.text));
     if (result.success) return result.output;
@@ -258,15 +312,4 @@ function hasKey(body: Mapping, name: string): boolean {
 
 function isTrue(node: Node | undefined): boolean {
   return node !== undefined && node.kind === "scalar" && node.text === "true";
-}
-
-/**
- * Values are raw text: only digits make a number and only true and false make a boolean. Whatever
- * else stays text, which the schema then refuses.
- */
-function fromText(type: string, text: string): unknown {
-  if (type === "number" && /^[0-9]+$/.test(text)) return Number(text);
-  if (type === "boolean" && text === "true") return true;
-  if (type === "boolean" && text === "false") return false;
-  return text;
 }

@@ -8,54 +8,12 @@ import type { Address } from "../host.ts";
 import { DISTRIBUTION_NAMES } from "../ring/mod.ts";
 import { parseListen, parseServer, type ServerConfig } from "./address.ts";
 import { type CommandsConfig, CommandsSchema } from "./commands.ts";
-import { nearest } from "./suggest.ts";
-
-const MAX_INT = 0x7fffffff;
+import { AuthSchema, GlobalSchema, HealthSchema, ServerTlsSchema, TlsSchema } from "./groups.ts";
+import type { AuthConfig, GlobalConfig, HealthConfig, ServerTlsConfig, TlsConfig } from "./groups.ts";
+import { flag, integer, MAX_INT, milliseconds, oneOf, parsed } from "./values.ts";
 
 /** Milliseconds of `timeout` that mean "wait for ever". */
 export const NO_TIMEOUT = -1;
-
-// Every message below follows the key and its value: `backlog "x" has to be ...`.
-
-function integer(min: number, max: number, description: string, unit = "") {
-  const message = `has to be a whole number${unit && ` of ${unit}`} from ${min} to ${max}`;
-  return v.pipe(
-    v.number(message),
-    v.integer(message),
-    v.minValue(min, message),
-    v.maxValue(max, message),
-    v.description(description),
-  );
-}
-
-function milliseconds(description: string) {
-  return integer(0, MAX_INT, description, "milliseconds");
-}
-
-function flag(description: string) {
-  return v.optional(
-    v.pipe(v.boolean("has to be true or false"), v.description(description)),
-    false,
-  );
-}
-
-function oneOf<const T extends readonly string[]>(names: T, description: string) {
-  const message = (issue: v.PicklistIssue): string => {
-    const near = nearest(String(issue.input), names);
-    return `is not known;${near && ` did you mean ${near}?`} (${names.join(", ")})`;
-  };
-  return v.pipe(v.picklist(names, message), v.description(description));
-}
-
-/** Hands the text to a parser that returns what is wrong as a string. */
-function parsed<T extends object>(parse: (text: string) => T | string) {
-  return v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
-    const result = parse(dataset.value);
-    if (typeof result !== "string") return result;
-    addIssue({ message: result });
-    return NEVER;
-  });
-}
 
 /** One line under `servers:`. `pattern` is for editors; parseServer has the last word. */
 export const ServerSchema = v.pipe(
@@ -119,6 +77,21 @@ export const PoolSchema = v.strictObject({
       "Password that clients have to give and that is given to the servers. Redis pools only.",
     ),
   )),
+  redis_auth_file: v.optional(v.pipe(
+    v.string("has to be text"),
+    v.description("File whose first line is the password: instead of redis_auth."),
+  )),
+  redis_auth_env: v.optional(v.pipe(
+    v.string("has to be text"),
+    v.description("Environment variable that holds the password: instead of redis_auth."),
+  )),
+  redis_user: v.optional(v.pipe(
+    v.string("has to be text"),
+    v.description("User name that goes with redis_auth towards the servers (Redis 6 ACL)."),
+  )),
+  auth: v.optional(AuthSchema),
+  tls: v.optional(TlsSchema),
+  server_tls: v.optional(ServerTlsSchema),
   redis_db: v.optional(
     integer(0, MAX_INT, "Database selected on the servers. Clients always see 0."),
     0,
@@ -148,6 +121,11 @@ export const PoolSchema = v.strictObject({
     integer(0, MAX_INT, "Failures in a row that eject a server. 0 counts as 1."),
     2,
   ),
+  health_check: v.optional(HealthSchema),
+  slowlog_ms: v.optional(
+    milliseconds("Requests that take longer are logged, with command, key and server. 0: none."),
+    0,
+  ),
   servers: v.pipe(
     v.array(ServerSchema, "has to be a list"),
     v.minLength(1, "has to name at least one server"),
@@ -158,13 +136,28 @@ export const PoolSchema = v.strictObject({
 });
 
 /** A whole file: pools by name. `$schema` is what editors bind a JSON file to its schema by. */
-export const FileSchema = v.objectWithRest({ $schema: v.optional(v.string()) }, PoolSchema);
+export const FileSchema = v.objectWithRest(
+  { $schema: v.optional(v.string()), global: v.optional(GlobalSchema) },
+  PoolSchema,
+);
 
 export const POOL_KEYS = Object.keys(PoolSchema.entries) as (keyof typeof PoolSchema.entries)[];
 
+/** Keys whose values are mappings, read by group.ts. */
+export const GROUPS = ["auth", "tls", "server_tls", "health_check"] as const;
+export type Group = typeof GROUPS[number];
+
 type PoolValues = v.InferOutput<typeof PoolSchema>;
 
-type Rewritten = "hash_tag" | "redis_auth" | "reuseport" | "commands";
+type Rewritten =
+  | "hash_tag"
+  | "redis_auth"
+  | "redis_auth_file"
+  | "redis_auth_env"
+  | "redis_user"
+  | "reuseport"
+  | "commands"
+  | Group;
 
 export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   name: string;
@@ -172,8 +165,19 @@ export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   listen_text: string;
   /** Two ASCII characters; "" for none. */
   hash_tag: string;
-  /** "" for none. */
+  /** "" for none. Of the file or variable below once secrets are resolved (adapters/secrets.ts). */
   redis_auth: string;
+  /** "" for none: where the password comes from. */
+  redis_auth_file: string;
+  redis_auth_env: string;
+  /** "" for none. */
+  redis_user: string;
+  auth?: AuthConfig;
+  /** Absent: no TLS. */
+  tls?: TlsConfig;
+  server_tls?: ServerTlsConfig;
+  /** Absent: servers are judged by requests only, as twemproxy does. */
+  health_check?: HealthConfig;
   /** Absent: all commands, under their own names. */
   commands?: CommandsConfig;
 }
@@ -182,4 +186,6 @@ export interface PoolConfig extends Omit<PoolValues, Rewritten> {
 export interface Config {
   /** In nutcracker's order: by length of the name, then by its bytes; servers likewise. */
   pools: PoolConfig[];
+  /** Settings of the whole program. */
+  global: GlobalConfig;
 }

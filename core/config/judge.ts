@@ -1,0 +1,61 @@
+// What can only be judged of several values together. Each rule tells its mistake.
+
+import { parseListen } from "./address.ts";
+import type { AuthConfig, GlobalConfig, UserConfig } from "./groups.ts";
+import type { POOL_KEYS, PoolConfig } from "./schema.ts";
+
+type Key = typeof POOL_KEYS[number];
+
+export function judgePool(pool: PoolConfig, note: (key: Key, message: string) => void): void {
+  const given = [pool.redis_auth, pool.redis_auth_file, pool.redis_auth_env];
+  if (given.filter((value) => value !== "").length > 1) {
+    note("redis_auth", "only one of redis_auth, redis_auth_file and redis_auth_env can be given");
+  }
+  if (pool.redis_user !== "" && given.every((value) => value === "")) {
+    note("redis_user", "redis_user needs redis_auth, redis_auth_file or redis_auth_env");
+  }
+  if (pool.auth !== undefined) judgeAuth(pool.auth, (message) => note("auth", message));
+  const { tls, server_tls } = pool;
+  if (tls !== undefined && tls.require_client_cert && tls.ca === "") {
+    note("tls", "tls.require_client_cert needs tls.ca");
+  }
+  if (server_tls !== undefined && (server_tls.cert === "") !== (server_tls.key === "")) {
+    note("server_tls", "server_tls.cert and server_tls.key go together");
+  }
+}
+
+function judgeAuth(auth: AuthConfig, note: (message: string) => void): void {
+  const names = Object.keys(auth.users);
+  const own = secrets(auth);
+  if (own > 1) note("auth: only one of password, password_file and password_env can be given");
+  if (own === 0 && names.length === 0) note("auth needs a password or users");
+  if (own > 0 && names.includes("default")) {
+    note("auth.password is that of the user default: give it in one place");
+  }
+  for (const name of names) {
+    if (!/^[!-~]+$/.test(name)) note(`auth.users "${name}": names are ASCII without spaces`);
+    if (secrets(auth.users[name]) !== 1) {
+      note(`auth.users.${name} needs one of password, password_file and password_env`);
+    }
+  }
+}
+
+function secrets(of: AuthConfig | UserConfig): number {
+  const { password, password_file, password_env } = of;
+  return [password, password_file, password_env].filter((value) => value !== "").length;
+}
+
+export function judgeGlobal(values: GlobalConfig, note: (message: string) => void): void {
+  const { admin, statsd } = values;
+  if (admin !== "" && admin !== "off" && !isHostPort(admin)) {
+    note(`global.admin "${admin}" has to be host:port or off`);
+  }
+  if (statsd !== "" && !isHostPort(statsd)) {
+    note(`global.statsd "${statsd}" has to be host:port`);
+  }
+}
+
+function isHostPort(text: string): boolean {
+  const address = parseListen(text);
+  return typeof address !== "string" && address.path === "";
+}
