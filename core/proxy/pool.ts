@@ -15,6 +15,7 @@ import {
 } from "../protocol/codec.ts";
 import { newCodec } from "../protocol/mod.ts";
 import { buildRing, type Ring } from "../ring/mod.ts";
+import type { PoolSnapshot } from "../stats/snapshot.ts";
 import { Client } from "./client.ts";
 import { type Request, RequestPool } from "./request.ts";
 import { Server } from "./server.ts";
@@ -335,6 +336,18 @@ export class Pool {
   abandon(request: Request): void {
     if (request.parent !== null) this.fragmentDone(request.parent);
     else this.requests.give(request);
+  }
+
+  snapshot(): PoolSnapshot {
+    const { accepted, ...counters } = this.counters;
+    return {
+      name: this.name,
+      listen: this.config.listen_text,
+      protocol: this.config.redis ? "redis" : "memcached",
+      counters,
+      accepted,
+      servers: this.servers.map((server) => server.snapshot()),
+    };
   }
 
   private facts(): Facts {

@@ -6,6 +6,7 @@ import type { Address, Host, Listener } from "../host.ts";
 import type { Log } from "../log.ts";
 import { statsLine } from "../stats/report.ts";
 import { StatsConnection } from "../stats/connection.ts";
+import type { Snapshot } from "../stats/snapshot.ts";
 import { VERSION } from "../version.ts";
 import { type Limits, Pool } from "./pool.ts";
 
@@ -107,11 +108,18 @@ export class Proxy {
 
   /** The stats JSON, with its line end. */
   stats(): string {
-    return statsLine(this.pools, {
+    return statsLine(this.snapshot());
+  }
+
+  snapshot(): Snapshot {
+    return {
       source: this.options.source,
       version: VERSION,
+      runtime: this.host.runtime,
       uptime: Math.floor((this.host.now() - this.startedAt) / 1000),
-      timestamp: Math.floor(this.host.wallClock() / 1000),
-    });
+      time: this.host.wallClock(),
+      workers: 1,
+      pools: this.pools.map((pool) => pool.snapshot()),
+    };
   }
 }

@@ -4,6 +4,8 @@
 import type { Address } from "../host.ts";
 import type { ServerConfig } from "../config/address.ts";
 import type { Client } from "./client.ts";
+import { Latency, LATENCY_CLASSES } from "../stats/latency.ts";
+import type { ServerSnapshot } from "../stats/snapshot.ts";
 import type { Pool } from "./pool.ts";
 import { ServerConnection } from "./server_connection.ts";
 
@@ -37,6 +39,8 @@ export class Server {
   /** All connections, of whatever lane. */
   readonly connections: ServerConnection[];
   readonly counters: ServerCounters;
+  /** By class of command. */
+  readonly latency: readonly Latency[];
   /** Failures in a row. */
   failures: number;
   live: boolean;
@@ -71,6 +75,7 @@ export class Server {
       response_bytes: 0,
       pinned_connections: 0,
     };
+    this.latency = LATENCY_CLASSES.map(() => new Latency());
     this.failures = 0;
     this.live = true;
     this.retryAt = 0;
@@ -137,6 +142,34 @@ export class Server {
     connection.patience = 0;
     if (clean) this.giveExtra(connection);
     else this.dropExtra(connection);
+  }
+
+  snapshot(): ServerSnapshot {
+    let unsent = 0;
+    let unsentBytes = 0;
+    let inFlight = 0;
+    let inFlightBytes = 0;
+    for (const connection of this.connections) {
+      unsent += connection.unsent;
+      unsentBytes += connection.out.size;
+      inFlight += connection.inFlight;
+      inFlightBytes += connection.inFlightBytes;
+    }
+    const { host, port, path } = this.address;
+    return {
+      name: this.name,
+      address: path !== "" ? path : `${host}:${port}`,
+      weight: this.weight,
+      live: this.live,
+      counters: {
+        ...this.counters,
+        in_queue: unsent,
+        in_queue_bytes: unsentBytes,
+        out_queue: inFlight - unsent,
+        out_queue_bytes: Math.max(0, inFlightBytes - unsentBytes),
+      },
+      latency: this.latency.map((latency, i) => latency.snapshot(i)),
+    };
   }
 
   /** A connection is gone. Several that drop in the same moment are one failure (not so twemproxy). */

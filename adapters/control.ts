@@ -1,0 +1,32 @@
+// What may be asked of a running ringmux, however many processes it is: the admin address, the
+// stats port and the signals stand on this one interface. Everything is plain data, so that a
+// supervisor can pass it on to its workers.
+
+import type { Snapshot } from "../core/stats/snapshot.ts";
+
+/** Where keys go in one pool. */
+export interface RingView {
+  readonly pool: string;
+  readonly distribution: string;
+  readonly hash: string;
+  readonly servers: readonly {
+    readonly name: string;
+    readonly weight: number;
+    readonly live: boolean;
+    /** Part of the keys, 0 to 1. */
+    readonly share: number;
+  }[];
+  /** The server of the key asked for; null when none was, or none is alive. */
+  readonly owner: string | null;
+}
+
+export interface Control {
+  /** Clients are served. */
+  ready(): boolean;
+  /** Counters of all workers together. */
+  snapshot(): Promise<Snapshot>;
+  /** The rings, of all pools or of one; with a key (a byte string), who owns it. */
+  rings(pool?: string, key?: string): Promise<RingView[]>;
+  /** Reads the configuration again; what is wrong with it, if it was not taken over. */
+  reload(): Promise<string[]>;
+}

@@ -1,0 +1,91 @@
+// The state of a whole ringmux at one moment, as plain data: what a process tells of itself, what a
+// supervisor adds up over its workers, and what the stats JSON, the metrics and the live page show.
+
+import type { PoolCounterName, ServerCounterName } from "./counters.ts";
+import type { LatencySnapshot } from "./latency.ts";
+import { mergeLatency } from "./latency.ts";
+
+export interface Snapshot {
+  /** Host name. */
+  readonly source: string;
+  readonly version: string;
+  /** "node 20.20.2" */
+  readonly runtime: string;
+  /** Seconds since start. */
+  readonly uptime: number;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  /** How many processes were added up. */
+  readonly workers: number;
+  readonly pools: readonly PoolSnapshot[];
+}
+
+export interface PoolSnapshot {
+  readonly name: string;
+  /** As the configuration has it. */
+  readonly listen: string;
+  readonly protocol: "redis" | "memcached";
+  readonly counters: Readonly<Record<PoolCounterName, number>>;
+  /** Clients ever accepted. */
+  readonly accepted: number;
+  readonly servers: readonly ServerSnapshot[];
+}
+
+export interface ServerSnapshot {
+  readonly name: string;
+  readonly address: string;
+  readonly weight: number;
+  /** In the ring: with several workers, in at least one worker's. */
+  readonly live: boolean;
+  readonly counters: Readonly<Record<ServerCounterName, number>>;
+  /** By class of command; see latency.ts. */
+  readonly latency: readonly LatencySnapshot[];
+}
+
+/** Adds up what several workers of one configuration tell; `own` is who asks. */
+export function mergeSnapshots(own: Omit<Snapshot, "pools" | "workers">, all: Snapshot[]): Snapshot {
+  const pools = new Map<string, PoolSnapshot>();
+  for (const { pools: some } of all) {
+    for (const pool of some) {
+      const other = pools.get(pool.name);
+      pools.set(pool.name, other === undefined ? pool : mergePools(other, pool));
+    }
+  }
+  const workers = all.reduce((sum, one) => sum + one.workers, 0);
+  return { ...own, workers, pools: [...pools.values()] };
+}
+
+function mergePools(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
+  const servers = new Map(a.servers.map((server) => [server.name, server]));
+  for (const server of b.servers) {
+    const other = servers.get(server.name);
+    servers.set(server.name, other === undefined ? server : mergeServers(other, server));
+  }
+  return {
+    ...a,
+    counters: addUp(a.counters, b.counters),
+    accepted: a.accepted + b.accepted,
+    servers: [...servers.values()],
+  };
+}
+
+function mergeServers(a: ServerSnapshot, b: ServerSnapshot): ServerSnapshot {
+  return {
+    ...a,
+    live: a.live || b.live,
+    counters: {
+      ...addUp(a.counters, b.counters),
+      server_ejected_at: Math.max(a.counters.server_ejected_at, b.counters.server_ejected_at),
+    },
+    latency: mergeLatency(a.latency, b.latency),
+  };
+}
+
+function addUp<K extends string>(
+  a: Readonly<Record<K, number>>,
+  b: Readonly<Record<K, number>>,
+): Record<K, number> {
+  const sum = { ...a } as Record<K, number>;
+  for (const name of Object.keys(b) as K[]) sum[name] = (sum[name] ?? 0) + b[name];
+  return sum;
+}
