@@ -374,6 +374,8 @@ export interface ProxyOptions {
   /** More arguments. */
   args?: string[];
   env?: Record<string, string>;
+  /** Most file descriptors it may have open, when it is not this process's limit. */
+  descriptors?: number;
 }
 
 /** A proxy that listens. */
@@ -395,6 +397,12 @@ export class ProxyProcess extends Running {
   async stats(): Promise<any> {
     return JSON.parse(await this.statsText());
   }
+}
+
+/** A command behind `ulimit -n`; its pid is still the program's. */
+function limited([program, args]: [string, string[]], descriptors?: number): [string, string[]] {
+  if (descriptors === undefined) return [program, args];
+  return ["sh", ["-c", `ulimit -n ${descriptors} && exec "$0" "$@"`, program, ...args]];
 }
 
 /** Starts a proxy and waits until all its ports take connections (one connection to each). */
@@ -422,7 +430,7 @@ export async function startProxy(
     const confPath = tempPath("ringmux.yml");
     fs.writeFileSync(confPath, toYaml(full));
     const statsPort = await freePort();
-    const [program, first] = command(opts.runtime);
+    const [program, first] = limited(command(opts.runtime), opts.descriptors);
     const proxy = new ProxyProcess(opts.runtime ?? runtime, program, [
       ...first,
       ...["-c", confPath, "-a", "127.0.0.1", "-s", String(statsPort), "-i", "100"],
