@@ -128,42 +128,45 @@ ours("5,000 idle clients", async () => {
   await until("all to be gone", async () => (await proxy.stats()).redis.client_connections === 0);
 });
 
-ours("thousands of clients that vanish in mid-command, by FIN and by reset, under load", async () => {
-  await growth("2,000 clients that vanish in mid-command", 150, async () => {
-    const rand = random(11);
-    const load = new Load(proxy.ports.redis, 8);
-    const memcachedLoad = new Load(proxy.ports.memcached, 8, { memcached: true });
-    const redisWhole = cmd("SET", "vanished", "x".repeat(30_000));
-    const memcachedWhole = `set vanished 0 0 30000\r\n${"x".repeat(30_000)}\r\n`;
-    for (let round = 0; round < 20; round++) {
-      const wires = await several(100, () => {
-        return Wire.open(rand(2) === 0 ? proxy.ports.redis : proxy.ports.memcached);
-      });
-      await Promise.all(wires.map((wire) => {
-        const redis = wire.socket.remotePort === proxy.ports.redis;
-        const whole = redis ? redisWhole : memcachedWhole;
-        const before = redis ? cmd("GET", "kilo:1") : "get kilo\r\n";
-        const cut = 1 + rand(rand(2) === 0 ? 40 : whole.length - 1);
-        return wire.send(before.repeat(rand(20)) + whole.slice(0, cut)).flushed();
-      }));
-      for (const wire of wires) {
-        if (rand(3) === 0) wire.half();
-        else if (rand(2) === 0) wire.close();
-        else wire.socket.resetAndDestroy();
+ours(
+  "thousands of clients that vanish in mid-command, by FIN and by reset, under load",
+  async () => {
+    await growth("2,000 clients that vanish in mid-command", 150, async () => {
+      const rand = random(11);
+      const load = new Load(proxy.ports.redis, 8);
+      const memcachedLoad = new Load(proxy.ports.memcached, 8, { memcached: true });
+      const redisWhole = cmd("SET", "vanished", "x".repeat(30_000));
+      const memcachedWhole = `set vanished 0 0 30000\r\n${"x".repeat(30_000)}\r\n`;
+      for (let round = 0; round < 20; round++) {
+        const wires = await several(100, () => {
+          return Wire.open(rand(2) === 0 ? proxy.ports.redis : proxy.ports.memcached);
+        });
+        await Promise.all(wires.map((wire) => {
+          const redis = wire.socket.remotePort === proxy.ports.redis;
+          const whole = redis ? redisWhole : memcachedWhole;
+          const before = redis ? cmd("GET", "kilo:1") : "get kilo\r\n";
+          const cut = 1 + rand(rand(2) === 0 ? 40 : whole.length - 1);
+          return wire.send(before.repeat(rand(20)) + whole.slice(0, cut)).flushed();
+        }));
+        for (const wire of wires) {
+          if (rand(3) === 0) wire.half();
+          else if (rand(2) === 0) wire.close();
+          else wire.socket.resetAndDestroy();
+        }
       }
-    }
-    await load.served();
-    await memcachedLoad.served();
-    await load.stop();
-    await memcachedLoad.stop();
-    assert.is(load.errorCount + memcachedLoad.errorCount, 0);
-  });
-  const wire = await Wire.open(proxy.ports.redis);
-  assert.is(await wire.ask("GET", "vanished"), "$-1\r\n");
-  const other = await Wire.open(proxy.ports.memcached);
-  assert.is(await other.send("get vanished\r\n").line(), "END\r\n");
-  await until("all to be gone", async () => (await proxy.stats()).redis.client_connections === 1);
-});
+      await load.served();
+      await memcachedLoad.served();
+      await load.stop();
+      await memcachedLoad.stop();
+      assert.is(load.errorCount + memcachedLoad.errorCount, 0);
+    });
+    const wire = await Wire.open(proxy.ports.redis);
+    assert.is(await wire.ask("GET", "vanished"), "$-1\r\n");
+    const other = await Wire.open(proxy.ports.memcached);
+    assert.is(await other.send("get vanished\r\n").line(), "END\r\n");
+    await until("all to be gone", async () => (await proxy.stats()).redis.client_connections === 1);
+  },
+);
 
 /** 64 MB in which every line says whose it is and where it stands. */
 function large(client: number): string {

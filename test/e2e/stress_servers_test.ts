@@ -179,33 +179,36 @@ ours("a server that answers one byte at a time", async () => {
   sound(proxy, before);
 });
 
-ours("a server that now and then answers garbage, breaks off, falls silent or hangs up", async () => {
-  const rand = random(7);
-  let mischief = true;
-  const fake = await fakeRedis(async (socket, value) => {
-    const what = mischief ? rand(60) : 99;
-    if (what === 0) say(socket, "HTTP/1.1 400 Bad Request\r\n\r\n");
-    else if (what === 1) say(socket, "\0\xff\x80*$".repeat(rand(2000) + 1) + "\r\n");
-    else if (what === 2) socket.end(Buffer.from(value.slice(0, rand(value.length)), "latin1"));
-    else if (what === 3) {
-      say(socket, value.slice(0, rand(value.length)));
-      await turn();
-      socket.resetAndDestroy();
-    } else if (what === 4) socket.destroy();
-    else if (what === 5) await new Promise(() => {}); // never again on this connection
-    else say(socket, value);
-  });
-  const proxy = await proxyOver([fake], { timeout: 150 });
-  const before = residentMB(proxy.pid);
-  // A client that has had a part of a long reply is cut off when the rest is lost.
-  const load = new Load(proxy.port, CLIENTS, { asked: getsOnly, mayClose: true });
-  await load.until("much mischief", () => fake.accepted > 60, 30_000);
-  mischief = false;
-  await load.served();
-  await load.stop();
-  assert.ok(load.errorCount > 0);
-  sound(proxy, before);
-});
+ours(
+  "a server that now and then answers garbage, breaks off, falls silent or hangs up",
+  async () => {
+    const rand = random(7);
+    let mischief = true;
+    const fake = await fakeRedis(async (socket, value) => {
+      const what = mischief ? rand(60) : 99;
+      if (what === 0) say(socket, "HTTP/1.1 400 Bad Request\r\n\r\n");
+      else if (what === 1) say(socket, "\0\xff\x80*$".repeat(rand(2000) + 1) + "\r\n");
+      else if (what === 2) socket.end(Buffer.from(value.slice(0, rand(value.length)), "latin1"));
+      else if (what === 3) {
+        say(socket, value.slice(0, rand(value.length)));
+        await turn();
+        socket.resetAndDestroy();
+      } else if (what === 4) socket.destroy();
+      else if (what === 5) await new Promise(() => {}); // never again on this connection
+      else say(socket, value);
+    });
+    const proxy = await proxyOver([fake], { timeout: 150 });
+    const before = residentMB(proxy.pid);
+    // A client that has had a part of a long reply is cut off when the rest is lost.
+    const load = new Load(proxy.port, CLIENTS, { asked: getsOnly, mayClose: true });
+    await load.until("much mischief", () => fake.accepted > 60, 30_000);
+    mischief = false;
+    await load.served();
+    await load.stop();
+    assert.ok(load.errorCount > 0);
+    sound(proxy, before);
+  },
+);
 
 ours("a server that sends replies without end, asked or not", async () => {
   const flood = Buffer.from(bulk("not for you").repeat(4000));
