@@ -3,7 +3,8 @@
 // costs, by /proc. Knows nothing of how the proxy works.
 
 import * as fs from "node:fs";
-import { bulk, cmd, type Target, until, Wire } from "./harness.ts";
+import process from "node:process";
+import { bulk, cmd, runtime, type Target, until, Wire } from "./harness.ts";
 
 /** Memory the process holds, in MB. */
 export function residentMB(pid: number): number {
@@ -18,10 +19,11 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100; // USER_HZ
 }
 
-/** Shows a figure of this run when RINGMUX_FIGURES is set: docs/limits.md is made of them. */
+/** Adds a figure of this run to the file RINGMUX_FIGURES: docs/limits.md is made of them. */
 export function figure(what: string, value: number, unit: string): void {
-  if (process.env.RINGMUX_FIGURES === undefined) return;
-  console.log(`figure: ${process.env.RINGMUX_RUNTIME}: ${what}: ${value.toFixed(1)} ${unit}`);
+  const file = process.env.RINGMUX_FIGURES;
+  if (file === undefined) return;
+  fs.appendFileSync(file, `${what}: ${runtime}: ${value.toFixed(1)} ${unit}\n`);
 }
 
 /** What one request may be answered with. */

@@ -12,6 +12,7 @@ import {
   ours,
   type ProxyProcess,
   random,
+  type ServerProcess,
   several,
   startMemcached,
   startProxy,
@@ -20,25 +21,36 @@ import {
   Wire,
 } from "./harness.ts";
 
-let proxy: ProxyProcess;
 const MB = 1 << 20;
 
+let servers: { redis: ServerProcess[]; memcached: ServerProcess };
+let proxy: ProxyProcess;
+
 test.before(async () => {
-  const redis = await several(2, () => startRedis());
-  const memcached = await startMemcached({ args: ["-I", "128m", "-m", "1024"] });
+  servers = {
+    redis: await several(2, () => startRedis()),
+    memcached: await startMemcached({ args: ["-I", "128m", "-m", "1024"] }),
+  };
+});
+
+// A fresh process each time: what an earlier test has made it keep would hide what it takes.
+test.before.each(async () => {
   proxy = await startProxy({
     redis: {
       redis: true,
       hash: "fnv1a_64",
       backlog: 8192,
-      servers: redis.map((server, i) => at(server, 1, `server${i}`)),
+      servers: servers.redis.map((server, i) => at(server, 1, `server${i}`)),
     },
-    memcached: { servers: [at(memcached)] },
+    memcached: { servers: [at(servers.memcached)] },
   });
-  // Warm: what a process takes once does not count as growth.
   const load = new Load(proxy.ports.redis, 8);
   await load.served();
   await load.stop();
+});
+
+test.after.each(async () => {
+  await proxy.stop("SIGKILL");
 });
 
 /** The highest memory use seen while something goes on, above what it was before. */
@@ -80,7 +92,7 @@ ours("a client that pipelines 100,000 commands and never reads", async () => {
     const load = new Load(proxy.ports.redis, 8);
     await pipeline(deaf);
     // By then it has been given all that it will be given.
-    for (let i = 0; i < 5; i++) await load.served();
+    for (let i = 0; i < 3; i++) await load.served();
     await load.stop();
     assert.is(load.errorCount, 0);
     deaf.socket.resetAndDestroy();
@@ -118,7 +130,9 @@ ours("5,000 idle clients", async () => {
     const load = new Load(proxy.ports.redis, 8);
     await load.served();
     await load.stop();
-    assert.is((await proxy.stats()).redis.client_connections, clients);
+    await until("only these to be there", async () => {
+      return (await proxy.stats()).redis.client_connections === clients;
+    });
   });
   // None of them was forgotten or mistaken for another.
   for (const [i, wire] of wires.entries()) wire.send(cmd("GET", `idle:${i}`));
@@ -176,9 +190,17 @@ function large(client: number): string {
   return text.slice(0, 64 * MB);
 }
 
-ours("values of 64 MB, three clients at once, while others are served", async () => {
-  const values = [0, 1, 2].map(large);
-  await growth("64 MB set and got by 3 clients at once, Redis", 450, async () => {
+/** Reads so many bytes in pieces, so that it is the silence that is timed and not the whole. */
+async function sameAs(wire: Wire, expected: string, what: string): Promise<void> {
+  for (let pos = 0; pos < expected.length; pos += 2 * MB) {
+    const piece = expected.slice(pos, pos + 2 * MB);
+    assert.ok(await wire.read(piece.length) === piece, `${what} from ${pos} on`);
+  }
+}
+
+ours("values of 64 MB, two clients at once, while others are served", async () => {
+  const values = [0, 1].map(large);
+  await growth("64 MB set and got by 2 clients at once, Redis", 450, async () => {
     const load = new Load(proxy.ports.redis, 4);
     await Promise.all(values.map(async (value, client) => {
       const wire = await Wire.open(proxy.ports.redis);
@@ -186,7 +208,7 @@ ours("values of 64 MB, three clients at once, while others are served", async ()
       assert.is(await wire.line(), "+OK\r\n");
       assert.is(await wire.reply(), bulk(`after ${client}`));
       wire.send(cmd("GET", `large:${client}`) + cmd("PING", `got ${client}`));
-      assert.ok(await wire.read(bulk(value).length) === bulk(value), `value of ${client}`);
+      await sameAs(wire, bulk(value), `value of ${client}`);
       assert.is(await wire.reply(), bulk(`got ${client}`));
       await wire.ask("DEL", `large:${client}`);
       wire.close();
@@ -202,7 +224,7 @@ ours("values of 64 MB, three clients at once, while others are served", async ()
     assert.is(await wire.line(), "STORED\r\n");
     const expected = `VALUE large 7 ${value.length}\r\n${value}\r\nEND\r\n`;
     wire.send("get large\r\n");
-    assert.ok(await wire.read(expected.length) === expected, "the value");
+    await sameAs(wire, expected, "the value");
     wire.close();
   });
 });

@@ -123,7 +123,7 @@ ours("a server stopped for longer than the timeout, again and again", async () =
 function fakeRedis(
   answer: (socket: net.Socket, value: string, connection: number) => void | Promise<void>,
 ): Promise<Fake> {
-  return startFake(async (socket, fake) => {
+  return startFake((socket, fake) => {
     const connection = fake.accepted;
     let text = "";
     let busy = false;
