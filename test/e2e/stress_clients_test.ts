@@ -194,6 +194,7 @@ function large(client: number): string {
 async function sameAs(wire: Wire, expected: string, what: string): Promise<void> {
   for (let pos = 0; pos < expected.length; pos += 2 * MB) {
     const piece = expected.slice(pos, pos + 2 * MB);
+    await until(what, () => wire.ended || wire.peek().length >= piece.length, 60_000);
     assert.ok(await wire.read(piece.length) === piece, `${what} from ${pos} on`);
   }
 }
@@ -205,6 +206,7 @@ ours("values of 64 MB, two clients at once, while others are served", async () =
     await Promise.all(values.map(async (value, client) => {
       const wire = await Wire.open(proxy.ports.redis);
       wire.send(cmd("SET", `large:${client}`, value) + cmd("PING", `after ${client}`));
+      await until("the large SET to be answered", () => wire.peek().length > 0, 60_000);
       assert.is(await wire.line(), "+OK\r\n");
       assert.is(await wire.reply(), bulk(`after ${client}`));
       wire.send(cmd("GET", `large:${client}`) + cmd("PING", `got ${client}`));
@@ -221,6 +223,7 @@ ours("values of 64 MB, two clients at once, while others are served", async () =
     const [value] = values;
     const wire = await Wire.open(proxy.ports.memcached);
     wire.send(`set large 7 0 ${value.length}\r\n${value}\r\n`);
+    await until("the large set to be answered", () => wire.peek().length > 0, 60_000);
     assert.is(await wire.line(), "STORED\r\n");
     const expected = `VALUE large 7 ${value.length}\r\n${value}\r\nEND\r\n`;
     wire.send("get large\r\n");
