@@ -281,6 +281,8 @@ export const ASKED = -1;
 
 /** One protocol, for one pool. Instances keep no per-client state. */
 export interface Codec {
+  /** By `Scan.verb` + 1 (ASKED comes first): the command's class, see stats/latency.ts. */
+  readonly classes: Uint8Array;
   /** Null when no request has the action PIN. */
   readonly pinning: Pinning | null;
   /**

@@ -187,6 +187,7 @@ function addPart(parent: Request, connection: ServerConnection, bytes: number): 
   const part = client.pool.requests.take(client);
   part.kind = SPECIAL;
   part.parent = parent;
+  part.verb = parent.verb;
   parent.parts.push(part);
   parent.awaiting++;
   client.pool.counters.fragments++;

@@ -17,6 +17,7 @@ import {
 } from "../codec.ts";
 import { COMMANDS, verbOf } from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
+import { CLASSES } from "./effects.ts";
 import { crossServer, errorReply, NO_AUTH } from "./errors.ts";
 import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
 import { LearnedCommands } from "./learned.ts";
@@ -31,6 +32,7 @@ const QUIT_VERB = verbOf("quit");
 const MINUS = 45;
 
 export class RedisCodec implements Codec {
+  readonly classes: Uint8Array;
   readonly pinning: Pinning;
   private readonly options: CodecOptions;
   private readonly facts: Facts;
@@ -39,6 +41,7 @@ export class RedisCodec implements Codec {
   private readonly learned: LearnedCommands;
 
   constructor(options: CodecOptions, facts: Facts) {
+    this.classes = CLASSES;
     this.pinning = TRANSACTIONS;
     this.options = options;
     this.facts = facts;
