@@ -56,16 +56,19 @@ function twemproxyConf(setup: Setup, name: string): string {
 }
 
 /** Arguments are nutcracker's: its configuration file, its port of statistics. */
-function ringmux(name: string, runtime: string, entry: string, start: string[]): Contestant {
+function ringmux(runtime: Runtime, folder = ""): Contestant {
+  const { program, title, start, entry } = runtime;
+  const name = folder === "" ? program : `base-${program}`;
   return {
     name,
-    title: `ringmux on ${runtime}`,
+    title: `ringmux on ${title}${folder === "" ? "" : ", base"}`,
     kind: "ringmux",
     filesPerClient: 1,
-    missing: () => need(entry),
+    missing: () => need(join(folder, entry)),
     command: (setup) => [
-      executable(name),
+      executable(program),
       ...start,
+      join(folder, entry),
       "-s",
       String(setup.statsPort),
       "-a",
@@ -113,16 +116,31 @@ function haproxyConf(setup: Setup): string {
   return file;
 }
 
+interface Runtime {
+  readonly program: string;
+  readonly title: string;
+  readonly start: readonly string[];
+  readonly entry: string;
+}
+
+const RUNTIMES: readonly Runtime[] = [
+  {
+    program: "deno",
+    title: "Deno",
+    start: ["run", "-A", "--no-lock", "--node-modules-dir=manual"],
+    entry: "mod.ts",
+  },
+  { program: "bun", title: "Bun", start: ["run"], entry: "adapters/bun.ts" },
+  { program: "node", title: "Node", start: [], entry: "dist/ringmux.js" },
+];
+
+/** ringmux as it stands in another checkout (built for Node), to measure a change against. */
+export function baseContestants(folder: string): Contestant[] {
+  return RUNTIMES.map((runtime) => ringmux(runtime, folder));
+}
+
 export const CONTESTANTS: readonly Contestant[] = [
-  ringmux("deno", "Deno", "mod.ts", [
-    "run",
-    "-A",
-    "--no-lock",
-    "--node-modules-dir=manual",
-    "mod.ts",
-  ]),
-  ringmux("bun", "Bun", "adapters/bun.ts", ["run", "adapters/bun.ts"]),
-  ringmux("node", "Node", "dist/ringmux.js", ["dist/ringmux.js"]),
+  ...RUNTIMES.map((runtime) => ringmux(runtime)),
   {
     name: "nutcracker",
     title: "nutcracker",

@@ -5,7 +5,6 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, release } from "node:os";
 import { chart } from "./chart.ts";
 import { complaint, openFiles } from "./child.ts";
-import { CONTESTANTS } from "./contestants.ts";
 import { Loader } from "./loader.ts";
 import { measure, type Session } from "./session.ts";
 import { type Options, parseOptions } from "./options.ts";
@@ -31,13 +30,12 @@ export async function main(args: readonly string[], folder: string): Promise<num
     return 1;
   }
   installMissing(options.syscalls ? { strace: "strace" } : {});
-  if (options.contestants.includes("node")) buildForNode();
-  const contestants = CONTESTANTS.filter((c) => options.contestants.includes(c.name))
-    .filter((contestant) => {
-      const why = contestant.missing();
-      if (why !== "") console.log(`${contestant.title}: skipped: ${why}`);
-      return why === "";
-    });
+  if (options.contestants.some((c) => c.name === "node")) buildForNode();
+  const contestants = options.contestants.filter((contestant) => {
+    const why = contestant.missing();
+    if (why !== "") console.log(`${contestant.title}: skipped: ${why}`);
+    return why === "";
+  });
   if (availableParallelism() < 2) console.log("one core only: proxy, load and servers share it");
   const loader = new Loader();
   const servers = new Servers(loader);

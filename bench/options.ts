@@ -1,14 +1,15 @@
 // The command line of `npm run bench`.
 
-import { CONTESTANTS } from "./contestants.ts";
+import { baseContestants, type Contestant, CONTESTANTS } from "./contestants.ts";
+import { resolve } from "node:path";
 import { WORKLOADS } from "./workloads.ts";
 
 export interface Options {
   readonly quick: boolean;
   readonly rounds: number;
-  /** Names of workloads and of contestants, in the order of their tables. */
+  /** In the order of their tables; workloads by name. */
   readonly workloads: readonly string[];
-  readonly contestants: readonly string[];
+  readonly contestants: readonly Contestant[];
   /** Milliseconds: load before the first round, load before each window, the window. */
   readonly warmMs: number;
   readonly rampMs: number;
@@ -22,6 +23,7 @@ const USAGE = `usage: npm run bench -- [options]
   --only <names>     these workloads; a name's beginning stands for all that begin so
   --with <names>     these contestants, likewise
   --window <ms>      length of one measurement (1000; quick: 500)
+  --base <folder>    another checkout of ringmux, built: contestants base-deno, base-bun, base-node
   --syscalls         count system calls per request instead (strace)
   --list             what there is to choose from`;
 
@@ -33,6 +35,7 @@ export function parseOptions(args: readonly string[]): Options | null {
   let windowMs = 0;
   let only: string[] | null = null;
   let chosen: string[] | null = null;
+  let base = "";
   const rest = [...args];
   const value = (name: string): string => {
     const next = rest.shift();
@@ -51,10 +54,13 @@ export function parseOptions(args: readonly string[]): Options | null {
     else if (arg === "--window") windowMs = number(arg, value(arg));
     else if (arg === "--only") only = value(arg).split(",");
     else if (arg === "--with") chosen = value(arg).split(",");
+    else if (arg === "--base") base = resolve(value(arg));
     else if (arg === "--help" || arg === "-h") return usage();
     else if (arg === "--list") return list();
     else throw new Error(`option ${arg} is not known\n${USAGE}`);
   }
+  const all = base === "" ? CONTESTANTS : [...baseContestants(base), ...CONTESTANTS];
+  const names = select("contestant", chosen ?? [""], all.map((c) => c.name));
   const usual = syscalls
     ? ["redis-get", "redis-get-p16"]
     : WORKLOADS.filter((w) => w.quick || !quick).map((w) => w.name);
@@ -63,7 +69,7 @@ export function parseOptions(args: readonly string[]): Options | null {
     rounds,
     syscalls,
     workloads: only === null ? usual : select("workload", only, WORKLOADS.map((w) => w.name)),
-    contestants: select("contestant", chosen ?? [""], CONTESTANTS.map((c) => c.name)),
+    contestants: all.filter((c) => names.includes(c.name)),
     warmMs: quick ? 400 : 1000,
     rampMs: quick ? 100 : 250,
     windowMs: windowMs || (quick ? 500 : 1000),

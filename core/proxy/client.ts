@@ -262,6 +262,7 @@ export class Client implements SocketHandler {
           const request = pool.requests.take(this);
           request.tagHigh = scan.tagHigh;
           request.tagLow = scan.tagLow;
+          request.verb = scan.verb;
           connection.enqueue(request, scan.length);
           if (this.head === null) this.head = request;
           else (this.tail as Request).next = request;
@@ -321,6 +322,7 @@ export class Client implements SocketHandler {
     const request = pool.requests.take(this);
     request.tagHigh = scan.tagHigh;
     request.tagLow = scan.tagLow;
+    request.verb = scan.verb;
     this.push(request);
     connection.enqueue(request, scan.length);
     this.upload = new Upload(connection, request, scan.length);
@@ -464,6 +466,7 @@ export class Client implements SocketHandler {
     request.mute = scan.mute;
     request.tagHigh = scan.tagHigh;
     request.tagLow = scan.tagLow;
+    request.verb = scan.verb;
     if (scan.mute !== 0) request.kind = SPECIAL;
     this.push(request);
     if (connection === null) return this.pool.fail(request, "Connection refused");

@@ -5,6 +5,7 @@
 import {
   ALL,
   ANY,
+  ASKED,
   FORWARD,
   GATHER,
   LOCAL,
@@ -204,6 +205,7 @@ export class Pin {
     const connection = this.connection as ServerConnection;
     const request = client.pool.requests.take(client);
     request.mute = OWN;
+    request.verb = ASKED;
     request.kind = SPECIAL;
     client.push(request);
     connection.enqueue(request, bytes.length);

@@ -23,7 +23,7 @@ export class Request implements FanOut, Part {
   kind: number;
   /** The whole reply is there (or there will be none): it may go to the client when its turn comes. */
   ready: boolean;
-  /** Pool time (ms) of sending, for the timeout. */
+  /** When it was sent (ms, `Turn.clock`), for the timeout and for the latency. */
   sentAt: number;
   /** Length of what was sent. */
   bytes: number;
@@ -42,10 +42,11 @@ export class Request implements FanOut, Part {
   failure: string;
   /** Fragments only. */
   parent: Request | null;
+  /** Codec's own number of the command. */
+  verb: number;
   /** Parents only, from here on. */
   parts: Request[];
   awaiting: number;
-  verb: number;
   nkeys: number;
   picks: Uint16Array;
 
@@ -66,9 +67,9 @@ export class Request implements FanOut, Part {
     this.hold = null;
     this.failure = "";
     this.parent = null;
+    this.verb = 0;
     this.parts = NO_PARTS;
     this.awaiting = 0;
-    this.verb = 0;
     this.nkeys = 0;
     this.picks = NO_PICKS;
   }

@@ -144,6 +144,12 @@ export class Server {
     else this.dropExtra(connection);
   }
 
+  /** `n` requests of one class took `ms` each. */
+  answered(cls: number, ms: number, n: number): void {
+    this.latency[cls].record(ms, n);
+    this.pool.turn.sample(ms);
+  }
+
   snapshot(): ServerSnapshot {
     let unsent = 0;
     let unsentBytes = 0;

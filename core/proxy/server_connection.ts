@@ -141,7 +141,7 @@ export class ServerConnection {
    * same order and before the turn ends; opens the connection if there is none.
    */
   enqueue(request: Request, bytes: number): void {
-    request.sentAt = this.pool.now;
+    request.sentAt = this.pool.turn.clock;
     request.bytes = bytes;
     if (this.head === null) this.head = request;
     else (this.tail as Request).nextInFlight = request;
@@ -303,6 +303,12 @@ export class ServerConnection {
     // Consecutive replies for one client are copied as one span.
     let spanClient: Client | null = null;
     let spanStart = 0;
+    // Neighbours that were sent in one turn took equally long.
+    const { classes } = codec;
+    const { clock } = this.pool.turn;
+    let sentAt = 0;
+    let cls = 0;
+    let alike = 0;
     let pos = start;
     while (pos < end) {
       const request = this.head;
@@ -310,9 +316,17 @@ export class ServerConnection {
       const next = codec.parseReply(scan, buf, pos, end);
       if (!scan.done) {
         if (spanClient !== null) spanClient.pass(buf, spanStart, pos);
+        if (alike > 0) this.server.answered(cls, clock - sentAt, alike);
         if (pos > start) this.streaming = false;
         return this.partial(request, buf, pos, next, end);
       }
+      if (request.sentAt !== sentAt || classes[request.verb + 1] !== cls) {
+        if (alike > 0) this.server.answered(cls, clock - sentAt, alike);
+        sentAt = request.sentAt;
+        cls = classes[request.verb + 1];
+        alike = 0;
+      }
+      alike++;
       const client = request.client;
       if (client.head === request && request.kind === PLAIN) {
         this.head = request.nextInFlight;
@@ -346,6 +360,7 @@ export class ServerConnection {
       pos = next;
     }
     if (spanClient !== null) spanClient.pass(buf, spanStart, pos);
+    if (alike > 0) this.server.answered(cls, clock - sentAt, alike);
     this.streaming = false;
     if (this.pool.autoEject && fresh && pos > start) this.judge(buf, start, pos);
     if (pos < end) {

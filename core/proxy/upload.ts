@@ -33,7 +33,7 @@ export class Upload {
     this.left -= to - start;
     const { connection, request } = this;
     if (connection.head === request) {
-      request.sentAt = connection.pool.now; // the timeout is the server's, not the client's
+      request.sentAt = connection.pool.turn.clock; // the timeout is the server's, not the client's
       connection.pass(buf, start, to);
       connection.touch();
     } else {

@@ -15,7 +15,7 @@ import type {
   Scan,
   Session,
 } from "../codec.ts";
-import { HEADER, opcodeOf } from "./binary_commands.ts";
+import { BINARY_CLASSES, HEADER, opcodeOf } from "./binary_commands.ts";
 import { join } from "./binary_join.ts";
 import {
   AUTH_ERROR,
@@ -34,11 +34,13 @@ const QUITQ = opcodeOf("quitq");
 const NOBODY: Origin = { tagHigh: 0, tagLow: 0 };
 
 export class BinaryCodec implements Codec {
+  readonly classes: Uint8Array;
   readonly pinning: null;
   readonly replyHead: number;
   private readonly requests: BinaryParser;
 
   constructor(options: CodecOptions) {
+    this.classes = BINARY_CLASSES;
     this.pinning = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest);
@@ -79,7 +81,7 @@ export class BinaryCodec implements Codec {
   /** No binary request has more than one key. */
   selectKey(): void {}
   fragmentHead(): void {}
-  fragmentKey(): void {}
+  fragmentKeys(): void {}
   fragmentTail(): void {}
 
   join(fanOut: FanOut, out: OutBuffer): void {

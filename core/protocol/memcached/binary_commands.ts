@@ -2,6 +2,7 @@
 // Format: memcached's doc/protocol-binary.txt; opcodes it does not list: protocol_binary.h.
 
 import { ALL, ANY, FORWARD, LOCAL, QUIT, REFUSE } from "../codec.ts";
+import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
 
 /** First byte of every request, and of every reply. */
 export const REQUEST_MAGIC = 0x80;
@@ -114,3 +115,17 @@ for (const row of TABLE.trim().split("\n")) {
 
 export const opcodeOf = (name: string): number =>
   BINARY_COMMANDS.findIndex((command) => command?.name === name);
+
+const READS = ["get", "getq", "getk", "getkq"];
+
+/** Numbers of commands go beyond the opcodes: see STAT_VERBS in binary_parse.ts. */
+const NUMBERS = 512;
+
+/** The class of every opcode (stats/latency.ts), at opcode + 1; the first place is unused. */
+export const BINARY_CLASSES: Uint8Array = new Uint8Array(1 + NUMBERS).fill(CLASS_OTHER);
+
+for (const command of BINARY_COMMANDS) {
+  if (command === undefined || command.action !== FORWARD) continue;
+  const cls = READS.includes(command.name) ? CLASS_READ : CLASS_WRITE;
+  BINARY_CLASSES[command.opcode + 1] = cls;
+}

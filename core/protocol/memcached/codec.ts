@@ -17,9 +17,9 @@ import type {
 } from "../codec.ts";
 import { BinaryCodec } from "./binary_codec.ts";
 import { REQUEST_MAGIC } from "./binary_commands.ts";
-import { verbOf } from "./commands.ts";
+import { CLASSES, verbOf } from "./commands.ts";
 import { CROSS_SERVER, NOOP, serverError, UNAUTHENTICATED } from "./errors.ts";
-import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
+import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
 import { RequestParser, selectKey } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { newSession } from "./session.ts";
@@ -27,6 +27,7 @@ import { newSession } from "./session.ts";
 const MN = verbOf("mn");
 
 export class MemcachedCodec implements Codec {
+  readonly classes: Uint8Array;
   readonly pinning: null;
   readonly replyHead: number;
   private readonly binary: BinaryCodec;
@@ -36,6 +37,7 @@ export class MemcachedCodec implements Codec {
   private failureLine: Uint8Array;
 
   constructor(options: CodecOptions, _facts: Facts) {
+    this.classes = CLASSES;
     this.pinning = null;
     this.replyHead = 0;
     this.binary = new BinaryCodec(options);
@@ -71,8 +73,15 @@ export class MemcachedCodec implements Codec {
     fragmentHead(scan, buf, start, out);
   }
 
-  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void {
-    fragmentKey(scan, buf, start, i, out);
+  fragmentKeys(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    from: number,
+    to: number,
+    out: OutBuffer,
+  ): void {
+    fragmentKeys(scan, buf, start, from, to, out);
   }
 
   fragmentTail(_scan: Scan, _buf: Uint8Array, _start: number, out: OutBuffer): void {

@@ -2,6 +2,7 @@
 // Commands and their words: memcached's doc/protocol.txt; how many words each takes: proto_text.c.
 
 import { bytes } from "../../bytes.ts";
+import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
 import { ALL, ANY, FORWARD, LOCAL, QUIT, REFUSE, SPLIT } from "../codec.ts";
 import { ERROR, notAllowed } from "./errors.ts";
 
@@ -145,6 +146,19 @@ export const COMMANDS: readonly Command[] = rows.map(([path, min, max, shape, ho
     error: action === "refuse" ? notAllowed(name) : ERROR,
   };
 });
+
+const READS = ["get", "gets", "mg", "me"];
+/** Shapes of commands that change data. */
+const CHANGING = [GAT, STORE, LINE, META, META_SET];
+
+/** The class of every command (stats/latency.ts), by its number + 1; the first place is unused. */
+export const CLASSES: Uint8Array = Uint8Array.of(
+  CLASS_OTHER,
+  ...COMMANDS.map(({ name, shape, action }) => {
+    if (READS.includes(name)) return CLASS_READ;
+    return action !== ALL && CHANGING.includes(shape) ? CLASS_WRITE : CLASS_OTHER;
+  }),
+);
 
 export const verbOf = (path: string): number => paths.indexOf(path);
 

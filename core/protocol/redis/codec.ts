@@ -17,8 +17,9 @@ import {
 } from "../codec.ts";
 import { COMMANDS, verbOf } from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
+import { CLASSES } from "./effects.ts";
 import { crossServer, errorReply, NO_AUTH } from "./errors.ts";
-import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
+import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
 import { LearnedCommands } from "./learned.ts";
 import { answer } from "./local.ts";
 import { keyArgument, parseRequest, selectKey } from "./parse.ts";
@@ -31,6 +32,7 @@ const QUIT_VERB = verbOf("quit");
 const MINUS = 45;
 
 export class RedisCodec implements Codec {
+  readonly classes: Uint8Array;
   readonly pinning: Pinning;
   private readonly options: CodecOptions;
   private readonly facts: Facts;
@@ -39,6 +41,7 @@ export class RedisCodec implements Codec {
   private readonly learned: LearnedCommands;
 
   constructor(options: CodecOptions, facts: Facts) {
+    this.classes = CLASSES;
     this.pinning = TRANSACTIONS;
     this.options = options;
     this.facts = facts;
@@ -81,8 +84,15 @@ export class RedisCodec implements Codec {
     fragmentHead(scan, buf, start, nkeys, out);
   }
 
-  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void {
-    fragmentKey(scan, buf, start, i, out);
+  fragmentKeys(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    from: number,
+    to: number,
+    out: OutBuffer,
+  ): void {
+    fragmentKeys(scan, buf, start, from, to, out);
   }
 
   fragmentTail(): void {}
