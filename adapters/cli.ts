@@ -39,6 +39,8 @@ export interface System {
   daemonize(): Promise<number>;
   /** In the child: start-up is over, the parent may go. */
   daemonReady(): void;
+  /** Tells a service manager that waits for it: "READY=1", "RELOADING=1", "STOPPING=1". */
+  notify?(...state: string[]): void;
   exit(code: number): never;
 }
 
@@ -113,6 +115,7 @@ async function run(
     return fail(reason(error));
   }
   if (running !== null && system.isDaemon) system.daemonReady();
+  if (running !== null) system.notify?.("READY=1", `MAINPID=${system.pid}`);
   const status = await stopped;
   await removePidFile(system, pidFile);
   log.always(`ringmux-${VERSION} stopped`);
@@ -145,7 +148,7 @@ function untilSignal(
   for (const signal of ["SIGUSR1", "SIGUSR2"]) {
     on(signal, ", reloading configuration", () => {
       const now = running();
-      if (now !== null) void reload(system, options, log, now);
+      if (now !== null) void announced(system, () => reload(system, options, log, now));
     });
   }
   return new Promise((resolve) => {
@@ -154,6 +157,7 @@ function untilSignal(
       // Whoever asks twice does not want to wait for the clients.
       if (stopping) return resolve(1);
       stopping = true;
+      system.notify?.("STOPPING=1");
       const now = running();
       if (now === null) return resolve(0); // still starting: nothing to stop
       now.stop().then(() => resolve(0), (error) => {
@@ -164,6 +168,13 @@ function untilSignal(
     on("SIGINT", ", exiting", stop);
     on("SIGTERM", ", exiting", stop);
   });
+}
+
+/** systemctl reload waits until it is over, whatever came of it. */
+async function announced(system: System, work: () => Promise<unknown>): Promise<void> {
+  system.notify?.("RELOADING=1");
+  await work();
+  system.notify?.("READY=1");
 }
 
 /** A file with mistakes, or a failed change, leaves the running configuration as it is. */
