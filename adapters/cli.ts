@@ -4,9 +4,11 @@
 
 import { checkConfig, formatMistake } from "../core/config/load.ts";
 import type { Config } from "../core/config/schema.ts";
+import { resolveSecrets } from "../core/config/secrets.ts";
 import { VERSION } from "../core/version.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
 import { type Log, type Sink, TextLog } from "./log.ts";
+import { secretsBeside } from "./secrets.ts";
 
 export { type CliOptions, type Exit, parseArgs } from "./args.ts";
 
@@ -62,10 +64,10 @@ export async function runCommand(
     system.stderr(options.stderr);
     return options.exit;
   }
-  const { config, lines } = await readConfig(system, options.confFile);
+  const { config, lines, warnings } = await readConfig(system, options.confFile);
   const verdict = `ringmux: configuration file '${options.confFile}' syntax is`;
   if (options.testConf) {
-    system.stderr(lines.map((line) => `${line}\n`).join(""));
+    system.stderr([...lines, ...warnings].map((line) => `${line}\n`).join(""));
     system.stderr(`${verdict} ${config === null ? "invalid" : "ok"}\n`);
     return config === null ? 1 : 0;
   }
@@ -78,6 +80,7 @@ export async function runCommand(
     return 1;
   }
   if (options.daemonize && !system.isDaemon) return await system.daemonize();
+  for (const line of warnings) log.warn(line);
   return await run(system, options, config, log, start);
 }
 
@@ -173,7 +176,8 @@ async function reload(
   log: Log,
   running: Running,
 ): Promise<void> {
-  const { config, lines } = await readConfig(system, options.confFile);
+  const { config, lines, warnings } = await readConfig(system, options.confFile);
+  for (const line of warnings) log.warn(line);
   for (const line of lines) log.error(line);
   if (config === null) {
     log.error("configuration not reloaded");
@@ -189,19 +193,23 @@ async function reload(
   }
 }
 
-/** The checked file, or null and a line for every mistake. */
+/** The checked file with its secrets, or null and a line for every mistake. */
 async function readConfig(
   system: System,
   file: string,
-): Promise<{ config: Config | null; lines: string[] }> {
+): Promise<{ config: Config | null; lines: string[]; warnings: string[] }> {
   let text: string;
   try {
     text = await system.readTextFile(file);
   } catch (error) {
-    return { config: null, lines: [`${file}: cannot be read: ${reason(error)}`] };
+    const lines = [`${file}: cannot be read: ${reason(error)}`];
+    return { config: null, lines, warnings: [] };
   }
   const { config, mistakes } = checkConfig(text, file);
-  return { config, lines: mistakes.map(formatMistake) };
+  if (config === null) return { config, lines: mistakes.map(formatMistake), warnings: [] };
+  const resolved = await resolveSecrets(config, secretsBeside(file), text, file);
+  const { errors: lines, warnings } = resolved;
+  return { config: lines.length > 0 ? null : resolved.config, lines, warnings };
 }
 
 /** The log as options want it; null (and a line on stderr) when its file cannot be opened. */

@@ -53,6 +53,9 @@ export const UserSchema = v.strictObject({
     ),
     [],
   ),
+  scripts: flag(
+    "A user with prefixes may run scripts: only the keys they declare are checked.",
+  ),
 });
 
 export const AuthSchema = v.pipe(

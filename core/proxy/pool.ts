@@ -21,6 +21,7 @@ import { type Request, RequestPool } from "./request.ts";
 import { Server } from "./server.ts";
 import type { ServerConnection } from "./server_connection.ts";
 import { Turn } from "./turn.ts";
+import { usersOf } from "./users.ts";
 
 /** Bounds on memory, in bytes. */
 export interface Limits {
@@ -112,6 +113,8 @@ export class Pool {
     this.turn = new Turn(host, () => this.inFlight());
     this.codec = newCodec(config.redis ? "redis" : "memcached", {
       auth: config.redis_auth,
+      user: config.redis_user,
+      users: usersOf(config, this.label, log, () => host.now()),
       db: config.redis_db,
       maxRequest: limits.request,
       hashTag: config.hash_tag,
