@@ -42,7 +42,7 @@ function refusal(line: string): string {
 
 // --------------------------------------------------------------------------------------- arguments
 
-test("no arguments give nutcracker's defaults", () => {
+test("no arguments give nutcracker's defaults, but stats for this machine only", () => {
   assert.equal(options(""), {
     testConf: false,
     daemonize: false,

@@ -97,7 +97,9 @@ class Resolver {
       const secret = text.split(/\r?\n/, 1)[0];
       if (secret === "") {
         const why = text === "" ? "is empty" : "has an empty first line";
-        this.errors.push(this.line(at, `file "${path}" ${why}; its first line has to be the secret`));
+        this.errors.push(
+          this.line(at, `file "${path}" ${why}; its first line has to be the secret`),
+        );
       }
       return secret;
     } catch (error) {

@@ -18,18 +18,17 @@ export interface User {
 /** Most bytes that one part of a request may have before its sender has said who it is (Redis's). */
 export const LOCKED_BULK = 16384;
 
+/** Hears of a failed attempt to come in; `known` is false for a user that does not exist. */
+export type Refused = (session: Session, name: string, known: boolean) => void;
+
 const NO_USER: User = { name: "", password: "?", readOnly: true, prefixes: [], scripts: false };
 
 /** The users of a pool. */
 export class Users {
   private readonly byName: ReadonlyMap<string, User>;
-  /** Told of every failed attempt; `known` is false for a user that does not exist. */
-  private readonly refused: (session: Session, name: string, known: boolean) => void;
+  private readonly refused: Refused;
 
-  constructor(
-    users: readonly User[],
-    refused: (session: Session, name: string, known: boolean) => void,
-  ) {
+  constructor(users: readonly User[], refused: Refused) {
     this.byName = new Map(users.map((user) => [user.name, user]));
     this.refused = refused;
   }

@@ -3,7 +3,7 @@
 // (buffer, offset) integers; results land in reused Scan objects.
 
 import type { OutBuffer } from "../out_buffer.ts";
-import type { User, Users } from "./access.ts";
+import type { Refused, User, Users } from "./access.ts";
 
 /** Results of `Codec.parseRequest`. */
 export const DONE = 1;
@@ -233,6 +233,8 @@ export interface CodecOptions {
   readonly user?: string;
   /** Who may come in; absent: everybody, or whoever knows `auth`. */
   readonly users?: Users;
+  /** Told of every failed attempt to come in. */
+  readonly refused?: Refused;
   /** Database chosen on every server connection. */
   readonly db: number;
   /** Most bytes one buffered request or request line may take. */

@@ -5,8 +5,7 @@ import { bytes, utf8 } from "../bytes.ts";
 import type { AuthConfig, UserConfig } from "../config/groups.ts";
 import type { PoolConfig } from "../config/schema.ts";
 import type { Log } from "../log.ts";
-import { type User, Users } from "../protocol/access.ts";
-import type { Session } from "../protocol/codec.ts";
+import { type Refused, type User, Users } from "../protocol/access.ts";
 
 /** Between two lines about failed attempts (ms). */
 const QUIET = 1000;
@@ -15,12 +14,7 @@ const QUIET = 1000;
  * The users of `config.auth`; undefined without one. Throws when a password is still in a file or a
  * variable: nobody may come in because it was not looked for.
  */
-export function usersOf(
-  config: PoolConfig,
-  label: string,
-  log: Log,
-  now: () => number,
-): Users | undefined {
+export function usersOf(config: PoolConfig, label: string, refused: Refused): Users | undefined {
   const { auth } = config;
   if (config.redis_auth === "" && (config.redis_auth_file !== "" || config.redis_auth_env !== "")) {
     throw new Error(`${label}: the secret of redis_auth is not resolved (resolveSecrets does it)`);
@@ -31,9 +25,11 @@ export function usersOf(
   const open = users.find((user) => user.password === "");
   if (open !== undefined) {
     const name = JSON.stringify(open.name);
-    throw new Error(`${label}: the secret of user ${name} is not resolved (resolveSecrets does it)`);
+    throw new Error(
+      `${label}: the secret of user ${name} is not resolved (resolveSecrets does it)`,
+    );
   }
-  return new Users(users, refusals(label, log, now));
+  return new Users(users, refused);
 }
 
 function hasSecret(auth: AuthConfig): boolean {
@@ -53,10 +49,11 @@ function userOf(name: string, config: AuthConfig | UserConfig): User {
   };
 }
 
-function refusals(label: string, log: Log, now: () => number) {
+/** Logs failed attempts. */
+export function logRefused(label: string, log: Log, now: () => number): Refused {
   let last = -QUIET;
   let unsaid = 0;
-  return ({ remote }: Session, name: string, known: boolean): void => {
+  return ({ remote }, name, known) => {
     if (now() - last < QUIET) {
       unsaid++;
       return;

@@ -30,6 +30,7 @@ export function auth(
   const ok = sameSecret(password, utf8(options.auth)) && isName;
   session.locked = !ok; // a wrong password takes an earlier right one back, as in twemproxy
   if (ok) return OK;
+  options.refused?.(session, name, isName);
   return args.length === 3 ? WRONG_PASS : INVALID_PASSWORD;
 }
 

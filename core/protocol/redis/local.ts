@@ -1,11 +1,11 @@
 // Commands that ringmux answers itself: what client libraries send when they connect, and what
 // asks about the proxy. Texts are Redis 7.0's where Redis has them.
 
-import { bytes, decimal, isWord, text, utf8 } from "../../bytes.ts";
+import { bytes, decimal, isWord, text } from "../../bytes.ts";
 import type { CodecOptions, Facts, Scan, Session } from "../codec.ts";
 import { auth, forget, helloLocked, OK, userName } from "./auth.ts";
 import { COMMANDS, verbOf } from "./commands.ts";
-import { errorReply, NOT_INTEGER, SYNTAX_ERROR, unknownSubcommand, wrongArity } from "./errors.ts";
+import { errorReply, NOT_INTEGER, unknownSubcommand, wrongArity } from "./errors.ts";
 
 const PONG = bytes("+PONG\r\n");
 const NIL = bytes("$-1\r\n");

@@ -5,7 +5,17 @@
 import { decimal, isWord, text } from "../../bytes.ts";
 import { CLASS_READ } from "../../stats/latency.ts";
 import { isPatternWithin, isWithin, type User } from "../access.ts";
-import { ASKED, FORWARD, NOTHING, PIN, QUIT, REFUSE, type Scan, SPLIT, TOGETHER } from "../codec.ts";
+import {
+  ASKED,
+  FORWARD,
+  NOTHING,
+  PIN,
+  QUIT,
+  REFUSE,
+  type Scan,
+  SPLIT,
+  TOGETHER,
+} from "../codec.ts";
 import { COMMANDS, verbOf } from "./commands.ts";
 import { CLASSES } from "./effects.ts";
 import { errorReply } from "./errors.ts";
