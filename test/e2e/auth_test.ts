@@ -91,7 +91,10 @@ async function same(what: string, input: string): Promise<void> {
 test("AUTH and HELLO answer as redis-server does", async () => {
   await same("before anything", lines("GET a", "PING", "NOPE", "GET", "AUTH", "RESET", "GET a"));
   await same("passwords", lines("AUTH x", "AUTH default x", "AUTH nobody x", "AUTH a b c"));
-  await same("the default user", lines("AUTH main-secret", "ACL WHOAMI", "GET a", "AUTH no", "GET a"));
+  await same(
+    "the default user",
+    lines("AUTH main-secret", "ACL WHOAMI", "GET a", "AUTH no", "GET a"),
+  );
   await same(
     "from one user to another",
     log("ro") + cmd("ACL", "WHOAMI") + cmd("AUTH", "alice", "no") + cmd("ACL", "WHOAMI") +
@@ -111,7 +114,10 @@ test("HELLO 2 and 3 authenticate and name the client", async () => {
   for (const version of ["2", "3"]) {
     const wire = await Wire.open(proxy.port);
     const auth = ["AUTH", "ro", "ro-secret", "SETNAME", "me"];
-    assert.match(await wire.ask("HELLO", version, ...auth), new RegExp(`proto\\r\\n:${version}\r\n`));
+    assert.match(
+      await wire.ask("HELLO", version, ...auth),
+      new RegExp(`proto\\r\\n:${version}\r\n`),
+    );
     assert.is(await wire.ask("CLIENT", "GETNAME"), "$2\r\nme\r\n");
     assert.match(await wire.ask("CLIENT", "INFO"), / user=ro /);
     wire.close();
@@ -176,17 +182,49 @@ test("a refused command dooms the transaction of a read-only user", async () => 
 });
 
 const OUTSIDE = [
-  ...["GET b", "SET b 1", "MGET a:1 b", "MSET a:1 1 b 2", "DEL a:1 b a:2", "EXISTS b", "GETSET b 1"],
+  ...[
+    "GET b",
+    "SET b 1",
+    "MGET a:1 b",
+    "MSET a:1 1 b 2",
+    "DEL a:1 b a:2",
+    "EXISTS b",
+    "GETSET b 1",
+  ],
   ...["SORT a:1 BY w*", "SORT a:1 GET a:*", "SORT a:1 GET #", "SORT a:1 STORE b", "SORT b"],
-  ...["SORT_RO a:1 BY w_*", "SORT a:1 LIMIT 0 1 GET a:*", "XREAD STREAMS a:1 b 0 0", "XADD b * k v"],
+  ...[
+    "SORT_RO a:1 BY w_*",
+    "SORT a:1 LIMIT 0 1 GET a:*",
+    "XREAD STREAMS a:1 b 0 0",
+    "XADD b * k v",
+  ],
   ...["COPY a:1 b", "RENAME a:1 b", "ZUNIONSTORE a:d 1 b", "ZUNIONSTORE b 1 a:x", "BLPOP a:1 b 1"],
   ...["GEORADIUS a:1 1 1 1 km STORE b", "OBJECT ENCODING b", "MEMORY USAGE b", "WATCH a:1 b"],
-  ...["BITOP AND a:d b", "LMPOP 2 a:1 b LEFT", "PFMERGE a:1 b", "SINTERCARD 2 a:1 b", "A:1", "GET a"],
-  ...["XREADGROUP GROUP g c STREAMS b >", "SMOVE a:1 b c", "TOUCH shared b", "LCS a:1 b", "UNLINK b"],
+  ...[
+    "BITOP AND a:d b",
+    "LMPOP 2 a:1 b LEFT",
+    "PFMERGE a:1 b",
+    "SINTERCARD 2 a:1 b",
+    "A:1",
+    "GET a",
+  ],
+  ...[
+    "XREADGROUP GROUP g c STREAMS b >",
+    "SMOVE a:1 b c",
+    "TOUCH shared b",
+    "LCS a:1 b",
+    "UNLINK b",
+  ],
 ];
 const INSIDE = [
   ...["GET a:1", "SET a:1 1", "MGET a:1 shared shared2", "DEL a:1", "SORT a:1 BY nosort", "PING"],
-  ...["SORT a:1 ALPHA", "SORT a:1 STORE a:2", "XREAD STREAMS a:s 0", "KEYS a:zz*", "BLPOP a:l 0.01"],
+  ...[
+    "SORT a:1 ALPHA",
+    "SORT a:1 STORE a:2",
+    "XREAD STREAMS a:s 0",
+    "KEYS a:zz*",
+    "BLPOP a:l 0.01",
+  ],
   ...["SCAN 0 MATCH a:zz*", "SCAN 0 COUNT 100 MATCH a:zz*", "ECHO b", "ACL WHOAMI", "SET a:1"],
 ];
 
@@ -198,7 +236,8 @@ test("a user with prefixes keeps to them, in redis-server's words", async () => 
 });
 
 test("several servers change nothing about it", async () => {
-  const denied = "-NOPERM this user has no permissions to access one of the keys used as arguments\r\n";
+  const denied =
+    "-NOPERM this user has no permissions to access one of the keys used as arguments\r\n";
   const ok = "+OK\r\n";
   const keys = Array.from({ length: 8 }, (_, i) => `a:${i}`);
   const port = proxy.ports.two;
@@ -213,7 +252,8 @@ test("several servers change nothing about it", async () => {
 test("what shows or touches everybody's keys is refused to a user with prefixes", async () => {
   const command = (name: string) =>
     `-NOPERM this user has no permissions to run the '${name}' command\r\n`;
-  const keys = "-NOPERM this user has no permissions to access one of the keys used as arguments\r\n";
+  const keys =
+    "-NOPERM this user has no permissions to access one of the keys used as arguments\r\n";
   const cases: [string, string][] = [
     ["KEYS *", keys],
     ["KEYS [a]:*", keys],
@@ -257,7 +297,8 @@ test("CLIENT LIST names users, and shows a user with prefixes its own clients on
 });
 
 test("scripts of a user with prefixes are an option, and their declared keys are checked", async () => {
-  const denied = "-NOPERM this user has no permissions to access one of the keys used as arguments\r\n";
+  const denied =
+    "-NOPERM this user has no permissions to access one of the keys used as arguments\r\n";
   const got = await exchange(
     proxy.port,
     log("scripts") + cmd("EVAL", "return KEYS[1]", "1", "a:k") +
