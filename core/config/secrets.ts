@@ -34,13 +34,14 @@ export async function resolveSecrets(
   const resolver = new Resolver(source, text, file);
   const pools: PoolConfig[] = [];
   for (const pool of config.pools) pools.push(await resolver.pool(pool));
-  const { errors, warnings } = resolver;
+  const told = (mistakes: Mistake[]) => mistakes.sort(inFileOrder).map(formatMistake);
+  const [errors, warnings] = [told(resolver.errors), told(resolver.warnings)];
   return { config: { ...config, pools }, errors, warnings };
 }
 
 class Resolver {
-  readonly errors: string[];
-  readonly warnings: string[];
+  readonly errors: Mistake[];
+  readonly warnings: Mistake[];
   private readonly source: SecretSource;
   private readonly text: string;
   private readonly file: string;
@@ -92,19 +93,19 @@ class Resolver {
       if (mode >= 0 && (mode & 0o004) !== 0) {
         const octal = (mode & 0o777).toString(8);
         const message = `can be read by everybody (mode ${octal}); chmod 600 or 640`;
-        this.warnings.push(this.line(at, `file "${path}" ${message}`));
+        this.warnings.push(this.mistake(at, `file "${path}" ${message}`));
       }
       const secret = text.split(/\r?\n/, 1)[0];
       if (secret === "") {
         const why = text === "" ? "is empty" : "has an empty first line";
         this.errors.push(
-          this.line(at, `file "${path}" ${why}; its first line has to be the secret`),
+          this.mistake(at, `file "${path}" ${why}; its first line has to be the secret`),
         );
       }
       return secret;
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      this.errors.push(this.line(at, `file "${path}" cannot be read: ${why}`));
+      this.errors.push(this.mistake(at, `file "${path}" cannot be read: ${why}`));
       return "";
     }
   }
@@ -113,16 +114,16 @@ class Resolver {
     const secret = this.source.variable(name);
     if (secret === undefined || secret === "") {
       const why = secret === undefined ? "is not set" : "is empty";
-      this.errors.push(this.line(at, `environment variable "${name}" ${why}`));
+      this.errors.push(this.mistake(at, `environment variable "${name}" ${why}`));
     }
     return secret ?? "";
   }
 
-  private line(at: readonly string[], message: string): string {
+  private mistake(at: readonly string[], message: string): Mistake {
     const [pool, ...path] = at;
     const { line, column } = placeOf(parseYaml(this.text).root, at);
     const key = path.join(".");
-    const mistake: Mistake = {
+    return {
       file: this.file,
       line,
       column,
@@ -130,7 +131,6 @@ class Resolver {
       key: path[0],
       message: `${key}: ${message}`,
     };
-    return formatMistake(mistake);
   }
 }
 
@@ -145,4 +145,8 @@ function placeOf(root: Node | null, path: readonly string[]): { line: number; co
     node = entry.value;
   }
   return node ?? { line: 0, column: 0 };
+}
+
+function inFileOrder(a: Mistake, b: Mistake): number {
+  return a.line - b.line || a.column - b.column;
 }

@@ -388,8 +388,9 @@ export interface Codec {
    */
   tooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean;
   /**
-   * Changes the action of a whole request that this session, which is locked or restricted, may
-   * not make: to REFUSE, or to NOTHING if no error may be seen.
+   * Changes the action of a whole request that this session, which is locked or a user's, may not
+   * make: to REFUSE, or to NOTHING if no error may be seen. Not called for a FORWARD of a user
+   * without restrictions.
    */
   guard(scan: Scan, buf: Uint8Array, start: number, session: Session): void;
   /** Answers a LOCAL, QUIT or GATHER request; may change the session. */

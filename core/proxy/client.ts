@@ -279,7 +279,7 @@ export class Client implements SocketHandler {
         spanConnection = null;
       }
       if (scan.action === REFUSE && !this.session.locked && this.asks(scan, buf, pos)) break;
-      if (!this.plain) this.guard(scan, buf, pos);
+      this.guard(scan, buf, pos);
       const at = pos;
       pos += scan.length;
       const taken = scan.scratch === null
@@ -354,7 +354,7 @@ export class Client implements SocketHandler {
   /** Whether the client may make this request is said before anything is done with it. */
   private guard(scan: Scan, buf: Uint8Array, start: number): void {
     const { session } = this;
-    if (!session.locked && !session.restricted) return;
+    if (!session.locked && session.user === null) return;
     if (scan.scratch === null) this.codec.guard(scan, buf, start, session);
     else this.codec.guard(scan, scan.scratch, 0, session);
   }

@@ -77,6 +77,7 @@ for (const [right, names] of LISTS) {
 }
 
 const CLIENT = verbOf("client");
+const CONFIG_GET = verbOf("config|get");
 const KEYS = verbOf("keys");
 /** What a client may say and ask about its connection. */
 const CLIENT_WORDS = new Set(
@@ -88,6 +89,26 @@ const denials: (Uint8Array | undefined)[] = [];
 
 function commandDenied(name: string): Uint8Array {
   return errorReply(`NOPERM this user has no permissions to run the '${name}' command`);
+}
+
+/** Parameters of a server that are passwords: of those ringmux gives to the servers, perhaps. */
+const SECRETS = [
+  ...["requirepass", "masterauth", "masteruser", "tls-key-file-pass"],
+  "tls-client-key-file-pass",
+];
+const SECRET_DENIED = errorReply(
+  "NOPERM the servers' passwords are not shown to users of this proxy; name other parameters",
+);
+
+/** CONFIG GET pattern ...: whether one of them may stand for a password. */
+function asksForSecret(scan: Scan, buf: Uint8Array, start: number): boolean {
+  for (let i = 2; i < scan.nargs; i++) {
+    const pattern = argument(scan, buf, start, i).toLowerCase();
+    const plain = pattern.split(/[*?[\\]/, 1)[0];
+    const isGlob = plain.length < pattern.length;
+    if (SECRETS.some((name) => isGlob ? name.startsWith(plain) : name === pattern)) return true;
+  }
+  return false;
 }
 
 /** What else is needed to judge a request. */
@@ -107,6 +128,9 @@ export function denied(
 ): Uint8Array | null {
   const { action, verb } = scan;
   if (action === REFUSE || action === NOTHING || action === QUIT) return null;
+  if (!user.readOnly && user.prefixes.length === 0) {
+    return verb === CONFIG_GET && asksForSecret(scan, buf, start) ? SECRET_DENIED : null;
+  }
   if (verb === ASKED) return deniedModule(scan, buf, start, user, judge);
   const rights = RIGHTS[verb];
   const no = (): Uint8Array => denials[verb] ??= commandDenied(COMMANDS[verb].name);
