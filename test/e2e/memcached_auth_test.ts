@@ -142,6 +142,10 @@ test("restrictions hold for the text protocol", async () => {
     ["gat 0 a:1\r\n", "VALUE a:1 0 1\r\nx\r\nEND\r\n"],
     ["mg YTox b v\r\n", "VA 1\r\nx\r\n"], // a:1
     ["mg Yg== b v\r\n", key], // b
+    // memcached passes over what is no base64 ("!"), so this is a key outside: "a:" is not its start.
+    ["ms !a:!Yg== 1 b\r\nx\r\n", key],
+    ["ms a:Yg=== 1 b\r\nx\r\n", key],
+    ["mg a:YWFh b v\r\n", key],
     ["ms b 1 q\r\nx\r\n", key],
     ["delete a:1\r\n", "DELETED\r\n"],
     ["flush_all\r\n", command("flush_all")],

@@ -30,6 +30,9 @@ const MG = verbOf("mg");
 /** Flags of mg that change the item: T its time, N makes one, R marks it for a new value. */
 const MG_CHANGES = new Set([..."TNR"].map((letter) => letter.charCodeAt(0)));
 
+const META_VERBS = verbs("mg ms md ma me");
+const BASE64 = new Set([98]); // b
+
 const LF = 10;
 const BLANK = 32;
 
@@ -45,8 +48,12 @@ export function denied(
   user: User,
   keys: KeySelector,
 ): string {
-  if (user.readOnly && (!READS.has(scan.verb) || changesByFlag(scan, buf, start))) return NO_RIGHT;
+  if (user.readOnly) {
+    if (!READS.has(scan.verb)) return NO_RIGHT;
+    if (scan.verb === MG && hasFlag(buf, start, MG_CHANGES)) return NO_RIGHT;
+  }
   if (user.prefixes.length === 0) return "";
+  if (META_VERBS.has(scan.verb) && !isKeyKnown(scan, buf, start)) return NO_KEY_RIGHT;
   switch (scan.action) {
     case FORWARD:
       return isWithin(user, buf, start + scan.keyStart, start + scan.keyEnd) ? "" : NO_KEY_RIGHT;
@@ -70,15 +77,24 @@ export function denied(
 }
 
 /**
- * Whether a meta get has a flag by which it changes something. The line itself is read: in one that
- * was rewritten words have other places than `scan.args` says.
+ * Whether it is certain which key a meta command means: memcached also takes for base64 what is
+ * none, and passes over the characters that are not. (A key that was decoded stands behind the
+ * request: see parse.ts binaryKey.)
  */
-function changesByFlag(scan: Scan, buf: Uint8Array, start: number): boolean {
-  if (scan.verb !== MG) return false;
+function isKeyKnown(scan: Scan, buf: Uint8Array, start: number): boolean {
+  if (!hasFlag(buf, start, BASE64)) return true;
+  return scan.scratch !== null && scan.keyStart >= scan.scratchLength;
+}
+
+/**
+ * Whether a meta command has one of these flags. The line itself is read: in one that was rewritten
+ * words have other places than `scan.args` says.
+ */
+function hasFlag(buf: Uint8Array, start: number, flags: ReadonlySet<number>): boolean {
   let word = 0;
   for (let p = start; buf[p] !== LF; p++) {
     if (buf[p] === BLANK || (p > start && buf[p - 1] !== BLANK)) continue;
-    if (++word > 2 && MG_CHANGES.has(buf[p])) return true;
+    if (++word > 2 && flags.has(buf[p])) return true;
   }
   return false;
 }
