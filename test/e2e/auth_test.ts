@@ -13,6 +13,7 @@ import {
   cmd,
   exchange,
   type ProxyProcess,
+  random,
   run,
   sameBytes,
   type ServerProcess,
@@ -24,6 +25,11 @@ import {
   which,
   Wire,
 } from "./harness.ts";
+import { bytes } from "../../core/bytes.ts";
+import { type User, Users } from "../../core/protocol/access.ts";
+import { DONE, type Facts, REFUSE, Scan } from "../../core/protocol/codec.ts";
+import { RedisCodec } from "../../core/protocol/redis/codec.ts";
+import { COMMANDS, SUB } from "../../core/protocol/redis/commands.ts";
 
 let proxy: ProxyProcess;
 /** The server with ACL users of its own. */
@@ -34,7 +40,9 @@ let guarded: ServerProcess;
 /** What a user with `access: read-only` is to an ACL: all that redis flags as changing nothing. */
 const READER = "-@all +@read +@connection +multi +exec +discard +watch +unwatch +info +command " +
   "+time +role +lastsave +acl|whoami +acl|cat +script|exists +function|list +eval_ro +evalsha_ro " +
-  "+fcall_ro -getex -xreadgroup";
+  "+fcall_ro -getex -xreadgroup +acl|genpass +lolwut +acl|help +config|help +function|help " +
+  "+latency|help +memory|help +module|help +script|help +slowlog|help +xgroup|help " +
+  "+xinfo|help +object|help";
 const ACL = [
   "user default on >main-secret ~* &* +@all",
   "user alice on >alice-secret ~a:* ~shared* &a:* +@all -eval -evalsha -fcall",
@@ -77,6 +85,10 @@ test.before(async () => {
   });
 });
 
+const userOf = (name: string, settings: Partial<User>): User => ({
+  ...{ name, password: "p", readOnly: false, prefixes: [], scripts: false },
+  ...settings,
+});
 const log = (user: string): string => cmd("AUTH", user, `${user}-secret`);
 const lines = (...commands: string[]): string =>
   commands.map((line) => cmd(...line.split(" "))).join("");
@@ -320,6 +332,48 @@ test("redis_user and redis_auth go to the servers only", async () => {
     await exchange(proxy.ports.wrong, cmd("AUTH", "ann", "ann-secret") + lines("GET k")),
     /^\+OK\r\n-ERR server refused redis_auth or redis_db: WRONGPASS /,
   );
+});
+
+/** The words random requests are made of: keys inside and outside, options, numbers, patterns. */
+const WORDS = "a:1 a:2 shared b c a 0 1 2 3 -1 store storedist by get limit match count streams " +
+  "group block noack left desc alpha a:* * w_* x > $ db replace km type";
+
+test("random requests: what redis-server's ACL denies is denied", async () => {
+  const rand = random(7);
+  const words = WORDS.split(" ");
+  const names = COMMANDS.filter(({ action }) => action !== REFUSE && action !== SUB);
+  const users = new Users([
+    userOf("alice", { prefixes: ["a:", "shared"].map((text) => bytes(text)) }),
+    userOf("ro", { readOnly: true }),
+  ], () => {});
+  const options = { auth: "", db: 0, maxRequest: 1 << 20, users };
+  const codec = new RedisCodec(options, { wallClock: () => 0 } as unknown as Facts);
+  const wire = await Wire.open(judge.port);
+  await wire.ask("AUTH", "main-secret");
+  let denials = 0;
+  for (const user of ["alice", "ro"]) {
+    const session = codec.newSession(1, "", 0);
+    users.enter(session, user, "p");
+    for (let n = 0; n < 4000; n++) {
+      const { name, arity } = names[rand(names.length)];
+      const request = name.split("|");
+      const least = Math.abs(arity) + (arity < 0 ? rand(5) : 0);
+      while (request.length < least) request.push(words[rand(words.length)]);
+      const input = bytes(cmd(...request));
+      const scan = new Scan();
+      assert.is(codec.parseRequest(scan, input, 0, input.length), DONE);
+      if (scan.action === REFUSE) continue;
+      codec.guard(scan, input, 0, session);
+      const verdict = await wire.ask("ACL", "DRYRUN", user, ...request);
+      const isDenied = !verdict.startsWith("+OK") && verdict.includes("permissions");
+      if (!isDenied) continue;
+      denials++;
+      // What only the server can know to be wrong (a bad number of keys) it refuses itself.
+      assert.is(scan.action, REFUSE, `${user}: ${request.join(" ")}: ${verdict}`);
+    }
+  }
+  assert.ok(denials > 1000, `${denials} denials`);
+  wire.close();
 });
 
 test("ioredis and node-redis with user and password", async () => {

@@ -106,6 +106,21 @@ test("commands of modules go by the flags their server tells", async () => {
   }
 });
 
+test("a command by another name is judged by its own", async () => {
+  const f = await start(["a"], ["commands: {rename: {look: get, wipe: flushdb, put: set}}"]);
+  const client = f.client();
+  f.say(client, command("AUTH", "ann", "pw") + command("wipe") + command("look", "k"));
+  assert.is(f.server("a").received(), command("get", "k"));
+  f.say(f.server("a"), bulk("v"));
+  assert.is(client.received(), `+OK\r\n${noCommand("flushdb")}${bulk("v")}`);
+  f.say(
+    client,
+    command("AUTH", "bob", "pw") + command("put", "c", "1") + command("put", "b:", "1"),
+  );
+  assert.is(f.server("a").received(), command("set", "b:", "1"));
+  assert.is(client.received(), `+OK\r\n${NO_KEY}`);
+});
+
 test("a large value of a restricted user is judged before a byte of it is sent", async () => {
   const f = await start();
   const client = f.client();
