@@ -64,10 +64,10 @@ export async function runCommand(
     system.stderr(options.stderr);
     return options.exit;
   }
-  const { config, lines, warnings } = await readConfig(system, options.confFile);
+  const { config, lines } = await readConfig(system, options.confFile);
   const verdict = `ringmux: configuration file '${options.confFile}' syntax is`;
   if (options.testConf) {
-    system.stderr([...lines, ...warnings].map((line) => `${line}\n`).join(""));
+    system.stderr(lines.map((line) => `${line}\n`).join(""));
     system.stderr(`${verdict} ${config === null ? "invalid" : "ok"}\n`);
     return config === null ? 1 : 0;
   }
@@ -80,7 +80,7 @@ export async function runCommand(
     return 1;
   }
   if (options.daemonize && !system.isDaemon) return await system.daemonize();
-  for (const line of warnings) log.warn(line);
+  for (const line of lines) log.warn(line);
   return await run(system, options, config, log, start);
 }
 
@@ -176,9 +176,8 @@ async function reload(
   log: Log,
   running: Running,
 ): Promise<void> {
-  const { config, lines, warnings } = await readConfig(system, options.confFile);
-  for (const line of warnings) log.warn(line);
-  for (const line of lines) log.error(line);
+  const { config, lines } = await readConfig(system, options.confFile);
+  for (const line of lines) config === null ? log.error(line) : log.warn(line);
   if (config === null) {
     log.error("configuration not reloaded");
   } else if (running.reload === undefined) {
@@ -193,23 +192,23 @@ async function reload(
   }
 }
 
-/** The checked file with its secrets, or null and a line for every mistake. */
+/** The checked file with its secrets, and lines of warnings; or null and a line for every mistake. */
 async function readConfig(
   system: System,
   file: string,
-): Promise<{ config: Config | null; lines: string[]; warnings: string[] }> {
+): Promise<{ config: Config | null; lines: string[] }> {
   let text: string;
   try {
     text = await system.readTextFile(file);
   } catch (error) {
-    const lines = [`${file}: cannot be read: ${reason(error)}`];
-    return { config: null, lines, warnings: [] };
+    return { config: null, lines: [`${file}: cannot be read: ${reason(error)}`] };
   }
   const { config, mistakes } = checkConfig(text, file);
-  if (config === null) return { config, lines: mistakes.map(formatMistake), warnings: [] };
+  if (config === null) return { config, lines: mistakes.map(formatMistake) };
   const resolved = await resolveSecrets(config, secretsBeside(file), text, file);
-  const { errors: lines, warnings } = resolved;
-  return { config: lines.length > 0 ? null : resolved.config, lines, warnings };
+  const { errors, warnings } = resolved;
+  if (errors.length > 0) return { config: null, lines: [...errors, ...warnings] };
+  return { config: resolved.config, lines: warnings };
 }
 
 /** The log as options want it; null (and a line on stderr) when its file cannot be opened. */

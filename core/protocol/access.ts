@@ -46,11 +46,31 @@ export class Users {
       this.refused(session, name, user !== undefined);
       return false;
     }
-    session.user = user;
-    session.locked = false;
-    session.restricted = user.readOnly || user.prefixes.length > 0;
+    become(session, user);
     return true;
   }
+
+  /** These users have taken the place of others: who is no user any more has to come in again. */
+  renew(session: Session): void {
+    const user = session.user === null ? undefined : this.byName.get(session.user.name);
+    // As in Redis a new password asks nobody to give it who is in.
+    if (user === undefined) leave(session);
+    else become(session, user);
+  }
+}
+
+function become(session: Session, user: User): void {
+  session.user = user;
+  session.locked = false;
+  session.restricted = user.readOnly || user.prefixes.length > 0;
+}
+
+/** The pool has these users now, or none; then whoever was in without being one of them stays. */
+export function renew(session: Session, users: Users | undefined, hasPassword: boolean): void {
+  if (users !== undefined) return users.renew(session);
+  const locked = hasPassword && (session.locked || session.user !== null);
+  leave(session);
+  session.locked = locked;
 }
 
 /** The client has to say (again) who it is. */

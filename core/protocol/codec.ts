@@ -393,6 +393,8 @@ export interface Codec {
    * without restrictions.
    */
   guard(scan: Scan, buf: Uint8Array, start: number, session: Session): void;
+  /** The session was another codec's of the same pool, whose passwords and users may have changed. */
+  renew(session: Session): void;
   /** Answers a LOCAL, QUIT or GATHER request; may change the session. */
   answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array;
 

@@ -166,6 +166,29 @@ test("SASL PLAIN messages", () => {
   }
 });
 
+test("when a pool's users change, who is one of them still stays in, with the rights of now", () => {
+  const now = new Users([user("reader", {}), user("new", {})], () => {});
+  const renewed = (name: string, by: RedisCodec) => {
+    const session = name === "" ? codec.newSession(1, "", 0) : sessionOf(name);
+    by.renew(session);
+    return [session.locked, session.user?.name ?? "", session.restricted];
+  };
+  const make = (auth: string, users?: Users) =>
+    new RedisCodec({ auth, db: 0, maxRequest: 1, users }, {} as unknown as Facts);
+  assert.equal(renewed("reader", make("", now)), [false, "reader", false]);
+  assert.equal(renewed("part", make("", now)), [true, "", false]);
+  assert.equal(renewed("", make("", now)), [true, "", false]);
+  assert.equal(renewed("part", make("")), [false, "", false]);
+  assert.equal(renewed("", make("")), [false, "", false]);
+  assert.equal(renewed("part", make("secret")), [true, "", false]);
+  const old = make("secret").newSession(1, "", 0);
+  old.locked = false; // it knew the password
+  make("other").renew(old);
+  assert.is(old.locked, false);
+  make("other", now).renew(old);
+  assert.is(old.locked, true);
+});
+
 test("a failed attempt changes nothing and is told of, a name that does not exist too", () => {
   const told: [string, boolean][] = [];
   const list = new Users([user("ann", { readOnly: true })], (_, name, known) => {

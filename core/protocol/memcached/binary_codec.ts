@@ -4,7 +4,7 @@
 
 import { EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
-import { leave, LOCKED_BULK, type Users } from "../access.ts";
+import { leave, LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,
   type CodecOptions,
@@ -139,6 +139,10 @@ export class BinaryCodec implements Codec {
 
   lockedError(scan: Scan): Uint8Array {
     return packet(scan, AUTH_ERROR);
+  }
+
+  renew(session: Session): void {
+    renew(session, this.users, false);
   }
 
   tooMuch(scan: Scan, _buf: Uint8Array, _start: number, _end: number): boolean {

@@ -4,7 +4,7 @@
 
 import { EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
-import { LOCKED_BULK, type Users } from "../access.ts";
+import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,
   type CodecOptions,
@@ -161,6 +161,10 @@ export class MemcachedCodec implements Codec {
 
   lockedError(): Uint8Array {
     return UNAUTHENTICATED;
+  }
+
+  renew(session: Session): void {
+    renew(session, this.users, false);
   }
 
   tooMuch(scan: Scan, _buf: Uint8Array, start: number, end: number): boolean {

@@ -2,7 +2,7 @@
 
 import { bytes, text, utf8 } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
-import { LOCKED_BULK } from "../access.ts";
+import { LOCKED_BULK, renew } from "../access.ts";
 import {
   ASKED,
   type Codec,
@@ -179,6 +179,10 @@ export class RedisCodec implements Codec, Judge {
 
   lockedError(): Uint8Array {
     return this.options.users === undefined ? NO_AUTH : NO_AUTH_USERS;
+  }
+
+  renew(session: Session): void {
+    renew(session, this.options.users, this.options.auth !== "");
   }
 
   tooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
