@@ -323,8 +323,15 @@ export interface Codec {
   selectKey(scan: Scan, i: number): void;
   /** SPLIT: begins the fragment of one server, which will hold `nkeys` keys. */
   fragmentHead(scan: Scan, buf: Uint8Array, start: number, nkeys: number, out: OutBuffer): void;
-  /** SPLIT: adds key `i` (with its value, if the command has values). */
-  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void;
+  /** SPLIT: adds the keys `from` to `to - 1` (with their values, if the command has values). */
+  fragmentKeys(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    from: number,
+    to: number,
+    out: OutBuffer,
+  ): void;
   fragmentTail(scan: Scan, buf: Uint8Array, start: number, out: OutBuffer): void;
   /** WALK: the index of the server at which the cursor stands, among `servers`; or `servers`. */
   walkTo(scan: Scan, buf: Uint8Array, start: number, servers: number): number;

@@ -95,7 +95,7 @@ export class BinaryCodec implements Codec {
   /** No binary request has more than one key. */
   selectKey(): void {}
   fragmentHead(): void {}
-  fragmentKey(): void {}
+  fragmentKeys(): void {}
   fragmentTail(): void {}
 
   join(fanOut: FanOut, out: OutBuffer): void {

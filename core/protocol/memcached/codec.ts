@@ -35,7 +35,7 @@ import {
   STORED,
   UNAUTHENTICATED,
 } from "./errors.ts";
-import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
+import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
 import { RequestParser, selectKey } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
@@ -94,8 +94,15 @@ export class MemcachedCodec implements Codec {
     fragmentHead(scan, buf, start, out);
   }
 
-  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void {
-    fragmentKey(scan, buf, start, i, out);
+  fragmentKeys(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    from: number,
+    to: number,
+    out: OutBuffer,
+  ): void {
+    fragmentKeys(scan, buf, start, from, to, out);
   }
 
   fragmentTail(_scan: Scan, _buf: Uint8Array, _start: number, out: OutBuffer): void {

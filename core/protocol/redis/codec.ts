@@ -22,7 +22,7 @@ import { COMMANDS, verbOf } from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
 import { CLASSES } from "./effects.ts";
 import { crossServer, errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
-import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
+import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
 import { LearnedCommands } from "./learned.ts";
 import { answer } from "./local.ts";
 import { keyArgument, parseRequest, selectKey } from "./parse.ts";
@@ -89,8 +89,15 @@ export class RedisCodec implements Codec, Judge {
     fragmentHead(scan, buf, start, nkeys, out);
   }
 
-  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void {
-    fragmentKey(scan, buf, start, i, out);
+  fragmentKeys(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    from: number,
+    to: number,
+    out: OutBuffer,
+  ): void {
+    fragmentKeys(scan, buf, start, from, to, out);
   }
 
   fragmentTail(): void {}
