@@ -5,7 +5,7 @@ import { Answers } from "./replies.mjs";
 
 async function serve(conn) {
   const answers = new Answers();
-  const buf = new Uint8Array(65536);
+  const buf = new Uint8Array(1024);
   for (let n = await conn.read(buf); n !== null; n = await conn.read(buf)) {
     const reply = answers.to(buf, n).slice();
     for (let at = 0; at < reply.length;) at += await conn.write(reply.subarray(at));
