@@ -4,9 +4,11 @@
 
 import { checkConfig, formatMistake } from "../core/config/load.ts";
 import type { Config } from "../core/config/schema.ts";
+import { resolveSecrets } from "../core/config/secrets.ts";
 import { VERSION } from "../core/version.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
 import { type Log, type Sink, TextLog } from "./log.ts";
+import { secretsBeside } from "./secrets.ts";
 
 export { type CliOptions, type Exit, parseArgs } from "./args.ts";
 
@@ -78,6 +80,7 @@ export async function runCommand(
     return 1;
   }
   if (options.daemonize && !system.isDaemon) return await system.daemonize();
+  for (const line of lines) log.warn(line);
   return await run(system, options, config, log, start);
 }
 
@@ -174,7 +177,7 @@ async function reload(
   running: Running,
 ): Promise<void> {
   const { config, lines } = await readConfig(system, options.confFile);
-  for (const line of lines) log.error(line);
+  for (const line of lines) config === null ? log.error(line) : log.warn(line);
   if (config === null) {
     log.error("configuration not reloaded");
   } else if (running.reload === undefined) {
@@ -189,7 +192,7 @@ async function reload(
   }
 }
 
-/** The checked file, or null and a line for every mistake. */
+/** The checked file with its secrets, and lines of warnings; or null and a line for every mistake. */
 async function readConfig(
   system: System,
   file: string,
@@ -201,7 +204,11 @@ async function readConfig(
     return { config: null, lines: [`${file}: cannot be read: ${reason(error)}`] };
   }
   const { config, mistakes } = checkConfig(text, file);
-  return { config, lines: mistakes.map(formatMistake) };
+  if (config === null) return { config, lines: mistakes.map(formatMistake) };
+  const resolved = await resolveSecrets(config, secretsBeside(file), text, file);
+  const { errors, warnings } = resolved;
+  if (errors.length > 0) return { config: null, lines: [...errors, ...warnings] };
+  return { config: resolved.config, lines: warnings };
 }
 
 /** The log as options want it; null (and a line on stderr) when its file cannot be opened. */

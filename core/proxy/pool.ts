@@ -21,6 +21,7 @@ import { type Request, RequestPool } from "./request.ts";
 import { Server } from "./server.ts";
 import type { ServerConnection } from "./server_connection.ts";
 import { Turn } from "./turn.ts";
+import { logRefused, usersOf } from "./users.ts";
 
 /** Bounds on memory, in bytes. */
 export interface Limits {
@@ -113,8 +114,12 @@ export class Pool {
     this.buffers = new BufferPool(limits.segment);
     this.requests = new RequestPool();
     this.turn = new Turn(host, () => this.inFlight());
+    const refused = logRefused(this.label, log, () => host.now());
     this.codec = newCodec(config.redis ? "redis" : "memcached", {
       auth: config.redis_auth,
+      user: config.redis_user,
+      users: usersOf(config, this.label, refused),
+      refused,
       db: config.redis_db,
       maxRequest: limits.request,
       hashTag: config.hash_tag,
