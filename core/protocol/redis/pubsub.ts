@@ -124,8 +124,9 @@ function answerInstead(scan: Scan, buf: Uint8Array, at: number): Uint8Array | nu
     if (verb < 0 || !fits(COMMANDS[verb].arity, scan.nargs)) return null;
     name = COMMANDS[verb].name;
   } else if (action === REFUSE) return null;
+  const code = name === "exec" ? "EXECABORT Transaction discarded because of:" : "ERR";
   return errorReply(
-    `ERR Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET ` +
+    `${code} Can't execute '${name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET ` +
       "are allowed in this context",
   );
 }
