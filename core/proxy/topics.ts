@@ -2,13 +2,12 @@
 // of one channel share one subscription at the channel's server (see Subscriber). A channel lives
 // where a key of its name would; patterns, and the events of keys, are heard on all servers.
 
-import { type Publishing } from "../protocol/publishing.ts";
+import { bytes, EMPTY } from "../bytes.ts";
+import { CHANNEL, KINDS, PATTERN, type Publishing, SHARD } from "../protocol/publishing.ts";
 import type { Client } from "./client.ts";
 import type { Pool } from "./pool.ts";
 import type { Server } from "./server.ts";
 import { HEARD, LOST, Subscriber } from "./subscriber.ts";
-import { bytes, EMPTY } from "../bytes.ts";
-import { CHANNEL, KINDS, PATTERN, SHARD } from "../protocol/publishing.ts";
 import type { Waiting } from "./subscriptions.ts";
 
 export class Topic {

@@ -13,7 +13,6 @@ import {
   PATTERN,
   type Publishing,
   REFUSED,
-  SHARD,
 } from "../publishing.ts";
 import { COMMANDS, lookup, lookupSub, SUB, verbOf } from "./commands.ts";
 import { errorReply } from "./errors.ts";
@@ -100,7 +99,7 @@ function readFrame(frame: Frame, buf: Uint8Array, start: number, end: number): v
   const name = word(buf, wordEnd + 2, end);
   if (name < 0) return;
   frame.what = MESSAGE;
-  frame.kind = kind as typeof CHANNEL | typeof SHARD;
+  frame.kind = kind;
   frame.name = text(buf, name, wordEnd);
 }
 
