@@ -3,6 +3,7 @@
 // (buffer, offset) integers; results land in reused Scan objects.
 
 import type { OutBuffer } from "../out_buffer.ts";
+import type { Publishing } from "./publishing.ts";
 import type { Refused, User, Users } from "./access.ts";
 
 /** Results of `Codec.parseRequest`. */
@@ -65,6 +66,9 @@ export interface Origin {
 export const WALK = 10;
 /** Every live server gets it; `Codec.join` makes one reply of theirs and `Codec.answer`'s. */
 export const GATHER = 11;
+
+/** About topics of publish and subscribe: see publishing.ts. */
+export const TOPICS = 12;
 
 /** The reused result of `parseRequest`. All offsets are relative to the request's first byte. */
 export class Scan implements Origin {
@@ -208,6 +212,8 @@ export interface Session {
   db: number;
   libName: string;
   libVersion: string;
+  /** Redis: numbers of channels, patterns and shard channels; absent: none. */
+  subscribed?: readonly number[];
 }
 
 /** What local answers (INFO, CLIENT LIST, TIME) may ask about the rest of the proxy. */
@@ -221,6 +227,8 @@ export interface Facts {
   uptime(): number;
   port(): number;
   sessions(): Iterable<Session>;
+  /** Subscribed clients (by kind and name of the topic) that the servers do not know of. */
+  hidden(kind: number, name: string): number;
   /** Counters for INFO, in the order they are to be shown: [section, [name, value][]][]. */
   counters(): [string, [string, number | string][]][];
 }
@@ -296,6 +304,8 @@ export interface Codec {
   readonly classes: Uint8Array;
   /** Null when no request has the action PIN. */
   readonly pinning: Pinning | null;
+  /** Null when no request has the action TOPICS. */
+  readonly publishing: Publishing | null;
   /**
    * The codec for a client whose first byte is `byte`: this one, or that of another dialect on the
    * same port.

@@ -15,11 +15,13 @@ import {
   MORE,
   NOTHING,
   PIN,
+  PIN_RESET,
   QUIT,
   REFUSE,
   Scan,
   type Session,
   SPLIT,
+  TOPICS,
   WALK,
 } from "../protocol/codec.ts";
 import { fanOutAll, fanOutKeys, gather, inquire, together, walk } from "./fan_out.ts";
@@ -27,6 +29,7 @@ import { LATER, ORDINARY, type Pin, pinned } from "./pin.ts";
 import type { Pool } from "./pool.ts";
 import { type Request, SPECIAL } from "./request.ts";
 import type { ServerConnection } from "./server_connection.ts";
+import { refusedToListener, subscribed, type Subscriptions } from "./subscriptions.ts";
 import { UPLOAD, Upload } from "./upload.ts";
 
 /** Requests in flight of one client; at the limit its reading stops until half are answered. */
@@ -65,6 +68,8 @@ export class Client implements SocketHandler {
   blocks: ServerConnection | null;
   /** Its hold on a connection of its own (transactions, blocking requests); null for none. */
   pin: Pin | null;
+  /** What it is subscribed to; null until it first is. */
+  subscriptions: Subscriptions | null;
   /** A request of one key needs no second look: the session may do all, and nothing is pinned. */
   private plain: boolean;
   /** Of the dialect it speaks; the pool's until its first byte has come. */
@@ -113,6 +118,7 @@ export class Client implements SocketHandler {
     this.closed = false;
     this.blocks = null;
     this.pin = null;
+    this.subscriptions = null;
     this.plain = !this.session.locked;
     this.dirty = false;
     this.paused = false;
@@ -413,8 +419,13 @@ export class Client implements SocketHandler {
    * False when it has to wait until all earlier ones are answered.
    */
   private special(scan: Scan, buf: Uint8Array, at: number, length: number): boolean {
+    if (this.subscriptions !== null && refusedToListener(this, scan, buf, at)) return true;
     if (this.pin !== null || scan.action === PIN) {
       const how = pinned(this, scan, buf, at, length);
+      if (how !== ORDINARY) return how !== LATER;
+    }
+    if (scan.action === TOPICS) {
+      const how = subscribed(this, scan, buf, at);
       if (how !== ORDINARY) return how !== LATER;
     }
     this.ordinary(scan, buf, at, length);
@@ -455,6 +466,7 @@ export class Client implements SocketHandler {
 
   private answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
     const reply = this.codec.answer(scan, buf, at, this.session);
+    if (scan.pin === PIN_RESET) this.subscriptions?.drop();
     this.setPin(this.pin);
     const lane = this.pool.laneOf(this.session, this.codec);
     if (lane !== this.lane) {
@@ -468,7 +480,14 @@ export class Client implements SocketHandler {
   /** Sets `pin`, and what follows from it and from the session. */
   setPin(pin: Pin | null): void {
     this.pin = pin;
-    this.plain = pin === null && !this.session.locked && !this.session.restricted;
+    this.plain = pin === null && !this.session.locked && !this.session.restricted &&
+      !this.onlyListens();
+  }
+
+  /** In RESP2 a subscribed client may say little else. */
+  private onlyListens(): boolean {
+    const { subscriptions } = this;
+    return subscriptions !== null && this.session.resp === 2 && subscriptions.total > 0;
   }
 
   /** Sends one whole request to `connection`; null means that no server is alive. */
@@ -562,6 +581,7 @@ export class Client implements SocketHandler {
   flush(): void {
     this.dirty = false;
     if (this.closed) return;
+    if (this.subscriptions !== null) this.subscriptions.release();
     if (!this.out.flush(this.socket) && !this.afterShortWrite()) return;
     if (this.blocks !== null && this.out.size < HIGH_WATER) this.blocks.unblock();
     if (this.paused) this.readOn();
@@ -579,6 +599,16 @@ export class Client implements SocketHandler {
   /** The client does not take its replies as fast as they come; false when it was cut off. */
   private afterShortWrite(): boolean {
     const size = this.out.size;
+    if (this.subscriptions !== null && this.subscriptions.total > 0) {
+      const bytes = size + this.subscriptions.heldBytes;
+      const most = this.pool.config.pubsub_output_limit;
+      if (most > 0 && bytes > most) {
+        this.cutOff(
+          `subscriber did not read ${bytes} bytes of messages (pubsub_output_limit: ${most})`,
+        );
+        return false;
+      }
+    }
     if (size > this.pool.limits.clientOutput) {
       this.cutOff(`did not read ${size} bytes of replies`);
       return false;
@@ -648,6 +678,7 @@ export class Client implements SocketHandler {
   finish(): void {
     if (this.finishing) return;
     this.finishing = true;
+    this.subscriptions?.drop();
     this.dropCarry();
     this.touch();
   }
@@ -718,6 +749,7 @@ export class Client implements SocketHandler {
     this.head = null;
     this.tail = null;
     this.pin?.drop();
+    this.subscriptions?.drop();
     this.pool.clientClosed(this);
   }
 }

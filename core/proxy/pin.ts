@@ -24,6 +24,7 @@ import {
   type Scan,
   SPLIT,
   TOGETHER,
+  TOPICS,
   WALK,
 } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
@@ -300,6 +301,8 @@ export class Pin {
             return this.discard(scan, buf, at, length);
         }
         return this.queue(scan, buf, at, length);
+      case TOPICS:
+        return this.doom(words.refused(scan));
       case FORWARD:
       case SPLIT:
       case TOGETHER:

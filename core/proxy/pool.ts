@@ -14,13 +14,15 @@ import {
   type Session,
 } from "../protocol/codec.ts";
 import { newCodec } from "../protocol/mod.ts";
+import { CHANNEL, PATTERN, SHARD } from "../protocol/publishing.ts";
 import { buildRing, type Ring } from "../ring/mod.ts";
 import type { PoolSnapshot } from "../stats/snapshot.ts";
 import { Client } from "./client.ts";
 import { type Request, RequestPool } from "./request.ts";
 import { Server } from "./server.ts";
 import type { ServerConnection } from "./server_connection.ts";
-import { Turn } from "./turn.ts";
+import { Topics } from "./topics.ts";
+import { type Flushable, Turn } from "./turn.ts";
 import { logRefused, usersOf } from "./users.ts";
 
 /** Bounds on memory, in bytes. */
@@ -72,8 +74,9 @@ export class Pool {
   readonly codec: Codec;
   readonly buffers: BufferPool;
   readonly requests: RequestPool;
-  readonly turn: Turn<ServerConnection, Client>;
+  readonly turn: Turn<Flushable, Client>;
   readonly servers: readonly Server[];
+  readonly topics: Topics;
   readonly clients: Set<Client>;
   /** Clients that were told all and have not closed yet. */
   readonly lingering: Set<Client>;
@@ -129,6 +132,7 @@ export class Pool {
     this.lanes = new Map([[this.codec.lane(session), 0]]);
     this.codecs = [this.codec];
     this.handshakes = [this.codec.handshake(session)];
+    this.topics = new Topics(this);
     this.clients = new Set();
     this.lingering = new Set();
     this.counters = {
@@ -189,6 +193,7 @@ export class Pool {
     for (const server of this.servers) {
       for (const connection of server.connections) connection.abort("");
     }
+    this.topics.stop();
   }
 
   /** Requests that wait for replies, without those that may wait long. */
@@ -235,6 +240,7 @@ export class Pool {
     for (const server of this.servers) {
       for (const connection of server.connections) connection.tick(now, timeout);
     }
+    this.topics.tick(now, timeout);
     for (const client of this.lingering) client.tick(now);
   }
 
@@ -336,6 +342,7 @@ export class Pool {
     }
     this.ring = buildRing(this.config.distribution, members, (n) => this.host.random(n));
     this.only = this.servers.length === 1 && members.length === 1 ? 0 : -1;
+    this.topics.rebalance();
   }
 
   /** The reply of `request` will not come: it is answered with an error, or dropped. */
@@ -396,6 +403,7 @@ export class Pool {
       uptime: () => Math.floor((host.now() - startedAt) / 1000),
       port: () => this.port,
       sessions: () => [...this.clients].map((client) => client.session),
+      hidden: (kind, name) => this.topics.hidden(kind, name),
       counters: () => this.infoSections(),
     };
   }
@@ -413,6 +421,10 @@ export class Pool {
         ["total_net_output_bytes", sum("response_bytes")],
         ["forward_errors", this.counters.forward_error],
         ["server_ejects", this.counters.server_ejects],
+        ["pubsub_channels", this.topics.count(CHANNEL)],
+        ["pubsub_patterns", this.topics.count(PATTERN)],
+        ["pubsubshard_channels", this.topics.count(SHARD)],
+        ["pubsub_messages", this.topics.messages],
       ]],
       ["Servers", this.servers.map((s) => [s.name, s.live ? "live" : "ejected"])],
     ];

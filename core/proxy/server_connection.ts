@@ -93,7 +93,7 @@ export class ServerConnection {
   private carry: Uint8Array;
   private carried: number;
   /** Part of the current reply has already gone to its client. */
-  private streaming: boolean;
+  streaming: boolean;
   private handshakesLeft: number;
   /** The client whose slowness stops our reading, since when (pool time), what it had unwritten. */
   private blockedBy: Client | null;

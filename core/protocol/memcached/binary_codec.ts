@@ -48,6 +48,7 @@ const NOBODY: Origin = { tagHigh: 0, tagLow: 0 };
 export class BinaryCodec implements Codec {
   readonly classes: Uint8Array;
   readonly pinning: null;
+  readonly publishing: null;
   readonly replyHead: number;
   private readonly requests: BinaryParser;
   private readonly users: Users | undefined;
@@ -56,6 +57,7 @@ export class BinaryCodec implements Codec {
     this.users = options.users;
     this.classes = BINARY_CLASSES;
     this.pinning = null;
+    this.publishing = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);
   }

@@ -48,6 +48,7 @@ const LF = 10;
 export class MemcachedCodec implements Codec {
   readonly classes: Uint8Array;
   readonly pinning: null;
+  readonly publishing: null;
   readonly replyHead: number;
   private readonly binary: BinaryCodec;
   private readonly requests: RequestParser;
@@ -60,6 +61,7 @@ export class MemcachedCodec implements Codec {
     this.users = options.users;
     this.classes = CLASSES;
     this.pinning = null;
+    this.publishing = null;
     this.replyHead = 0;
     this.binary = new BinaryCodec(options);
     this.requests = new RequestParser(options.maxRequest);

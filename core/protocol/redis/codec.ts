@@ -18,6 +18,7 @@ import {
   type Scan,
   type Session,
 } from "../codec.ts";
+import type { Publishing } from "../publishing.ts";
 import { COMMANDS, verbOf } from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
 import { CLASSES } from "./effects.ts";
@@ -26,6 +27,7 @@ import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
 import { LearnedCommands } from "./learned.ts";
 import { answer } from "./local.ts";
 import { keyArgument, parseRequest, selectKey } from "./parse.ts";
+import { PUBLISHING } from "./pubsub.ts";
 import { parseReply } from "./reply.ts";
 import { denied, type Judge, lockedLimit } from "./rights.ts";
 import { TRANSACTIONS } from "./transaction.ts";
@@ -39,6 +41,7 @@ const MINUS = 45;
 export class RedisCodec implements Codec, Judge {
   readonly classes: Uint8Array;
   readonly pinning: Pinning;
+  readonly publishing: Publishing;
   private readonly options: CodecOptions;
   private readonly facts: Facts;
   private readonly maxRequest: number;
@@ -48,6 +51,7 @@ export class RedisCodec implements Codec, Judge {
   constructor(options: CodecOptions, facts: Facts) {
     this.classes = CLASSES;
     this.pinning = TRANSACTIONS;
+    this.publishing = PUBLISHING;
     this.options = options;
     this.facts = facts;
     this.maxRequest = options.maxRequest;

@@ -91,7 +91,6 @@ export function unknownSubcommand(
 const REASONS: Record<string, string> = {
   admin: "it administers one server: connect to that server directly",
   db: "it would move keys between databases, and clients of other databases with them",
-  pubsub: "publish and subscribe need a connection of their own",
   config: "it would change one server or all of them: connect to the servers directly",
   wait:
     "a server counts only the writes of the connection that asks, and clients share connections",

@@ -4,6 +4,7 @@
 import { bytes, decimal, isWord, text } from "../../bytes.ts";
 import type { CodecOptions, Facts, Scan, Session } from "../codec.ts";
 import { auth, forget, helloLocked, OK, userName } from "./auth.ts";
+import { CHANNEL, SHARD } from "../publishing.ts";
 import { COMMANDS, verbOf } from "./commands.ts";
 import { errorReply, NOT_INTEGER, unknownSubcommand, wrongArity } from "./errors.ts";
 
@@ -55,6 +56,10 @@ export function answer(
       return bulk(userName(session));
     case "acl|users":
       return array(options.users?.names().sort() ?? ["default"]);
+    case "pubsub|numsub":
+      return ownSubscribers(CHANNEL, args, facts);
+    case "pubsub|shardnumsub":
+      return ownSubscribers(SHARD, args, facts);
     case "lolwut":
       return verbatim(`${ART}ringmux ver. ${facts.version}\n`, session);
     case "role":
@@ -68,6 +73,14 @@ export function answer(
     default: // quit, readonly, readwrite
       return OK;
   }
+}
+
+/** What is to be added to the servers' numbers of subscribers: pairs of name and number. */
+function ownSubscribers(kind: number, args: Args, facts: Facts): Uint8Array {
+  const pairs = args.slice(2).map((name) =>
+    `$${name.length}\r\n${name}\r\n:${facts.hidden(kind, name)}\r\n`
+  );
+  return bytes(`*${2 * pairs.length}\r\n${pairs.join("")}`);
 }
 
 const ART = `
@@ -220,8 +233,10 @@ function client(args: Args, session: Session, facts: Facts): Uint8Array {
 
 function clientLine(session: Session, facts: Facts): string {
   const age = Math.max(0, Math.floor((facts.wallClock() - session.since) / 1000));
+  const [sub, psub, ssub] = session.subscribed ?? [0, 0, 0];
   return `id=${session.id} addr=${session.remote} laddr= fd=-1 name=${session.name} age=${age} ` +
-    `idle=0 flags=N db=${session.db} sub=0 psub=0 ssub=0 multi=-1 ` +
+    `idle=0 flags=${sub + psub + ssub > 0 ? "P" : "N"} db=${session.db} sub=${sub} psub=${psub} ` +
+    `ssub=${ssub} multi=-1 ` +
     `user=${userName(session)} resp=${session.resp} ` +
     `lib-name=${session.libName} lib-ver=${session.libVersion}`;
 }
