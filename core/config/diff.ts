@@ -2,7 +2,7 @@
 // name and address. Plain data; who carries it out is core/proxy/reload.ts.
 
 import type { ServerConfig } from "./address.ts";
-import { NO_TIMEOUT, type Config, type PoolConfig } from "./schema.ts";
+import { type Config, NO_TIMEOUT, type PoolConfig } from "./schema.ts";
 
 export interface PoolDiff {
   readonly before: PoolConfig;

@@ -321,7 +321,8 @@ export class Pin {
     const { client } = this;
     const server = serverOf(client, scan, buf, at);
     if (server === NO_KEY) return this.queueKeyless(scan, buf, at, length);
-    if (server === SEVERAL || (this.connection !== null && server !== this.server)) {
+    const elsewhere = this.connection !== null && server !== this.server && this.alive();
+    if (server === SEVERAL || elsewhere) {
       return this.doom(this.words.crossServer(scan));
     }
     if (this.connection === null && !this.doomed) {

@@ -332,6 +332,11 @@ export class Pool {
     return this.ring.pick(hashKey(this.hash, buf, start, end, this.tagOpen, this.tagClose));
   }
 
+  /** The index of the server that owns a hash. */
+  ownerOf(hash: number): number {
+    return this.only >= 0 ? this.only : this.ring.pick(hash);
+  }
+
   /** The connection for a client's request on the key `buf[start, end)`; null when none is alive. */
   route(buf: Uint8Array, start: number, end: number, client: Client): ServerConnection | null {
     const index = this.pick(buf, start, end);

@@ -10,6 +10,7 @@ import type { Snapshot } from "../stats/snapshot.ts";
 import { VERSION } from "../version.ts";
 import { Door, listening, placeOf } from "./door.ts";
 import { type Limits, Pool } from "./pool.ts";
+import { type RingView, viewRing } from "./ring_view.ts";
 
 export interface ProxyOptions {
   readonly log: Log;
@@ -121,7 +122,9 @@ export class Proxy {
       throw error;
     });
     // From here on nothing can fail, and nobody comes in between.
-    const open = new Map(this.pools.flatMap(({ door }) => door === null ? [] : [[door.place, door]]));
+    const open = new Map(
+      this.pools.flatMap(({ door }) => door === null ? [] : [[door.place, door]]),
+    );
     for (const pool of this.pools) pool.door = null;
     const patience = config.global.drain_timeout;
     for (const { after, keys } of diff.changed) old.get(after.name)?.change(after, keys, patience);
@@ -230,6 +233,11 @@ export class Proxy {
     for (const pool of [...this.pools, ...this.leaving]) pool.stop();
   }
 
+  /** Milliseconds that clients get at the end. */
+  get drainTimeout(): number {
+    return this.config.global.drain_timeout;
+  }
+
   /** Port of the stats; 0 when they are not served. */
   get statsPort(): number {
     return this.statsListener?.port ?? 0;
@@ -238,6 +246,13 @@ export class Proxy {
   /** The stats JSON, with its line end. */
   stats(): string {
     return statsLine(this.snapshot());
+  }
+
+  /** The rings of all pools, or of one. */
+  rings(name?: string, key?: string): RingView[] {
+    return this.pools
+      .filter((pool) => name === undefined || pool.name === name)
+      .map((pool) => viewRing(pool, key));
   }
 
   snapshot(): Snapshot {

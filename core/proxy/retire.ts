@@ -16,7 +16,15 @@ const CONNECTION_KEYS = [
   ...["redis", "redis_auth", "redis_user", "redis_db", "server_tls", "server_connections"],
 ];
 /** Keys that the codec is made from. */
-const CODEC_KEYS = ["redis", "redis_auth", "redis_user", "redis_db", "auth", "hash_tag", "commands"];
+const CODEC_KEYS = [
+  "redis",
+  "redis_auth",
+  "redis_user",
+  "redis_db",
+  "auth",
+  "hash_tag",
+  "commands",
+];
 
 export function connectionsChange(keys: ReadonlySet<string>): boolean {
   return CONNECTION_KEYS.some((key) => keys.has(key));
