@@ -141,8 +141,8 @@ async function run(
     return fail(reason(error));
   }
   if (running !== null) {
-    const { reload } = running;
-    reloader.begin((next) => reload === undefined ? unsupported() : reload(next));
+    const target = running;
+    reloader.begin((next) => target.reload === undefined ? unsupported() : target.reload(next));
     reloader.watching(config.global.watch);
   }
   if (running !== null && system.isDaemon) system.daemonReady();
