@@ -72,13 +72,24 @@ interface IpcEnd {
   on(event: "disconnect", fn: () => void): unknown;
 }
 
-/** Messages of Node's cluster. */
-export function ipcChannel(end: IpcEnd): Channel {
+/**
+ * Messages of Node's cluster. What is sent before the worker listens would be lost: the worker says
+ * when it does, and until then the supervisor keeps its messages.
+ */
+export function ipcChannel(end: IpcEnd, isWorker: boolean): Channel {
+  let early: unknown[] | null = isWorker ? null : [];
+  const send = (message: unknown): void => void end.send?.(message, () => {});
   return {
-    send: (message) => void end.send?.(message, () => {}),
+    send: (message) => early === null ? send(message) : void early.push(message),
     listen(message, closed) {
-      end.on("message", message);
+      end.on("message", (one) => {
+        const kept = early ?? [];
+        early = null;
+        for (const each of kept) send(each);
+        message(one);
+      });
       end.on("disconnect", closed);
+      if (isWorker) send({});
     },
   };
 }

@@ -43,7 +43,7 @@ export async function makeSpawner(): Promise<Spawner> {
     shareUnixSockets: true,
     start(number) {
       const worker = cluster.fork({ [WORKER_MARK]: String(number) });
-      return describe(worker.process, ipcChannel(worker.process));
+      return describe(worker.process, ipcChannel(worker.process, false));
     },
   };
 }
@@ -74,5 +74,5 @@ export function supervisorChannel(): Channel | null {
   if (process.env[WORKER_MARK] === undefined) return null;
   delete process.env[WORKER_MARK];
   if (process.send === undefined) return lineChannel(process.stdin, process.stdout);
-  return ipcChannel(process as unknown as Parameters<typeof ipcChannel>[0]);
+  return ipcChannel(process as unknown as Parameters<typeof ipcChannel>[0], true);
 }
