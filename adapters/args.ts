@@ -77,7 +77,7 @@ export function defaultOptions(): CliOptions {
     outputFile: "",
     confFile: "conf/nutcracker.yml",
     statsPort: 22222,
-    statsAddress: "0.0.0.0",
+    statsAddress: "127.0.0.1",
     statsInterval: 30000,
     pidFile: "",
     mbufSize: 16384,

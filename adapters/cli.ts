@@ -4,10 +4,12 @@
 
 import { checkConfig, formatMistake } from "../core/config/load.ts";
 import type { Config } from "../core/config/schema.ts";
+import { resolveSecrets } from "../core/config/secrets.ts";
 import { VERSION } from "../core/version.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
 import { type Log, type Sink, TextLog } from "./log.ts";
 import { type Reading, Reloader } from "./reload.ts";
+import { secretsBeside } from "./secrets.ts";
 
 export { type CliOptions, type Exit, parseArgs } from "./args.ts";
 
@@ -96,6 +98,7 @@ export async function runCommand(
     return 1;
   }
   if (options.daemonize && !system.isDaemon) return await system.daemonize();
+  for (const line of lines) log.warn(line);
   return await run(system, options, config, log, start);
 }
 
@@ -236,7 +239,7 @@ function handOver(system: System, old: number, pidFile: string, log: TextLog): v
   }
 }
 
-/** The checked file, or null and a line for every mistake. */
+/** The checked file with its secrets, and lines of warnings; or null and a line for every mistake. */
 async function readConfig(
   system: System,
   file: string,
@@ -248,7 +251,11 @@ async function readConfig(
     return { config: null, lines: [`${file}: cannot be read: ${reason(error)}`] };
   }
   const { config, mistakes } = checkConfig(text, file);
-  return { config, lines: mistakes.map(formatMistake) };
+  if (config === null) return { config, lines: mistakes.map(formatMistake) };
+  const resolved = await resolveSecrets(config, secretsBeside(file), text, file);
+  const { errors, warnings } = resolved;
+  if (errors.length > 0) return { config: null, lines: [...errors, ...warnings] };
+  return { config: resolved.config, lines: warnings };
 }
 
 /** The log as options want it; null (and a line on stderr) when its file cannot be opened. */

@@ -4,7 +4,7 @@
 import type { Config } from "../core/config/schema.ts";
 import type { Log } from "./log.ts";
 
-/** What a checked file gave: null and a line for every mistake, or the configuration. */
+/** What a checked file gave: the configuration and warnings, or null and a line for every mistake. */
 export interface Reading {
   readonly config: Config | null;
   readonly lines: readonly string[];
@@ -51,8 +51,9 @@ export class Reloader {
     const { log, file } = this;
     const target = await this.begun;
     const { config, lines } = await this.read();
-    const wrong = [...lines];
+    const wrong = config === null ? [...lines] : [];
     if (config !== null) {
+      for (const line of lines) log.warn(line);
       try {
         await target(config);
         this.watching(config.global.watch);

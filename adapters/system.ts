@@ -158,7 +158,7 @@ function attempt<T>(fn: () => T): T {
 }
 
 /** The system's own words: "no such file or directory" for "ENOENT: no such ..., open 'x'". */
-function plain(error: unknown): Error {
+export function plain(error: unknown): Error {
   const text = error instanceof Error ? error.message : String(error);
   const found = /^[A-Z0-9]+: (.*?)(?:, [a-z]+(?: '.*')?)?$/.exec(text);
   return new Error(found === null ? text : found[1]);

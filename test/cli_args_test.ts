@@ -42,7 +42,7 @@ function refusal(line: string): string {
 
 // --------------------------------------------------------------------------------------- arguments
 
-test("no arguments give nutcracker's defaults", () => {
+test("no arguments give nutcracker's defaults, but stats for this machine only", () => {
   assert.equal(options(""), {
     testConf: false,
     daemonize: false,
@@ -50,7 +50,7 @@ test("no arguments give nutcracker's defaults", () => {
     outputFile: "",
     confFile: "conf/nutcracker.yml",
     statsPort: 22222,
-    statsAddress: "0.0.0.0",
+    statsAddress: "127.0.0.1",
     statsInterval: 30000,
     pidFile: "",
     mbufSize: 16384,

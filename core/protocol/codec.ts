@@ -3,6 +3,7 @@
 // (buffer, offset) integers; results land in reused Scan objects.
 
 import type { OutBuffer } from "../out_buffer.ts";
+import type { Refused, User, Users } from "./access.ts";
 
 /** Results of `Codec.parseRequest`. */
 export const DONE = 1;
@@ -192,6 +193,10 @@ export interface FanOut extends Origin {
 export interface Session {
   /** Not authenticated: only what `Codec.openToAll` allows is answered. */
   locked: boolean;
+  /** Who it is; null while that is not known, and in pools without users. */
+  user: User | null;
+  /** Not every request is allowed: see `Codec.guard`. */
+  restricted: boolean;
   readonly id: number;
   readonly remote: string;
   /** Milliseconds since 1970. */
@@ -222,8 +227,14 @@ export interface Facts {
 
 /** Options of a pool that a protocol needs. */
 export interface CodecOptions {
-  /** Password of clients and towards servers; "" for none. */
+  /** Password towards servers, and of clients where there are no `users`; "" for none. */
   readonly auth: string;
+  /** User name that goes with it towards servers; "" or absent for none. */
+  readonly user?: string;
+  /** Who may come in; absent: everybody, or whoever knows `auth`. */
+  readonly users?: Users;
+  /** Told of every failed attempt to come in. */
+  readonly refused?: Refused;
   /** Database chosen on every server connection. */
   readonly db: number;
   /** Most bytes one buffered request or request line may take. */
@@ -312,8 +323,15 @@ export interface Codec {
   selectKey(scan: Scan, i: number): void;
   /** SPLIT: begins the fragment of one server, which will hold `nkeys` keys. */
   fragmentHead(scan: Scan, buf: Uint8Array, start: number, nkeys: number, out: OutBuffer): void;
-  /** SPLIT: adds key `i` (with its value, if the command has values). */
-  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void;
+  /** SPLIT: adds the keys `from` to `to - 1` (with their values, if the command has values). */
+  fragmentKeys(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    from: number,
+    to: number,
+    out: OutBuffer,
+  ): void;
   fragmentTail(scan: Scan, buf: Uint8Array, start: number, out: OutBuffer): void;
   /** WALK: the index of the server at which the cursor stands, among `servers`; or `servers`. */
   walkTo(scan: Scan, buf: Uint8Array, start: number, servers: number): number;
@@ -370,7 +388,20 @@ export interface Codec {
   /** Whether the request is allowed while `session.locked`. */
   openToAll(scan: Scan): boolean;
   /** The answer to everything else while `session.locked`. */
-  lockedError(): Uint8Array;
+  lockedError(scan: Scan): Uint8Array;
+  /**
+   * Whether a request that `parseRequest` was just given, whole or not, is larger than one may be
+   * while `session.locked`: as with BAD, `scan.error` is then the last answer.
+   */
+  tooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean;
+  /**
+   * Changes the action of a whole request that this session, which is locked or a user's, may not
+   * make: to REFUSE, or to NOTHING if no error may be seen. Not called for a FORWARD of a user
+   * without restrictions.
+   */
+  guard(scan: Scan, buf: Uint8Array, start: number, session: Session): void;
+  /** The session was another codec's of the same pool, whose passwords and users may have changed. */
+  renew(session: Session): void;
   /** Answers a LOCAL, QUIT or GATHER request; may change the session. */
   answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array;
 

@@ -67,7 +67,7 @@ export class Client implements SocketHandler {
   blocks: ServerConnection | null;
   /** Its hold on a connection of its own (transactions, blocking requests); null for none. */
   pin: Pin | null;
-  /** A request of one key needs no second look: the session is not locked, and nothing is pinned. */
+  /** A request of one key needs no second look: the session may do all, and nothing is pinned. */
   private plain: boolean;
   /** Of the dialect it speaks; the pool's until its first byte has come. */
   codec: Codec;
@@ -250,7 +250,8 @@ export class Client implements SocketHandler {
     let spanStart = 0;
     let pos = start;
     while (pos < end) {
-      const result = codec.parseRequest(scan, buf, pos, end);
+      let result = codec.parseRequest(scan, buf, pos, end);
+      if (!this.plain && result !== BAD && this.isTooMuch(scan, buf, pos, end)) result = BAD;
       if (result <= MORE) {
         if (result === BAD) {
           if (spanConnection !== null) spanConnection.out.append(buf, spanStart, pos);
@@ -286,6 +287,7 @@ export class Client implements SocketHandler {
         spanConnection = null;
       }
       if (scan.action === REFUSE && !this.session.locked && this.asks(scan, buf, pos)) break;
+      this.guard(scan, buf, pos);
       const at = pos;
       pos += scan.length;
       const taken = scan.scratch === null
@@ -350,6 +352,19 @@ export class Client implements SocketHandler {
       this.emptyFirst();
     }
     return pos;
+  }
+
+  /** A client that has not said who it is cannot make the proxy keep much for it. */
+  private isTooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
+    return this.session.locked && this.codec.tooMuch(scan, buf, start, end);
+  }
+
+  /** Whether the client may make this request is said before anything is done with it. */
+  private guard(scan: Scan, buf: Uint8Array, start: number): void {
+    const { session } = this;
+    if (!session.locked && session.user === null) return;
+    if (scan.scratch === null) this.codec.guard(scan, buf, start, session);
+    else this.codec.guard(scan, scan.scratch, 0, session);
   }
 
   /** Whether the request has to wait for what a server says about its command. */
@@ -418,7 +433,9 @@ export class Client implements SocketHandler {
     const codec = this.codec;
     if (scan.action === REFUSE) return this.answer(scan.error);
     if (scan.action === NOTHING) return;
-    if (this.session.locked && !codec.openToAll(scan)) return this.answer(codec.lockedError());
+    if (this.session.locked && !codec.openToAll(scan)) {
+      return this.answer(codec.lockedError(scan));
+    }
     switch (scan.action) {
       case LOCAL:
         return this.answerLocally(scan, buf, at);
@@ -459,7 +476,7 @@ export class Client implements SocketHandler {
   /** Sets `pin`, and what follows from it and from the session. */
   setPin(pin: Pin | null): void {
     this.pin = pin;
-    this.plain = pin === null && !this.session.locked;
+    this.plain = pin === null && !this.session.locked && !this.session.restricted;
   }
 
   /** Sends one whole request to `connection`; null means that no server is alive. */
@@ -677,7 +694,7 @@ export class Client implements SocketHandler {
     // Parsed again from its first byte.
     this.scan = null;
     if (session.db === old.db) session.db = now.db;
-    if (!now.locked) session.locked = false;
+    this.codec.renew(session);
     this.setPin(this.pin);
     if (!reconnect) return;
     this.lane = pool.laneOf(session, this.codec);

@@ -23,6 +23,7 @@ import { codecChanges, connectionsChange, keepServers, Retired } from "./retire.
 import { Server } from "./server.ts";
 import type { ServerConnection } from "./server_connection.ts";
 import { Turn } from "./turn.ts";
+import { logRefused, usersOf } from "./users.ts";
 
 /** Bounds on memory, in bytes. */
 export interface Limits {
@@ -57,6 +58,9 @@ export interface PoolContext {
   /** Unix sockets are listened on too; false in all workers but one (see docs/operations.md). */
   readonly unixSockets: boolean;
 }
+
+/** `pickAll`: the keys live on more than one server. */
+export const SEVERAL = -2;
 
 /** Tick (ms) of a pool without a timeout; with one, a tenth of it, but at least 5. */
 const TICK = 100;
@@ -155,9 +159,13 @@ export class Pool {
   }
 
   private makeCodec(): Codec {
-    const { config } = this;
+    const { config, host, label, log } = this;
+    const refused = logRefused(label, log, () => host.now());
     return newCodec(config.redis ? "redis" : "memcached", {
       auth: config.redis_auth,
+      user: config.redis_user,
+      users: usersOf(config, label, refused),
+      refused,
       db: config.redis_db,
       maxRequest: this.limits.request,
       hashTag: config.hash_tag,
@@ -335,6 +343,34 @@ export class Pool {
   /** The index of the server that owns a hash. */
   ownerOf(hash: number): number {
     return this.only >= 0 ? this.only : this.ring.pick(hash);
+  }
+
+  /**
+   * The server of every key of a SPLIT request, into `picks`. Returns the server's index if it is
+   * one for all, SEVERAL if not, -1 when none is alive.
+   */
+  pickAll(scan: Scan, buf: Uint8Array, at: number, picks: Uint16Array): number {
+    this.readmit();
+    if (this.only >= 0) return this.only;
+    const { hash, ring, tagOpen, tagClose } = this;
+    const { args, nkeys } = scan;
+    const step = 2 * scan.step;
+    let first = -1;
+    let several = false;
+    for (let i = 0, key = 2 * scan.first; i < nkeys; i++, key += step) {
+      const from = at + args[key];
+      const to = at + args[key + 1];
+      // The usual case is inline; a key or tag is empty as seldom as there are tags.
+      const value = tagOpen < 0 && from < to
+        ? hash(buf, from, to)
+        : hashKey(hash, buf, from, to, tagOpen, tagClose);
+      const server = ring.pick(value);
+      if (server < 0) return -1; // no server is alive: the same for every key
+      if (i === 0) first = server;
+      else if (server !== first) several = true;
+      picks[i] = server;
+    }
+    return several ? SEVERAL : first;
   }
 
   /** The connection for a client's request on the key `buf[start, end)`; null when none is alive. */

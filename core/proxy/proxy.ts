@@ -11,6 +11,7 @@ import { VERSION } from "../version.ts";
 import { Door, listening, placeOf } from "./door.ts";
 import { type Limits, Pool } from "./pool.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
+import { usersOf } from "./users.ts";
 
 export interface ProxyOptions {
   readonly log: Log;
@@ -116,6 +117,8 @@ export class Proxy {
     const { log } = this.options;
     const diff = diffConfigs(this.config, config);
     const old = new Map(this.pools.map((pool) => [pool.name, pool]));
+    // Throws when a secret was not looked for.
+    for (const { after } of diff.changed) usersOf(after, `pool "${after.name}"`, () => {});
     const pools = config.pools.map((pool) => old.get(pool.name) ?? this.makePool(pool));
     const opened = await this.openDoors(config, pools).catch((error) => {
       for (const pool of pools) if (!old.has(pool.name)) pool.stop();

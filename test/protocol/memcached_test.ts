@@ -682,7 +682,7 @@ function fragments(request: string, picks: number[]): string[] {
     all.push(written((out) => {
       codec.fragmentHead(scan, buf, start, 0, out);
       picks.forEach((pick, i) => {
-        if (pick === part) codec.fragmentKey(scan, buf, start, i, out);
+        if (pick === part) codec.fragmentKeys(scan, buf, start, i, i + 1, out);
       });
       codec.fragmentTail(scan, buf, start, out);
     }));

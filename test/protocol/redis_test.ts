@@ -687,8 +687,11 @@ function split(request: string, picks: number[]): string[] {
   for (let part = 0; part <= Math.max(...picks); part++) {
     const out = new OutBuffer(new BufferPool());
     codec.fragmentHead(scan, buf, start, picks.filter((p) => p === part).length, out);
-    for (let i = 0; i < picks.length; i++) {
-      if (picks[i] === part) codec.fragmentKey(scan, buf, start, i, out);
+    for (let i = 0; i < picks.length;) {
+      const from = i;
+      while (i < picks.length && picks[i] === part) i++;
+      if (i > from) codec.fragmentKeys(scan, buf, start, from, i, out);
+      else i++;
     }
     codec.fragmentTail();
     found.push(contents(out));

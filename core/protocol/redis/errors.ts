@@ -15,7 +15,9 @@ export function errorReply(message: string): Uint8Array {
   return bytes(`-${utf8(message.replace(/[\r\n]/g, " "))}\r\n`);
 }
 
+/** twemproxy's text, and Redis's. */
 export const NO_AUTH = errorReply("NOAUTH Authentication required");
+export const NO_AUTH_USERS = errorReply("NOAUTH Authentication required.");
 export const SYNTAX_ERROR = errorReply("ERR syntax error");
 export const NOT_INTEGER = errorReply("ERR value is not an integer or out of range");
 export const BAD_MULTIBULK = errorReply("ERR Protocol error: invalid multibulk length");

@@ -1,6 +1,6 @@
 // Commands that go to several servers: makes the fragments and joins their replies.
 
-import { decimal } from "../../bytes.ts";
+import { copy, decimal } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
 import type { FanOut, Part, Scan } from "../codec.ts";
 import {
@@ -38,19 +38,20 @@ export function fragmentHead(
   out.append(buf, start + args[0], start + args[1] + 2);
 }
 
-/** Key `i` and what belongs to it, from the "$" of the key to the last CRLF, in one copy. */
-export function fragmentKey(
+/** Keys `from` to `to - 1` and what belongs to them, from the first "$" to the last CRLF. */
+export function fragmentKeys(
   scan: Scan,
   buf: Uint8Array,
   start: number,
-  i: number,
+  from: number,
+  to: number,
   out: OutBuffer,
 ): void {
-  const args = scan.args;
-  const first = scan.first + i * scan.step;
-  const last = first + scan.step - 1;
+  const { args, first, step } = scan;
   // Argument n's "$" stands right behind argument n-1's CRLF.
-  out.append(buf, start + args[2 * first - 1] + 2, start + args[2 * last + 1] + 2);
+  const begin = args[2 * (first + from * step) - 1] + 2;
+  const end = args[2 * (first + to * step) - 1] + 2;
+  out.append(buf, start + begin, start + end);
 }
 
 const MINUS = 45;
@@ -133,10 +134,11 @@ function joinArray(fanOut: FanOut, out: OutBuffer): void {
   for (let i = 0; i < parts.length; i++) {
     if (lefts[i] !== 0) return out.append(BAD_PART, 0, BAD_PART.length);
   }
-  out.reserve(size);
   out.byte(42);
   out.int(nkeys);
   out.ascii("\r\n");
+  const dst = out.reserve(size);
+  let at = out.tail;
   // Neighbouring keys of one server are copied as one span.
   for (let k = 0; k < nkeys;) {
     const pick = picks[k];
@@ -147,9 +149,11 @@ function joinArray(fanOut: FanOut, out: OutBuffer): void {
       to = elementEnd(held, to);
       k++;
     } while (k < nkeys && picks[k] === pick && to < parts[pick].heldEnd);
-    out.append(held, from, to);
+    copy(held, from, to, dst, at);
+    at += to - from;
     cursors[pick] = to;
   }
+  out.wrote(at);
 }
 
 function isOk({ failure, held, heldStart }: Part): boolean {
