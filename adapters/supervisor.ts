@@ -22,6 +22,8 @@ const SOONEST = 100;
 const LATEST = 5000;
 /** A worker that has lived so long (ms) had started well. */
 const SETTLED = 10_000;
+/** Milliseconds after which an address that was probed is free again. */
+const LETTING_GO = 20;
 /** How long (ms) a worker may take to tell its counters. */
 const PATIENCE = 2000;
 
@@ -288,4 +290,6 @@ export async function probe(
     const attempt = host.listen(pool.listen, options, () => null);
     (await listening(attempt, `pool "${pool.name}"`, pool.listen_text)).close();
   }
+  // Deno lets go of a listener a moment after it was closed.
+  await new Promise((resolve) => setTimeout(resolve, LETTING_GO));
 }
