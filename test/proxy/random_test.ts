@@ -372,7 +372,7 @@ for (
     let checked = 0;
     for (let seed = 201; seed <= 204; seed++) checked += await play(model, seed, false, true);
     for (let seed = 301; seed <= 302; seed++) checked += await play(model, seed, true, true);
-    assert.ok(checked > 5000, `only ${checked} replies`);
+    assert.ok(checked > 3000, `only ${checked} replies`);
   });
 }
 
