@@ -539,6 +539,7 @@ test("global settings are read, and have defaults", () => {
     admin: "",
     statsd: "a:1",
     watch: false,
+    reuse_port: false,
     drain_timeout: 10000,
     log_format: "text",
     log_level: "notice",

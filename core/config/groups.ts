@@ -112,6 +112,10 @@ export const GlobalSchema = v.pipe(
     ),
     statsd: text("host:port of a StatsD server that metrics are sent to."),
     watch: flag("Reload this file when it changes."),
+    reuse_port: flag(
+      "Listen with SO_REUSEPORT, so that another ringmux can take over with --takeover. Needless " +
+        "with several workers.",
+    ),
     drain_timeout: v.optional(
       milliseconds("Milliseconds that requests in flight get to finish at the end."),
       10000,

@@ -46,6 +46,8 @@ const ADOPT = 16384;
 const LISTENED = 65536;
 /** Announced length (bytes) for which room is made at once. */
 const BELIEVED = 1 << 20;
+/** How long (ms) a new client may take to send its first command when the proxy stops. */
+const FRESH = 1000;
 /** How long (ms) a client we are done with may take to close its side. */
 const LINGER = 1000;
 
@@ -75,6 +77,7 @@ export class Client implements SocketHandler {
   /** Of the dialect it speaks; the pool's until its first byte has come. */
   codec: Codec;
   private begun: boolean;
+  private firstByte: number;
   private readonly socket: Socket;
   private dirty: boolean;
   private paused: boolean;
@@ -88,6 +91,8 @@ export class Client implements SocketHandler {
   private finishing: boolean;
   /** The client has sent FIN. */
   private ended: boolean;
+  /** It is to be closed once what it has sent is answered: see `leave`. */
+  private leaving: boolean;
   /** We have sent FIN; since when (pool time), -1 = not yet. */
   private lingeringSince: number;
   /** The unfinished request: carry[carryStart, carryEnd), of `expected` bytes if that is known. */
@@ -106,9 +111,10 @@ export class Client implements SocketHandler {
     this.pool = pool;
     this.socket = socket;
     this.id = id;
-    this.lane = 0;
+    this.lane = pool.lane;
     this.codec = pool.codec;
     this.begun = false;
+    this.firstByte = 0;
     this.session = pool.codec.newSession(id, socket.remote, pool.host.wallClock());
     this.out = new OutBuffer(pool.buffers);
     this.head = null;
@@ -127,6 +133,7 @@ export class Client implements SocketHandler {
     this.emptying = false;
     this.finishing = false;
     this.ended = false;
+    this.leaving = false;
     this.lingeringSince = -1;
     this.carry = EMPTY;
     this.carryStart = 0;
@@ -167,6 +174,7 @@ export class Client implements SocketHandler {
   /** The first byte tells which of a port's dialects the client speaks. */
   private begin(byte: number): void {
     this.begun = true;
+    this.firstByte = byte;
     this.codec = this.codec.dialect(byte);
     if (this.codec !== this.pool.codec) this.lane = this.pool.laneOf(this.session, this.codec);
   }
@@ -651,13 +659,15 @@ export class Client implements SocketHandler {
         this.carryStart = used;
         if (used === this.carryEnd) this.dropCarry();
       }
-      // It has left, and would be blocked.
-      if (this.ended && this.pin !== null && this.pin.blocking) return this.cutOffQuietly();
+      // It has left, or is to leave, and would be blocked.
+      const blocked = this.pin !== null && this.pin.blocking;
+      if (blocked && (this.ended || this.leaving)) return this.cutOffQuietly();
       if (this.paused) return;
     } else if (this.carry !== EMPTY) {
       this.dropCarry();
     }
     if (this.ended) this.finish();
+    else if (this.leaving) this.sayGoodbye();
     else this.listen(true);
   }
 
@@ -681,6 +691,52 @@ export class Client implements SocketHandler {
     this.subscriptions?.drop();
     this.dropCarry();
     this.touch();
+  }
+
+  /**
+   * The proxy stops, or the pool is removed: what the client has sent is answered, then it is
+   * closed; at once if there is nothing to answer. May be called again and again.
+   */
+  leave(): void {
+    if (this.finishing || this.leaving) return;
+    // It may have connected with a command on its way: it gets the time to send that.
+    const { host } = this.pool;
+    if (!this.begun && host.wallClock() - this.session.since < FRESH) return;
+    // What blocks may never be answered. The server lets go of it when its connection closes.
+    if (this.pin !== null && this.pin.blocking) return this.cutOffQuietly();
+    this.leaving = true;
+    // A huge request that is half there is waited for; and see readOn.
+    if (!this.paused && this.upload === null) this.sayGoodbye();
+  }
+
+  private sayGoodbye(): void {
+    if (this.head === null && this.out.size === 0) return this.cutOffQuietly();
+    this.finish();
+  }
+
+  /**
+   * Goes on with the pool's new codec; `old` and `now` are what a new session was and is.
+   * Replies to what is in flight are the same by both.
+   */
+  changeCodec(old: Session, now: Session, reconnect: boolean): void {
+    if (this.finishing) return;
+    const { pool, session } = this;
+    this.codec = this.begun ? pool.codec.dialect(this.firstByte) : pool.codec;
+    // Parsed again from its first byte.
+    this.scan = null;
+    if (session.db === old.db) session.db = now.db;
+    this.codec.renew(session);
+    this.setPin(this.pin);
+    if (!reconnect) return;
+    this.lane = pool.laneOf(session, this.codec);
+    // Later requests take other connections: they must not overtake the earlier ones. (After a huge
+    // request they never do.)
+    if (this.head !== null && this.upload === null) this.emptyFirst();
+  }
+
+  /** The pool's servers are others now, or in another order. */
+  poolChanged(): void {
+    this.pin?.serversChanged();
   }
 
   /** All is said: FIN, then wait a moment for the client's (a close at once could lose the reply). */

@@ -39,6 +39,8 @@ export const ORDINARY = 2;
 /** Instead of a server's index (-1: none is alive): the keys live on several, or there is no key. */
 const SEVERAL = -2;
 const NO_KEY = -3;
+/** The server of a pin that is not in the pool any more. */
+const GONE = -4;
 
 /** A transaction with more than this (bytes) before its first key goes to any server. */
 const MOST_HELD = 65536;
@@ -164,7 +166,7 @@ export class Pin {
   /** The server still knows what it was told over the connection, and it is the one to use. */
   alive(): boolean {
     const { connection } = this;
-    return connection !== null && connection.losses === this.losses &&
+    return connection !== null && connection.losses === this.losses && !connection.retired &&
       connection.lane === this.client.lane;
   }
 
@@ -322,7 +324,8 @@ export class Pin {
     const { client } = this;
     const server = serverOf(client, scan, buf, at);
     if (server === NO_KEY) return this.queueKeyless(scan, buf, at, length);
-    if (server === SEVERAL || (this.connection !== null && server !== this.server)) {
+    const elsewhere = this.connection !== null && server !== this.server && this.alive();
+    if (server === SEVERAL || elsewhere) {
       return this.doom(this.words.crossServer(scan));
     }
     if (this.connection === null && !this.doomed) {
@@ -408,6 +411,13 @@ export class Pin {
     this.clean = clean;
     if (this.client.head === null) this.drop();
     else this.client.emptyListening();
+  }
+
+  /** The pool's servers have changed, and with them their numbers. */
+  serversChanged(): void {
+    if (this.connection === null) return;
+    const { server } = this.connection;
+    this.server = server.removed ? GONE : server.index;
   }
 
   /** The client was waiting for its replies and has them all. */

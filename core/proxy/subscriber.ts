@@ -156,7 +156,7 @@ export class Subscriber {
 
   private open(): void {
     this.server.counters.server_connections++;
-    const handshake = this.pool.handshakeOf(0);
+    const handshake = this.pool.handshakeOf(this.pool.lane);
     this.state = HANDSHAKE;
     this.handshakesLeft = handshake?.replies ?? 0;
     if (handshake !== null) this.write(handshake.bytes);

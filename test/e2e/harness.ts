@@ -374,6 +374,8 @@ export interface ProxyOptions {
   /** More arguments. */
   args?: string[];
   env?: Record<string, string>;
+  /** Lines for `global:`, which stand before the pools. */
+  global?: Record<string, string | number | boolean>;
 }
 
 /** A proxy that listens. */
@@ -420,7 +422,8 @@ export async function startProxy(
       }
     }
     const confPath = tempPath("ringmux.yml");
-    fs.writeFileSync(confPath, toYaml(full));
+    const global = opts.global === undefined ? "" : toYaml({ global: opts.global });
+    fs.writeFileSync(confPath, global + toYaml(full));
     const statsPort = await freePort();
     const [program, first] = command(opts.runtime);
     const proxy = new ProxyProcess(opts.runtime ?? runtime, program, [
