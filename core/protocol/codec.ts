@@ -285,8 +285,10 @@ export interface Pinning {
   readonly aborted: Uint8Array;
   /** A LOCAL request that cannot be part of a transaction. */
   refused(scan: Scan): Uint8Array;
-  /** A request whose keys do not all live on the server that the client holds on to. */
-  crossServer(scan: Scan): Uint8Array;
+  /** A request for every server, of a client that holds on to one of several. */
+  everyServer(scan: Scan): Uint8Array;
+  /** A request whose selected key lives on server `other`; the client holds on to `held`. */
+  astray(scan: Scan, buf: Uint8Array, start: number, held: string, other: string): Uint8Array;
 }
 
 /** A question to a server that no client sees: see `Codec.inquire`. */

@@ -28,6 +28,7 @@ import {
   WALK,
 } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
+import { crossServerError } from "./fan_out.ts";
 import { SPECIAL } from "./request.ts";
 import type { ServerConnection } from "./server_connection.ts";
 
@@ -92,6 +93,25 @@ function serverOf(client: Client, scan: Scan, buf: Uint8Array, at: number): numb
   return first;
 }
 
+/**
+ * The error for keys that are not all on one server, or not on the one that the client holds on to
+ * (`held`). `server` is what `serverOf` has said.
+ */
+function misplaced(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  server: number,
+  held: number,
+): Uint8Array {
+  const { codec, servers } = client.pool;
+  if (server === SEVERAL) return crossServerError(client, scan, buf, at);
+  if (server < 0) return codec.failure("Connection refused");
+  const words = codec.pinning as Pinning;
+  return words.astray(scan, buf, at, servers[held].name, servers[server].name);
+}
+
 /** Outside of a transaction: a request that needs a connection of its own at once. */
 function watchOrBlock(
   client: Client,
@@ -111,7 +131,7 @@ function watchOrBlock(
     return answer(client, codec.failure(LOST));
   }
   if (server === SEVERAL || (pin !== null && server !== pin.server)) {
-    return answer(client, (codec.pinning as Pinning).crossServer(scan));
+    return answer(client, misplaced(client, scan, buf, at, server, pin?.server ?? server));
   }
   if (pin === null) {
     if (client.head !== null) return LATER;
@@ -286,7 +306,7 @@ export class Pin {
       case GATHER:
       case WALK:
         if (client.pool.servers.length > 1) {
-          return this.doom(this.words.crossServer(scan));
+          return this.doom(words.everyServer(scan));
         }
         return this.queueKeyless(scan, buf, at, length);
       case PIN:
@@ -326,7 +346,7 @@ export class Pin {
     if (server === NO_KEY) return this.queueKeyless(scan, buf, at, length);
     const elsewhere = this.connection !== null && server !== this.server && this.alive();
     if (server === SEVERAL || elsewhere) {
-      return this.doom(this.words.crossServer(scan));
+      return this.doom(misplaced(client, scan, buf, at, server, this.server));
     }
     if (this.connection === null && !this.doomed) {
       const how = this.settle(server);

@@ -8,6 +8,7 @@ import { leave, LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,
   type CodecOptions,
+  type Facts,
   type FanOut,
   type Handshake,
   type Inquiry,
@@ -26,6 +27,7 @@ import {
   AUTH_CONTINUE,
   AUTH_ERROR,
   INVALID,
+  opcodeOfOrigin,
   packet,
   statusAt,
   SUCCESS,
@@ -52,14 +54,16 @@ export class BinaryCodec implements Codec {
   readonly replyHead: number;
   private readonly requests: BinaryParser;
   private readonly users: Users | undefined;
+  private readonly facts: Facts;
 
-  constructor(options: CodecOptions) {
+  constructor(options: CodecOptions, facts: Facts) {
     this.users = options.users;
     this.classes = BINARY_CLASSES;
     this.pinning = null;
     this.publishing = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);
+    this.facts = facts;
   }
 
   dialect(): Codec {
@@ -122,7 +126,9 @@ export class BinaryCodec implements Codec {
     return false;
   }
 
+  /** The version is known without any server, as with the text protocol. */
   failure(why: string, request: Origin = NOBODY): Uint8Array {
+    if (opcodeOfOrigin(request) === VERSION) return packet(request, SUCCESS, this.facts.version);
     return packet(request, why === "request too large" ? TOO_LARGE : TEMPORARY, why);
   }
 

@@ -2,7 +2,7 @@
 // client whose first byte is that of a binary request gets the other codec: binary_codec.ts.
 // Format: memcached's doc/protocol.txt.
 
-import { EMPTY, text } from "../../bytes.ts";
+import { bytes, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
 import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
@@ -15,6 +15,7 @@ import {
   type Inquiry,
   LOCAL,
   NOTHING,
+  type Origin,
   QUIT,
   REFUSE,
   type ReplyScan,
@@ -36,7 +37,7 @@ import {
   UNAUTHENTICATED,
 } from "./errors.ts";
 import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
-import { RequestParser, selectKey } from "./parse.ts";
+import { RequestParser, selectKey, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
@@ -52,19 +53,21 @@ export class MemcachedCodec implements Codec {
   readonly replyHead: number;
   private readonly binary: BinaryCodec;
   private readonly requests: RequestParser;
+  private readonly facts: Facts;
   /** The last failure told: while a server is down every request of its keys asks for it. */
   private failureText: string;
   private failureLine: Uint8Array;
   private readonly users: Users | undefined;
 
-  constructor(options: CodecOptions, _facts: Facts) {
+  constructor(options: CodecOptions, facts: Facts) {
     this.users = options.users;
     this.classes = CLASSES;
     this.pinning = null;
     this.publishing = null;
     this.replyHead = 0;
-    this.binary = new BinaryCodec(options);
+    this.binary = new BinaryCodec(options, facts);
     this.requests = new RequestParser(options.maxRequest);
+    this.facts = facts;
     this.failureText = "";
     this.failureLine = EMPTY;
   }
@@ -146,7 +149,9 @@ export class MemcachedCodec implements Codec {
     return false;
   }
 
-  failure(text: string): Uint8Array {
+  /** Clients ask for the version to see whom they talk to, which is known without any server. */
+  failure(text: string, request?: Origin): Uint8Array {
+    if (request?.tagLow === TAG_VERSION) return bytes(`VERSION ${this.facts.version}\r\n`);
     if (text !== this.failureText) {
       this.failureText = text;
       this.failureLine = serverError(text);

@@ -30,7 +30,7 @@ import { keyArgument, parseRequest, selectKey } from "./parse.ts";
 import { PUBLISHING } from "./pubsub.ts";
 import { parseReply } from "./reply.ts";
 import { denied, type Judge, lockedLimit } from "./rights.ts";
-import { TRANSACTIONS } from "./transaction.ts";
+import { transactions } from "./transaction.ts";
 
 const AUTH = verbOf("auth");
 const HELLO = verbOf("hello");
@@ -50,7 +50,7 @@ export class RedisCodec implements Codec, Judge {
 
   constructor(options: CodecOptions, facts: Facts) {
     this.classes = CLASSES;
-    this.pinning = TRANSACTIONS;
+    this.pinning = transactions(options.hashTag ?? "");
     this.publishing = PUBLISHING;
     this.options = options;
     this.facts = facts;

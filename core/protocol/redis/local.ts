@@ -107,6 +107,11 @@ function array(values: readonly string[]): Uint8Array {
   );
 }
 
+/** An array of simple strings. */
+function lines(values: readonly string[]): Uint8Array {
+  return bytes(`*${values.length}\r\n${values.map((v) => `+${v}\r\n`).join("")}`);
+}
+
 /** Highest database number taken: each in use costs connections to every server. */
 const MAX_DB = 63;
 
@@ -176,6 +181,26 @@ const CLIENT_ARITY: Record<string, number> = {
   ...{ trackinginfo: 2, unblock: -3, unpause: 2 },
 };
 
+/** What `CLIENT HELP` lists, in Redis's form. */
+const CLIENT_HELP = lines([
+  "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+  ...["GETNAME", "    Return the name of the current connection."],
+  ...["ID", "    Return the ID of the current connection."],
+  ...["INFO", "    Return information about the current client connection."],
+  ...["LIST", "    Return information about the clients of this pool."],
+  ...["NO-EVICT (ON|OFF)", "    Accepted, without effect."],
+  ...["NO-TOUCH (ON|OFF)", "    Accepted, without effect."],
+  ...["REPLY ON", "    Accepted; OFF and SKIP are not supported by ringmux."],
+  ...["SETINFO <lib-name|lib-ver> <value>", "    Set what CLIENT LIST shows of the library."],
+  ...["SETNAME <name>", "    Assign the name <name> to the current connection."],
+  ...["HELP", "    Print this help."],
+]);
+const NOBODY = bytes(":-1\r\n");
+/** Client-side caching is off. */
+const TRACKING_OFF = "$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n";
+const NO_TRACKING = bytes(`*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
+const NO_TRACKING_RESP3 = bytes(`%3\r\n$5\r\nflags\r\n~1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
+
 function client(args: Args, session: Session, facts: Facts): Uint8Array {
   const sub = args[1].toLowerCase();
   const arity = Object.hasOwn(CLIENT_ARITY, sub) ? CLIENT_ARITY[sub] : 0;
@@ -217,10 +242,15 @@ function client(args: Args, session: Session, facts: Facts): Uint8Array {
       return args[2]?.toLowerCase() === "on"
         ? OK
         : errorReply("ERR CLIENT REPLY OFF and SKIP are not supported by ringmux");
+    case "help":
+      return CLIENT_HELP;
+    case "getredir":
+      return NOBODY;
+    case "trackinginfo":
+      return session.resp === 3 ? NO_TRACKING_RESP3 : NO_TRACKING;
     case "caching":
     case "tracking":
-    case "trackinginfo":
-    case "getredir":
+      if (sub === "tracking" && args[2].toLowerCase() === "off") return OK;
       return errorReply("ERR client-side caching (CLIENT TRACKING) is not supported by ringmux");
     default:
       return errorReply(
