@@ -27,6 +27,10 @@ export interface CliOptions {
   pidFile: string;
   /** -m: bytes. Four such chunks are the most that is gathered before it is written. */
   mbufSize: number;
+  /** "auto" or a number; "" = as the configuration says. */
+  workers: string;
+  /** Takes the place of the ringmux whose pid file it is given. */
+  takeover: boolean;
 }
 
 /** The command is over before it began: what to say on stderr, and the status. */
@@ -39,9 +43,9 @@ const MAX_INT = 0x7fffffff;
 const MBUF_MIN = 512;
 const MBUF_MAX = 16777216;
 
-type Argument = "" | "file name" | "number" | "string";
+type Argument = "" | "file name" | "number" | "string" | "number or auto";
 
-/** Letter, long name, kind of argument: "" for a switch. */
+/** Letter, long name, kind of argument: "" for a switch. Some have no letter, but their name. */
 const OPTIONS: readonly (readonly [string, string, Argument])[] = [
   ["h", "help", ""],
   ["V", "version", ""],
@@ -56,7 +60,14 @@ const OPTIONS: readonly (readonly [string, string, Argument])[] = [
   ["a", "stats-addr", "string"],
   ["p", "pid-file", "file name"],
   ["m", "mbuf-size", "number"],
+  ["workers", "workers", "number or auto"],
+  ["takeover", "takeover", ""],
 ];
+
+/** An option as messages name it. */
+function shown(letter: string): string {
+  return letter.length > 1 ? `--${letter}` : `-${letter}`;
+}
 
 export function defaultOptions(): CliOptions {
   return {
@@ -66,10 +77,12 @@ export function defaultOptions(): CliOptions {
     outputFile: "",
     confFile: "conf/nutcracker.yml",
     statsPort: 22222,
-    statsAddress: "0.0.0.0",
+    statsAddress: "127.0.0.1",
     statsInterval: 30000,
     pidFile: "",
     mbufSize: 16384,
+    workers: "",
+    takeover: false,
   };
 }
 
@@ -152,7 +165,10 @@ class ArgReader {
   private long(arg: string, next: string | null): { wrong: string; usedNext: boolean } {
     const equals = arg.indexOf("=");
     const name = arg.slice(2, equals < 0 ? arg.length : equals);
-    const found = OPTIONS.filter(([, long]) => long.startsWith(name));
+    const all = OPTIONS.filter(([, long]) => long.startsWith(name));
+    // What is short for an option of nutcracker's stays so.
+    const theirs = all.filter(([letter, long]) => letter.length === 1 || long === name);
+    const found = theirs.length > 0 ? theirs : all;
     const option = found.find(([, long]) => long === name) ?? found[0];
     if (option === undefined) return done(`invalid option -- '${name}'`);
     if (found.length > 1 && option[1] !== name) {
@@ -164,7 +180,7 @@ class ArgReader {
       return done(equals < 0 ? this.apply(letter, "") : `invalid option -- '${letter}'`);
     }
     if (equals >= 0) return done(this.apply(letter, arg.slice(equals + 1)));
-    if (next === null) return done(`option -${letter} requires a ${kind}`);
+    if (next === null) return done(`option ${shown(letter)} requires a ${kind}`);
     return { wrong: this.apply(letter, next), usedNext: true };
   }
 
@@ -200,6 +216,15 @@ class ArgReader {
         return "";
       case "p":
         options.pidFile = value;
+        return "";
+      case "takeover":
+        options.takeover = true;
+        return "";
+      case "workers":
+        if (!/^(auto|[1-9][0-9]{0,3})$/.test(value)) {
+          return "option --workers requires auto or a number from 1 to 9999";
+        }
+        options.workers = value;
         return "";
       default:
         return this.number(letter, value);
@@ -241,7 +266,7 @@ function usage(): string {
   return `Usage: ringmux [-?hVdDt] [-v verbosity level] [-o output file]
                [-c conf file] [-s stats port] [-a stats addr]
                [-i stats interval] [-p pid file] [-m mbuf size]
-               [conf file]
+               [--workers number] [--takeover] [conf file]
 
 Options:
   -h, --help             : this help
@@ -257,6 +282,8 @@ Options:
   -i, --stats-interval=N : set stats aggregation interval in msec (default: ${o.statsInterval} msec)
   -p, --pid-file=S       : set pid file (default: off)
   -m, --mbuf-size=N      : set size of mbuf chunk in bytes (default: ${o.mbufSize} bytes)
+  --workers=N            : set number of worker processes, or auto: one a core (default: 1)
+  --takeover             : take over the ports from the ringmux of the pid file, then stop it
 
 `;
 }

@@ -220,6 +220,13 @@ export class OutBuffer {
     return this.flush(socket);
   }
 
+  /** Appends all of it to `to`, and is empty then. Never written to a socket itself. */
+  moveTo(to: OutBuffer): void {
+    for (const { buf, start, end } of this.segments ?? []) to.append(buf, start, end);
+    to.append(this.buf, this.start, this.end);
+    this.clear();
+  }
+
   /** Drops everything (the connection is gone). A lent buffer is left to the garbage collector. */
   clear(): void {
     if (this.segments !== null) {

@@ -204,11 +204,27 @@ export function together(
     codec.selectKey(scan, i);
     const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
     if (i === 0) first = server;
-    else if (server !== first) {
-      const [one, other] = [pool.servers[first].name, pool.servers[server].name];
-      return client.answer(codec.crossServerError(scan, buf, at, one, other));
-    }
+    else if (server !== first) return client.answer(crossServerError(client, scan, buf, at));
   }
   const connection = first < 0 ? null : pool.servers[first].connectionFor(client);
   client.send(connection, scan, buf, at, length);
+}
+
+/** The error for keys that live on several servers: it names the first and one that is elsewhere. */
+export function crossServerError(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+): Uint8Array {
+  const { pool, codec } = client;
+  let first = -1;
+  let server = -1;
+  for (let i = 0; i < scan.nkeys && server === first; i++) {
+    codec.selectKey(scan, i);
+    server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
+    if (i === 0) first = server;
+  }
+  const { name } = pool.servers[first];
+  return codec.crossServerError(scan, buf, at, name, pool.servers[server].name);
 }

@@ -376,6 +376,8 @@ export interface ProxyOptions {
   env?: Record<string, string>;
   /** Most file descriptors it may have open, when it is not this process's limit. */
   descriptors?: number;
+  /** Lines for `global:`, which stand before the pools. */
+  global?: Record<string, string | number | boolean>;
 }
 
 /** A proxy that listens. */
@@ -428,7 +430,8 @@ export async function startProxy(
       }
     }
     const confPath = tempPath("ringmux.yml");
-    fs.writeFileSync(confPath, toYaml(full));
+    const global = opts.global === undefined ? "" : toYaml({ global: opts.global });
+    fs.writeFileSync(confPath, global + toYaml(full));
     const statsPort = await freePort();
     const [program, first] = limited(command(opts.runtime), opts.descriptors);
     const proxy = new ProxyProcess(opts.runtime ?? runtime, program, [

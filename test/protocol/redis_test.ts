@@ -1042,6 +1042,11 @@ test("CLIENT knows the session", () => {
   assert.match(say("CLIENT REPLY OFF"), /^-ERR CLIENT REPLY OFF/);
   assert.match(say("CLIENT KILL ID 5"), /^-ERR CLIENT KILL is not supported by ringmux/);
   assert.match(say("CLIENT TRACKING on"), /^-ERR client-side caching/);
+  assert.is(say("CLIENT TRACKING off"), "+OK\r\n");
+  assert.is(say("CLIENT GETREDIR"), ":-1\r\n");
+  const off = "$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n";
+  assert.is(say("CLIENT TRACKINGINFO"), `*6\r\n${off}`);
+  assert.match(say("CLIENT HELP"), /^\*\d+\r\n\+CLIENT <subcommand>.*\r\n(\+.*\r\n)+$/);
 });
 
 test("SELECT chooses a database, 0 being the pool's own", () => {

@@ -12,13 +12,17 @@ import {
   JOIN_FIRST,
   JOIN_INFO,
   JOIN_LEAST,
+  JOIN_MOST,
+  JOIN_NUMSUB,
   JOIN_OLDEST,
   JOIN_SOME,
   JOIN_SUM,
+  JOIN_UNION,
 } from "./commands.ts";
 import { joinCursor } from "./cursor.ts";
 import { BAD_PART } from "./errors.ts";
 import { joinInfo } from "./info.ts";
+import { joinMost, joinNumsub, joinUnion } from "./pubsub_join.ts";
 import { elementEnd } from "./reply.ts";
 
 /** `*<count>\r\n$<length>\r\n<name>\r\n`, the name as the client wrote it. */
@@ -62,6 +66,7 @@ const MINUS = 45;
 export function join(fanOut: FanOut, out: OutBuffer): void {
   const parts = fanOut.parts;
   const how = COMMANDS[fanOut.verb].join;
+  if (how === JOIN_NUMSUB) return joinNumsub(fanOut, out);
   if (how === JOIN_INFO) return joinInfo(fanOut, out);
   if (how === JOIN_ANY_OK && parts.some(isOk)) return out.ascii("+OK\r\n");
   for (const part of parts) {
@@ -90,6 +95,10 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
       return joinOldest(parts, out);
     case JOIN_SOME:
       return joinSome(parts, out);
+    case JOIN_UNION:
+      return joinUnion(parts, out);
+    case JOIN_MOST:
+      return joinMost(parts, out);
     case JOIN_CURSOR:
       return joinCursor(fanOut, out);
     default:
