@@ -1,9 +1,10 @@
 // The command line, read as getopt_long reads nutcracker's (nc.c nc_get_options): the same
-// options, defaults and messages. New: a configuration file may be named without -c. Pure: knows
-// nothing of runtimes, files or processes.
+// options, defaults and messages. New: a configuration file may be named without -c, and options
+// with a long name only. Pure: knows nothing of runtimes, files or processes.
 
 import { describeCounters } from "../core/stats/counters.ts";
 import { VERSION } from "../core/version.ts";
+import { DEFAULT_ADMIN, parseHostPort } from "./admin/address.ts";
 import { MAX_LEVEL } from "./log.ts";
 
 export interface CliOptions {
@@ -27,6 +28,8 @@ export interface CliOptions {
   pidFile: string;
   /** -m: bytes. Four such chunks are the most that is gathered before it is written. */
   mbufSize: number;
+  /** --admin: host:port, or off; "" leaves it to the configuration. */
+  admin: string;
 }
 
 /** The command is over before it began: what to say on stderr, and the status. */
@@ -39,9 +42,9 @@ const MAX_INT = 0x7fffffff;
 const MBUF_MIN = 512;
 const MBUF_MAX = 16777216;
 
-type Argument = "" | "file name" | "number" | "string";
+type Argument = "" | "file name" | "number" | "string" | "host:port";
 
-/** Letter, long name, kind of argument: "" for a switch. */
+/** Letter, or name where there is none; long name; kind of argument: "" for a switch. */
 const OPTIONS: readonly (readonly [string, string, Argument])[] = [
   ["h", "help", ""],
   ["V", "version", ""],
@@ -56,6 +59,7 @@ const OPTIONS: readonly (readonly [string, string, Argument])[] = [
   ["a", "stats-addr", "string"],
   ["p", "pid-file", "file name"],
   ["m", "mbuf-size", "number"],
+  ["admin", "admin", "host:port"],
 ];
 
 export function defaultOptions(): CliOptions {
@@ -70,6 +74,7 @@ export function defaultOptions(): CliOptions {
     statsInterval: 30000,
     pidFile: "",
     mbufSize: 16384,
+    admin: "",
   };
 }
 
@@ -164,7 +169,7 @@ class ArgReader {
       return done(equals < 0 ? this.apply(letter, "") : `invalid option -- '${letter}'`);
     }
     if (equals >= 0) return done(this.apply(letter, arg.slice(equals + 1)));
-    if (next === null) return done(`option -${letter} requires a ${kind}`);
+    if (next === null) return done(`option ${shown(letter)} requires a ${kind}`);
     return { wrong: this.apply(letter, next), usedNext: true };
   }
 
@@ -201,6 +206,11 @@ class ArgReader {
       case "p":
         options.pidFile = value;
         return "";
+      case "admin":
+        options.admin = value;
+        return value === "off" || typeof parseHostPort(value) !== "string"
+          ? ""
+          : `option --admin value ${value} has to be host:port or off`;
       default:
         return this.number(letter, value);
     }
@@ -232,6 +242,11 @@ class ArgReader {
   }
 }
 
+/** "-m", or "--admin" where there is no letter. */
+function shown(letter: string): string {
+  return letter.length === 1 ? `-${letter}` : `--${letter}`;
+}
+
 function done(wrong: string): { wrong: string; usedNext: boolean } {
   return { wrong, usedNext: false };
 }
@@ -241,7 +256,7 @@ function usage(): string {
   return `Usage: ringmux [-?hVdDt] [-v verbosity level] [-o output file]
                [-c conf file] [-s stats port] [-a stats addr]
                [-i stats interval] [-p pid file] [-m mbuf size]
-               [conf file]
+               [--admin host:port] [conf file]
 
 Options:
   -h, --help             : this help
@@ -257,6 +272,7 @@ Options:
   -i, --stats-interval=N : set stats aggregation interval in msec (default: ${o.statsInterval} msec)
   -p, --pid-file=S       : set pid file (default: off)
   -m, --mbuf-size=N      : set size of mbuf chunk in bytes (default: ${o.mbufSize} bytes)
+      --admin=S          : set address of metrics, health and live page, or off (default: ${DEFAULT_ADMIN})
 
 `;
 }

@@ -54,6 +54,7 @@ test("no arguments give nutcracker's defaults", () => {
     statsInterval: 30000,
     pidFile: "",
     mbufSize: 16384,
+    admin: "",
   });
 });
 

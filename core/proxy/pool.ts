@@ -1,7 +1,7 @@
 // One pool: a listener, the servers behind it and the ring that says which of them owns a key.
 
 import type { PoolConfig } from "../config/schema.ts";
-import { type Hash, HASHES, hashKey } from "../hash/mod.ts";
+import { type Hash, HASHES, hashKey, hashRange } from "../hash/mod.ts";
 import type { Host, Listener, Socket, Timer } from "../host.ts";
 import type { Log } from "../log.ts";
 import { BufferPool } from "../out_buffer.ts";
@@ -336,6 +336,12 @@ export class Pool {
   abandon(request: Request): void {
     if (request.parent !== null) this.fragmentDone(request.parent);
     else this.requests.give(request);
+  }
+
+  /** The part of all keys (0 to 1) that each server has now. */
+  shares(): Float64Array {
+    this.readmit();
+    return this.ring.shares(this.servers.length, hashRange(this.config.hash));
   }
 
   snapshot(): PoolSnapshot {

@@ -1,0 +1,2 @@
+export const PAGE = "<!doctype html><title>x</title>";
+export const ICON = "<svg/>";
