@@ -101,7 +101,12 @@ export function createApp({ control, history, host }: AppOptions): Hono {
 
 /** The UTF-8 bytes of a key as a byte string; half a surrogate pair becomes U+FFFD. */
 function keyBytes(key: string): string {
-  return utf8(key.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd"));
+  return utf8(
+    key.replace(
+      /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g,
+      "\ufffd",
+    ),
+  );
 }
 
 /** What the live page shows beside the history: names, states and counters, without buckets. */

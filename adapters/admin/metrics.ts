@@ -219,12 +219,17 @@ function latencyHistogram(servers: readonly Labelled<ServerSnapshot>[]) {
       values.push({ metricName: `${name}_count`, labels: own, value: total });
     }
   }
-  return { name, help: LATENCY_METRIC[2], type: "histogram", get: () => ({
+  return {
     name,
     help: LATENCY_METRIC[2],
     type: "histogram",
-    values,
-  }) };
+    get: () => ({
+      name,
+      help: LATENCY_METRIC[2],
+      type: "histogram",
+      values,
+    }),
+  };
 }
 
 /** A bound without the noise of binary fractions: 0.000064, not 0.00006400000000000001. */
