@@ -46,7 +46,10 @@ export interface ServerSnapshot {
 }
 
 /** Adds up what several workers of one configuration tell; `own` is who asks. */
-export function mergeSnapshots(own: Omit<Snapshot, "pools" | "workers">, all: Snapshot[]): Snapshot {
+export function mergeSnapshots(
+  own: Omit<Snapshot, "pools" | "workers">,
+  all: Snapshot[],
+): Snapshot {
   const pools = new Map<string, PoolSnapshot>();
   for (const { pools: some } of all) {
     for (const pool of some) {

@@ -34,7 +34,12 @@ test("a name that anybody can point here is not trusted", () => {
   for (const host of [undefined, ...trusted]) {
     assert.ok(isTrustedHost(host, "proxy.internal"), String(host));
   }
-  const foreign = ["evil.example", "evil.example:22223", "127.0.0.1.evil.example", "localhost.evil"];
+  const foreign = [
+    "evil.example",
+    "evil.example:22223",
+    "127.0.0.1.evil.example",
+    "localhost.evil",
+  ];
   for (const host of [...foreign, "evil-localhost", "1.2.3.4.5", "[evil]", "x proxy.internal"]) {
     assert.not.ok(isTrustedHost(host, "proxy.internal"), host);
   }

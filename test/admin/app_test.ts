@@ -99,7 +99,10 @@ test("a foreign name of a loopback address is refused; other addresses have name
   const { get } = setUp();
   for (const path of ["/", "/metrics", "/stats", "/nothing"]) {
     assert.is((await get(path, { host: "evil.example" })).status, 403, path);
-    assert.is((await get(path, { host: "localhost:22223" })).status < 403 || path === "/nothing", true);
+    assert.is(
+      (await get(path, { host: "localhost:22223" })).status < 403 || path === "/nothing",
+      true,
+    );
   }
   assert.is((await setUp("0.0.0.0").get("/metrics", { host: "proxy.internal:22223" })).status, 200);
 });
@@ -139,7 +142,10 @@ test("the live page asks nobody else for anything, and its script is one", async
     assert.is((await get(`/${to}`)).status, 200, to);
   }
   assert.not.match(STYLE, /url\(|@import/);
-  assert.not.match(SCRIPT, /innerHTML|insertAdjacentHTML|outerHTML|document\.write|https?:(?!\/\/www\.w3\.org\/2000\/svg)/);
+  assert.not.match(
+    SCRIPT,
+    /innerHTML|insertAdjacentHTML|outerHTML|document\.write|https?:(?!\/\/www\.w3\.org\/2000\/svg)/,
+  );
   new Function(SCRIPT); // a mistake of syntax throws
 });
 
