@@ -1,9 +1,10 @@
 // The command line, read as getopt_long reads nutcracker's (nc.c nc_get_options): the same
-// options, defaults and messages. New: a configuration file may be named without -c. Pure: knows
-// nothing of runtimes, files or processes.
+// options, defaults and messages. New: a configuration file may be named without -c, and options
+// with a long name only. Pure: knows nothing of runtimes, files or processes.
 
 import { describeCounters } from "../core/stats/counters.ts";
 import { VERSION } from "../core/version.ts";
+import { DEFAULT_ADMIN, parseHostPort } from "./admin/address.ts";
 import { MAX_LEVEL } from "./log.ts";
 
 export interface CliOptions {
@@ -31,6 +32,8 @@ export interface CliOptions {
   workers: string;
   /** Takes the place of the ringmux whose pid file it is given. */
   takeover: boolean;
+  /** --admin: host:port, or off; "" leaves it to the configuration. */
+  admin: string;
 }
 
 /** The command is over before it began: what to say on stderr, and the status. */
@@ -43,7 +46,7 @@ const MAX_INT = 0x7fffffff;
 const MBUF_MIN = 512;
 const MBUF_MAX = 16777216;
 
-type Argument = "" | "file name" | "number" | "string" | "number or auto";
+type Argument = "" | "file name" | "number" | "string" | "number or auto" | "host:port";
 
 /** Letter, long name, kind of argument: "" for a switch. Some have no letter, but their name. */
 const OPTIONS: readonly (readonly [string, string, Argument])[] = [
@@ -62,6 +65,7 @@ const OPTIONS: readonly (readonly [string, string, Argument])[] = [
   ["m", "mbuf-size", "number"],
   ["workers", "workers", "number or auto"],
   ["takeover", "takeover", ""],
+  ["admin", "admin", "host:port"],
 ];
 
 /** An option as messages name it. */
@@ -83,6 +87,7 @@ export function defaultOptions(): CliOptions {
     mbufSize: 16384,
     workers: "",
     takeover: false,
+    admin: "",
   };
 }
 
@@ -226,6 +231,11 @@ class ArgReader {
         }
         options.workers = value;
         return "";
+      case "admin":
+        options.admin = value;
+        return value === "off" || typeof parseHostPort(value) !== "string"
+          ? ""
+          : `option --admin value ${value} has to be host:port or off`;
       default:
         return this.number(letter, value);
     }
@@ -266,7 +276,8 @@ function usage(): string {
   return `Usage: ringmux [-?hVdDt] [-v verbosity level] [-o output file]
                [-c conf file] [-s stats port] [-a stats addr]
                [-i stats interval] [-p pid file] [-m mbuf size]
-               [--workers number] [--takeover] [conf file]
+               [--workers number] [--takeover] [--admin host:port]
+               [conf file]
 
 Options:
   -h, --help             : this help
@@ -284,6 +295,7 @@ Options:
   -m, --mbuf-size=N      : set size of mbuf chunk in bytes (default: ${o.mbufSize} bytes)
   --workers=N            : set number of worker processes, or auto: one a core (default: 1)
   --takeover             : take over the ports from the ringmux of the pid file, then stop it
+  --admin=S              : set address of metrics, health and live page, or off (default: ${DEFAULT_ADMIN})
 
 `;
 }

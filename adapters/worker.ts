@@ -4,6 +4,7 @@ import type { Host } from "../core/host.ts";
 import { Proxy } from "../core/proxy/proxy.ts";
 import { type Channel, type LogMethod, type Order, Peer } from "./channel.ts";
 import type { System } from "./cli.ts";
+import { snapshotOf } from "./local_control.ts";
 import type { Log } from "./log.ts";
 
 /** The numbers of nutcracker's levels that core's messages have: see log.ts. */
@@ -76,7 +77,7 @@ class Worker {
       case "reload":
         return this.quietly(() => proxy.reload(order.config));
       case "snapshot":
-        return proxy.snapshot();
+        return snapshotOf(proxy);
       case "rings":
         return proxy.rings(order.pool, order.key);
       case "level":

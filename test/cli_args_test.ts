@@ -56,6 +56,7 @@ test("no arguments give nutcracker's defaults, but stats for this machine only",
     mbufSize: 16384,
     workers: "",
     takeover: false,
+    admin: "",
   });
 });
 
@@ -73,6 +74,7 @@ test("every short option is taken", () => {
     mbufSize: 512,
     workers: "",
     takeover: false,
+    admin: "",
   });
 });
 

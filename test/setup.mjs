@@ -16,6 +16,9 @@ const PACKAGES = {
   memcached: "memcached",
   nutcracker: "nutcracker",
   memccapable: "libmemcached-tools",
+  prometheus: "prometheus",
+  promtool: "prometheus",
+  chromium: "chromium",
 };
 
 /** Path of a program, or "". */

@@ -1,7 +1,7 @@
 // One pool: a listener, the servers behind it and the ring that says which of them owns a key.
 
 import type { PoolConfig } from "../config/schema.ts";
-import { type Hash, HASHES, hashKey } from "../hash/mod.ts";
+import { type Hash, HASHES, hashKey, hashRange } from "../hash/mod.ts";
 import type { Address, Host, Socket, Timer } from "../host.ts";
 import type { Log } from "../log.ts";
 import { BufferPool } from "../out_buffer.ts";
@@ -346,11 +346,6 @@ export class Pool {
     return this.ring.pick(hashKey(this.hash, buf, start, end, this.tagOpen, this.tagClose));
   }
 
-  /** The index of the server that owns a hash. */
-  ownerOf(hash: number): number {
-    return this.only >= 0 ? this.only : this.ring.pick(hash);
-  }
-
   /**
    * The server of every key of a SPLIT request, into `picks`. Returns the server's index if it is
    * one for all, SEVERAL if not, -1 when none is alive.
@@ -479,6 +474,12 @@ export class Pool {
   abandon(request: Request): void {
     if (request.parent !== null) this.fragmentDone(request.parent);
     else this.requests.give(request);
+  }
+
+  /** The part of all keys (0 to 1) that each server has now. */
+  shares(): Float64Array {
+    this.readmit();
+    return this.ring.shares(this.servers.length, hashRange(this.config.hash));
   }
 
   snapshot(): PoolSnapshot {
