@@ -14,6 +14,7 @@ import {
   LOCAL,
   MORE,
   NOTHING,
+  type Peer,
   PIN,
   PIN_RESET,
   QUIT,
@@ -51,7 +52,7 @@ const FRESH = 1000;
 /** How long (ms) a client we are done with may take to close its side. */
 const LINGER = 1000;
 
-export class Client implements SocketHandler {
+export class Client implements SocketHandler, Peer {
   readonly session: Session;
   readonly pool: Pool;
   /** Unique in the pool; chooses among a server's connections. */
@@ -78,6 +79,10 @@ export class Client implements SocketHandler {
   codec: Codec;
   private begun: boolean;
   private firstByte: number;
+  /** When it last sent something (pool time). */
+  private heardAt: number;
+  /** Its own request ends it: it is closed when it has the reply. */
+  private killed: boolean;
   private readonly socket: Socket;
   private dirty: boolean;
   private paused: boolean;
@@ -115,6 +120,8 @@ export class Client implements SocketHandler {
     this.codec = pool.codec;
     this.begun = false;
     this.firstByte = 0;
+    this.heardAt = pool.now;
+    this.killed = false;
     this.session = pool.codec.newSession(id, socket.remote, pool.host.wallClock());
     this.out = new OutBuffer(pool.buffers);
     this.head = null;
@@ -150,6 +157,7 @@ export class Client implements SocketHandler {
     if (this.finishing) return; // after QUIT or a protocol error nothing more is read
     const turn = this.pool.turn;
     turn.enter();
+    this.heardAt = this.pool.now;
     if (this.upload !== null) start = this.continueUpload(this.upload, buf, start, end);
     if (start === end) return turn.leave();
     if (!this.begun) this.begin(buf[start]);
@@ -483,6 +491,24 @@ export class Client implements SocketHandler {
       if (this.head !== null) this.emptyFirst();
     }
     this.answer(reply);
+    if (this.killed) this.finish();
+  }
+
+  get queuedInMulti(): number {
+    return this.pin !== null && this.pin.multi ? this.pin.queued : -1;
+  }
+
+  get isBlocked(): boolean {
+    return this.pin !== null && this.pin.blocking;
+  }
+
+  get idle(): number {
+    return this.pool.now - this.heardAt;
+  }
+
+  kill(asks: boolean): void {
+    if (asks) this.killed = true;
+    else this.cutOffQuietly();
   }
 
   /** Sets `pin`, and what follows from it and from the session. */

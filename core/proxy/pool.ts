@@ -503,7 +503,8 @@ export class Pool {
       wallClock: () => host.wallClock(),
       uptime: () => Math.floor((host.now() - startedAt) / 1000),
       port: () => this.port,
-      sessions: () => [...this.clients].map((client) => client.session),
+      listen: () => this.config.listen_text,
+      peers: () => [...this.clients],
       hidden: (kind, name) => this.topics.hidden(kind, name),
       counters: () => this.infoSections(),
     };
