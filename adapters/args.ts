@@ -5,7 +5,7 @@
 import { describeCounters } from "../core/stats/counters.ts";
 import { VERSION } from "../core/version.ts";
 import { DEFAULT_ADMIN, parseHostPort } from "./admin/address.ts";
-import { MAX_LEVEL } from "./log.ts";
+import { levelOf, MAX_LEVEL } from "./log.ts";
 
 export interface CliOptions {
   /** -t: check the configuration file and exit. */
@@ -14,6 +14,8 @@ export interface CliOptions {
   daemonize: boolean;
   /** -v: 0 to 11. */
   verbosity: number;
+  /** -v was given: it goes before the configuration's log_level. */
+  verbosityGiven: boolean;
   /** -o: the log file; "" for stderr. */
   outputFile: string;
   /** -c, or the argument that is no option. */
@@ -78,6 +80,7 @@ export function defaultOptions(): CliOptions {
     testConf: false,
     daemonize: false,
     verbosity: 5,
+    verbosityGiven: false,
     outputFile: "",
     confFile: "conf/nutcracker.yml",
     statsPort: 22222,
@@ -252,11 +255,14 @@ class ArgReader {
       options.mbufSize = Number(value);
       return "";
     }
+    if (letter === "v" && levelOf(value) >= 0) {
+      options.verbosity = levelOf(value);
+      options.verbosityGiven = true;
+      return "";
+    }
     if (!digits) return `option -${letter} requires a number`;
     const n = Number(value);
-    if (letter === "v") {
-      options.verbosity = Math.min(n, MAX_LEVEL);
-    } else if (letter === "s") {
+    if (letter === "s") {
       if (n < 1 || n > 65535) return `option -s value ${value} is not a valid port`;
       options.statsPort = n;
     } else {
@@ -285,7 +291,7 @@ Options:
   -t, --test-conf        : test configuration for syntax errors and exit
   -d, --daemonize        : run as a daemon
   -D, --describe-stats   : print stats description and exit
-  -v, --verbose=N        : set logging level (default: ${o.verbosity}, min: 0, max: ${MAX_LEVEL})
+  -v, --verbose=N        : set logging level (default: ${o.verbosity}, min: 0, max: ${MAX_LEVEL}), or its name
   -o, --output=S         : set logging file (default: stderr)
   -c, --conf-file=S      : set configuration file (default: ${o.confFile})
   -s, --stats-port=N     : set stats monitoring port (default: ${o.statsPort})

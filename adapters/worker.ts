@@ -1,6 +1,7 @@
 // One of several workers: a proxy that does what its supervisor says, and ends when that ends.
 
 import type { Host } from "../core/host.ts";
+import type { Fields } from "../core/log.ts";
 import { Proxy } from "../core/proxy/proxy.ts";
 import { type Channel, type LogMethod, type Order, Peer } from "./channel.ts";
 import type { System } from "./cli.ts";
@@ -54,9 +55,9 @@ class Worker {
   }
 
   private makeLog(): Log {
-    const say = (method: LogMethod) => (text: string): void => {
+    const say = (method: LogMethod) => (text: string, fields?: Fields): void => {
       if (this.log.level < LEVELS[method] || (this.muted && method === "notice")) return;
-      this.peer.log(method, text);
+      this.peer.log(method, text, fields);
     };
     return {
       level: 5,

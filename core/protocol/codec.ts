@@ -319,6 +319,12 @@ export const ASKED = -1;
 export interface Codec {
   /** By `Scan.verb` + 1 (ASKED comes first): the command's class, see stats/latency.ts. */
   readonly classes: Uint8Array;
+  /** The name of a command, for people. */
+  commandName(verb: number): string;
+  /** A request by which a server shows that it is well. */
+  readonly probe: Uint8Array;
+  /** What the reply to it says is wrong with the server; "" when nothing is. */
+  probeError(buf: Uint8Array, start: number, end: number): string;
   /** Null when no request has the action PIN. */
   readonly pinning: Pinning | null;
   /** Null when no request has the action TOPICS. */
