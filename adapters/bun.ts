@@ -1,7 +1,7 @@
 // Bun: sockets by Bun.listen and Bun.connect. In the same order as deno.ts and node.ts: the
 // socket, the host, the command.
 
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { tuneCopy } from "../core/bytes.ts";
 import type {
   Address,
@@ -70,6 +70,9 @@ class BunSocket implements Socket {
   }
 }
 
+/** Whom a socket belongs to that is not wanted. */
+const NOBODY = new BunSocket("", null);
+
 // One table of handlers for all sockets; what belongs to one is in socket.data.
 const handlers = {
   open(inner: Inner): void {
@@ -100,6 +103,23 @@ function codeOf(error: Error): string {
   return (error as Error & { code?: string }).code ?? "EIO";
 }
 
+/**
+ * Bun's loop calls accept over and over when there is no file descriptor left, and takes all of a
+ * CPU for it. So a client that would take one of the last is closed: they are for connections to
+ * servers and for files. (The kernel always gives the lowest free number.)
+ */
+const RESERVED = 12;
+
+/** The first descriptor that clients may not have. */
+function descriptorLimit(): number {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
+    return soft === null ? Infinity : Number(soft[1]) - RESERVED;
+  } catch {
+    return Infinity; // not Linux
+  }
+}
+
 /** Nobody ever wakes who waits on it. */
 const napCell = new Int32Array(new SharedArrayBuffer(4));
 
@@ -109,9 +129,15 @@ export const bunHost: Host = {
   listen(address: Address, options: ListenOptions, accept): Promise<Listener> {
     const { host, port, path, mode } = address;
     if (path !== "") rmSync(path, { force: true });
+    const limit = descriptorLimit();
     const socket = {
       ...handlers,
       open(inner: Inner): void {
+        if ((inner as unknown as { fd: number }).fd >= limit) {
+          inner.data = NOBODY;
+          inner.end();
+          return;
+        }
         const own = new BunSocket(`${inner.remoteAddress}:${inner.remotePort}`, null);
         own.inner = inner;
         inner.data = own;

@@ -48,6 +48,8 @@ export interface System {
   daemonize(): Promise<number>;
   /** In the child: start-up is over, the parent may go. */
   daemonReady(): void;
+  /** Tells a service manager that waits for it: "READY=1", "RELOADING=1", "STOPPING=1". */
+  notify?(...state: string[]): void;
   exit(code: number): never;
 }
 
@@ -154,6 +156,7 @@ async function run(
     reloader.watching(config.global.watch);
   }
   if (running !== null && system.isDaemon) system.daemonReady();
+  if (running !== null) system.notify?.("READY=1");
   const status = await stopped;
   reloader.stop();
   await removePidFile(system, pidFile);
@@ -190,7 +193,8 @@ function untilSignal(
   });
   // Deno (since 2.9.2) also opens its debugger at SIGUSR1, listener or not, so there are two.
   for (const signal of ["SIGUSR1", "SIGUSR2"]) {
-    on(signal, ", reloading configuration", () => void reloader.reload());
+    const reload = () => announced(system, () => reloader.reload());
+    on(signal, ", reloading configuration", () => void reload());
   }
   return new Promise((resolve) => {
     let stopping = false;
@@ -201,6 +205,7 @@ function untilSignal(
         return resolve(1);
       }
       stopping = true;
+      system.notify?.("STOPPING=1");
       reloader.stop();
       const now = running();
       if (now === null) return resolve(0); // still starting: nothing to stop
@@ -212,6 +217,13 @@ function untilSignal(
     on("SIGINT", ", exiting", stop);
     on("SIGTERM", ", exiting", stop);
   });
+}
+
+/** systemctl reload waits until it is over, whatever came of it. */
+async function announced(system: System, work: () => Promise<unknown>): Promise<void> {
+  system.notify?.("RELOADING=1");
+  await work();
+  system.notify?.("READY=1");
 }
 
 /**

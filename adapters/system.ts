@@ -7,6 +7,7 @@ import * as os from "node:os";
 import process from "node:process";
 import type { System } from "./cli.ts";
 import type { Sink } from "./log.ts";
+import { createNotifier } from "./notify.ts";
 import { watchFile } from "./watch.ts";
 
 /** Set in the environment of a daemon, so that it does not start another one. */
@@ -55,6 +56,7 @@ export function createSystem(): System {
     signalNumber: (signal) => os.constants.signals[signal as NodeJS.Signals] ?? 0,
     daemonize,
     daemonReady: () => stderr(READY),
+    notify: createNotifier((why) => stderr(`ringmux: ${why}\n`)),
     exit: (code) => process.exit(code),
   };
 }

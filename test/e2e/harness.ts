@@ -376,6 +376,8 @@ export interface ProxyOptions {
   /** The option --admin; "" for none, "off" if not said. */
   admin?: string;
   env?: Record<string, string>;
+  /** Most file descriptors it may have open, when it is not this process's limit. */
+  descriptors?: number;
   /** Lines for `global:`, which stand before the pools. */
   global?: Record<string, string | number | boolean>;
 }
@@ -404,6 +406,12 @@ export class ProxyProcess extends Running {
 /** Not the default address, which only one of many proxies could have. */
 function adminOption({ runtime: under = runtime, admin = "off" }: ProxyOptions): string[] {
   return under === "nutcracker" || admin === "" ? [] : ["--admin", admin];
+}
+
+/** A command behind `ulimit -n`; its pid is still the program's. */
+function limited([program, args]: [string, string[]], descriptors?: number): [string, string[]] {
+  if (descriptors === undefined) return [program, args];
+  return ["sh", ["-c", `ulimit -n ${descriptors} && exec "$0" "$@"`, program, ...args]];
 }
 
 /** Starts a proxy and waits until all its ports take connections (one connection to each). */
@@ -436,7 +444,7 @@ export async function startProxy(
     const global = opts.global === undefined ? "" : toYaml({ global: opts.global });
     fs.writeFileSync(confPath, global + toYaml(full));
     const statsPort = await freePort();
-    const [program, first] = command(opts.runtime);
+    const [program, first] = limited(command(opts.runtime), opts.descriptors);
     const proxy = new ProxyProcess(opts.runtime ?? runtime, program, [
       ...first,
       ...["-c", confPath, "-a", "127.0.0.1", "-s", String(statsPort), "-i", "100"],

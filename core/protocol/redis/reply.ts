@@ -108,8 +108,9 @@ function whole(buf: Uint8Array, p: number, end: number): number {
       if (c < 48 || c > 57 || n > MAX_LENGTH || ++p >= end) return 0;
       c = buf[p];
     }
+    const lf = p + 1;
     p += n + 4;
-    return p <= end && buf[p - 1] === LF ? p : 0;
+    return p <= end && buf[p - 1] === LF && buf[lf] === LF ? p : 0;
   }
   if (type === 42) return wholeArray(buf, p, end);
   if (type !== 43 && type !== 58) return 0;
@@ -122,17 +123,19 @@ function whole(buf: Uint8Array, p: number, end: number): number {
 /** Where an array of bulk strings and nulls ends; 0 if it is not wholly there, or no such thing. */
 function wholeArray(buf: Uint8Array, p: number, end: number): number {
   let left = 0;
+  const line = p + 1;
   for (p++; p < end && buf[p] !== CR; p++) {
     left = left * 10 + buf[p] - 48;
     if (buf[p] < 48 || buf[p] > 57 || left > MAX_LENGTH) return 0;
   }
+  if (p === line || p + 2 > end || buf[p + 1] !== LF) return 0;
   p += 2;
   for (; left > 0; left--) {
     if (p + 5 > end || buf[p] !== 36) return 0;
     let n = buf[p + 1] - 48;
     let c = buf[p + 2];
     if (n < 0 || n > 9) {
-      if (buf[p + 1] !== 45 || c !== 49) return 0;
+      if (buf[p + 1] !== 45 || c !== 49 || buf[p + 3] !== CR || buf[p + 4] !== LF) return 0;
       p += 5; // $-1: null
       continue;
     }
@@ -142,6 +145,7 @@ function wholeArray(buf: Uint8Array, p: number, end: number): number {
       if (c < 48 || c > 57 || n > MAX_LENGTH || p >= end) return 0;
       c = buf[p++];
     }
+    if (p >= end || buf[p] !== LF) return 0;
     p += n + 3;
   }
   return p <= end && buf[p - 1] === LF ? p : 0;

@@ -1,0 +1,35 @@
+// Tells systemd how things stand (sd_notify(3), for Type=notify): ready, reloading, stopping. The
+// protocol is a datagram to a unix socket, which node: modules cannot send, so systemd's own program
+// does it. Does nothing where systemd has not asked to be told.
+
+import { spawn } from "node:child_process";
+import process from "node:process";
+
+/** Where systemd listens. */
+const SOCKET = "NOTIFY_SOCKET";
+
+/** Returns what sends assignments such as "READY=1", in the order of the calls. */
+export function createNotifier(failed: (why: string) => void): (...state: string[]) => void {
+  const socket = process.env[SOCKET];
+  // Processes that this one starts (workers) have nothing to tell.
+  delete process.env[SOCKET];
+  if (socket === undefined || socket === "") return () => {};
+  let last: Promise<void> = Promise.resolve();
+  return (...state) => {
+    last = last.then(() => send(socket, state)).catch((error) => failed(error.message));
+  };
+}
+
+function send(socket: string, state: string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("systemd-notify", state, {
+      env: { ...process.env, [SOCKET]: socket },
+      stdio: "ignore",
+    });
+    child.on("error", () => reject(new Error(`systemd-notify cannot be run (${state.join(" ")})`)));
+    child.on("close", (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`systemd-notify ended with ${code} (${state.join(" ")})`));
+    });
+  });
+}
