@@ -23,6 +23,7 @@ import { type Request, RequestPool } from "./request.ts";
 import { codecChanges, connectionsChange, keepServers, Retired } from "./retire.ts";
 import { Server } from "./server.ts";
 import type { ServerConnection } from "./server_connection.ts";
+import { Throttle } from "./throttle.ts";
 import { Topics } from "./topics.ts";
 import { type Flushable, Turn } from "./turn.ts";
 import { logRefused, usersOf } from "./users.ts";
@@ -113,10 +114,13 @@ export class Pool {
   private readonly retired: Retired;
   private timer: Timer | null;
   private readonly context: PoolContext;
+  /** Of clients and servers that fail at TLS. */
+  readonly complaints: Throttle;
 
   constructor(config: PoolConfig, context: PoolContext) {
     const { host, log, limits } = context;
     this.context = context;
+    this.complaints = new Throttle();
     this.config = config;
     this.name = config.name;
     this.label = `pool "${config.name}"`;
@@ -319,6 +323,13 @@ export class Pool {
     this.counters.client_connections++;
     this.counters.accepted++;
     return client;
+  }
+
+  /** A client is turned away because of TLS. */
+  handshakeFailed(remote: string, why: string): void {
+    if (this.complaints.allow(this.host.now())) {
+      this.log.notice(`${this.label}: client ${remote} refused: TLS: ${why}${this.complaints.more}`);
+    }
   }
 
   clientClosed(client: Client): void {

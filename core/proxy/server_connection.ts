@@ -193,7 +193,7 @@ export class ServerConnection {
     if (this.state !== CLOSED) return;
     this.state = CONNECTING;
     this.link = new Link(this);
-    this.socket = this.pool.host.connect(this.server.address, this.link);
+    this.socket = this.server.open(this.link);
   }
 
   open(): void {
@@ -584,6 +584,7 @@ export class ServerConnection {
     if (error === "ETIMEDOUT") counters.server_timedout++;
     else if (error === "") counters.server_eof++;
     else counters.server_err++;
+    if (text.startsWith("TLS: ") && !this.pool.complaints.allow(this.pool.host.now())) return;
     if (this.inFlight > 0 || error !== "") {
       this.pool.log.notice(`${label}: closed: ${text}; ${this.inFlight} requests lost`);
     } else {
