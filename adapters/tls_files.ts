@@ -42,7 +42,9 @@ function keyFault(pem: string, cert: string): string {
   if (!/-----BEGIN (\w+ )?PRIVATE KEY-----/.test(pem)) {
     return "holds no private key (a block -----BEGIN PRIVATE KEY-----)";
   }
-  if (/ENCRYPTED/.test(pem)) return "holds a key with a passphrase; only keys without one can be used";
+  if (/ENCRYPTED/.test(pem)) {
+    return "holds a key with a passphrase; only keys without one can be used";
+  }
   try {
     const fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(pem));
     return fits ? "" : "holds a key that is not the certificate's";

@@ -4,14 +4,20 @@
 /** The first that fits "CODE message" says it. */
 const REASONS: readonly (readonly [RegExp, string])[] = [
   [/HANDSHAKE_TIMEOUT|handshake timeout/i, "the handshake was not completed in 10 s"],
-  [/ALTNAME_INVALID|Hostname\/IP does not match|NotValidForName/, "certificate is for another host"],
+  [
+    /ALTNAME_INVALID|Hostname\/IP does not match|NotValidForName/,
+    "certificate is for another host",
+  ],
   [/ALERT_CERTIFICATE_EXPIRED|alert: CertificateExpired/i, "our certificate has expired, it says"],
   [/CERT_HAS_EXPIRED|certificate has expired|Expired/, "certificate has expired"],
   [/CERT_NOT_YET_VALID|not yet valid/i, "certificate is not valid yet"],
   [/ALERT_CERTIFICATE_REQUIRED|alert: CertificateRequired/, "it wants a client certificate"],
   [/DID_NOT_RETURN_A_CERTIFICATE|no certificates/, "no client certificate"],
   [/ALERT_UNKNOWN_CA|alert: UnknownCA/, "it does not know the authority of our certificate"],
-  [/ALERT_BAD_CERTIFICATE|ALERT_CERTIFICATE_UNKNOWN|alert: (Bad)?Certificate/, "it does not accept our certificate"],
+  [
+    /ALERT_BAD_CERTIFICATE|ALERT_CERTIFICATE_UNKNOWN|alert: (Bad)?Certificate/,
+    "it does not accept our certificate",
+  ],
   [
     /SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|UnknownIssuer|CERT_UNTRUSTED|unknown ca/i,
     "certificate is not signed by a known authority",

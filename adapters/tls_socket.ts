@@ -18,15 +18,16 @@ import {
 } from "../core/host.ts";
 import { tlsReason } from "./tls_reason.ts";
 
-/** How long (ms) the other side may take for its part of the handshake. */
-export const HANDSHAKE = 10_000;
+/** How long (ms) a client may take for the handshake. */
+const HANDSHAKE = 10_000;
+/** How long (ms) a server may take for all of it, the connecting included. */
+const CONNECT = 5000;
 
 class TlsSocket implements Socket {
   readonly remote: string;
   readonly copies = false;
   handler: SocketHandler | null;
   private readonly socket: tls.TLSSocket;
-  private error: string;
   private closed: boolean;
   private readonly onWritten: () => void;
 
@@ -34,22 +35,20 @@ class TlsSocket implements Socket {
     this.remote = remote;
     this.handler = handler;
     this.socket = socket;
-    this.error = "";
     this.closed = false;
     this.onWritten = () => this.handler?.drain();
     socket.on("data", (chunk: Uint8Array) => this.handler?.data(chunk, 0, chunk.length));
     socket.on("end", () => this.handler?.end());
     socket.on("error", (error: NodeJS.ErrnoException) => this.failed(errorOf(error)));
-    socket.on("close", () => {
-      const owner = this.handler;
-      this.handler = null;
-      owner?.close(this.error);
-    });
+    socket.on("close", () => this.failed(""));
   }
 
-  /** The first reason is the true one. */
+  /** The first reason is the true one: after an alert an orderly end follows. */
   failed(error: string): void {
-    if (this.error === "" && !this.closed) this.error = error;
+    const owner = this.handler;
+    this.handler = null;
+    this.socket.destroy();
+    owner?.close(this.closed ? "" : error);
   }
 
   write(buf: Uint8Array, start: number, end: number): number {
@@ -210,9 +209,8 @@ export function connectTls(address: Address, handler: SocketHandler, material: C
   inner.setNoDelay(true);
   const socket = new TlsSocket(path !== "" ? path : `${host}:${port}`, inner, handler);
   const timer = setTimeout(() => {
-    socket.failed(`TLS: no handshake within ${HANDSHAKE / 1000} s`);
-    inner.destroy();
-  }, HANDSHAKE);
+    socket.failed(`TLS: no handshake within ${CONNECT / 1000} s; does it speak TLS?`);
+  }, CONNECT);
   inner.once("close", () => clearTimeout(timer));
   inner.once("secureConnect", () => {
     clearTimeout(timer);
