@@ -1,6 +1,6 @@
 // TLS towards clients and servers, with real certificates: who gets in, who does not and what is
 // said of it, large values, certificates that change while it runs.
-// Needs: redis-server redis-cli memcached
+// Needs: redis-server redis-cli memcached openssl
 
 import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
