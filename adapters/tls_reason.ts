@@ -1,6 +1,11 @@
 // What failed with TLS, in words. OpenSSL (Node), BoringSSL (Bun) and rustls (Deno) name the same
 // thing differently.
 
+const UNKNOWN = "certificate is not signed by a known authority";
+/** Deno does not tell the one from the other. */
+const OR_EXPIRED = `${UNKNOWN}, or has expired`;
+const ON_DENO = "Deno" in globalThis;
+
 /** The first that fits "CODE message" says it. */
 const REASONS: readonly (readonly [RegExp, string])[] = [
   [/HANDSHAKE_TIMEOUT|handshake timeout/i, "the handshake was not completed in 10 s"],
@@ -20,7 +25,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|UnknownIssuer|CERT_UNTRUSTED|unknown ca/i,
-    "certificate is not signed by a known authority",
+    UNKNOWN,
   ],
   [/UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|ProtocolVersion/, "no TLS version in common"],
   [/NO_SHARED_CIPHER|HANDSHAKE_FAILURE|HandshakeFailure/, "no cipher in common"],
@@ -35,7 +40,7 @@ export function tlsReason(error: Error & { code?: string }): string {
   const { code = "", message } = error;
   const text = `${code} ${message}`;
   const found = REASONS.find(([pattern]) => pattern.test(text));
-  if (found !== undefined) return found[1];
+  if (found !== undefined) return found[1] === UNKNOWN && ON_DENO ? OR_EXPIRED : found[1];
   // "80...:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../file.c:1:"
   const parts = message.trim().split(":");
   return parts[1] === "error" && parts.length > 5 ? parts[5] : message.trim();

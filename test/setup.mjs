@@ -17,6 +17,9 @@ const PACKAGES = {
   nutcracker: "nutcracker",
   openssl: "openssl",
   memccapable: "libmemcached-tools",
+  prometheus: "prometheus",
+  promtool: "prometheus",
+  chromium: "chromium",
 };
 
 /** Path of a program, or "". */

@@ -373,6 +373,8 @@ export interface ProxyOptions {
   runtime?: Runtime;
   /** More arguments. */
   args?: string[];
+  /** The option --admin; "" for none, "off" if not said. */
+  admin?: string;
   env?: Record<string, string>;
   /** Lines for `global:`, which stand before the pools. */
   global?: Record<string, string | number | boolean>;
@@ -399,6 +401,11 @@ export class ProxyProcess extends Running {
   }
 }
 
+/** Not the default address, which only one of many proxies could have. */
+function adminOption({ runtime: under = runtime, admin = "off" }: ProxyOptions): string[] {
+  return under === "nutcracker" || admin === "" ? [] : ["--admin", admin];
+}
+
 /** Starts a proxy and waits until all its ports take connections (one connection to each). */
 export async function startProxy(
   pools: Pools,
@@ -410,6 +417,10 @@ export async function startProxy(
     const listens: Target[] = [];
     const full: Pools = {};
     for (const [name, spec] of Object.entries(pools)) {
+      if (name === "global") {
+        full.global = spec; // settings, no pool
+        continue;
+      }
       const listen = String(spec.listen ?? `127.0.0.1:${await freePort()}`);
       full[name] = { listen, ...spec };
       if (listen.startsWith("/")) {
@@ -430,6 +441,7 @@ export async function startProxy(
       ...first,
       ...["-c", confPath, "-a", "127.0.0.1", "-s", String(statsPort), "-i", "100"],
       ...["-p", tempPath("proxy.pid")],
+      ...adminOption(opts),
       ...(opts.args ?? []),
     ], opts.env);
     Object.assign(proxy, { ports, port: Object.values(ports)[0], statsPort, confPath });
