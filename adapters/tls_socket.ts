@@ -201,11 +201,11 @@ export function connectTls(address: Address, handler: SocketHandler, material: C
   const { server_name, insecure } = material;
   const inner = tls.connect({
     ...(path !== "" ? { path } : { host, port }),
-    ...(nameOf(host, server_name)),
+    ...nameOf(host, server_name),
     secureContext: contextOf(material),
     rejectUnauthorized: !insecure,
     allowHalfOpen: true,
-  } as tls.ConnectionOptions);
+  } as unknown as tls.ConnectionOptions);
   inner.setNoDelay(true);
   const socket = new TlsSocket(path !== "" ? path : `${host}:${port}`, inner, handler);
   const timer = setTimeout(() => {
