@@ -4,12 +4,14 @@
 
 import { checkConfig, formatMistake } from "../core/config/load.ts";
 import type { Config } from "../core/config/schema.ts";
+import { resolveCertificates } from "../core/config/certificates.ts";
 import { resolveSecrets } from "../core/config/secrets.ts";
 import { VERSION } from "../core/version.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
 import { levelOf, type Log, type Sink, TextLog } from "./log.ts";
 import { type Reading, Reloader } from "./reload.ts";
 import { secretsBeside } from "./secrets.ts";
+import { pemBeside } from "./tls_files.ts";
 
 export { type CliOptions, type Exit, parseArgs } from "./args.ts";
 
@@ -270,9 +272,13 @@ async function readConfig(
   const { config, mistakes } = checkConfig(text, file);
   if (config === null) return { config, lines: mistakes.map(formatMistake) };
   const resolved = await resolveSecrets(config, secretsBeside(file), text, file);
-  const { errors, warnings } = resolved;
+  const pem = await resolveCertificates(
+    ...[resolved.config, pemBeside(file), Date.now(), text, file] as const,
+  );
+  const errors = [...resolved.errors, ...pem.errors];
+  const warnings = [...resolved.warnings, ...pem.warnings];
   if (errors.length > 0) return { config: null, lines: [...errors, ...warnings] };
-  return { config: resolved.config, lines: warnings };
+  return { config: pem.config, lines: warnings };
 }
 
 /** Makes the log as the configuration wants it. The command line goes before it. */

@@ -15,6 +15,7 @@ const PACKAGES = {
   "redis-benchmark": "redis-tools",
   memcached: "memcached",
   nutcracker: "nutcracker",
+  openssl: "openssl",
   memccapable: "libmemcached-tools",
   prometheus: "prometheus",
   promtool: "prometheus",

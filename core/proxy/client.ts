@@ -170,7 +170,10 @@ export class Client implements SocketHandler, Peer {
     this.received += end - start;
     if (this.upload !== null) start = this.continueUpload(this.upload, buf, start, end);
     if (start === end) return turn.leave();
-    if (!this.begun) this.begin(buf[start]);
+    if (!this.begun) {
+      this.begin(buf[start]);
+      if (this.finishing) return turn.leave();
+    }
     if (this.carryEnd === 0 && !this.paused) this.take(buf, start, end);
     else if (this.paused) this.keepUnhandled(buf, start, end);
     else this.complete(buf, start, end);
@@ -193,6 +196,11 @@ export class Client implements SocketHandler, Peer {
   private begin(byte: number): void {
     this.begun = true;
     this.firstByte = byte;
+    // A TLS record; no request of either protocol begins like that.
+    if (byte === 22) {
+      this.pool.handshakeFailed(this.socket.remote, "it speaks TLS, and the pool has no tls");
+      this.finish();
+    }
     this.codec = this.codec.dialect(byte);
     if (this.codec !== this.pool.codec) this.lane = this.pool.laneOf(this.session, this.codec);
   }

@@ -95,7 +95,7 @@ export class HealthCheck {
     this.startedAt = now;
     if (this.socket !== null) return this.ask(1);
     this.link = new CheckLink(this);
-    this.socket = this.pool.host.connect(this.server.address, this.link);
+    this.socket = this.server.open(this.link);
   }
 
   open(): void {

@@ -49,6 +49,16 @@ export function clientRefused(pool: Pool, remote: string, most: number): void {
   });
 }
 
+/** A client fails at TLS; `more` says how many others did of whom there was no line. */
+export function clientFailsAtTls(pool: Pool, remote: string, reason: string, more: string): void {
+  pool.log.notice(`${pool.label}: client ${remote} refused: TLS: ${reason}${more}`, {
+    event: "client_tls_failed",
+    pool: pool.name,
+    client: remote,
+    reason,
+  });
+}
+
 export function protocolError(client: Client): void {
   client.pool.log.info(`${label(client)}: protocol error`, of(client, "protocol_error"));
 }

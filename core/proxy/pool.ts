@@ -20,12 +20,13 @@ import { buildRing, type Ring } from "../ring/mod.ts";
 import type { PoolSnapshot } from "../stats/snapshot.ts";
 import { Client } from "./client.ts";
 import { Door } from "./door.ts";
-import { clientConnected, clientRefused, serverReadmitted } from "./journal.ts";
+import { clientConnected, clientFailsAtTls, clientRefused, serverReadmitted } from "./journal.ts";
 import { type Request, RequestPool } from "./request.ts";
 import { codecChanges, connectionsChange, keepServers, Retired } from "./retire.ts";
 import { Server } from "./server.ts";
 import type { ServerConnection } from "./server_connection.ts";
 import { SlowLog } from "./slow.ts";
+import { Throttle } from "./throttle.ts";
 import { Topics } from "./topics.ts";
 import { type Flushable, Turn } from "./turn.ts";
 import { logRefused, usersOf } from "./users.ts";
@@ -127,10 +128,13 @@ export class Pool {
   private readonly retired: Retired;
   private timer: Timer | null;
   private readonly context: PoolContext;
+  /** Of clients and servers that fail at TLS. */
+  readonly complaints: Throttle;
 
   constructor(config: PoolConfig, context: PoolContext) {
     const { host, log, limits } = context;
     this.context = context;
+    this.complaints = new Throttle();
     this.config = config;
     this.name = config.name;
     this.label = `pool "${config.name}"`;
@@ -335,6 +339,13 @@ export class Pool {
     this.counters.accepted++;
     clientConnected(client);
     return client;
+  }
+
+  /** A client is turned away because of TLS. */
+  handshakeFailed(remote: string, why: string): void {
+    if (this.complaints.allow(this.host.now())) {
+      clientFailsAtTls(this, remote, why, this.complaints.more);
+    }
   }
 
   clientClosed(client: Client): void {

@@ -1,7 +1,7 @@
 // One server of a pool: where it is, how it is, its connections and counters. The rules for
 // ejecting and readmitting are twemproxy's (nc_server.c).
 
-import type { Address } from "../host.ts";
+import type { Address, Socket, SocketHandler } from "../host.ts";
 import type { ServerConfig } from "../config/address.ts";
 import type { Fields } from "../log.ts";
 import type { Client } from "./client.ts";
@@ -115,6 +115,12 @@ export class Server {
     this.connections.push(...lane);
     this.lanes[index] = lane;
     return lane;
+  }
+
+  /** A new connection, of whatever kind: with TLS if that is wanted. */
+  open(handler: SocketHandler): Socket {
+    const { host, config } = this.pool;
+    return host.connect(this.address, handler, config.server_tls);
   }
 
   /** Connects in advance. */

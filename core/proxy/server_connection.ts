@@ -201,7 +201,7 @@ export class ServerConnection {
     this.state = CONNECTING;
     serverConnecting(this.server);
     this.link = new Link(this);
-    this.socket = this.pool.host.connect(this.server.address, this.link);
+    this.socket = this.server.open(this.link);
   }
 
   open(): void {
@@ -595,6 +595,7 @@ export class ServerConnection {
     if (error === "ETIMEDOUT") counters.server_timedout++;
     else if (error === "") counters.server_eof++;
     else counters.server_err++;
+    if (text.startsWith("TLS: ") && !this.pool.complaints.allow(this.pool.host.now())) return;
     serverClosed(this.server, error, text, this.inFlight);
   }
 

@@ -151,7 +151,7 @@ export class Subscriber {
       close: (error) => this.handler === handler && this.gone(error),
     };
     this.handler = handler;
-    this.socket = this.pool.host.connect(this.server.address, handler);
+    this.socket = this.server.open(handler);
   }
 
   private open(): void {
