@@ -1,10 +1,11 @@
 // The command line, read as getopt_long reads nutcracker's (nc.c nc_get_options): the same
-// options, defaults and messages. New: a configuration file may be named without -c. Pure: knows
-// nothing of runtimes, files or processes.
+// options, defaults and messages. New: a configuration file may be named without -c, and options
+// with a long name only. Pure: knows nothing of runtimes, files or processes.
 
 import { describeCounters } from "../core/stats/counters.ts";
 import { VERSION } from "../core/version.ts";
-import { MAX_LEVEL } from "./log.ts";
+import { DEFAULT_ADMIN, parseHostPort } from "./admin/address.ts";
+import { levelOf, MAX_LEVEL } from "./log.ts";
 
 export interface CliOptions {
   /** -t: check the configuration file and exit. */
@@ -13,6 +14,8 @@ export interface CliOptions {
   daemonize: boolean;
   /** -v: 0 to 11. */
   verbosity: number;
+  /** -v was given: it goes before the configuration's log_level. */
+  verbosityGiven: boolean;
   /** -o: the log file; "" for stderr. */
   outputFile: string;
   /** -c, or the argument that is no option. */
@@ -31,6 +34,8 @@ export interface CliOptions {
   workers: string;
   /** Takes the place of the ringmux whose pid file it is given. */
   takeover: boolean;
+  /** --admin: host:port, or off; "" leaves it to the configuration. */
+  admin: string;
 }
 
 /** The command is over before it began: what to say on stderr, and the status. */
@@ -43,7 +48,7 @@ const MAX_INT = 0x7fffffff;
 const MBUF_MIN = 512;
 const MBUF_MAX = 16777216;
 
-type Argument = "" | "file name" | "number" | "string" | "number or auto";
+type Argument = "" | "file name" | "number" | "string" | "number or auto" | "host:port";
 
 /** Letter, long name, kind of argument: "" for a switch. Some have no letter, but their name. */
 const OPTIONS: readonly (readonly [string, string, Argument])[] = [
@@ -62,6 +67,7 @@ const OPTIONS: readonly (readonly [string, string, Argument])[] = [
   ["m", "mbuf-size", "number"],
   ["workers", "workers", "number or auto"],
   ["takeover", "takeover", ""],
+  ["admin", "admin", "host:port"],
 ];
 
 /** An option as messages name it. */
@@ -74,6 +80,7 @@ export function defaultOptions(): CliOptions {
     testConf: false,
     daemonize: false,
     verbosity: 5,
+    verbosityGiven: false,
     outputFile: "",
     confFile: "conf/nutcracker.yml",
     statsPort: 22222,
@@ -83,6 +90,7 @@ export function defaultOptions(): CliOptions {
     mbufSize: 16384,
     workers: "",
     takeover: false,
+    admin: "",
   };
 }
 
@@ -226,6 +234,11 @@ class ArgReader {
         }
         options.workers = value;
         return "";
+      case "admin":
+        options.admin = value;
+        return value === "off" || typeof parseHostPort(value) !== "string"
+          ? ""
+          : `option --admin value ${value} has to be host:port or off`;
       default:
         return this.number(letter, value);
     }
@@ -242,11 +255,14 @@ class ArgReader {
       options.mbufSize = Number(value);
       return "";
     }
+    if (letter === "v" && levelOf(value) >= 0) {
+      options.verbosity = levelOf(value);
+      options.verbosityGiven = true;
+      return "";
+    }
     if (!digits) return `option -${letter} requires a number`;
     const n = Number(value);
-    if (letter === "v") {
-      options.verbosity = Math.min(n, MAX_LEVEL);
-    } else if (letter === "s") {
+    if (letter === "s") {
       if (n < 1 || n > 65535) return `option -s value ${value} is not a valid port`;
       options.statsPort = n;
     } else {
@@ -266,7 +282,8 @@ function usage(): string {
   return `Usage: ringmux [-?hVdDt] [-v verbosity level] [-o output file]
                [-c conf file] [-s stats port] [-a stats addr]
                [-i stats interval] [-p pid file] [-m mbuf size]
-               [--workers number] [--takeover] [conf file]
+               [--workers number] [--takeover] [--admin host:port]
+               [conf file]
 
 Options:
   -h, --help             : this help
@@ -274,7 +291,7 @@ Options:
   -t, --test-conf        : test configuration for syntax errors and exit
   -d, --daemonize        : run as a daemon
   -D, --describe-stats   : print stats description and exit
-  -v, --verbose=N        : set logging level (default: ${o.verbosity}, min: 0, max: ${MAX_LEVEL})
+  -v, --verbose=N        : set logging level (default: ${o.verbosity}, min: 0, max: ${MAX_LEVEL}), or its name
   -o, --output=S         : set logging file (default: stderr)
   -c, --conf-file=S      : set configuration file (default: ${o.confFile})
   -s, --stats-port=N     : set stats monitoring port (default: ${o.statsPort})
@@ -284,6 +301,7 @@ Options:
   -m, --mbuf-size=N      : set size of mbuf chunk in bytes (default: ${o.mbufSize} bytes)
   --workers=N            : set number of worker processes, or auto: one a core (default: 1)
   --takeover             : take over the ports from the ringmux of the pid file, then stop it
+  --admin=S              : set address of metrics, health and live page, or off (default: ${DEFAULT_ADMIN})
 
 `;
 }

@@ -22,6 +22,10 @@ const common = {
   logLevel: "warning",
 };
 
+// Inside prom-client, which is CommonJS, Node's own modules are asked for by require().
+const REQUIRE = "import { createRequire as makeRequire } from 'node:module';\n" +
+  "const require = makeRequire(import.meta.url);";
+
 const outputs = [
   { entry: "adapters/node.ts", outfile: "dist/ringmux.js", banner: "#!/usr/bin/env node" },
   { entry: "mod.ts", outfile: "dist/mod.js" },
@@ -39,7 +43,7 @@ for (const { entry, outfile, banner } of outputs) {
     ...common,
     entryPoints: [entry],
     outfile,
-    banner: banner === undefined || own ? {} : { js: banner },
+    banner: { js: [banner !== undefined && !own ? banner : "", REQUIRE].join("\n").trim() },
   });
   if (banner !== undefined) chmodSync(join(root, outfile), 0o755);
 }

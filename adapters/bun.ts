@@ -5,6 +5,7 @@ import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { tuneCopy } from "../core/bytes.ts";
 import type {
   Address,
+  ConnectTls,
   Host,
   Listener,
   ListenOptions,
@@ -13,6 +14,7 @@ import type {
   Timer,
 } from "../core/host.ts";
 import { runProxyCommand } from "./command.ts";
+import { connectTls, listenTls } from "./tls_socket.ts";
 
 type Inner = import("bun").Socket<BunSocket>;
 
@@ -127,6 +129,7 @@ export const bunHost: Host = {
   runtime: `bun ${Bun.version}`,
 
   listen(address: Address, options: ListenOptions, accept): Promise<Listener> {
+    if (options.tls !== undefined) return listenTls(address, options, accept);
     const { host, port, path, mode } = address;
     if (path !== "") rmSync(path, { force: true });
     const limit = descriptorLimit();
@@ -167,7 +170,8 @@ export const bunHost: Host = {
     }
   },
 
-  connect(address: Address, handler: SocketHandler): Socket {
+  connect(address: Address, handler: SocketHandler, tls?: ConnectTls): Socket {
+    if (tls !== undefined) return connectTls(address, handler, tls);
     const { host, port, path } = address;
     const socket = new BunSocket(path !== "" ? path : `${host}:${port}`, handler);
     const where = path !== "" ? { unix: path } : { hostname: host, port };

@@ -1,10 +1,14 @@
 // What the command runs on every runtime: the proxy with the options of the command line.
 
 import { availableParallelism } from "node:os";
+import type { Config } from "../core/config/schema.ts";
 import type { Host } from "../core/host.ts";
 import { Proxy } from "../core/proxy/proxy.ts";
+import { openWindows } from "./admin/open.ts";
 import { type CliOptions, runCommand, type Running, type Start } from "./cli.ts";
 import type { Control } from "./control.ts";
+import { LocalControl } from "./local_control.ts";
+import type { Log } from "./log.ts";
 import { canReusePort, makeSpawner, supervisorChannel } from "./spawn.ts";
 import { probe, Supervisor } from "./supervisor.ts";
 import { createSystem } from "./system.ts";
@@ -32,12 +36,12 @@ export async function runProxyCommand(host: Host): Promise<void> {
         { host, log, spawner, workers, source, stats, takeover, reload, ...limits },
       );
       await supervisor.start();
-      return supervisor;
+      return await withWindows(supervisor, options, config, log);
     }
     if (reusePort && !options.takeover) await probe(host, config);
     const proxy = new Proxy(host, config, { log, stats, source, limits, reusePort });
     await proxy.start();
-    return runningProxy(proxy, reload);
+    return await withWindows(runningProxy(proxy, reload), options, config, log);
   };
   system.exit(await runCommand(system, system.args, start));
 }
@@ -52,22 +56,37 @@ export function limitsOf(options: CliOptions): { segment: number } {
   return { segment: Math.min(1 << 20, Math.max(16384, 4 * options.mbufSize)) };
 }
 
+type Controlled = Running & { readonly control: Control };
+
+/** Opens the admin address and what else looks in from outside; closes it with the proxy. */
+async function withWindows(
+  running: Controlled,
+  options: CliOptions,
+  config: Config,
+  log: Log,
+): Promise<Running> {
+  try {
+    const windows = await openWindows(options.admin, config, running.control, log);
+    const stop = running.stop.bind(running);
+    running.stop = async () => {
+      await stop();
+      await windows.close();
+    };
+    return running;
+  } catch (error) {
+    running.abort?.();
+    throw error;
+  }
+}
+
 /** A proxy in this process, which has started. */
-export function runningProxy(
-  proxy: Proxy,
-  reload: () => Promise<string[]>,
-): Running & { control: Control } {
-  let ready = true;
+export function runningProxy(proxy: Proxy, reload: () => Promise<string[]>): Controlled {
+  const control = new LocalControl(proxy, reload);
   return {
-    control: {
-      ready: () => ready,
-      snapshot: () => Promise.resolve(proxy.snapshot()),
-      rings: (pool, key) => Promise.resolve(proxy.rings(pool, key)),
-      reload,
-    },
+    control,
     reload: (config) => proxy.reload(config),
     async stop() {
-      ready = false;
+      control.stopping();
       // Nothing else may be left that keeps the process alive.
       const alive = setInterval(() => {}, 1000);
       await proxy.drain(proxy.drainTimeout);

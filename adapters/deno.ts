@@ -4,6 +4,7 @@
 import { tuneCopy } from "../core/bytes.ts";
 import {
   type Address,
+  type ConnectTls,
   type Host,
   type Listener,
   type ListenOptions,
@@ -12,6 +13,7 @@ import {
   type SocketHandler,
   type Timer,
 } from "../core/host.ts";
+import { connectTls, listenTls } from "./tls_socket.ts";
 
 /** A quiet connection waits with a small buffer; one that fills it gets a larger one. */
 const FIRST_BUFFER = 512;
@@ -208,6 +210,7 @@ export const denoHost: Host = {
   runtime: `deno ${Deno.version.deno}`,
 
   async listen(address: Address, options: ListenOptions, accept): Promise<Listener> {
+    if (options.tls !== undefined) return await listenTls(address, options, accept);
     const { host, port, path, mode } = address;
     if (path !== "") await Deno.remove(path).catch(() => {});
     const listener = path !== ""
@@ -221,7 +224,8 @@ export const denoHost: Host = {
     };
   },
 
-  connect(address: Address, handler: SocketHandler): Socket {
+  connect(address: Address, handler: SocketHandler, tls?: ConnectTls): Socket {
+    if (tls !== undefined) return connectTls(address, handler, tls);
     const { host, port, path } = address;
     const socket = new DenoSocket(path !== "" ? path : `${host}:${port}`, () => handler);
     const connecting: Promise<Deno.Conn> = path !== ""

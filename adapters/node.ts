@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { tuneCopy } from "../core/bytes.ts";
 import {
   type Address,
+  type ConnectTls,
   type Host,
   type Listener,
   type ListenOptions,
@@ -18,6 +19,7 @@ import {
   type Timer,
 } from "../core/host.ts";
 import { runProxyCommand } from "./command.ts";
+import { connectTls, listenTls } from "./tls_socket.ts";
 
 /** One buffer for all sockets: a read is handled before the next one begins. */
 const READ_SIZE = 262144;
@@ -124,6 +126,7 @@ export const nodeHost: Host = {
   runtime: `node ${process.versions.node}`,
 
   listen(address: Address, options: ListenOptions, accept): Promise<Listener> {
+    if (options.tls !== undefined) return listenTls(address, options, accept);
     return new Promise((resolve, reject) => {
       const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (accepted) => {
         const remote = remoteOf(accepted);
@@ -154,7 +157,8 @@ export const nodeHost: Host = {
     });
   },
 
-  connect(address: Address, handler: SocketHandler): Socket {
+  connect(address: Address, handler: SocketHandler, tls?: ConnectTls): Socket {
+    if (tls !== undefined) return connectTls(address, handler, tls);
     const { host, port, path } = address;
     const socket = new NodeSocket(path !== "" ? path : `${host}:${port}`);
     const where = path !== "" ? { path } : { host, port };

@@ -120,7 +120,12 @@ export class Supervisor implements Running {
     const process = spawner.start(slot.number);
     const startedAt = this.options.host.now();
     const peer = new Peer(process.channel, {
-      log: (method, text) => log[method](`worker ${slot.number}: ${text}`),
+      log: (method, text, fields) =>
+        log[method](`worker ${slot.number}: ${text}`, {
+          ...fields,
+          worker: slot.number,
+          pid: process.pid,
+        }),
       closed: () => {},
     });
     slot.process = process;

@@ -50,9 +50,30 @@ export interface SocketHandler {
   end(): void;
   /**
    * The connection is gone; called once, also when a connect fails. `error` is an errno name such
-   * as "ECONNREFUSED", "ECONNRESET" or "ENOTFOUND", and "" for an orderly close.
+   * as "ECONNREFUSED", "ECONNRESET" or "ENOTFOUND", a sentence that begins with "TLS: ", or "" for
+   * an orderly close.
    */
   close(error: string): void;
+}
+
+/** What a listener shows to its clients. All are PEM texts; "" for none. */
+export interface ListenTls {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+  readonly require_client_cert: boolean;
+}
+
+/** How a connection is made safe that goes out. PEM texts; "" for none. */
+export interface ConnectTls {
+  /** "": the authorities that the system trusts. */
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+  /** Whom the certificate has to be issued to; "": the host connected to. */
+  readonly server_name: string;
+  /** The certificate is not checked. */
+  readonly insecure: boolean;
 }
 
 export interface ListenOptions {
@@ -62,6 +83,13 @@ export interface ListenOptions {
   readonly keepAlive: boolean;
   /** Several processes may listen on the same port. */
   readonly reusePort: boolean;
+  /**
+   * TLS with these; absent: none. Whether there is TLS is settled when listening begins; the value
+   * is read again at every client that comes, and may be another one by then.
+   */
+  readonly tls?: ListenTls;
+  /** A client did not get as far as `accept`, because of TLS; `why` is in words. */
+  readonly refused?: (remote: string, why: string) => void;
 }
 
 export interface Listener {
@@ -88,7 +116,7 @@ export interface Host {
     accept: (socket: Socket) => SocketHandler | null,
   ): Promise<Listener>;
   /** Starts to connect (names are resolved without blocking); `open` or `close` follows. */
-  connect(address: Address, handler: SocketHandler): Socket;
+  connect(address: Address, handler: SocketHandler, tls?: ConnectTls): Socket;
   /** Monotonic milliseconds. */
   now(): number;
   /** Milliseconds since 1970. */

@@ -3,7 +3,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { HASHES, hashKey, type HashName } from "../core/hash/mod.ts";
+import { HASH_NAMES, HASHES, hashKey, type HashName, hashRange } from "../core/hash/mod.ts";
 import { md5Words } from "../core/hash/md5.ts";
 import { pointCount } from "../core/ring/ketama.ts";
 import { buildRing, type Distribution, type Member } from "../core/ring/mod.ts";
@@ -137,6 +137,51 @@ test("a name of any length and any characters makes a ring", () => {
   const seen = new Set<number>();
   for (let i = 0; i < 1000; i++) seen.add(ring.pick(i * 4294967));
   assert.equal([...seen].sort(), [0, 1, 2]);
+});
+
+test("a share is the part of all hashes that pick the server", () => {
+  const range = 1 << 15;
+  for (const distribution of ["ketama", "modula"] as const) {
+    for (const weights of [[1], [1, 1, 1], [1, 5, 2], [1, 1, 1, 1, 30]]) {
+      const list = members(weights).filter(({ index }) => index !== 2);
+      const ring = buildRing(distribution, list, never);
+      const counted = new Float64Array(weights.length);
+      for (let hash = 0; hash < range; hash++) counted[ring.pick(hash)] += 1 / range;
+      const shares = ring.shares(weights.length, range);
+      for (const [i, share] of shares.entries()) {
+        assert.ok(Math.abs(share - counted[i]) < 1e-9, `${distribution} ${weights}: ${i}`);
+      }
+    }
+  }
+});
+
+test("shares of all hashes add up to 1 and come near what keys do", () => {
+  for (const distribution of ["ketama", "modula", "random"] as const) {
+    const list = members([1, 2, 3]);
+    const ring = buildRing(distribution, list, (n) => Math.floor(Math.random() * n));
+    const shares = ring.shares(3, 2 ** 32);
+    assert.ok(Math.abs(shares.reduce((sum, share) => sum + share, 0) - 1) < 1e-9, distribution);
+    const counted = new Float64Array(3);
+    const tries = 1 << 16;
+    for (let i = 0; i < tries; i++) counted[ring.pick(Math.imul(i, 0x9e3779b1) >>> 0)] += 1 / tries;
+    for (let i = 0; i < 3; i++) {
+      assert.ok(Math.abs(shares[i] - counted[i]) < 0.02, `${distribution} ${i}`);
+    }
+  }
+});
+
+test("a ring without members has no shares", () => {
+  for (const distribution of ["ketama", "modula", "random"] as const) {
+    assert.equal([...buildRing(distribution, [], never).shares(2, 2 ** 32)], [0, 0], distribution);
+  }
+});
+
+test("every hash stays in its range", () => {
+  for (const name of HASH_NAMES) {
+    for (const key of goldenKeys(200)) {
+      assert.ok(hashKey(HASHES[name], key, 0, key.length, -1, -1) < hashRange(name), name);
+    }
+  }
 });
 
 test.run();

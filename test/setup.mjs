@@ -15,7 +15,11 @@ const PACKAGES = {
   "redis-benchmark": "redis-tools",
   memcached: "memcached",
   nutcracker: "nutcracker",
+  openssl: "openssl",
   memccapable: "libmemcached-tools",
+  prometheus: "prometheus",
+  promtool: "prometheus",
+  chromium: "chromium",
 };
 
 /** Path of a program, or "". */

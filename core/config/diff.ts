@@ -22,7 +22,7 @@ export interface ConfigDiff {
 }
 
 /** Never shown. */
-const SECRET: ReadonlySet<string> = new Set(["redis_auth", "auth"]);
+const SECRET: ReadonlySet<string> = new Set(["redis_auth", "auth", "tls", "server_tls"]);
 /** Told in a way of their own, or by another key. */
 const QUIET: ReadonlySet<string> = new Set(["servers", "listen"]);
 

@@ -120,18 +120,21 @@ class Resolver {
   }
 
   private mistake(at: readonly string[], message: string): Mistake {
-    const [pool, ...path] = at;
-    const { line, column } = placeOf(parseYaml(this.text).root, at);
-    const key = path.join(".");
-    return {
-      file: this.file,
-      line,
-      column,
-      pool,
-      key: path[0],
-      message: `${key}: ${message}`,
-    };
+    return mistakeAt(this.text, this.file, at, message);
   }
+}
+
+/** What is wrong with the value at a path, pool first, of the configuration `text`. */
+export function mistakeAt(
+  text: string,
+  file: string,
+  at: readonly string[],
+  message: string,
+): Mistake {
+  const [pool, ...path] = at;
+  const { line, column } = placeOf(parseYaml(text).root, at);
+  const key = path.join(".");
+  return { file, line, column, pool, key: path[0], message: `${key}: ${message}` };
 }
 
 /** Where the value at `path` stands; line 0 when it does not. */

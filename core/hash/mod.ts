@@ -46,6 +46,11 @@ export const HASHES: Readonly<Record<HashName, Hash>> = {
   jenkins,
 };
 
+/** How many values a hash has: [0, range). */
+export function hashRange(name: HashName): number {
+  return name === "crc32" ? 2 ** 15 : 2 ** 32;
+}
+
 /**
  * Hashes the key `buf[start, end)`, or only its hash tag: what lies between the first `open` byte
  * and the next `close` byte after it, unless that is nothing (nc_server.c). An `open` below 0

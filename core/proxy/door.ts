@@ -2,7 +2,7 @@
 // rename a pool, or let two of them swap their addresses, without refusing a client.
 
 import { errnoText } from "../errno.ts";
-import type { Host, Listener, Socket } from "../host.ts";
+import type { Host, Listener, ListenTls, Socket } from "../host.ts";
 import type { Client } from "./client.ts";
 
 /** What a door needs of its pool. */
@@ -13,8 +13,11 @@ export interface Behind {
     readonly listen: Parameters<Host["listen"]>[0];
     readonly backlog: number;
     readonly tcpkeepalive: boolean;
+    readonly tls?: ListenTls;
   };
   accept(socket: Socket): Client | null;
+  /** A client failed at TLS. */
+  handshakeFailed(remote: string, why: string): void;
 }
 
 export class Door {
@@ -22,11 +25,14 @@ export class Door {
   pool: Behind | null;
   /** What it is known by: a unix socket's path, or the address as the configuration has it. */
   readonly place: string;
+  /** It speaks TLS, for as long as it is open. */
+  readonly secure: boolean;
   private listener: Listener | null;
 
   private constructor(pool: Behind) {
     this.pool = pool;
     this.place = placeOf(pool.config);
+    this.secure = pool.config.tls !== undefined;
     this.listener = null;
   }
 
@@ -41,6 +47,10 @@ export class Door {
       get keepAlive(): boolean {
         return door.pool?.config.tcpkeepalive ?? false;
       },
+      get tls(): ListenTls | undefined {
+        return door.pool === null ? pool.config.tls : door.pool.config.tls;
+      },
+      refused: (remote: string, why: string) => door.pool?.handshakeFailed(remote, why),
     };
     const accept = (socket: Socket) => door.pool?.accept(socket) ?? null;
     const attempt = host.listen(listen, options, accept);

@@ -36,7 +36,7 @@ const DEFAULT_LIMITS: Limits = {
 /** How often (ms) it is looked whether clients that are to leave have left. */
 const DRAIN_TICK = 20;
 /** Global settings that only a new start changes. */
-const FIXED_SETTINGS = ["workers", "reuse_port", "admin", "statsd", "log_format"];
+const FIXED_SETTINGS = ["workers", "reuse_port", "admin", "statsd"];
 
 export class Proxy {
   pools: readonly Pool[];
@@ -161,7 +161,7 @@ export class Proxy {
 
   /** Listens on every address of `config` that nobody listens on yet; on all or on none. */
   private async openDoors(config: Config, pools: readonly Pool[]): Promise<Map<string, Door>> {
-    const open = new Set(this.pools.map(({ door }) => door?.place));
+    const open = new Map(this.pools.map(({ door }) => [door?.place, door]));
     const opened = new Map<string, Door>();
     const places = new Set<string>();
     try {
@@ -170,8 +170,22 @@ export class Proxy {
         const place = placeOf(next);
         if (places.has(place)) throw new Error(`two pools cannot listen on ${place}`);
         places.add(place);
+        const door = open.get(place);
+        if (door && door.secure !== (next.tls !== undefined)) {
+          // The kernel gives an address to nobody else while it is listened on.
+          const what = door.secure ? "off" : "on";
+          throw new Error(
+            `${pool.label}: tls cannot be turned ${what} while ringmux listens on ${place}; ` +
+              `give the pool another address, or start ringmux anew`,
+          );
+        }
         if (open.has(place) || !pool.listensOn(next.listen)) continue;
-        const behind = { label: pool.label, config: next, accept: pool.accept.bind(pool) };
+        const behind = {
+          label: pool.label,
+          config: next,
+          accept: pool.accept.bind(pool),
+          handshakeFailed: pool.handshakeFailed.bind(pool),
+        };
         opened.set(place, await Door.open(this.host, behind, this.options.reusePort ?? false));
       }
       if (this.stopped) throw new Error("ringmux stops");

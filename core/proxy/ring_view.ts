@@ -18,29 +18,22 @@ export interface RingView {
   readonly owner: string | null;
 }
 
-/** Hashes that are tried. They lie evenly, and evenly modulo small numbers too. */
-const SAMPLES = 1 << 16;
-const STRIDE = 0x9e3779b1;
-
 /** `key` is a byte string; undefined asks for no key. */
 export function viewRing(pool: Pool, key?: string): RingView {
   const { name, config, servers } = pool;
-  const counts = servers.map(() => 0);
-  for (let i = 0; i < SAMPLES; i++) {
-    const index = pool.ownerOf(Math.imul(i, STRIDE) >>> 0);
-    if (index >= 0) counts[index]++;
-  }
-  const owner = key === undefined ? -1 : pool.pick(bytes(key), 0, key.length);
+  const shares = pool.shares();
   return {
     pool: name,
     distribution: config.distribution,
     hash: config.hash,
-    servers: servers.map(({ name, weight, live }, i) => ({
-      name,
-      weight,
-      live,
-      share: counts[i] / SAMPLES,
-    })),
-    owner: owner < 0 ? null : servers[owner].name,
+    servers: servers.map(({ name, weight, live }, i) => ({ name, weight, live, share: shares[i] })),
+    owner: key === undefined ? null : ownerOf(pool, key),
   };
+}
+
+/** The server of a key; null when none is alive, or when it is not the key that decides. */
+function ownerOf(pool: Pool, key: string): string | null {
+  const index = pool.pick(bytes(key), 0, key.length);
+  const byChance = pool.config.distribution === "random" && pool.servers.length > 1;
+  return index < 0 || byChance ? null : pool.servers[index].name;
 }

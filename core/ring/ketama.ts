@@ -64,6 +64,19 @@ export class KetamaRing implements Ring {
     while (values[p] < hash) p++;
     return this.owners[p];
   }
+
+  shares(count: number, range: number): Float64Array {
+    const shares = new Float64Array(count);
+    const { values, owners } = this;
+    let low = 0;
+    // Each point owns the hashes above the one before it, up to its own value.
+    for (let p = 0; p < values.length && low < range; p++) {
+      const end = Math.min(values[p] + 1, range);
+      if (owners[p] >= 0 && end > low) shares[owners[p]] += (end - low) / range;
+      low = Math.max(low, end);
+    }
+    return shares;
+  }
 }
 
 /** All points as value * members + member: sorted by value, and by member where values tie. */

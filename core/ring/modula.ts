@@ -21,4 +21,15 @@ export class ModulaRing implements Ring {
   pick(hash: number): number {
     return this.slots[hash % this.slots.length];
   }
+
+  shares(count: number, range: number): Float64Array {
+    const shares = new Float64Array(count);
+    const slots = this.slots;
+    for (let i = 0; i < slots.length && i < range; i++) {
+      // The hashes i, i + slots, i + 2 slots ...
+      const hashes = Math.floor((range - 1 - i) / slots.length) + 1;
+      if (slots[i] >= 0) shares[slots[i]] += hashes / range;
+    }
+    return shares;
+  }
 }

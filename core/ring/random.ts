@@ -15,4 +15,10 @@ export class RandomRing implements Ring {
     const count = this.owners.length;
     return count > 0 ? this.owners[this.random(count)] : -1;
   }
+
+  shares(count: number): Float64Array {
+    const shares = new Float64Array(count);
+    for (const owner of this.owners) shares[owner] = 1 / this.owners.length;
+    return shares;
+  }
 }

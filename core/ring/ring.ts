@@ -5,6 +5,11 @@
 export interface Ring {
   /** The index of the member that owns `hash` (a uint32); -1 when the ring has no members. */
   pick(hash: number): number;
+  /**
+   * What part (0 to 1) of all hashes in [0, range) each of `count` servers owns, by index. For
+   * people, not for the data path.
+   */
+  shares(count: number, range: number): Float64Array;
 }
 
 /** A server as a ring sees it. */

@@ -17,6 +17,9 @@ export interface Snapshot {
   readonly time: number;
   /** How many processes were added up. */
   readonly workers: number;
+  /** Resident memory in bytes and CPU time in seconds, of all processes; absent if not known. */
+  readonly memory?: number;
+  readonly cpu?: number;
   readonly pools: readonly PoolSnapshot[];
 }
 
@@ -55,7 +58,19 @@ export function mergeSnapshots(
     }
   }
   const workers = all.reduce((sum, one) => sum + one.workers, 0);
-  return { ...own, workers, pools: [...pools.values()] };
+  return {
+    ...own,
+    workers,
+    memory: total([own, ...all].map((one) => one.memory)),
+    cpu: total([own, ...all].map((one) => one.cpu)),
+    pools: [...pools.values()],
+  };
+}
+
+/** The sum of what is known; undefined when nothing is. */
+function total(values: (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length > 0 ? known.reduce((sum, value) => sum + value, 0) : undefined;
 }
 
 function mergePools(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {

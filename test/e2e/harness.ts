@@ -373,6 +373,8 @@ export interface ProxyOptions {
   runtime?: Runtime;
   /** More arguments. */
   args?: string[];
+  /** The option --admin; "" for none, "off" if not said. */
+  admin?: string;
   env?: Record<string, string>;
   /** Most file descriptors it may have open, when it is not this process's limit. */
   descriptors?: number;
@@ -401,6 +403,11 @@ export class ProxyProcess extends Running {
   }
 }
 
+/** Not the default address, which only one of many proxies could have. */
+function adminOption({ runtime: under = runtime, admin = "off" }: ProxyOptions): string[] {
+  return under === "nutcracker" || admin === "" ? [] : ["--admin", admin];
+}
+
 /** A command behind `ulimit -n`; its pid is still the program's. */
 function limited([program, args]: [string, string[]], descriptors?: number): [string, string[]] {
   if (descriptors === undefined) return [program, args];
@@ -418,6 +425,10 @@ export async function startProxy(
     const listens: Target[] = [];
     const full: Pools = {};
     for (const [name, spec] of Object.entries(pools)) {
+      if (name === "global") {
+        full.global = spec; // settings, no pool
+        continue;
+      }
       const listen = String(spec.listen ?? `127.0.0.1:${await freePort()}`);
       full[name] = { listen, ...spec };
       if (listen.startsWith("/")) {
@@ -438,6 +449,7 @@ export async function startProxy(
       ...first,
       ...["-c", confPath, "-a", "127.0.0.1", "-s", String(statsPort), "-i", "100"],
       ...["-p", tempPath("proxy.pid")],
+      ...adminOption(opts),
       ...(opts.args ?? []),
     ], opts.env);
     Object.assign(proxy, { ports, port: Object.values(ports)[0], statsPort, confPath });

@@ -1,0 +1,122 @@
+// The routes of the admin address. Everything it tells comes from a Control; it knows nothing of
+// sockets and of the number of processes.
+
+import { Hono } from "hono";
+import { utf8 } from "../../core/bytes.ts";
+import { statsLine } from "../../core/stats/report.ts";
+import type { Snapshot } from "../../core/stats/snapshot.ts";
+import type { Control } from "../control.ts";
+import { isLoopback, isTrustedHost } from "./address.ts";
+import type { History } from "./history.ts";
+import { ICON, PAGE } from "./page_html.ts";
+import { SCRIPT } from "./page_script.ts";
+import { STYLE } from "./page_style.ts";
+
+export interface AppOptions {
+  readonly control: Control;
+  readonly history: History;
+  /** The host it listens on, as the configuration has it. */
+  readonly host: string;
+}
+
+const HEADERS: Readonly<Record<string, string>> = {
+  "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; " +
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; " +
+    "frame-ancestors 'none'",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+  "cache-control": "no-store",
+};
+
+const PATHS = [
+  ...["GET /", "GET /metrics", "GET /healthz", "GET /readyz", "GET /stats", "GET /status"],
+  ...["GET /history", "GET /ring", "POST /reload"],
+];
+
+export function createApp({ control, history, host }: AppOptions): Hono {
+  const app = new Hono();
+  const local = isLoopback(host);
+  app.use(async (c, next) => {
+    const careful = local || c.req.method === "POST";
+    if (careful && !isTrustedHost(c.req.header("host"), host)) {
+      return c.text("ringmux: this name is not one of the admin address\n", 403, HEADERS);
+    }
+    await next();
+    for (const name of Object.keys(HEADERS)) c.res.headers.set(name, HEADERS[name]);
+  });
+
+  const file = (text: string, type: string): Response =>
+    new Response(text, { headers: { "content-type": `${type}; charset=utf-8` } });
+  app.get("/", () => file(PAGE, "text/html"));
+  app.get("/page.js", () => file(SCRIPT, "text/javascript"));
+  app.get("/page.css", () => file(STYLE, "text/css"));
+  app.get("/icon.svg", () => file(ICON, "image/svg+xml"));
+
+  app.get("/metrics", async () => {
+    // Loaded at the first scrape: a start without Prometheus does not pay for it.
+    const { renderMetrics, CONTENT_TYPE } = await import("./metrics.ts");
+    const text = await renderMetrics(await control.snapshot(), control.ready());
+    return new Response(text, { headers: { "content-type": CONTENT_TYPE } });
+  });
+  app.get("/healthz", (c) => c.json({ status: "ok" }));
+  app.get("/readyz", async (c) => {
+    const ready = control.ready();
+    const pools = (await control.snapshot()).pools.map(({ name, servers }) => ({
+      name,
+      servers: servers.length,
+      live: servers.filter(({ live }) => live).length,
+    }));
+    return c.json({ ready, pools }, ready ? 200 : 503);
+  });
+  app.get("/stats", async () => file(statsLine(await control.snapshot()), "application/json"));
+  app.get("/status", async (c) => c.json(status(await control.snapshot(), control.ready())));
+  app.get("/history", (c) => c.json(history.since(Number(c.req.query("since") ?? 0) || 0)));
+  app.get("/ring", async (c) => {
+    const { pool, key } = c.req.query();
+    const bytes = key === undefined ? undefined : keyBytes(key);
+    const rings = await control.rings(pool, bytes);
+    if (pool !== undefined && rings.length === 0) {
+      const names = (await control.rings()).map((ring) => ring.pool);
+      return c.json({ error: `pool "${pool}" is not known (${names.join(", ")})` }, 404);
+    }
+    return c.json(rings);
+  });
+  app.post("/reload", async (c) => {
+    // Browsers say so when it is a page that asks, and no page has reason to.
+    const { origin, referer, "sec-fetch-site": site } = c.req.header();
+    if ((origin ?? referer ?? site) !== undefined) {
+      return c.json({ error: "not from a web page" }, 403);
+    }
+    const mistakes = await control.reload();
+    return c.json({ reloaded: mistakes.length === 0, mistakes }, mistakes.length === 0 ? 200 : 422);
+  });
+
+  app.notFound((c) => c.json({ error: "not found", paths: PATHS }, 404));
+  app.onError((error, c) => c.json({ error: error.message }, 500));
+  return app;
+}
+
+/** The UTF-8 bytes of a key as a byte string; half a surrogate pair becomes U+FFFD. */
+function keyBytes(key: string): string {
+  return utf8(
+    key.replace(
+      /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g,
+      "\ufffd",
+    ),
+  );
+}
+
+/** What the live page shows beside the history: names, states and counters, without buckets. */
+function status(snapshot: Snapshot, ready: boolean) {
+  return {
+    ...snapshot,
+    ready,
+    pools: snapshot.pools.map((pool) => ({
+      ...pool,
+      servers: pool.servers.map(({ latency: _, ...server }) => server),
+    })),
+  };
+}

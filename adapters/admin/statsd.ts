@@ -1,0 +1,140 @@
+// Metrics to a StatsD server, by UDP: counters as what they grew by, gauges as they are, latencies
+// as gauges of percentiles (single durations are not kept). The protocol is a line a value:
+// https://github.com/statsd/statsd/blob/master/docs/metric_types.md
+
+import { createSocket } from "node:dgram";
+import { isIP } from "node:net";
+import type { Log } from "../../core/log.ts";
+import { POOL_COUNTERS, SERVER_COUNTERS } from "../../core/stats/counters.ts";
+import { quantile } from "../../core/stats/latency.ts";
+import type { PoolSnapshot, ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
+import type { Control } from "../control.ts";
+import { parseHostPort } from "./address.ts";
+import { buckets, differences } from "./history.ts";
+
+export interface Push {
+  /** Sends what has come since the last time. */
+  close(): Promise<void>;
+}
+
+/** Milliseconds between two sendings: StatsD's own flush interval. */
+const INTERVAL = 10_000;
+/** Most bytes of a datagram: what an Ethernet frame carries, less the headers (StatsD's advice). */
+const MOST = 1432;
+const PERCENTILES = [["p50", 0.5], ["p99", 0.99], ["p999", 0.999]] as const;
+
+/** `where` is "host:port"; `interval` in milliseconds. */
+export function startStatsd(
+  where: string,
+  control: Control,
+  log: Log,
+  interval: number = INTERVAL,
+): Push {
+  const address = parseHostPort(where);
+  if (typeof address === "string") throw new Error(`statsd "${where}" ${address}`);
+  const { host, port } = address;
+  const socket = createSocket(isIP(host) === 6 ? "udp6" : "udp4");
+  let failing = "";
+  const result = (error: Error | null): void => {
+    const why = error?.message ?? "";
+    // Told when it begins, not every time.
+    if (why !== "" && why !== failing) log.warn(`statsd ${where}: ${why}`);
+    failing = why;
+  };
+  socket.on("error", result);
+  socket.unref();
+
+  let last: Snapshot | null = null;
+  const send = async (): Promise<void> => {
+    const now = await control.snapshot();
+    const sent = datagrams(statsdLines(now, last)).map((text) =>
+      new Promise<void>((resolve) => {
+        socket.send(text, port, host, (error) => {
+          result(error);
+          resolve();
+        });
+      })
+    );
+    last = now;
+    await Promise.all(sent);
+  };
+  const quietly = (): Promise<void> => send().catch((error) => result(error as Error));
+  void quietly();
+  const timer = setInterval(quietly, interval);
+  log.notice(`metrics to StatsD at ${where} every ${interval / 1000} s`);
+  return {
+    async close() {
+      clearInterval(timer);
+      await quietly();
+      socket.close();
+    },
+  };
+}
+
+/** The lines of one sending. Without a snapshot before, counters are sent from zero. */
+export function statsdLines(now: Snapshot, last: Snapshot | null): string[] {
+  const lines = [`ringmux.uptime:${now.uptime}|g`, `ringmux.workers:${now.workers}|g`];
+  for (const pool of now.pools) {
+    const before = last?.pools.find(({ name }) => name === pool.name);
+    poolLines(lines, pool, before);
+    for (const server of pool.servers) {
+      const then = before?.servers.find(({ name }) => name === server.name);
+      serverLines(lines, `ringmux.${part(pool.name)}.${part(server.name)}`, server, then);
+    }
+  }
+  return lines;
+}
+
+function poolLines(lines: string[], pool: PoolSnapshot, before: PoolSnapshot | undefined): void {
+  const prefix = `ringmux.${part(pool.name)}`;
+  for (const { name, kind } of POOL_COUNTERS) {
+    const { [name]: value } = pool.counters;
+    if (kind === "gauge") lines.push(`${prefix}.${name}:${value}|g`);
+    else lines.push(`${prefix}.${name}:${grown(value, before?.counters[name])}|c`);
+  }
+  lines.push(`${prefix}.live_servers:${pool.servers.filter(({ live }) => live).length}|g`);
+}
+
+function serverLines(
+  lines: string[],
+  prefix: string,
+  server: ServerSnapshot,
+  then: ServerSnapshot | undefined,
+): void {
+  for (const { name, kind } of SERVER_COUNTERS) {
+    const value = server.counters[name];
+    if (kind === "gauge") lines.push(`${prefix}.${name}:${value}|g`);
+    if (kind === "counter") {
+      lines.push(`${prefix}.${name}:${grown(value, then?.counters[name])}|c`);
+    }
+  }
+  lines.push(`${prefix}.live:${Number(server.live)}|g`);
+  const counts = differences(buckets([server]), buckets(then === undefined ? [] : [then]));
+  for (const [name, q] of PERCENTILES) {
+    const ms = Number((quantile(counts, q) * 1000).toPrecision(6));
+    lines.push(`${prefix}.latency_${name}_ms:${ms}|g`);
+  }
+}
+
+function grown(now: number, then = 0): number {
+  return Math.max(0, now - then);
+}
+
+/** A name as one part of a metric's name: dots part, and ":", "|", "@" and "/" mean something. */
+function part(name: string): string {
+  return name.replace(/[^A-Za-z0-9_-]/g, "_") || "_";
+}
+
+/** The lines in as few datagrams as may be. */
+export function datagrams(lines: readonly string[]): string[] {
+  const all: string[] = [];
+  let text = "";
+  for (const line of lines) {
+    if (text !== "" && text.length + 1 + line.length > MOST) {
+      all.push(text);
+      text = "";
+    }
+    text += text === "" ? line : `\n${line}`;
+  }
+  return text === "" ? all : [...all, text];
+}

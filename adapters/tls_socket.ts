@@ -1,0 +1,227 @@
+// TLS sockets by node:tls, which Deno, Bun and Node share. Sockets without TLS are each runtime's own
+// business: see node.ts, bun.ts, deno.ts. Certificates and keys come as texts.
+
+import { chmodSync, existsSync, readFileSync, rmSync } from "node:fs";
+import cluster from "node:cluster";
+import net from "node:net";
+import process from "node:process";
+import tls from "node:tls";
+import {
+  type Address,
+  type ConnectTls,
+  type Listener,
+  type ListenOptions,
+  type ListenTls,
+  PENDING,
+  type Socket,
+  type SocketHandler,
+} from "../core/host.ts";
+import { tlsReason } from "./tls_reason.ts";
+
+/** How long (ms) a client may take for the handshake. */
+const HANDSHAKE = 10_000;
+/** How long (ms) a server may take for all of it, the connecting included. */
+const CONNECT = 5000;
+
+class TlsSocket implements Socket {
+  readonly remote: string;
+  readonly copies = false;
+  handler: SocketHandler | null;
+  private readonly socket: tls.TLSSocket;
+  private closed: boolean;
+  private readonly onWritten: () => void;
+
+  constructor(remote: string, socket: tls.TLSSocket, handler: SocketHandler | null) {
+    this.remote = remote;
+    this.handler = handler;
+    this.socket = socket;
+    this.closed = false;
+    this.onWritten = () => this.handler?.drain();
+    socket.on("data", (chunk: Uint8Array) => this.handler?.data(chunk, 0, chunk.length));
+    socket.on("end", () => this.handler?.end());
+    socket.on("error", (error: NodeJS.ErrnoException) => this.failed(errorOf(error)));
+    socket.on("close", () => this.failed(""));
+  }
+
+  /** The first reason is the true one: after an alert an orderly end follows. */
+  failed(error: string): void {
+    const owner = this.handler;
+    this.handler = null;
+    this.socket.destroy();
+    owner?.close(this.closed ? "" : error);
+  }
+
+  write(buf: Uint8Array, start: number, end: number): number {
+    // Whether the bytes are done with at once is not the same everywhere: only the callback tells.
+    this.socket.write(buf.subarray(start, end), this.onWritten);
+    return PENDING;
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  shutdown(): void {
+    this.socket.end();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.socket.destroy();
+  }
+}
+
+/** An errno name as it is; what went wrong with TLS in words. */
+function errorOf(error: NodeJS.ErrnoException): string {
+  const { code = "EIO", syscall } = error;
+  return syscall !== undefined || /^E[A-Z0-9]+$/.test(code) ? code : `TLS: ${tlsReason(error)}`;
+}
+
+function remoteOf({ remoteAddress, remotePort }: net.Socket): string {
+  return remoteAddress === undefined ? "" : `${remoteAddress}:${remotePort}`;
+}
+
+// ---------------------------------------------------------------------------------- listening
+
+type Accept = (socket: Socket) => SocketHandler | null;
+
+/**
+ * Plain sockets are accepted here and handed to a tls.Server that does not listen itself: another
+ * one takes its place when certificates change, and what is connected does not notice.
+ */
+export function listenTls(
+  address: Address,
+  options: ListenOptions,
+  accept: Accept,
+): Promise<Listener> {
+  return new Promise((resolve, reject) => {
+    const { host, port, path, mode } = address;
+    let material = options.tls as ListenTls;
+    let secure = serve(material, options, accept);
+    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+      const now = options.tls;
+      if (now !== undefined && now !== material) {
+        material = now;
+        try {
+          secure = serve(now, options, accept);
+        } catch (error) {
+          // Only a program that has not read them by resolveCertificates gets here.
+          options.refused?.("", `new certificates cannot be used: ${(error as Error).message}`);
+        }
+      }
+      remotes.set(socket, remoteOf(socket));
+      socket.setNoDelay(true);
+      if (options.keepAlive) socket.setKeepAlive(true);
+      socket.on("error", () => {}); // told by the TLS socket around it
+      secure.emit("connection", socket);
+    });
+    server.once("error", reject);
+    // Workers of a cluster share the socket: its file is not theirs to remove.
+    if (path !== "" && !cluster.isWorker) rmSync(path, { force: true });
+    const where = path !== "" ? { path } : { host, port };
+    server.listen({ ...where, backlog: options.backlog, reusePort: options.reusePort }, () => {
+      server.off("error", reject);
+      server.on("error", () => {}); // of one connection that could not be accepted
+      if (path !== "" && mode >= 0) chmodSync(path, mode);
+      const bound = server.address();
+      resolve({
+        port: typeof bound === "object" && bound !== null ? bound.port : 0,
+        close: () => void server.close(),
+      });
+    });
+  });
+}
+
+/** Peers of accepted sockets: when TLS fails the address is not to be had any more. */
+const remotes = new WeakMap<object, string>();
+
+function serve(material: ListenTls, options: ListenOptions, accept: Accept): tls.Server {
+  const { cert, key, ca, require_client_cert } = material;
+  const server = tls.createServer({
+    ...{ cert, key, minVersion: "TLSv1.2", allowHalfOpen: true, handshakeTimeout: HANDSHAKE },
+    ...(ca === "" ? {} : { ca, requestCert: true, rejectUnauthorized: require_client_cert }),
+  });
+  server.on("secureConnection", (inner) => {
+    const socket = new TlsSocket(peerOf(inner), inner, null);
+    const handler = accept(socket);
+    if (handler === null) inner.destroySoon();
+    else socket.handler = handler;
+  });
+  server.on("tlsClientError", (error: NodeJS.ErrnoException, inner) => {
+    // What Node thinks of a client's certificate it keeps to itself.
+    const code = inner.authorizationError as unknown as string | undefined;
+    const why = tlsReason(code ? Object.assign(new Error(code), { code }) : error);
+    options.refused?.(peerOf(inner), why);
+    inner.destroy();
+  });
+  return server;
+}
+
+function peerOf(inner: tls.TLSSocket): string {
+  const { _parent: parent } = inner as unknown as { _parent?: object };
+  return (parent && remotes.get(parent)) || remoteOf(inner);
+}
+
+// --------------------------------------------------------------------------------- connecting
+
+/** Made once for what is the same in all connections of a pool. */
+const contexts = new WeakMap<ConnectTls, tls.SecureContext>();
+
+function contextOf(material: ConnectTls): tls.SecureContext {
+  const known = contexts.get(material);
+  if (known !== undefined) return known;
+  const { ca, cert, key } = material;
+  const made = tls.createSecureContext({
+    minVersion: "TLSv1.2",
+    ca: ca !== "" ? ca : systemAuthorities(),
+    ...(cert === "" ? {} : { cert, key }),
+  });
+  contexts.set(material, made);
+  return made;
+}
+
+const BUNDLES = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/cert.pem",
+];
+
+/** The authorities that the system trusts; undefined (the runtime's own list) where it tells none. */
+function systemAuthorities(): string | undefined {
+  const file = [process.env.SSL_CERT_FILE ?? "", ...BUNDLES].find((name) => existsSync(name));
+  return file === undefined ? undefined : readFileSync(file, "utf8");
+}
+
+export function connectTls(address: Address, handler: SocketHandler, material: ConnectTls): Socket {
+  const { host, port, path } = address;
+  const { server_name, insecure } = material;
+  const inner = tls.connect({
+    ...(path !== "" ? { path } : { host, port }),
+    ...nameOf(host, server_name),
+    secureContext: contextOf(material),
+    rejectUnauthorized: !insecure,
+    allowHalfOpen: true,
+  } as unknown as tls.ConnectionOptions);
+  inner.setNoDelay(true);
+  const socket = new TlsSocket(path !== "" ? path : `${host}:${port}`, inner, handler);
+  const timer = setTimeout(() => {
+    socket.failed(`TLS: no handshake within ${CONNECT / 1000} s; does it speak TLS?`);
+  }, CONNECT);
+  inner.once("close", () => clearTimeout(timer));
+  inner.once("secureConnect", () => {
+    clearTimeout(timer);
+    socket.handler?.open();
+  });
+  return socket;
+}
+
+/** SNI is for names only. */
+function nameOf(host: string, name: string): tls.ConnectionOptions {
+  if (name === "") return net.isIP(host) === 0 && host !== "" ? { servername: host } : {};
+  if (net.isIP(name) === 0) return { servername: name };
+  return { checkServerIdentity: (_host, cert) => tls.checkServerIdentity(name, cert) };
+}

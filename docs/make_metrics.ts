@@ -1,0 +1,41 @@
+// Writes the table of metrics in docs/monitoring.md from adapters/admin/metrics.ts. Run from the
+// project's root after every change there: deno run -A docs/make_metrics.ts (or bun
+// docs/make_metrics.ts). A test compares.
+
+import * as fs from "node:fs";
+import process from "node:process";
+import {
+  LATENCY_METRIC,
+  POOL_METRICS,
+  PREFIX,
+  PROCESS_METRICS,
+  SERVER_METRICS,
+} from "../adapters/admin/metrics.ts";
+
+export const METRICS_FILE = "docs/monitoring.md";
+const BEGIN = "<!-- metrics: written by docs/make_metrics.ts -->";
+const END = "<!-- end of metrics -->";
+
+/** docs/monitoring.md with a fresh table; `docs` is its present text. */
+export function generateMetrics(docs: string): string {
+  const start = docs.indexOf(BEGIN);
+  const end = docs.indexOf(END);
+  if (start < 0 || end < start) throw new Error(`${METRICS_FILE} has lost its marks`);
+  const usual = [
+    ...PROCESS_METRICS.map((row) => line(row, "")),
+    ...POOL_METRICS.map((row) => line(row, "`pool`")),
+    ...SERVER_METRICS.map((row) => line(row, "`pool` `server`")),
+    line(LATENCY_METRIC, "`pool` `server` `class`"),
+  ];
+  const table = `| metric | type | labels | meaning |\n|---|---|---|---|\n${usual.join("")}`;
+  return `${docs.slice(0, start + BEGIN.length)}\n\n${table}\n${docs.slice(end)}`;
+}
+
+/** The more labels of an info metric are told by its help. */
+function line([name, kind, help]: readonly [string, string, string, ...unknown[]], labels: string) {
+  return `| \`${PREFIX}${name}\` | ${kind} | ${labels} | ${help} |\n`;
+}
+
+if (/make_metrics\.(ts|m?js)$/.test(process.argv[1] ?? "")) {
+  fs.writeFileSync(METRICS_FILE, generateMetrics(fs.readFileSync(METRICS_FILE, "utf8")));
+}

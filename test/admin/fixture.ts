@@ -1,0 +1,116 @@
+// Snapshots made by hand, and a Control that tells them.
+
+import type { Control, RingView } from "../../adapters/control.ts";
+import { Latency } from "../../core/stats/latency.ts";
+import type { PoolSnapshot, ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
+
+/** `requests` reads of 1 ms each, the rest zero but for what `counters` says. */
+export function server(
+  name: string,
+  requests = 0,
+  counters: Partial<ServerSnapshot["counters"]> = {},
+): ServerSnapshot {
+  const [read, write, other] = [new Latency(), new Latency(), new Latency()];
+  read.record(1, requests);
+  return {
+    name,
+    address: "127.0.0.1:1",
+    weight: 1,
+    live: true,
+    counters: {
+      server_eof: 0,
+      server_err: 0,
+      server_timedout: 0,
+      server_connections: 1,
+      server_ejected_at: 0,
+      requests,
+      request_bytes: 10 * requests,
+      responses: requests,
+      response_bytes: 20 * requests,
+      in_queue: 0,
+      in_queue_bytes: 0,
+      out_queue: 0,
+      out_queue_bytes: 0,
+      pinned_connections: 0,
+      ...counters,
+    },
+    latency: [read.snapshot(0), write.snapshot(1), other.snapshot(2)],
+  };
+}
+
+export function pool(
+  name: string,
+  servers: ServerSnapshot[],
+  counters: Partial<PoolSnapshot["counters"]> = {},
+): PoolSnapshot {
+  return {
+    name,
+    listen: "127.0.0.1:22121",
+    protocol: "redis",
+    counters: {
+      client_eof: 0,
+      client_err: 0,
+      client_connections: 0,
+      server_ejects: 0,
+      forward_error: 0,
+      fragments: 0,
+      ...counters,
+    },
+    accepted: 0,
+    servers,
+  };
+}
+
+export function snapshot(pools: PoolSnapshot[], time = 1_800_000_000_000): Snapshot {
+  return {
+    source: "here",
+    version: "0.0.0",
+    runtime: "test 1.0",
+    uptime: 5,
+    time,
+    workers: 1,
+    memory: 1e6,
+    cpu: 2,
+    pools,
+  };
+}
+
+/** Tells `now`, which a test may change, and what it was asked. */
+export class FakeControl implements Control {
+  now: Snapshot;
+  isReady = true;
+  mistakes: string[] = [];
+  reloads = 0;
+  readonly askedRings: (string | undefined)[][] = [];
+
+  constructor(now: Snapshot) {
+    this.now = now;
+  }
+
+  ready(): boolean {
+    return this.isReady;
+  }
+
+  snapshot(): Promise<Snapshot> {
+    return Promise.resolve(this.now);
+  }
+
+  rings(name?: string, key?: string): Promise<RingView[]> {
+    this.askedRings.push([name, key]);
+    const views = this.now.pools
+      .filter((one) => name === undefined || one.name === name)
+      .map((one) => ({
+        pool: one.name,
+        distribution: "ketama",
+        hash: "fnv1a_64",
+        servers: one.servers.map(({ name, weight, live }) => ({ name, weight, live, share: 1 })),
+        owner: key === undefined ? null : one.servers[0].name,
+      }));
+    return Promise.resolve(views);
+  }
+
+  reload(): Promise<string[]> {
+    this.reloads++;
+    return Promise.resolve(this.mistakes);
+  }
+}

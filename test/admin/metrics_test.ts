@@ -1,0 +1,143 @@
+// Metrics as text, and what is written about them elsewhere: the documentation, the dashboard and
+// the alerts name metrics and labels that are there.
+
+import * as fs from "node:fs";
+import * as path from "node:path";
+import process from "node:process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { renderMetrics } from "../../adapters/admin/metrics.ts";
+import { generateMetrics, METRICS_FILE } from "../../docs/make_metrics.ts";
+import { LATENCY_BOUNDS } from "../../core/stats/latency.ts";
+import { pool, server, snapshot } from "./fixture.ts";
+
+const root = process.env.RINGMUX_ROOT ?? process.cwd();
+const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8");
+
+/** Values by name and labels as they stand in the text. */
+async function scrape(...args: Parameters<typeof renderMetrics>): Promise<Map<string, number>> {
+  const text = await renderMetrics(...args);
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(lines.map((line) => {
+    const space = line.lastIndexOf(" ");
+    return [line.slice(0, space), Number(line.slice(space + 1))];
+  }));
+}
+
+const full = snapshot([pool("p", [server("a", 7), server("b")]), pool("q", [server("c")])]);
+
+test("counters and gauges have the snapshot's values under pool and server", async () => {
+  const values = await scrape(
+    snapshot([
+      pool("p", [server("a", 7, { server_ejected_at: 1_500_000 })], { server_ejects: 3 }),
+      pool("q", [{ ...server("c"), live: false }]),
+    ]),
+    true,
+  );
+  assert.is(values.get('ringmux_server_requests_total{pool="p",server="a"}'), 7);
+  assert.is(values.get('ringmux_server_response_bytes_total{pool="p",server="a"}'), 140);
+  assert.is(values.get('ringmux_pool_server_ejections_total{pool="p"}'), 3);
+  assert.is(values.get('ringmux_server_last_ejected_timestamp_seconds{pool="p",server="a"}'), 1.5);
+  assert.is(values.get('ringmux_server_live{pool="q",server="c"}'), 0);
+  assert.is(values.get('ringmux_pool_live_servers{pool="q"}'), 0);
+  assert.is(values.get("ringmux_ready"), 1);
+  assert.is(values.get("ringmux_process_resident_memory_bytes"), 1e6);
+  assert.is(values.get("ringmux_process_cpu_seconds_total"), 2);
+  assert.is(values.get('ringmux_build_info{version="0.0.0",runtime="test 1.0"}'), 1);
+});
+
+test("two scrapes at once do not mix, and none adds to another", async () => {
+  const one = snapshot([pool("p", [server("a", 5)])]);
+  const two = snapshot([pool("p", [server("a", 9)])]);
+  const [first, second, again] = await Promise.all([
+    renderMetrics(one, true),
+    renderMetrics(two, true),
+    renderMetrics(one, true),
+  ]);
+  assert.is(first, again);
+  assert.match(second, 'ringmux_server_requests_total{pool="p",server="a"} 9\n');
+});
+
+test("buckets are cumulative, and agree with count and sum", async () => {
+  const values = await scrape(full, true);
+  const labels = 'server="a",class="read"';
+  const of = (le: string) =>
+    values.get(`ringmux_request_duration_seconds_bucket{pool="p",${labels},le="${le}"}`);
+  assert.is(of("0.000512"), 0);
+  assert.is(of("0.001024"), 7);
+  assert.is(of("16.777216"), 7);
+  assert.is(of("+Inf"), 7);
+  assert.is(values.get(`ringmux_request_duration_seconds_count{pool="p",${labels}}`), 7);
+  const sum = values.get(`ringmux_request_duration_seconds_sum{pool="p",${labels}}`);
+  assert.ok(Math.abs((sum ?? 0) - 0.007) < 1e-9);
+  const bounds = [...values.keys()].filter((name) => name.includes(`_bucket{pool="p",${labels},`));
+  assert.is(bounds.length, LATENCY_BOUNDS.length + 1);
+});
+
+test("any name of a pool or server is a label", async () => {
+  const name = 'a"b\\c\nd{}=é';
+  const values = await scrape(snapshot([pool(name, [server(name, 3)])]), true);
+  const shown = 'a\\"b\\\\c\\nd{}=é';
+  assert.is(values.get(`ringmux_server_requests_total{pool="${shown}",server="${shown}"}`), 3);
+});
+
+test("what is not known is not told", async () => {
+  const { memory: _, cpu: __, ...rest } = full;
+  const values = await scrape(rest, true);
+  assert.not.ok([...values.keys()].some((name) => name.startsWith("ringmux_process_")));
+});
+
+test("a proxy without pools has metrics of its process", async () => {
+  const values = await scrape(snapshot([]), false);
+  assert.is(values.get("ringmux_ready"), 0);
+  assert.is(values.get("ringmux_workers"), 1);
+});
+
+test("docs/monitoring.md has the metrics as they are", () => {
+  const docs = read(METRICS_FILE);
+  assert.ok(generateMetrics(docs) === docs, "run: deno run -A docs/make_metrics.ts");
+});
+
+/** Names of metrics in PromQL, each with the labels it is used by. */
+function used(expression: string): { name: string; labels: string[] }[] {
+  return [...expression.matchAll(/\b(ringmux_[a-z_]+)(?:\{([^}]*)\})?/g)].map((
+    [, name, match],
+  ) => ({
+    name,
+    labels: [...(match ?? "").matchAll(/([a-z_]+)=/g)].map(([, label]) => label),
+  }));
+}
+
+test("the dashboard and the alerts use metrics and labels that are there", async () => {
+  const lines = [...(await scrape(full, true)).keys()];
+  const labels = new Map<string, Set<string>>();
+  for (const line of lines) {
+    const [name, rest = ""] = line.split("{");
+    const found = labels.get(name) ?? new Set(["instance", "job"]);
+    for (const [, label] of rest.matchAll(/([a-z]+)="/g)) found.add(label);
+    labels.set(name, found);
+  }
+  const dashboard = JSON.parse(read("deploy/grafana/ringmux.json"));
+  // deno-lint-ignore no-explicit-any
+  type Json = any;
+  const queries = [
+    ...dashboard.panels.flatMap(({ targets = [] }: Json) => targets.map(({ expr }: Json) => expr)),
+    ...dashboard.templating.list.map(({ definition = "" }: Json) => definition),
+  ] as string[];
+  const rules = read("deploy/prometheus/ringmux.rules.yml").replace(
+    /^ *(summary|description):.*$/gm,
+    "",
+  );
+  assert.ok(queries.length > 20 && used(rules).length > 8, "there are queries");
+  for (const query of [...queries, rules]) {
+    for (const { name, labels: own } of used(query)) {
+      const known = labels.get(name);
+      assert.ok(known !== undefined, `${name} in ${query}`);
+      for (const label of own) assert.ok(known.has(label), `${label} of ${name} in ${query}`);
+    }
+  }
+  const ids = dashboard.panels.map(({ id }: Json) => id);
+  assert.is(new Set(ids).size, ids.length, "every panel has an id of its own");
+});
+
+test.run();
