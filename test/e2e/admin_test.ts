@@ -163,9 +163,15 @@ ours("an ejected server shows everywhere", async () => {
 
 ours("metrics are clean to promtool, and agree with the stats port", async () => {
   const wire = await Wire.open(proxy.ports.cache);
-  wire.send(Array.from({ length: 100 }, (_, i) => cmd("SET", `user:${100000 + 7 * i}:profile`, "v")).join(""));
+  wire.send(
+    Array.from({ length: 100 }, (_, i) => cmd("SET", `user:${100000 + 7 * i}:profile`, "v")).join(
+      "",
+    ),
+  );
   await wire.replies(100);
-  wire.send(Array.from({ length: 200 }, (_, i) => cmd("GET", `user:${100000 + 7 * i}:profile`)).join(""));
+  wire.send(
+    Array.from({ length: 200 }, (_, i) => cmd("GET", `user:${100000 + 7 * i}:profile`)).join(""),
+  );
   await wire.replies(200);
   wire.close();
   const { text, headers } = await request("/metrics");

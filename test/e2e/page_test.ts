@@ -72,7 +72,9 @@ ours("the page shows pools and servers, names with markup as they are", async ()
   const { page, complaints, close } = await open({ width: 1200 });
   await until("all names", async () => {
     const shown = await text(page);
-    return ["sessions", "<b>pages</b>", "one", "two", "first"].every((name) => shown.includes(name));
+    return ["sessions", "<b>pages</b>", "one", "two", "first"].every((name) =>
+      shown.includes(name)
+    );
   });
   assert.is(await page.locator("b", { hasText: "pages" }).count(), 0);
   assert.equal(complaints, []);
