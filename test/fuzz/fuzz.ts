@@ -18,6 +18,7 @@ const facts: Facts = {
   uptime: () => 0,
   port: () => 1,
   sessions: () => [],
+  hidden: () => 0,
   counters: () => [],
 };
 
