@@ -2,6 +2,7 @@
 
 export { type Config, type PoolConfig } from "./core/config/schema.ts";
 export { ConfigError, loadConfig } from "./core/config/load.ts";
+export { type Resolved, resolveSecrets, type SecretSource } from "./core/config/secrets.ts";
 export { type Hash, HASHES, hashKey, type HashName } from "./core/hash/mod.ts";
 export type { Address, Host, Listener, Socket, SocketHandler, Timer } from "./core/host.ts";
 export type { Log } from "./core/log.ts";

@@ -30,6 +30,10 @@ export interface CliOptions {
   mbufSize: number;
   /** --admin: host:port, or off; "" leaves it to the configuration. */
   admin: string;
+  /** "auto" or a number; "" = as the configuration says. */
+  workers: string;
+  /** Takes the place of the ringmux whose pid file it is given. */
+  takeover: boolean;
 }
 
 /** The command is over before it began: what to say on stderr, and the status. */
@@ -42,9 +46,9 @@ const MAX_INT = 0x7fffffff;
 const MBUF_MIN = 512;
 const MBUF_MAX = 16777216;
 
-type Argument = "" | "file name" | "number" | "string" | "host:port";
+type Argument = "" | "file name" | "number" | "string" | "number or auto" | "host:port";
 
-/** Letter, or name where there is none; long name; kind of argument: "" for a switch. */
+/** Letter, long name, kind of argument: "" for a switch. Some have no letter, but their name. */
 const OPTIONS: readonly (readonly [string, string, Argument])[] = [
   ["h", "help", ""],
   ["V", "version", ""],
@@ -60,7 +64,14 @@ const OPTIONS: readonly (readonly [string, string, Argument])[] = [
   ["p", "pid-file", "file name"],
   ["m", "mbuf-size", "number"],
   ["admin", "admin", "host:port"],
+  ["workers", "workers", "number or auto"],
+  ["takeover", "takeover", ""],
 ];
+
+/** An option as messages name it. */
+function shown(letter: string): string {
+  return letter.length > 1 ? `--${letter}` : `-${letter}`;
+}
 
 export function defaultOptions(): CliOptions {
   return {
@@ -70,11 +81,13 @@ export function defaultOptions(): CliOptions {
     outputFile: "",
     confFile: "conf/nutcracker.yml",
     statsPort: 22222,
-    statsAddress: "0.0.0.0",
+    statsAddress: "127.0.0.1",
     statsInterval: 30000,
     pidFile: "",
     mbufSize: 16384,
     admin: "",
+    workers: "",
+    takeover: false,
   };
 }
 
@@ -157,7 +170,10 @@ class ArgReader {
   private long(arg: string, next: string | null): { wrong: string; usedNext: boolean } {
     const equals = arg.indexOf("=");
     const name = arg.slice(2, equals < 0 ? arg.length : equals);
-    const found = OPTIONS.filter(([, long]) => long.startsWith(name));
+    const all = OPTIONS.filter(([, long]) => long.startsWith(name));
+    // What is short for an option of nutcracker's stays so.
+    const theirs = all.filter(([letter, long]) => letter.length === 1 || long === name);
+    const found = theirs.length > 0 ? theirs : all;
     const option = found.find(([, long]) => long === name) ?? found[0];
     if (option === undefined) return done(`invalid option -- '${name}'`);
     if (found.length > 1 && option[1] !== name) {
@@ -211,6 +227,15 @@ class ArgReader {
         return value === "off" || typeof parseHostPort(value) !== "string"
           ? ""
           : `option --admin value ${value} has to be host:port or off`;
+      case "takeover":
+        options.takeover = true;
+        return "";
+      case "workers":
+        if (!/^(auto|[1-9][0-9]{0,3})$/.test(value)) {
+          return "option --workers requires auto or a number from 1 to 9999";
+        }
+        options.workers = value;
+        return "";
       default:
         return this.number(letter, value);
     }
@@ -242,11 +267,6 @@ class ArgReader {
   }
 }
 
-/** "-m", or "--admin" where there is no letter. */
-function shown(letter: string): string {
-  return letter.length === 1 ? `-${letter}` : `--${letter}`;
-}
-
 function done(wrong: string): { wrong: string; usedNext: boolean } {
   return { wrong, usedNext: false };
 }
@@ -256,7 +276,8 @@ function usage(): string {
   return `Usage: ringmux [-?hVdDt] [-v verbosity level] [-o output file]
                [-c conf file] [-s stats port] [-a stats addr]
                [-i stats interval] [-p pid file] [-m mbuf size]
-               [--admin host:port] [conf file]
+               [--workers number] [--takeover] [--admin host:port]
+               [conf file]
 
 Options:
   -h, --help             : this help
@@ -273,6 +294,8 @@ Options:
   -p, --pid-file=S       : set pid file (default: off)
   -m, --mbuf-size=N      : set size of mbuf chunk in bytes (default: ${o.mbufSize} bytes)
       --admin=S          : set address of metrics, health and live page, or off (default: ${DEFAULT_ADMIN})
+  --workers=N            : set number of worker processes, or auto: one a core (default: 1)
+  --takeover             : take over the ports from the ringmux of the pid file, then stop it
 
 `;
 }

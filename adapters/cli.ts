@@ -4,9 +4,12 @@
 
 import { checkConfig, formatMistake } from "../core/config/load.ts";
 import type { Config } from "../core/config/schema.ts";
+import { resolveSecrets } from "../core/config/secrets.ts";
 import { VERSION } from "../core/version.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
 import { type Log, type Sink, TextLog } from "./log.ts";
+import { type Reading, Reloader } from "./reload.ts";
+import { secretsBeside } from "./secrets.ts";
 
 export { type CliOptions, type Exit, parseArgs } from "./args.ts";
 
@@ -32,6 +35,12 @@ export interface System {
   /** Calls `fn` at every such signal ("SIGHUP"); does nothing where there is no such signal. */
   on(signal: string, fn: () => void): void;
   signalNumber(signal: string): number;
+  /** Sends a signal to another process. */
+  signal?(pid: number, signal: string): void;
+  /** Its arguments, with blanks between; "" when there is no such process. */
+  commandLine?(pid: number): string;
+  /** Calls `changed` when a file is another one than before. */
+  watchFile?(path: string, changed: () => void): { stop(): void };
   /**
    * Starts this program again, detached, and waits until it calls `daemonReady` or dies. Returns
    * the status to exit with.
@@ -44,12 +53,23 @@ export interface System {
 
 /** A running proxy. */
 export interface Running {
+  /** Lets clients have the replies they wait for, then ends it. */
   stop(): Promise<void>;
-  /** Takes over a changed configuration (SIGUSR1 or SIGUSR2). */
-  reload?(config: Config): Promise<void> | void;
+  /** Ends it at once. */
+  abort?(): void;
+  /** Goes over to another configuration; rejects, with nothing changed, when that cannot be. */
+  reload?(config: Config): Promise<unknown> | void;
+  /** The log's level is another one. */
+  levelChanged?(): void;
 }
 
-export type Start = (config: Config, options: CliOptions, log: Log) => Promise<Running>;
+/** `reload` reads the file again and returns what is wrong with it, if it was not taken over. */
+export type Start = (
+  config: Config,
+  options: CliOptions,
+  log: Log,
+  reload: () => Promise<string[]>,
+) => Promise<Running>;
 
 /** Runs the command; resolves to its exit status when it is over. */
 export async function runCommand(
@@ -78,6 +98,7 @@ export async function runCommand(
     return 1;
   }
   if (options.daemonize && !system.isDaemon) return await system.daemonize();
+  for (const line of lines) log.warn(line);
   return await run(system, options, config, log, start);
 }
 
@@ -94,8 +115,11 @@ async function run(
     return 1;
   };
   const { pidFile } = options;
+  const old = options.takeover ? await findOld(system, pidFile, log) : 0;
+  if (typeof old === "string") return fail(old);
   try {
-    if (pidFile !== "") system.writeFile(pidFile, String(system.pid));
+    // The old one's stays until this one listens.
+    if (old === 0 && pidFile !== "") system.writeFile(pidFile, String(system.pid));
   } catch (error) {
     return fail(`opening pid file '${pidFile}' failed: ${reason(error)}`);
   }
@@ -104,16 +128,29 @@ async function run(
 
   let running: Running | null = null;
   // Signals count from the beginning: one that comes while it starts must not leave the pid file.
-  const stopped = untilSignal(system, options, log, () => running);
+  const reloader = new Reloader(
+    options.confFile,
+    log,
+    () => readConfig(system, options.confFile),
+    (changed) => system.watchFile?.(options.confFile, changed) ?? { stop() {} },
+  );
+  const stopped = untilSignal(system, options, log, () => running, reloader);
   try {
-    const started = start(config, options, log);
+    const started = start(config, options, log, () => reloader.reload());
     running = await Promise.race([started, stopped.then(() => null)]);
+    if (old !== 0 && running !== null) handOver(system, old, pidFile, log);
   } catch (error) {
     await removePidFile(system, pidFile);
     return fail(reason(error));
   }
+  if (running !== null) {
+    const target = running;
+    reloader.begin((next) => target.reload === undefined ? unsupported() : target.reload(next));
+    reloader.watching(config.global.watch);
+  }
   if (running !== null && system.isDaemon) system.daemonReady();
   const status = await stopped;
+  reloader.stop();
   await removePidFile(system, pidFile);
   log.always(`ringmux-${VERSION} stopped`);
   log.sink.close();
@@ -126,14 +163,19 @@ function untilSignal(
   options: CliOptions,
   log: TextLog,
   running: () => Running | null,
+  reloader: Reloader,
 ): Promise<number> {
   const on = (signal: string, action: string, fn: () => void): void =>
     system.on(signal, () => {
       log.always(`signal ${system.signalNumber(signal)} (${signal}) received${action}`);
       fn();
     });
-  on("SIGTTIN", ", up logging level", () => log.level++);
-  on("SIGTTOU", ", down logging level", () => log.level--);
+  const turn = (by: number) => (): void => {
+    log.level += by;
+    running()?.levelChanged?.();
+  };
+  on("SIGTTIN", ", up logging level", turn(1));
+  on("SIGTTOU", ", down logging level", turn(-1));
   on("SIGHUP", ", reopening log file", () => {
     try {
       log.sink.reopen();
@@ -143,17 +185,18 @@ function untilSignal(
   });
   // Deno (since 2.9.2) also opens its debugger at SIGUSR1, listener or not, so there are two.
   for (const signal of ["SIGUSR1", "SIGUSR2"]) {
-    on(signal, ", reloading configuration", () => {
-      const now = running();
-      if (now !== null) void reload(system, options, log, now);
-    });
+    on(signal, ", reloading configuration", () => void reloader.reload());
   }
   return new Promise((resolve) => {
     let stopping = false;
     const stop = (): void => {
       // Whoever asks twice does not want to wait for the clients.
-      if (stopping) return resolve(1);
+      if (stopping) {
+        running()?.abort?.();
+        return resolve(1);
+      }
       stopping = true;
+      reloader.stop();
       const now = running();
       if (now === null) return resolve(0); // still starting: nothing to stop
       now.stop().then(() => resolve(0), (error) => {
@@ -166,34 +209,41 @@ function untilSignal(
   });
 }
 
-/** A file with mistakes, or a failed change, leaves the running configuration as it is. */
-async function reload(
+/**
+ * The process that is to be taken over from: 0 when there is none, and a text when it cannot be
+ * known.
+ */
+async function findOld(
   system: System,
-  options: CliOptions,
-  log: Log,
-  running: Running,
-): Promise<void> {
-  const { config, lines } = await readConfig(system, options.confFile);
-  for (const line of lines) log.error(line);
-  if (config === null) {
-    log.error("configuration not reloaded");
-  } else if (running.reload === undefined) {
-    log.warn("configuration not reloaded: not supported");
-  } else {
-    try {
-      await running.reload(config);
-      log.notice(`configuration reloaded from '${options.confFile}'`);
-    } catch (error) {
-      log.error(`configuration not reloaded: ${reason(error)}`);
-    }
+  pidFile: string,
+  log: TextLog,
+): Promise<number | string> {
+  if (pidFile === "") return "--takeover needs the pid file of the running ringmux (-p)";
+  const text = await system.readTextFile(pidFile).catch(() => "");
+  const pid = /^[0-9]+\s*$/.test(text) ? Number(text) : 0;
+  // A pid may be another program's by now: the one that is meant was started with this pid file.
+  const name = pidFile.slice(pidFile.lastIndexOf("/") + 1);
+  if (pid > 1 && pid !== system.pid && system.commandLine?.(pid).includes(name)) return pid;
+  log.notice(`nothing to take over: no ringmux runs with pid file '${pidFile}'`);
+  return 0;
+}
+
+/** This process listens: the old one may go. */
+function handOver(system: System, old: number, pidFile: string, log: TextLog): void {
+  system.writeFile(pidFile, String(system.pid));
+  log.notice(`taking over from pid ${old}`);
+  try {
+    system.signal?.(old, "SIGTERM");
+  } catch (error) {
+    log.warn(`pid ${old} could not be told to stop: ${reason(error)}`);
   }
 }
 
-/** The checked file, or null and a line for every mistake. */
+/** The checked file with its secrets, and lines of warnings; or null and a line for every mistake. */
 async function readConfig(
   system: System,
   file: string,
-): Promise<{ config: Config | null; lines: string[] }> {
+): Promise<Reading> {
   let text: string;
   try {
     text = await system.readTextFile(file);
@@ -201,7 +251,11 @@ async function readConfig(
     return { config: null, lines: [`${file}: cannot be read: ${reason(error)}`] };
   }
   const { config, mistakes } = checkConfig(text, file);
-  return { config, lines: mistakes.map(formatMistake) };
+  if (config === null) return { config, lines: mistakes.map(formatMistake) };
+  const resolved = await resolveSecrets(config, secretsBeside(file), text, file);
+  const { errors, warnings } = resolved;
+  if (errors.length > 0) return { config: null, lines: [...errors, ...warnings] };
+  return { config: resolved.config, lines: warnings };
 }
 
 /** The log as options want it; null (and a line on stderr) when its file cannot be opened. */
@@ -230,4 +284,8 @@ async function removePidFile(system: System, path: string): Promise<void> {
 
 function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+function unsupported(): Promise<never> {
+  return Promise.reject(new Error("not supported"));
 }

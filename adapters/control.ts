@@ -2,23 +2,10 @@
 // stats port and the signals stand on this one interface. Everything is plain data, so that a
 // supervisor can pass it on to its workers.
 
+import type { RingView } from "../core/proxy/ring_view.ts";
 import type { Snapshot } from "../core/stats/snapshot.ts";
 
-/** Where keys go in one pool. */
-export interface RingView {
-  readonly pool: string;
-  readonly distribution: string;
-  readonly hash: string;
-  readonly servers: readonly {
-    readonly name: string;
-    readonly weight: number;
-    readonly live: boolean;
-    /** Part of the keys, 0 to 1. */
-    readonly share: number;
-  }[];
-  /** The server of the key asked for; null when none was, or none is alive. */
-  readonly owner: string | null;
-}
+export type { RingView } from "../core/proxy/ring_view.ts";
 
 export interface Control {
   /** Clients are served. */

@@ -2,6 +2,7 @@
 // command.
 
 import { chmodSync, realpathSync, rmSync } from "node:fs";
+import cluster from "node:cluster";
 import net from "node:net";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -138,7 +139,8 @@ export const nodeHost: Host = {
       });
       server.once("error", reject);
       const { host, port, path, mode } = address;
-      if (path !== "") rmSync(path, { force: true });
+      // Workers share the socket: its file is not theirs to remove.
+      if (path !== "" && !cluster.isWorker) rmSync(path, { force: true });
       const where = path !== "" ? { path } : { host, port };
       server.listen({ ...where, backlog: options.backlog, reusePort: options.reusePort }, () => {
         server.off("error", reject);

@@ -7,6 +7,7 @@ import * as os from "node:os";
 import process from "node:process";
 import type { System } from "./cli.ts";
 import type { Sink } from "./log.ts";
+import { watchFile } from "./watch.ts";
 
 /** Set in the environment of a daemon, so that it does not start another one. */
 const DAEMON_MARK = "RINGMUX_DAEMON";
@@ -42,6 +43,15 @@ export function createSystem(): System {
         // This platform has no such signal.
       }
     },
+    signal: (pid, signal) => attempt(() => void process.kill(pid, signal)),
+    commandLine(pid) {
+      try {
+        return fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").join(" ");
+      } catch {
+        return "";
+      }
+    },
+    watchFile,
     signalNumber: (signal) => os.constants.signals[signal as NodeJS.Signals] ?? 0,
     daemonize,
     daemonReady: () => stderr(READY),
@@ -121,7 +131,7 @@ function daemonize(): Promise<number> {
 }
 
 /** How to start this program again with the same arguments. */
-function ownCommand(): [string, string[]] {
+export function ownCommand(): [string, string[]] {
   try {
     // The whole truth where there is one: Deno does not tell its own flags otherwise, and a
     // compiled program has no script.
@@ -148,7 +158,7 @@ function attempt<T>(fn: () => T): T {
 }
 
 /** The system's own words: "no such file or directory" for "ENOENT: no such ..., open 'x'". */
-function plain(error: unknown): Error {
+export function plain(error: unknown): Error {
   const text = error instanceof Error ? error.message : String(error);
   const found = /^[A-Z0-9]+: (.*?)(?:, [a-z]+(?: '.*')?)?$/.exec(text);
   return new Error(found === null ? text : found[1]);

@@ -3,7 +3,7 @@
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Protocol } from "./requests.ts";
+import type { Protocol, Shape } from "./requests.ts";
 import { executable } from "./packages.ts";
 
 /** What a contestant is started with. */
@@ -26,6 +26,8 @@ export interface Contestant {
   readonly kind: "ringmux" | "rival" | "control";
   /** Open files per client connection. */
   readonly filesPerClient: number;
+  /** Whether it can do this kind of work; absent: any. */
+  takes?(shape: Shape): boolean;
   /** Why it cannot take part; "" when it can. */
   missing(): string;
   /** The command; null: the load goes to the first server itself. */
@@ -94,6 +96,20 @@ function relay(name: string, runtime: string, start: string[]): Contestant {
       String(setup.port),
       String(setup.servers[0]),
     ],
+  };
+}
+
+/** Answers by itself: the load is on one core with no server, so only CPU per request compares. */
+function answer(name: string, runtime: string, start: string[]): Contestant {
+  return {
+    name: `answer-${name}`,
+    title: `answers from memory on ${runtime}`,
+    kind: "control",
+    filesPerClient: 1,
+    missing: () => "",
+    takes: ({ protocol, op, size, keys }) =>
+      protocol === "redis" && op === "get" && size === 32 && keys === 1,
+    command: (setup) => [executable(name), ...start, String(setup.port)],
   };
 }
 
@@ -170,6 +186,9 @@ export const CONTESTANTS: readonly Contestant[] = [
   relay("deno", "Deno", ["run", "--no-config", "-A", "bench/relay/deno.ts"]),
   relay("bun", "Bun", ["run", "bench/relay/bun.ts"]),
   relay("node", "Node", ["bench/relay/node.mjs"]),
+  answer("deno", "Deno", ["run", "--no-config", "-A", "bench/answer/deno.mjs"]),
+  answer("bun", "Bun", ["run", "bench/answer/bun.mjs"]),
+  answer("node", "Node", ["bench/answer/node.mjs"]),
   {
     name: "none",
     title: "no proxy",

@@ -31,7 +31,8 @@ const START_PATIENCE_MS = 8000;
 
 /** Measures all contestants on `workload`. */
 export async function measure(session: Session, workload: Workload): Promise<Row> {
-  const { contestants, options } = session;
+  const { options } = session;
+  const contestants = session.contestants.filter((c) => c.takes?.(workload.shape) ?? true);
   const cells: Cell[] = contestants.map((c) => ({ contestant: c.name, runs: [], failure: "" }));
   const row: Row = { workload: workload.name, title: workload.title, cells };
   const ports = await session.servers.provide(workload.shape, workload.servers);

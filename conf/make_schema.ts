@@ -33,6 +33,7 @@ export function generate(docs: string): { schema: string; docs: string } {
   const properties = { ...pool.properties };
   // Everything is text to ringmux, so a password of digits needs no quotes; editors should agree.
   properties.redis_auth = { ...properties.redis_auth, type: ["string", "number"] };
+  properties.auth = textOrNumber(properties.auth);
   const { $schema, ...rest } = file as { $schema: unknown; properties: Record<string, Property> };
   const global = rest.properties.global.properties as Record<string, Property>;
   global.workers = { ...global.workers, type: ["string", "integer"] };
@@ -55,6 +56,18 @@ export function generate(docs: string): { schema: string; docs: string } {
       "## Keys of `global`\n\n" + table(rest.properties.global.properties ?? {}) + "\n" +
       docs.slice(end),
   };
+}
+
+/** As redis_auth: a password of digits in `auth` or one of its users. */
+function textOrNumber(group: Property): Property {
+  const properties = { ...group.properties };
+  const { password, users } = properties;
+  properties.password = { ...password, type: ["string", "number"] };
+  const each = users?.additionalProperties;
+  if (typeof each === "object") {
+    properties.users = { ...users, additionalProperties: textOrNumber(each) };
+  }
+  return { ...group, properties };
 }
 
 function table(

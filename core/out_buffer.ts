@@ -108,9 +108,21 @@ export class OutBuffer {
     this.append(src, from, to);
   }
 
-  /** Makes sure that `n` bytes can be appended without growing in between. */
-  reserve(n: number): void {
+  /**
+   * Makes room for `n` bytes and returns the buffer: the caller writes them from `tail` on, calls
+   * `wrote` with the place behind them, and touches nothing else of this object in between.
+   */
+  reserve(n: number): Uint8Array {
     if (this.end + n > this.buf.length) this.grow(n);
+    return this.buf;
+  }
+
+  get tail(): number {
+    return this.end;
+  }
+
+  wrote(end: number): void {
+    this.end = end;
   }
 
   /** Appends `buf[from, to)` without copying: `buf`, from the same pool, is this object's from now on. */
@@ -206,6 +218,13 @@ export class OutBuffer {
       this.lentBytes = 0;
     }
     return this.flush(socket);
+  }
+
+  /** Appends all of it to `to`, and is empty then. Never written to a socket itself. */
+  moveTo(to: OutBuffer): void {
+    for (const { buf, start, end } of this.segments ?? []) to.append(buf, start, end);
+    to.append(this.buf, this.start, this.end);
+    this.clear();
   }
 
   /** Drops everything (the connection is gone). A lent buffer is left to the garbage collector. */

@@ -56,6 +56,9 @@ const REDIS_JOINS: Record<number, string> = {
   [redis.JOIN_OLDEST]: "the oldest",
   [redis.JOIN_SOME]: "one that is not nil",
   [redis.JOIN_ANY_OK]: "`OK` when one of them says so, else the first error",
+  [redis.JOIN_UNION]: "all elements, each once",
+  [redis.JOIN_MOST]: "the greatest",
+  [redis.JOIN_NUMSUB]: "the sums, this proxy's clients counted one by one",
   [redis.JOIN_INFO]: "ringmux's own figures, and the sums of the servers'",
 };
 
@@ -76,6 +79,8 @@ function redisSection(): Section {
     list(by(codec.PIN).filter((c) => c.pin !== codec.PIN_BLOCK).map(upper)),
     "### Blocking: on a connection of the client's own\n",
     list(by(codec.PIN).filter((c) => c.pin === codec.PIN_BLOCK).map(upper)),
+    "### Publish and subscribe: to a channel's server, or to all of them for a pattern\n",
+    list(by(codec.TOPICS).map(upper)),
     "### No key: to every server, the replies joined\n",
     table(["commands", "the joined reply"], [...by(codec.ALL), ...by(codec.GATHER)], upper, join),
     "### No key: to one server after the other, by the cursor\n",

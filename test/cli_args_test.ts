@@ -42,7 +42,7 @@ function refusal(line: string): string {
 
 // --------------------------------------------------------------------------------------- arguments
 
-test("no arguments give nutcracker's defaults", () => {
+test("no arguments give nutcracker's defaults, but stats for this machine only", () => {
   assert.equal(options(""), {
     testConf: false,
     daemonize: false,
@@ -50,11 +50,13 @@ test("no arguments give nutcracker's defaults", () => {
     outputFile: "",
     confFile: "conf/nutcracker.yml",
     statsPort: 22222,
-    statsAddress: "0.0.0.0",
+    statsAddress: "127.0.0.1",
     statsInterval: 30000,
     pidFile: "",
     mbufSize: 16384,
     admin: "",
+    workers: "",
+    takeover: false,
   });
 });
 
@@ -70,6 +72,8 @@ test("every short option is taken", () => {
     statsInterval: 500,
     pidFile: "pid",
     mbufSize: 512,
+    workers: "",
+    takeover: false,
   });
 });
 
@@ -162,6 +166,14 @@ const REFUSED: [string, string][] = [
 
 test("wrong arguments are refused in nutcracker's words, with the usage and status 1", () => {
   for (const [line, text] of REFUSED) assert.is(refusal(line), text, line);
+});
+
+test("--workers takes a number or auto, --takeover nothing", () => {
+  const found = options("--workers 4 --takeover");
+  assert.equal([found.workers, found.takeover], ["4", true]);
+  assert.is(options("--workers=auto").workers, "auto");
+  assert.is(refusal("--workers 0"), "option --workers requires auto or a number from 1 to 9999");
+  assert.is(refusal("--workers"), "option --workers requires a number or auto");
 });
 
 test("an unknown or ambiguous long option is named", () => {

@@ -60,6 +60,7 @@ test("a pool with listen and servers only has nutcracker's defaults", () => {
     server_retry_timeout: 30000,
     server_failure_limit: 2,
     pinned_connections: 64,
+    pubsub_output_limit: 33554432,
     servers: [{
       name: "127.0.0.1",
       address: { host: "127.0.0.1", port: 11211, path: "", mode: -1 },
@@ -90,6 +91,7 @@ test("every key is taken over", () => {
     "server_retry_timeout: 2000",
     "server_failure_limit: 5",
     "pinned_connections: 7",
+    "pubsub_output_limit: 1000",
   );
   const { name: _n, listen: _l, listen_text: _t, servers: _s, ...rest } = p;
   assert.equal(rest, {
@@ -113,6 +115,7 @@ test("every key is taken over", () => {
     server_retry_timeout: 2000,
     server_failure_limit: 5,
     pinned_connections: 7,
+    pubsub_output_limit: 1000,
   });
 });
 
@@ -536,6 +539,7 @@ test("global settings are read, and have defaults", () => {
     admin: "",
     statsd: "a:1",
     watch: false,
+    reuse_port: false,
     drain_timeout: 10000,
     log_format: "text",
     log_level: "notice",

@@ -126,7 +126,7 @@ export const suite = (bench: Bench): void => {
     for (let server = 0; server < SERVERS; server++) {
       codec.fragmentHead(scan, request, 0, KEYS, out);
       for (let i = 0; i < KEYS; i++) {
-        if (picks[i] === server) codec.fragmentKey(scan, request, 0, i, out);
+        if (picks[i] === server) codec.fragmentKeys(scan, request, 0, i, i + 1, out);
       }
       codec.fragmentTail(scan, request, 0, out);
     }

@@ -136,7 +136,7 @@ export const suite = (bench: Bench): void => {
       for (let server = 0; server < SERVERS; server++) {
         codec.fragmentHead(scan, request, 0, counts[server], out);
         for (let i = 0; i < nkeys; i++) {
-          if (picks[i] === server) codec.fragmentKey(scan, request, 0, i, out);
+          if (picks[i] === server) codec.fragmentKeys(scan, request, 0, i, i + 1, out);
         }
       }
       out.flush(sink);

@@ -4,6 +4,7 @@ import type { Bench } from "tinybench";
 import * as hash from "./hash.ts";
 import * as memcached from "./memcached.ts";
 import * as outBuffer from "./out_buffer.ts";
+import * as path from "./path.ts";
 import * as redis from "./redis.ts";
 import * as ring from "./ring.ts";
 
@@ -16,4 +17,5 @@ export const SUITES: Readonly<Record<string, Suite>> = {
   redis: redis.suite,
   memcached: memcached.suite,
   out_buffer: outBuffer.suite,
+  path: path.suite,
 };

@@ -19,20 +19,21 @@ memory|malloc-stats memory|purge memory|stats memory|usage mget migrate module m
 module|list module|load module|loadex module|unload monitor move mset msetnx multi object
 object|encoding object|freq object|help object|idletime object|refcount persist pexpire pexpireat
 pexpiretime pfadd pfcount pfdebug pfmerge pfselftest ping psetex psubscribe psync pttl publish
-pubsub punsubscribe quit randomkey readonly readwrite rename renamenx replconf replicaof reset
-restore restore-asking role rpop rpoplpush rpush rpushx sadd save scan scard script script|debug
-script|exists script|flush script|help script|kill script|load sdiff sdiffstore select set setbit
-setex setnx setrange shutdown sinter sintercard sinterstore sismember slaveof slowlog slowlog|get
-slowlog|help slowlog|len slowlog|reset smembers smismember smove sort sort_ro spop spublish
-srandmember srem sscan ssubscribe strlen subscribe substr sunion sunionstore sunsubscribe swapdb
-sync time touch ttl type unlink unsubscribe unwatch wait watch xack xadd xautoclaim xclaim xdel
-xgroup xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|help
+pubsub pubsub|channels pubsub|help pubsub|numpat pubsub|numsub pubsub|shardchannels
+pubsub|shardnumsub punsubscribe quit randomkey readonly readwrite rename renamenx replconf
+replicaof reset restore restore-asking role rpop rpoplpush rpush rpushx sadd save scan scard script
+script|debug script|exists script|flush script|help script|kill script|load sdiff sdiffstore select
+set setbit setex setnx setrange shutdown sinter sintercard sinterstore sismember slaveof slowlog
+slowlog|get slowlog|help slowlog|len slowlog|reset smembers smismember smove sort sort_ro spop
+spublish srandmember srem sscan ssubscribe strlen subscribe substr sunion sunionstore sunsubscribe
+swapdb sync time touch ttl type unlink unsubscribe unwatch wait watch xack xadd xautoclaim xclaim
+xdel xgroup xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy xgroup|help
 xgroup|setid xinfo xinfo|consumers xinfo|groups xinfo|help xinfo|stream xlen xpending xrange xread
 xreadgroup xrevrange xsetid xtrim zadd zcard zcount zdiff zdiffstore zincrby zinter zintercard
 zinterstore zlexcount zmpop zmscore zpopmax zpopmin zrandmember zrange zrangebylex zrangebyscore
 zrangestore zrank zrem zremrangebylex zremrangebyrank zremrangebyscore zrevrange zrevrangebylex
 zrevrangebyscore zrevrank zscan zscore zunion zunionstore hexpire hpexpire hexpireat hpexpireat
-httl hpttl hexpiretime hpexpiretime hpersist hgetdel hgetex hsetex
+httl hpttl hexpiretime hpexpiretime hpersist hgetdel hgetex hsetex waitaof
 `;
 
 export const COMMAND_NAMES: readonly string[] = NAMES.trim().split(/\s/);

@@ -23,7 +23,9 @@ export const TlsSchema = v.pipe(
 
 export const ServerTlsSchema = v.pipe(
   v.strictObject({
-    ca: text("PEM file with the authorities that sign the servers' certificates; else the system's."),
+    ca: text(
+      "PEM file with the authorities that sign the servers' certificates; else the system's.",
+    ),
     cert: text("PEM file with a certificate to show to the servers."),
     key: text(KEY),
     server_name: text("Name the certificates are issued to; else each server's host."),
@@ -52,6 +54,9 @@ export const UserSchema = v.strictObject({
       v.description("If given, only keys (and channels) that begin with one of these."),
     ),
     [],
+  ),
+  scripts: flag(
+    "A user with prefixes may run scripts: only the keys they declare are checked.",
   ),
 });
 
@@ -107,6 +112,10 @@ export const GlobalSchema = v.pipe(
     ),
     statsd: text("host:port of a StatsD server that metrics are sent to."),
     watch: flag("Reload this file when it changes."),
+    reuse_port: flag(
+      "Listen with SO_REUSEPORT, so that another ringmux can take over with --takeover. Needless " +
+        "with several workers.",
+    ),
     drain_timeout: v.optional(
       milliseconds("Milliseconds that requests in flight get to finish at the end."),
       10000,

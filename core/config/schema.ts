@@ -110,6 +110,15 @@ export const PoolSchema = v.strictObject({
     ),
     64,
   ),
+  pubsub_output_limit: v.optional(
+    integer(
+      0,
+      MAX_INT,
+      "A subscribed client that leaves more bytes than this unread is cut off. 0: no limit. " +
+        "Redis pools only.",
+    ),
+    33554432,
+  ),
   auto_eject_hosts: flag(
     "Take a server out of the ring when it fails server_failure_limit times in a row.",
   ),

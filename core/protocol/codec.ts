@@ -3,6 +3,8 @@
 // (buffer, offset) integers; results land in reused Scan objects.
 
 import type { OutBuffer } from "../out_buffer.ts";
+import type { Publishing } from "./publishing.ts";
+import type { Refused, User, Users } from "./access.ts";
 
 /** Results of `Codec.parseRequest`. */
 export const DONE = 1;
@@ -64,6 +66,9 @@ export interface Origin {
 export const WALK = 10;
 /** Every live server gets it; `Codec.join` makes one reply of theirs and `Codec.answer`'s. */
 export const GATHER = 11;
+
+/** About topics of publish and subscribe: see publishing.ts. */
+export const TOPICS = 12;
 
 /** The reused result of `parseRequest`. All offsets are relative to the request's first byte. */
 export class Scan implements Origin {
@@ -192,6 +197,10 @@ export interface FanOut extends Origin {
 export interface Session {
   /** Not authenticated: only what `Codec.openToAll` allows is answered. */
   locked: boolean;
+  /** Who it is; null while that is not known, and in pools without users. */
+  user: User | null;
+  /** Not every request is allowed: see `Codec.guard`. */
+  restricted: boolean;
   readonly id: number;
   readonly remote: string;
   /** Milliseconds since 1970. */
@@ -203,6 +212,8 @@ export interface Session {
   db: number;
   libName: string;
   libVersion: string;
+  /** Redis: numbers of channels, patterns and shard channels; absent: none. */
+  subscribed?: readonly number[];
 }
 
 /** What local answers (INFO, CLIENT LIST, TIME) may ask about the rest of the proxy. */
@@ -216,14 +227,22 @@ export interface Facts {
   uptime(): number;
   port(): number;
   sessions(): Iterable<Session>;
+  /** Subscribed clients (by kind and name of the topic) that the servers do not know of. */
+  hidden(kind: number, name: string): number;
   /** Counters for INFO, in the order they are to be shown: [section, [name, value][]][]. */
   counters(): [string, [string, number | string][]][];
 }
 
 /** Options of a pool that a protocol needs. */
 export interface CodecOptions {
-  /** Password of clients and towards servers; "" for none. */
+  /** Password towards servers, and of clients where there are no `users`; "" for none. */
   readonly auth: string;
+  /** User name that goes with it towards servers; "" or absent for none. */
+  readonly user?: string;
+  /** Who may come in; absent: everybody, or whoever knows `auth`. */
+  readonly users?: Users;
+  /** Told of every failed attempt to come in. */
+  readonly refused?: Refused;
   /** Database chosen on every server connection. */
   readonly db: number;
   /** Most bytes one buffered request or request line may take. */
@@ -266,8 +285,10 @@ export interface Pinning {
   readonly aborted: Uint8Array;
   /** A LOCAL request that cannot be part of a transaction. */
   refused(scan: Scan): Uint8Array;
-  /** A request whose keys do not all live on the server that the client holds on to. */
-  crossServer(scan: Scan): Uint8Array;
+  /** A request for every server, of a client that holds on to one of several. */
+  everyServer(scan: Scan): Uint8Array;
+  /** A request whose selected key lives on server `other`; the client holds on to `held`. */
+  astray(scan: Scan, buf: Uint8Array, start: number, held: string, other: string): Uint8Array;
 }
 
 /** A question to a server that no client sees: see `Codec.inquire`. */
@@ -285,6 +306,8 @@ export interface Codec {
   readonly classes: Uint8Array;
   /** Null when no request has the action PIN. */
   readonly pinning: Pinning | null;
+  /** Null when no request has the action TOPICS. */
+  readonly publishing: Publishing | null;
   /**
    * The codec for a client whose first byte is `byte`: this one, or that of another dialect on the
    * same port.
@@ -312,8 +335,15 @@ export interface Codec {
   selectKey(scan: Scan, i: number): void;
   /** SPLIT: begins the fragment of one server, which will hold `nkeys` keys. */
   fragmentHead(scan: Scan, buf: Uint8Array, start: number, nkeys: number, out: OutBuffer): void;
-  /** SPLIT: adds key `i` (with its value, if the command has values). */
-  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void;
+  /** SPLIT: adds the keys `from` to `to - 1` (with their values, if the command has values). */
+  fragmentKeys(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    from: number,
+    to: number,
+    out: OutBuffer,
+  ): void;
   fragmentTail(scan: Scan, buf: Uint8Array, start: number, out: OutBuffer): void;
   /** WALK: the index of the server at which the cursor stands, among `servers`; or `servers`. */
   walkTo(scan: Scan, buf: Uint8Array, start: number, servers: number): number;
@@ -370,7 +400,20 @@ export interface Codec {
   /** Whether the request is allowed while `session.locked`. */
   openToAll(scan: Scan): boolean;
   /** The answer to everything else while `session.locked`. */
-  lockedError(): Uint8Array;
+  lockedError(scan: Scan): Uint8Array;
+  /**
+   * Whether a request that `parseRequest` was just given, whole or not, is larger than one may be
+   * while `session.locked`: as with BAD, `scan.error` is then the last answer.
+   */
+  tooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean;
+  /**
+   * Changes the action of a whole request that this session, which is locked or a user's, may not
+   * make: to REFUSE, or to NOTHING if no error may be seen. Not called for a FORWARD of a user
+   * without restrictions.
+   */
+  guard(scan: Scan, buf: Uint8Array, start: number, session: Session): void;
+  /** The session was another codec's of the same pool, whose passwords and users may have changed. */
+  renew(session: Session): void;
   /** Answers a LOCAL, QUIT or GATHER request; may change the session. */
   answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array;
 

@@ -15,11 +15,13 @@ import {
   MORE,
   NOTHING,
   PIN,
+  PIN_RESET,
   QUIT,
   REFUSE,
   Scan,
   type Session,
   SPLIT,
+  TOPICS,
   WALK,
 } from "../protocol/codec.ts";
 import { fanOutAll, fanOutKeys, gather, inquire, together, walk } from "./fan_out.ts";
@@ -27,6 +29,7 @@ import { LATER, ORDINARY, type Pin, pinned } from "./pin.ts";
 import type { Pool } from "./pool.ts";
 import { type Request, SPECIAL } from "./request.ts";
 import type { ServerConnection } from "./server_connection.ts";
+import { refusedToListener, subscribed, type Subscriptions } from "./subscriptions.ts";
 import { UPLOAD, Upload } from "./upload.ts";
 
 /** Requests in flight of one client; at the limit its reading stops until half are answered. */
@@ -43,6 +46,8 @@ const ADOPT = 16384;
 const LISTENED = 65536;
 /** Announced length (bytes) for which room is made at once. */
 const BELIEVED = 1 << 20;
+/** How long (ms) a new client may take to send its first command when the proxy stops. */
+const FRESH = 1000;
 /** How long (ms) a client we are done with may take to close its side. */
 const LINGER = 1000;
 
@@ -65,11 +70,14 @@ export class Client implements SocketHandler {
   blocks: ServerConnection | null;
   /** Its hold on a connection of its own (transactions, blocking requests); null for none. */
   pin: Pin | null;
-  /** A request of one key needs no second look: the session is not locked, and nothing is pinned. */
+  /** What it is subscribed to; null until it first is. */
+  subscriptions: Subscriptions | null;
+  /** A request of one key needs no second look: the session may do all, and nothing is pinned. */
   private plain: boolean;
   /** Of the dialect it speaks; the pool's until its first byte has come. */
   codec: Codec;
   private begun: boolean;
+  private firstByte: number;
   private readonly socket: Socket;
   private dirty: boolean;
   private paused: boolean;
@@ -83,6 +91,8 @@ export class Client implements SocketHandler {
   private finishing: boolean;
   /** The client has sent FIN. */
   private ended: boolean;
+  /** It is to be closed once what it has sent is answered: see `leave`. */
+  private leaving: boolean;
   /** We have sent FIN; since when (pool time), -1 = not yet. */
   private lingeringSince: number;
   /** The unfinished request: carry[carryStart, carryEnd), of `expected` bytes if that is known. */
@@ -101,9 +111,10 @@ export class Client implements SocketHandler {
     this.pool = pool;
     this.socket = socket;
     this.id = id;
-    this.lane = 0;
+    this.lane = pool.lane;
     this.codec = pool.codec;
     this.begun = false;
+    this.firstByte = 0;
     this.session = pool.codec.newSession(id, socket.remote, pool.host.wallClock());
     this.out = new OutBuffer(pool.buffers);
     this.head = null;
@@ -113,6 +124,7 @@ export class Client implements SocketHandler {
     this.closed = false;
     this.blocks = null;
     this.pin = null;
+    this.subscriptions = null;
     this.plain = !this.session.locked;
     this.dirty = false;
     this.paused = false;
@@ -121,6 +133,7 @@ export class Client implements SocketHandler {
     this.emptying = false;
     this.finishing = false;
     this.ended = false;
+    this.leaving = false;
     this.lingeringSince = -1;
     this.carry = EMPTY;
     this.carryStart = 0;
@@ -161,6 +174,7 @@ export class Client implements SocketHandler {
   /** The first byte tells which of a port's dialects the client speaks. */
   private begin(byte: number): void {
     this.begun = true;
+    this.firstByte = byte;
     this.codec = this.codec.dialect(byte);
     if (this.codec !== this.pool.codec) this.lane = this.pool.laneOf(this.session, this.codec);
   }
@@ -242,7 +256,8 @@ export class Client implements SocketHandler {
     let spanStart = 0;
     let pos = start;
     while (pos < end) {
-      const result = codec.parseRequest(scan, buf, pos, end);
+      let result = codec.parseRequest(scan, buf, pos, end);
+      if (!this.plain && result !== BAD && this.isTooMuch(scan, buf, pos, end)) result = BAD;
       if (result <= MORE) {
         if (result === BAD) {
           if (spanConnection !== null) spanConnection.out.append(buf, spanStart, pos);
@@ -278,6 +293,7 @@ export class Client implements SocketHandler {
         spanConnection = null;
       }
       if (scan.action === REFUSE && !this.session.locked && this.asks(scan, buf, pos)) break;
+      this.guard(scan, buf, pos);
       const at = pos;
       pos += scan.length;
       const taken = scan.scratch === null
@@ -344,6 +360,19 @@ export class Client implements SocketHandler {
     return pos;
   }
 
+  /** A client that has not said who it is cannot make the proxy keep much for it. */
+  private isTooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
+    return this.session.locked && this.codec.tooMuch(scan, buf, start, end);
+  }
+
+  /** Whether the client may make this request is said before anything is done with it. */
+  private guard(scan: Scan, buf: Uint8Array, start: number): void {
+    const { session } = this;
+    if (!session.locked && session.user === null) return;
+    if (scan.scratch === null) this.codec.guard(scan, buf, start, session);
+    else this.codec.guard(scan, scan.scratch, 0, session);
+  }
+
   /** Whether the request has to wait for what a server says about its command. */
   private asks(scan: Scan, buf: Uint8Array, at: number): boolean {
     const { scratch } = scan;
@@ -398,8 +427,13 @@ export class Client implements SocketHandler {
    * False when it has to wait until all earlier ones are answered.
    */
   private special(scan: Scan, buf: Uint8Array, at: number, length: number): boolean {
+    if (this.subscriptions !== null && refusedToListener(this, scan, buf, at)) return true;
     if (this.pin !== null || scan.action === PIN) {
       const how = pinned(this, scan, buf, at, length);
+      if (how !== ORDINARY) return how !== LATER;
+    }
+    if (scan.action === TOPICS) {
+      const how = subscribed(this, scan, buf, at);
       if (how !== ORDINARY) return how !== LATER;
     }
     this.ordinary(scan, buf, at, length);
@@ -410,7 +444,9 @@ export class Client implements SocketHandler {
     const codec = this.codec;
     if (scan.action === REFUSE) return this.answer(scan.error);
     if (scan.action === NOTHING) return;
-    if (this.session.locked && !codec.openToAll(scan)) return this.answer(codec.lockedError());
+    if (this.session.locked && !codec.openToAll(scan)) {
+      return this.answer(codec.lockedError(scan));
+    }
     switch (scan.action) {
       case LOCAL:
         return this.answerLocally(scan, buf, at);
@@ -438,6 +474,7 @@ export class Client implements SocketHandler {
 
   private answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
     const reply = this.codec.answer(scan, buf, at, this.session);
+    if (scan.pin === PIN_RESET) this.subscriptions?.drop();
     this.setPin(this.pin);
     const lane = this.pool.laneOf(this.session, this.codec);
     if (lane !== this.lane) {
@@ -451,7 +488,14 @@ export class Client implements SocketHandler {
   /** Sets `pin`, and what follows from it and from the session. */
   setPin(pin: Pin | null): void {
     this.pin = pin;
-    this.plain = pin === null && !this.session.locked;
+    this.plain = pin === null && !this.session.locked && !this.session.restricted &&
+      !this.onlyListens();
+  }
+
+  /** In RESP2 a subscribed client may say little else. */
+  private onlyListens(): boolean {
+    const { subscriptions } = this;
+    return subscriptions !== null && this.session.resp === 2 && subscriptions.total > 0;
   }
 
   /** Sends one whole request to `connection`; null means that no server is alive. */
@@ -545,6 +589,7 @@ export class Client implements SocketHandler {
   flush(): void {
     this.dirty = false;
     if (this.closed) return;
+    if (this.subscriptions !== null) this.subscriptions.release();
     if (!this.out.flush(this.socket) && !this.afterShortWrite()) return;
     if (this.blocks !== null && this.out.size < HIGH_WATER) this.blocks.unblock();
     if (this.paused) this.readOn();
@@ -562,6 +607,16 @@ export class Client implements SocketHandler {
   /** The client does not take its replies as fast as they come; false when it was cut off. */
   private afterShortWrite(): boolean {
     const size = this.out.size;
+    if (this.subscriptions !== null && this.subscriptions.total > 0) {
+      const bytes = size + this.subscriptions.heldBytes;
+      const most = this.pool.config.pubsub_output_limit;
+      if (most > 0 && bytes > most) {
+        this.cutOff(
+          `subscriber did not read ${bytes} bytes of messages (pubsub_output_limit: ${most})`,
+        );
+        return false;
+      }
+    }
     if (size > this.pool.limits.clientOutput) {
       this.cutOff(`did not read ${size} bytes of replies`);
       return false;
@@ -604,13 +659,15 @@ export class Client implements SocketHandler {
         this.carryStart = used;
         if (used === this.carryEnd) this.dropCarry();
       }
-      // It has left, and would be blocked.
-      if (this.ended && this.pin !== null && this.pin.blocking) return this.cutOffQuietly();
+      // It has left, or is to leave, and would be blocked.
+      const blocked = this.pin !== null && this.pin.blocking;
+      if (blocked && (this.ended || this.leaving)) return this.cutOffQuietly();
       if (this.paused) return;
     } else if (this.carry !== EMPTY) {
       this.dropCarry();
     }
     if (this.ended) this.finish();
+    else if (this.leaving) this.sayGoodbye();
     else this.listen(true);
   }
 
@@ -631,8 +688,55 @@ export class Client implements SocketHandler {
   finish(): void {
     if (this.finishing) return;
     this.finishing = true;
+    this.subscriptions?.drop();
     this.dropCarry();
     this.touch();
+  }
+
+  /**
+   * The proxy stops, or the pool is removed: what the client has sent is answered, then it is
+   * closed; at once if there is nothing to answer. May be called again and again.
+   */
+  leave(): void {
+    if (this.finishing || this.leaving) return;
+    // It may have connected with a command on its way: it gets the time to send that.
+    const { host } = this.pool;
+    if (!this.begun && host.wallClock() - this.session.since < FRESH) return;
+    // What blocks may never be answered. The server lets go of it when its connection closes.
+    if (this.pin !== null && this.pin.blocking) return this.cutOffQuietly();
+    this.leaving = true;
+    // A huge request that is half there is waited for; and see readOn.
+    if (!this.paused && this.upload === null) this.sayGoodbye();
+  }
+
+  private sayGoodbye(): void {
+    if (this.head === null && this.out.size === 0) return this.cutOffQuietly();
+    this.finish();
+  }
+
+  /**
+   * Goes on with the pool's new codec; `old` and `now` are what a new session was and is.
+   * Replies to what is in flight are the same by both.
+   */
+  changeCodec(old: Session, now: Session, reconnect: boolean): void {
+    if (this.finishing) return;
+    const { pool, session } = this;
+    this.codec = this.begun ? pool.codec.dialect(this.firstByte) : pool.codec;
+    // Parsed again from its first byte.
+    this.scan = null;
+    if (session.db === old.db) session.db = now.db;
+    this.codec.renew(session);
+    this.setPin(this.pin);
+    if (!reconnect) return;
+    this.lane = pool.laneOf(session, this.codec);
+    // Later requests take other connections: they must not overtake the earlier ones. (After a huge
+    // request they never do.)
+    if (this.head !== null && this.upload === null) this.emptyFirst();
+  }
+
+  /** The pool's servers are others now, or in another order. */
+  poolChanged(): void {
+    this.pin?.serversChanged();
   }
 
   /** All is said: FIN, then wait a moment for the client's (a close at once could lose the reply). */
@@ -701,6 +805,7 @@ export class Client implements SocketHandler {
     this.head = null;
     this.tail = null;
     this.pin?.drop();
+    this.subscriptions?.drop();
     this.pool.clientClosed(this);
   }
 }

@@ -4,6 +4,7 @@
 import { ASKED, type Scan } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
 import { type Request, SPECIAL } from "./request.ts";
+import { SEVERAL } from "./pool.ts";
 import type { Server } from "./server.ts";
 import type { ServerConnection } from "./server_connection.ts";
 
@@ -31,24 +32,14 @@ export function fanOutKeys(
     partOf = new Int32Array(servers.length);
   }
   const parent = pool.requests.takeParent(client, nkeys);
-  const picks = parent.picks;
-  const { args, step } = scan;
-  let first = -1;
-  let several = false;
-  for (let i = 0, key = 2 * scan.first; i < nkeys; i++, key += 2 * step) {
-    const server = pool.pick(buf, at + args[key], at + args[key + 1]);
-    if (server < 0) break; // no server is alive: the same for every key
-    if (first < 0) first = server;
-    else if (server !== first) several = true;
-    picks[i] = server;
-    counts[server]++;
-  }
-  if (!several) {
-    if (first >= 0) counts[first] = 0;
+  const { picks } = parent;
+  const only = pool.pickAll(scan, buf, at, picks);
+  if (only !== SEVERAL) {
     pool.requests.give(parent);
-    const only = first < 0 ? null : servers[first].connectionFor(client);
-    return client.send(only, scan, buf, at, length);
+    const connection = only < 0 ? null : servers[only].connectionFor(client);
+    return client.send(connection, scan, buf, at, length);
   }
+  for (let i = 0; i < nkeys; i++) counts[picks[i]]++;
   let nparts = 0;
   for (let s = 0; s < servers.length; s++) {
     if (counts[s] === 0) continue;
@@ -59,10 +50,13 @@ export function fanOutKeys(
     partOf[s] = nparts++;
     counts[s] = 0;
   }
-  for (let i = 0; i < nkeys; i++) {
-    const part = partOf[picks[i]];
-    picks[i] = part;
-    codec.fragmentKey(scan, buf, at, i, connections[part].out);
+  // Neighbours that go to one server are copied as one span.
+  for (let i = 0; i < nkeys;) {
+    const from = i;
+    const server = picks[i];
+    const part = partOf[server];
+    do picks[i++] = part; while (i < nkeys && picks[i] === server);
+    codec.fragmentKeys(scan, buf, at, from, i, connections[part].out);
   }
   setOrigin(parent, scan);
   parent.verb = scan.verb;
@@ -210,11 +204,27 @@ export function together(
     codec.selectKey(scan, i);
     const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
     if (i === 0) first = server;
-    else if (server !== first) {
-      const [one, other] = [pool.servers[first].name, pool.servers[server].name];
-      return client.answer(codec.crossServerError(scan, buf, at, one, other));
-    }
+    else if (server !== first) return client.answer(crossServerError(client, scan, buf, at));
   }
   const connection = first < 0 ? null : pool.servers[first].connectionFor(client);
   client.send(connection, scan, buf, at, length);
+}
+
+/** The error for keys that live on several servers: it names the first and one that is elsewhere. */
+export function crossServerError(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+): Uint8Array {
+  const { pool, codec } = client;
+  let first = -1;
+  let server = -1;
+  for (let i = 0; i < scan.nkeys && server === first; i++) {
+    codec.selectKey(scan, i);
+    server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
+    if (i === 0) first = server;
+  }
+  const { name } = pool.servers[first];
+  return codec.crossServerError(scan, buf, at, name, pool.servers[server].name);
 }

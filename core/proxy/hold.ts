@@ -91,14 +91,19 @@ export class Keeper {
     holder.heldEnd = chunk.end;
   }
 
+  /** Nothing more will be appended for a while: the chunk is free when its last reply has gone. */
+  close(): void {
+    const old = this.chunk;
+    if (old === null) return;
+    old.keep();
+    old.current = false;
+    old.drop();
+    this.chunk = null;
+  }
+
   /** A fresh current chunk with room for `size` bytes, twice that for what keeps growing. */
   private renew(size: number): Hold {
-    const old = this.chunk;
-    if (old !== null) {
-      old.keep();
-      old.current = false;
-      old.drop();
-    }
+    this.close();
     this.chunk = new Hold(this.pool, Math.max(CHUNK, size > CHUNK ? 2 * size : 0));
     return this.chunk;
   }

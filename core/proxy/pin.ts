@@ -24,9 +24,11 @@ import {
   type Scan,
   SPLIT,
   TOGETHER,
+  TOPICS,
   WALK,
 } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
+import { crossServerError } from "./fan_out.ts";
 import { SPECIAL } from "./request.ts";
 import type { ServerConnection } from "./server_connection.ts";
 
@@ -38,6 +40,8 @@ export const ORDINARY = 2;
 /** Instead of a server's index (-1: none is alive): the keys live on several, or there is no key. */
 const SEVERAL = -2;
 const NO_KEY = -3;
+/** The server of a pin that is not in the pool any more. */
+const GONE = -4;
 
 /** A transaction with more than this (bytes) before its first key goes to any server. */
 const MOST_HELD = 65536;
@@ -89,6 +93,25 @@ function serverOf(client: Client, scan: Scan, buf: Uint8Array, at: number): numb
   return first;
 }
 
+/**
+ * The error for keys that are not all on one server, or not on the one that the client holds on to
+ * (`held`). `server` is what `serverOf` has said.
+ */
+function misplaced(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  server: number,
+  held: number,
+): Uint8Array {
+  const { codec, servers } = client.pool;
+  if (server === SEVERAL) return crossServerError(client, scan, buf, at);
+  if (server < 0) return codec.failure("Connection refused");
+  const words = codec.pinning as Pinning;
+  return words.astray(scan, buf, at, servers[held].name, servers[server].name);
+}
+
 /** Outside of a transaction: a request that needs a connection of its own at once. */
 function watchOrBlock(
   client: Client,
@@ -108,7 +131,7 @@ function watchOrBlock(
     return answer(client, codec.failure(LOST));
   }
   if (server === SEVERAL || (pin !== null && server !== pin.server)) {
-    return answer(client, (codec.pinning as Pinning).crossServer(scan));
+    return answer(client, misplaced(client, scan, buf, at, server, pin?.server ?? server));
   }
   if (pin === null) {
     if (client.head !== null) return LATER;
@@ -163,7 +186,7 @@ export class Pin {
   /** The server still knows what it was told over the connection, and it is the one to use. */
   alive(): boolean {
     const { connection } = this;
-    return connection !== null && connection.losses === this.losses &&
+    return connection !== null && connection.losses === this.losses && !connection.retired &&
       connection.lane === this.client.lane;
   }
 
@@ -283,7 +306,7 @@ export class Pin {
       case GATHER:
       case WALK:
         if (client.pool.servers.length > 1) {
-          return this.doom(this.words.crossServer(scan));
+          return this.doom(words.everyServer(scan));
         }
         return this.queueKeyless(scan, buf, at, length);
       case PIN:
@@ -300,6 +323,8 @@ export class Pin {
             return this.discard(scan, buf, at, length);
         }
         return this.queue(scan, buf, at, length);
+      case TOPICS:
+        return this.doom(words.refused(scan));
       case FORWARD:
       case SPLIT:
       case TOGETHER:
@@ -319,8 +344,9 @@ export class Pin {
     const { client } = this;
     const server = serverOf(client, scan, buf, at);
     if (server === NO_KEY) return this.queueKeyless(scan, buf, at, length);
-    if (server === SEVERAL || (this.connection !== null && server !== this.server)) {
-      return this.doom(this.words.crossServer(scan));
+    const elsewhere = this.connection !== null && server !== this.server && this.alive();
+    if (server === SEVERAL || elsewhere) {
+      return this.doom(misplaced(client, scan, buf, at, server, this.server));
     }
     if (this.connection === null && !this.doomed) {
       const how = this.settle(server);
@@ -405,6 +431,13 @@ export class Pin {
     this.clean = clean;
     if (this.client.head === null) this.drop();
     else this.client.emptyListening();
+  }
+
+  /** The pool's servers have changed, and with them their numbers. */
+  serversChanged(): void {
+    if (this.connection === null) return;
+    const { server } = this.connection;
+    this.server = server.removed ? GONE : server.index;
   }
 
   /** The client was waiting for its replies and has them all. */

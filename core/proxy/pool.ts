@@ -2,7 +2,7 @@
 
 import type { PoolConfig } from "../config/schema.ts";
 import { type Hash, HASHES, hashKey, hashRange } from "../hash/mod.ts";
-import type { Host, Listener, Socket, Timer } from "../host.ts";
+import type { Address, Host, Socket, Timer } from "../host.ts";
 import type { Log } from "../log.ts";
 import { BufferPool } from "../out_buffer.ts";
 import {
@@ -14,13 +14,18 @@ import {
   type Session,
 } from "../protocol/codec.ts";
 import { newCodec } from "../protocol/mod.ts";
+import { CHANNEL, PATTERN, SHARD } from "../protocol/publishing.ts";
 import { buildRing, type Ring } from "../ring/mod.ts";
 import type { PoolSnapshot } from "../stats/snapshot.ts";
 import { Client } from "./client.ts";
+import { Door } from "./door.ts";
 import { type Request, RequestPool } from "./request.ts";
+import { codecChanges, connectionsChange, keepServers, Retired } from "./retire.ts";
 import { Server } from "./server.ts";
 import type { ServerConnection } from "./server_connection.ts";
-import { Turn } from "./turn.ts";
+import { Topics } from "./topics.ts";
+import { type Flushable, Turn } from "./turn.ts";
+import { logRefused, usersOf } from "./users.ts";
 
 /** Bounds on memory, in bytes. */
 export interface Limits {
@@ -52,7 +57,12 @@ export interface PoolContext {
   readonly version: string;
   readonly startedAt: number;
   readonly reusePort: boolean;
+  /** Unix sockets are listened on too; false in all workers but one (see docs/operations.md). */
+  readonly unixSockets: boolean;
 }
+
+/** `pickAll`: the keys live on more than one server. */
+export const SEVERAL = -2;
 
 /** Tick (ms) of a pool without a timeout; with one, a tenth of it, but at least 5. */
 const TICK = 100;
@@ -60,30 +70,33 @@ const TICK = 100;
 export class Pool {
   readonly name: string;
   readonly label: string;
-  readonly config: PoolConfig;
+  config: PoolConfig;
   readonly host: Host;
   readonly log: Log;
   readonly limits: Limits;
   /** The one every client starts with: see `Codec.dialect`. */
-  readonly codec: Codec;
+  codec: Codec;
+  /** The lane every client starts with. */
+  lane: number;
   readonly buffers: BufferPool;
   readonly requests: RequestPool;
-  readonly turn: Turn<ServerConnection, Client>;
-  readonly servers: readonly Server[];
+  readonly turn: Turn<Flushable, Client>;
+  servers: readonly Server[];
+  readonly topics: Topics;
   readonly clients: Set<Client>;
   /** Clients that were told all and have not closed yet. */
   readonly lingering: Set<Client>;
   readonly counters: PoolCounters;
-  readonly autoEject: boolean;
+  autoEject: boolean;
   /** Connections are closed by us: no server has failed. */
   stopped: boolean;
   /** Coarse monotonic time (ms), renewed every tick: no clock is read on the data path. */
   now: number;
   /** The parser state that clients without a half-parsed long request share. */
   scan: Scan;
-  private readonly hash: Hash;
-  private readonly tagOpen: number;
-  private readonly tagClose: number;
+  private hash: Hash;
+  private tagOpen: number;
+  private tagClose: number;
   private ring: Ring;
   /** One server that is alive needs no hashing (twemproxy does none either). */
   private only: number;
@@ -94,7 +107,10 @@ export class Pool {
   private readonly codecs: Codec[];
   private readonly handshakes: (Handshake | null)[];
   private nextId: number;
-  private listener: Listener | null;
+  /** Where it listens; null when it does not. */
+  door: Door | null;
+  /** Connections that take no more requests: see retire.ts. */
+  private readonly retired: Retired;
   private timer: Timer | null;
   private readonly context: PoolContext;
 
@@ -110,17 +126,12 @@ export class Pool {
     this.buffers = new BufferPool(limits.segment);
     this.requests = new RequestPool();
     this.turn = new Turn(host, () => this.inFlight());
-    this.codec = newCodec(config.redis ? "redis" : "memcached", {
-      auth: config.redis_auth,
-      db: config.redis_db,
-      maxRequest: limits.request,
-      hashTag: config.hash_tag,
-      commands: config.commands,
-    }, this.facts());
-    const session = this.codec.newSession(0, "", 0);
-    this.lanes = new Map([[this.codec.lane(session), 0]]);
-    this.codecs = [this.codec];
-    this.handshakes = [this.codec.handshake(session)];
+    this.codec = this.makeCodec();
+    this.lanes = new Map();
+    this.codecs = [];
+    this.handshakes = [];
+    this.lane = this.laneOf(this.codec.newSession(0, "", 0), this.codec);
+    this.topics = new Topics(this);
     this.clients = new Set();
     this.lingering = new Set();
     this.counters = {
@@ -132,44 +143,138 @@ export class Pool {
       fragments: 0,
       accepted: 0,
     };
-    this.autoEject = config.auto_eject_hosts;
+    this.autoEject = false;
     this.stopped = false;
     this.now = host.now();
     this.scan = new Scan();
     this.hash = HASHES[config.hash];
-    const tag = config.hash_tag;
-    this.tagOpen = tag === "" ? -1 : tag.charCodeAt(0);
-    this.tagClose = tag === "" ? -1 : tag.charCodeAt(1);
+    this.tagOpen = -1;
+    this.tagClose = -1;
+    this.configure();
     this.servers = config.servers.map((server, i) => new Server(this, server, i));
     this.ring = buildRing(config.distribution, [], (n) => host.random(n));
     this.only = -1;
     this.retryAt = 0;
     this.nextId = 1;
-    this.listener = null;
+    this.door = null;
+    this.retired = new Retired();
     this.timer = null;
     this.rebuild();
   }
 
+  private makeCodec(): Codec {
+    const { config, host, label, log } = this;
+    const refused = logRefused(label, log, () => host.now());
+    return newCodec(config.redis ? "redis" : "memcached", {
+      auth: config.redis_auth,
+      user: config.redis_user,
+      users: usersOf(config, label, refused),
+      refused,
+      db: config.redis_db,
+      maxRequest: this.limits.request,
+      hashTag: config.hash_tag,
+      commands: config.commands,
+    }, this.facts());
+  }
+
+  /** What is kept of the configuration apart from it, because the data path asks for it. */
+  private configure(): void {
+    const { auto_eject_hosts, hash, hash_tag } = this.config;
+    this.autoEject = auto_eject_hosts;
+    this.hash = HASHES[hash];
+    this.tagOpen = hash_tag === "" ? -1 : hash_tag.charCodeAt(0);
+    this.tagClose = hash_tag === "" ? -1 : hash_tag.charCodeAt(1);
+  }
+
   /** Listens, and connects to the servers if the pool is to do so in advance. */
   async start(): Promise<void> {
-    const { config, host } = this;
-    const tick = config.timeout > 0 ? Math.max(5, Math.min(TICK, config.timeout / 10)) : TICK;
-    this.timer = host.every(tick, () => this.tick());
-    this.listener = await host.listen(config.listen, {
-      backlog: config.backlog,
-      keepAlive: config.tcpkeepalive,
-      reusePort: this.context.reusePort,
-    }, (socket) => this.accept(socket));
-    if (!config.preconnect) return;
+    this.keepTime();
+    if (this.listens) this.door = await Door.open(this.host, this, this.context.reusePort);
+    this.connectAhead();
+  }
+
+  /** Begins to keep time, and connects in advance if it is to do so; a reload has given it a door. */
+  begin(): void {
+    this.keepTime();
+    this.connectAhead();
+  }
+
+  private connectAhead(): void {
+    if (!this.config.preconnect) return;
     for (const server of this.servers) {
       for (const connection of server.connections) connection.connect();
     }
   }
 
+  private keepTime(): void {
+    const { timeout } = this.config;
+    const tick = timeout > 0 ? Math.max(5, Math.min(TICK, timeout / 10)) : TICK;
+    this.timer?.cancel();
+    this.timer = this.host.every(tick, () => this.tick());
+  }
+
+  /** Whether this process listens for it. */
+  get listens(): boolean {
+    return this.listensOn(this.config.listen);
+  }
+
+  listensOn(address: Address): boolean {
+    return this.context.unixSockets || address.path === "";
+  }
+
   /** Stops accepting; what is connected lives on. */
   stopListening(): void {
-    this.listener?.close();
-    this.listener = null;
+    this.door?.close();
+    this.door = null;
+  }
+
+  /**
+   * Goes on with another configuration of the same name. Clients stay, and so do the connections,
+   * counters and health of servers that stay; nothing in flight is lost. Where it listens is seen
+   * to by Proxy.reload.
+   */
+  change(config: PoolConfig, keys: ReadonlySet<string>, patience: number): void {
+    const before = this.config;
+    this.config = config;
+    this.configure();
+    this.now = this.host.now();
+    if (keys.has("timeout") && this.timer !== null) this.keepTime();
+    const reconnect = connectionsChange(keys);
+    if (codecChanges(keys) || reconnect) this.changeCodec(before.redis === config.redis, reconnect);
+    const deadline = this.now + patience;
+    const { servers, removed } = keepServers(this, before.servers, config.servers);
+    this.servers = servers;
+    for (const server of removed) this.retired.add(server.retire(), deadline);
+    for (const server of servers) {
+      if (reconnect) this.retired.add(server.renew(), deadline);
+      if (!this.autoEject) server.live = true;
+      if (config.preconnect) server.connect();
+    }
+    for (const client of this.clients) client.poolChanged();
+    this.rebuild();
+  }
+
+  /** New clients get the new codec at once; those that are there too, if they can. */
+  private changeCodec(sameProtocol: boolean, reconnect: boolean): void {
+    const before = this.codec;
+    this.codec = this.makeCodec();
+    const session = this.codec.newSession(0, "", 0);
+    if (reconnect) {
+      this.lanes.clear();
+      this.lane = this.laneOf(session, this.codec);
+    }
+    const old = before.newSession(0, "", 0);
+    for (const client of this.clients) {
+      if (sameProtocol) client.changeCodec(old, session, reconnect);
+      else client.finish(); // it speaks what nobody here understands any more
+    }
+  }
+
+  /** Asks all clients to leave: see Client.leave. True when none is left. */
+  dismiss(): boolean {
+    this.now = this.host.now();
+    for (const client of [...this.clients]) client.leave();
+    return this.clients.size === 0;
   }
 
   /** Drops every connection. */
@@ -181,6 +286,8 @@ export class Pool {
     for (const server of this.servers) {
       for (const connection of server.connections) connection.abort("");
     }
+    this.topics.stop();
+    this.retired.drop();
   }
 
   /** Requests that wait for replies, without those that may wait long. */
@@ -196,10 +303,10 @@ export class Pool {
 
   /** The port listened on; 0 for a unix socket. */
   get port(): number {
-    return this.listener?.port ?? this.config.listen.port;
+    return this.door?.port || this.config.listen.port;
   }
 
-  private accept(socket: Socket): Client | null {
+  accept(socket: Socket): Client | null {
     const most = this.config.client_connections;
     if (most > 0 && this.clients.size >= most) {
       this.log.warn(`${this.label}: client ${socket.remote} refused: ${most} are connected`);
@@ -227,7 +334,9 @@ export class Pool {
     for (const server of this.servers) {
       for (const connection of server.connections) connection.tick(now, timeout);
     }
+    this.topics.tick(now, timeout);
     for (const client of this.lingering) client.tick(now);
+    this.retired.tick(now, timeout);
   }
 
   /** The index of the server that owns the key `buf[start, end)`; -1 when none is alive. */
@@ -235,6 +344,34 @@ export class Pool {
     if (this.retryAt !== 0 && this.now > this.retryAt) this.rebuild();
     if (this.only >= 0) return this.only;
     return this.ring.pick(hashKey(this.hash, buf, start, end, this.tagOpen, this.tagClose));
+  }
+
+  /**
+   * The server of every key of a SPLIT request, into `picks`. Returns the server's index if it is
+   * one for all, SEVERAL if not, -1 when none is alive.
+   */
+  pickAll(scan: Scan, buf: Uint8Array, at: number, picks: Uint16Array): number {
+    this.readmit();
+    if (this.only >= 0) return this.only;
+    const { hash, ring, tagOpen, tagClose } = this;
+    const { args, nkeys } = scan;
+    const step = 2 * scan.step;
+    let first = -1;
+    let several = false;
+    for (let i = 0, key = 2 * scan.first; i < nkeys; i++, key += step) {
+      const from = at + args[key];
+      const to = at + args[key + 1];
+      // The usual case is inline; a key or tag is empty as seldom as there are tags.
+      const value = tagOpen < 0 && from < to
+        ? hash(buf, from, to)
+        : hashKey(hash, buf, from, to, tagOpen, tagClose);
+      const server = ring.pick(value);
+      if (server < 0) return -1; // no server is alive: the same for every key
+      if (i === 0) first = server;
+      else if (server !== first) several = true;
+      picks[i] = server;
+    }
+    return several ? SEVERAL : first;
   }
 
   /** The connection for a client's request on the key `buf[start, end)`; null when none is alive. */
@@ -300,6 +437,7 @@ export class Pool {
     }
     this.ring = buildRing(this.config.distribution, members, (n) => this.host.random(n));
     this.only = this.servers.length === 1 && members.length === 1 ? 0 : -1;
+    this.topics.rebalance();
   }
 
   /** The reply of `request` will not come: it is answered with an error, or dropped. */
@@ -366,6 +504,7 @@ export class Pool {
       uptime: () => Math.floor((host.now() - startedAt) / 1000),
       port: () => this.port,
       sessions: () => [...this.clients].map((client) => client.session),
+      hidden: (kind, name) => this.topics.hidden(kind, name),
       counters: () => this.infoSections(),
     };
   }
@@ -383,6 +522,10 @@ export class Pool {
         ["total_net_output_bytes", sum("response_bytes")],
         ["forward_errors", this.counters.forward_error],
         ["server_ejects", this.counters.server_ejects],
+        ["pubsub_channels", this.topics.count(CHANNEL)],
+        ["pubsub_patterns", this.topics.count(PATTERN)],
+        ["pubsubshard_channels", this.topics.count(SHARD)],
+        ["pubsub_messages", this.topics.messages],
       ]],
       ["Servers", this.servers.map((s) => [s.name, s.live ? "live" : "ejected"])],
     ];

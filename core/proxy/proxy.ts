@@ -1,14 +1,17 @@
 // The whole proxy: all pools of a configuration and the stats port, on one runtime.
 
-import type { Config } from "../config/schema.ts";
-import { errnoText } from "../errno.ts";
-import type { Address, Host, Listener } from "../host.ts";
+import type { Config, PoolConfig } from "../config/schema.ts";
+import { diffConfigs } from "../config/diff.ts";
+import type { Address, Host, Listener, Timer } from "../host.ts";
 import type { Log } from "../log.ts";
 import { statsLine } from "../stats/report.ts";
 import { StatsConnection } from "../stats/connection.ts";
 import type { Snapshot } from "../stats/snapshot.ts";
 import { VERSION } from "../version.ts";
+import { Door, listening, placeOf } from "./door.ts";
 import { type Limits, Pool } from "./pool.ts";
+import { type RingView, viewRing } from "./ring_view.ts";
+import { usersOf } from "./users.ts";
 
 export interface ProxyOptions {
   readonly log: Log;
@@ -20,6 +23,8 @@ export interface ProxyOptions {
   readonly limits?: Partial<Limits>;
   /** Several processes listen on the same ports. */
   readonly reusePort?: boolean;
+  /** False: another process listens on the unix sockets. */
+  readonly unixSockets?: boolean;
 }
 
 const DEFAULT_LIMITS: Limits = {
@@ -28,19 +33,17 @@ const DEFAULT_LIMITS: Limits = {
   segment: 65536,
 };
 
-/** Says in an error which address it was that cannot be had, in the same words on every runtime. */
-async function listening<T>(attempt: Promise<T>, who: string, where: string): Promise<T> {
-  try {
-    return await attempt;
-  } catch (error) {
-    const { code, message } = error as Error & { code?: string };
-    const why = code === undefined || errnoText(code) === code ? message : errnoText(code);
-    throw new Error(`${who}: cannot listen on ${where}: ${why}`);
-  }
-}
+/** How often (ms) it is looked whether clients that are to leave have left. */
+const DRAIN_TICK = 20;
+/** Global settings that only a new start changes. */
+const FIXED_SETTINGS = ["workers", "reuse_port", "admin", "statsd", "log_format"];
 
 export class Proxy {
-  readonly pools: readonly Pool[];
+  pools: readonly Pool[];
+  private config: Config;
+  /** Pools that were removed and still have clients. */
+  private leaving: Pool[];
+  private stopped: boolean;
   private readonly host: Host;
   private readonly options: ProxyOptions;
   private readonly startedAt: number;
@@ -51,16 +54,23 @@ export class Proxy {
     this.options = options;
     this.startedAt = host.now();
     this.statsListener = null;
-    this.pools = config.pools.map((pool) =>
-      new Pool(pool, {
-        host,
-        log: options.log,
-        limits: { ...DEFAULT_LIMITS, ...options.limits },
-        version: VERSION,
-        startedAt: this.startedAt,
-        reusePort: options.reusePort ?? false,
-      })
-    );
+    this.config = config;
+    this.leaving = [];
+    this.stopped = false;
+    this.pools = config.pools.map((pool) => this.makePool(pool));
+  }
+
+  private makePool(config: PoolConfig): Pool {
+    const { host, options } = this;
+    return new Pool(config, {
+      host,
+      log: options.log,
+      limits: { ...DEFAULT_LIMITS, ...options.limits },
+      version: VERSION,
+      startedAt: this.startedAt,
+      reusePort: options.reusePort ?? false,
+      unixSockets: options.unixSockets ?? true,
+    });
   }
 
   /** Listens everywhere. Rejects, with nothing left listening, when one address cannot be had. */
@@ -68,11 +78,8 @@ export class Proxy {
     const { log, stats } = this.options;
     try {
       for (const pool of this.pools) {
-        await listening(pool.start(), pool.label, pool.config.listen_text);
-        log.notice(
-          `${pool.label}: listening on ${pool.config.listen_text} for ` +
-            `${pool.config.redis ? "redis" : "memcached"}, ${pool.servers.length} servers`,
-        );
+        await pool.start();
+        this.tellListening(pool);
       }
       if (stats !== null) {
         const options = {
@@ -94,11 +101,144 @@ export class Proxy {
     }
   }
 
+  private tellListening({ label, config, servers }: Pool): void {
+    this.options.log.notice(
+      `${label}: listening on ${config.listen_text} for ` +
+        `${config.redis ? "redis" : "memcached"}, ${servers.length} servers`,
+    );
+  }
+
+  /**
+   * Goes over to another configuration, without a client that stays losing its connection or a
+   * reply. Rejects, with nothing changed, when a new address cannot be listened on. Returns what
+   * has changed, a line for each, which it has logged.
+   */
+  async reload(config: Config): Promise<string[]> {
+    const { log } = this.options;
+    const diff = diffConfigs(this.config, config);
+    const old = new Map(this.pools.map((pool) => [pool.name, pool]));
+    // Throws when a secret was not looked for.
+    for (const { after } of diff.changed) usersOf(after, `pool "${after.name}"`, () => {});
+    const pools = config.pools.map((pool) => old.get(pool.name) ?? this.makePool(pool));
+    const opened = await this.openDoors(config, pools).catch((error) => {
+      for (const pool of pools) if (!old.has(pool.name)) pool.stop();
+      throw error;
+    });
+    // From here on nothing can fail, and nobody comes in between.
+    const open = new Map(
+      this.pools.flatMap(({ door }) => door === null ? [] : [[door.place, door]]),
+    );
+    for (const pool of this.pools) pool.door = null;
+    const patience = config.global.drain_timeout;
+    for (const { after, keys } of diff.changed) old.get(after.name)?.change(after, keys, patience);
+    for (const pool of pools) {
+      if (!pool.listens) continue;
+      const place = placeOf(pool.config);
+      const door = opened.get(place) ?? open.get(place) as Door;
+      open.delete(place);
+      door.pool = pool;
+      pool.door = door;
+    }
+    for (const door of open.values()) door.close();
+    for (const pool of pools) if (!old.has(pool.name)) pool.begin();
+    this.remove(this.pools.filter((pool) => !pools.includes(pool)), patience);
+    this.pools = pools;
+    this.config = config;
+
+    const lines = diff.changed.flatMap((pool) => pool.lines);
+    for (const { name } of diff.removed) lines.push(`pool "${name}": removed`);
+    for (const key of diff.global) {
+      const later = FIXED_SETTINGS.includes(key) ? " (after a new start)" : "";
+      lines.push(`global: ${key} changed${later}`);
+    }
+    for (const line of lines) log.notice(line);
+    for (const { name } of diff.added) {
+      lines.push(`pool "${name}": added`);
+      this.tellListening(pools.find((pool) => pool.name === name) as Pool);
+    }
+    return lines;
+  }
+
+  /** Listens on every address of `config` that nobody listens on yet; on all or on none. */
+  private async openDoors(config: Config, pools: readonly Pool[]): Promise<Map<string, Door>> {
+    const open = new Set(this.pools.map(({ door }) => door?.place));
+    const opened = new Map<string, Door>();
+    const places = new Set<string>();
+    try {
+      for (const [i, pool] of pools.entries()) {
+        const next = config.pools[i];
+        const place = placeOf(next);
+        if (places.has(place)) throw new Error(`two pools cannot listen on ${place}`);
+        places.add(place);
+        if (open.has(place) || !pool.listensOn(next.listen)) continue;
+        const behind = { label: pool.label, config: next, accept: pool.accept.bind(pool) };
+        opened.set(place, await Door.open(this.host, behind, this.options.reusePort ?? false));
+      }
+      if (this.stopped) throw new Error("ringmux stops");
+    } catch (error) {
+      for (const door of opened.values()) door.close();
+      throw error;
+    }
+    return opened;
+  }
+
+  /** Pools that are in the configuration no more: their clients get what they wait for, and go. */
+  private remove(pools: readonly Pool[], patience: number): void {
+    for (const pool of pools) {
+      this.leaving.push(pool);
+      this.untilLeft([pool], patience, () => {
+        pool.stop();
+        this.leaving = this.leaving.filter((one) => one !== pool);
+      });
+    }
+  }
+
+  /** Asks the clients of `pools` to leave; calls `then` when they have, or after `ms`. */
+  private untilLeft(pools: readonly Pool[], ms: number, then: () => void): void {
+    const until = this.host.now() + ms;
+    const timer: Timer = this.host.every(DRAIN_TICK, () => {
+      const gone = pools.map((pool) => pool.dismiss()).every((left) => left);
+      if (!gone && this.host.now() < until && !this.stopped) return;
+      timer.cancel();
+      then();
+    });
+  }
+
+  /**
+   * Stops accepting, answers what clients have sent, then closes everything; after `ms` at the
+   * latest.
+   */
+  drain(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      // What waits to be accepted is taken in first: it would be reset.
+      this.host.endOfTurn(() =>
+        this.host.endOfTurn(() => {
+          this.statsListener?.close();
+          this.statsListener = null;
+          for (const pool of this.pools) pool.stopListening();
+          const pools = [...this.pools, ...this.leaving];
+          const stop = (): void => {
+            this.stop();
+            resolve();
+          };
+          if (pools.every((pool) => pool.clients.size === 0)) stop();
+          else this.untilLeft(pools, ms, stop);
+        })
+      );
+    });
+  }
+
   /** Closes everything at once. */
   stop(): void {
+    this.stopped = true;
     this.statsListener?.close();
     this.statsListener = null;
-    for (const pool of this.pools) pool.stop();
+    for (const pool of [...this.pools, ...this.leaving]) pool.stop();
+  }
+
+  /** Milliseconds that clients get at the end. */
+  get drainTimeout(): number {
+    return this.config.global.drain_timeout;
   }
 
   /** Port of the stats; 0 when they are not served. */
@@ -109,6 +249,13 @@ export class Proxy {
   /** The stats JSON, with its line end. */
   stats(): string {
     return statsLine(this.snapshot());
+  }
+
+  /** The rings of all pools, or of one. */
+  rings(name?: string, key?: string): RingView[] {
+    return this.pools
+      .filter((pool) => name === undefined || pool.name === name)
+      .map((pool) => viewRing(pool, key));
   }
 
   snapshot(): Snapshot {

@@ -30,9 +30,9 @@ const MOST_EXTRAS = 4;
 
 export class Server {
   /** Place in the pool's sorted list: what rings return. */
-  readonly index: number;
+  index: number;
   readonly name: string;
-  readonly weight: number;
+  weight: number;
   readonly address: Address;
   /** For log lines: `pool "cache": server "a" (127.0.0.1:6379)`. */
   readonly label: string;
@@ -44,12 +44,14 @@ export class Server {
   /** Failures in a row. */
   failures: number;
   live: boolean;
+  /** Not in the pool any more: its last requests are being answered. */
+  removed: boolean;
   /** Pool time (ms) from which an ejected server is tried again. */
   retryAt: number;
   /** Connections by lane (see Pool.laneOf); a lane's are made when it is first used. */
-  private readonly lanes: ServerConnection[][];
+  private lanes: ServerConnection[][];
   /** Connections that serve one client at a time, while they serve none. */
-  private readonly extras: ServerConnection[];
+  private extras: ServerConnection[];
   private readonly pool: Pool;
   private failedAt: number;
 
@@ -78,12 +80,13 @@ export class Server {
     this.latency = LATENCY_CLASSES.map(() => new Latency());
     this.failures = 0;
     this.live = true;
+    this.removed = false;
     this.retryAt = 0;
     this.failedAt = -1;
     this.connections = [];
     this.lanes = [];
     this.extras = [];
-    this.openLane(0);
+    this.openLane(pool.lane);
   }
 
   /** The connection of a client: always the same one, so its commands stay in order. */
@@ -102,6 +105,33 @@ export class Server {
     return lane;
   }
 
+  /** Connects in advance. */
+  connect(): void {
+    for (const lane of this.lanes) for (const connection of lane ?? []) connection.connect();
+  }
+
+  /** It is no longer part of the pool. Returns its connections, which are to be closed. */
+  retire(): ServerConnection[] {
+    this.removed = true;
+    this.live = false;
+    return this.retireAll();
+  }
+
+  /** New connections take the place of all it has. Returns those, which are to be closed. */
+  renew(): ServerConnection[] {
+    const old = this.retireAll();
+    this.openLane(this.pool.lane);
+    return old;
+  }
+
+  private retireAll(): ServerConnection[] {
+    const old = this.connections.filter((connection) => !connection.retired);
+    for (const connection of old) connection.retired = true;
+    this.lanes = [];
+    this.extras = [];
+    return old;
+  }
+
   /** A connection of this lane for one client alone, until `giveExtra`. */
   takeExtra(lane: number): ServerConnection {
     const at = this.extras.findIndex((connection) => connection.lane === lane);
@@ -117,7 +147,7 @@ export class Server {
     const most = codec.pinning === null
       ? MOST_EXTRAS
       : Math.max(MOST_EXTRAS, config.pinned_connections);
-    if (this.extras.length < most && connection.head === null) {
+    if (this.extras.length < most && connection.head === null && !connection.retired) {
       this.extras.push(connection);
       return;
     }
@@ -125,7 +155,14 @@ export class Server {
   }
 
   private dropExtra(connection: ServerConnection): void {
-    connection.discard();
+    // One that is retired is closed when all is answered: see retire.ts.
+    if (connection.retired) return;
+    this.forget(connection);
+  }
+
+  /** A connection that is of no more use. */
+  forget(connection: ServerConnection): void {
+    connection.dispose();
     this.connections.splice(this.connections.indexOf(connection), 1);
   }
 

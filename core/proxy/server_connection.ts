@@ -78,6 +78,8 @@ export class ServerConnection {
   congested: boolean;
   /** How many sockets it has lost: what a server kept for one of them is gone with it. */
   losses: number;
+  /** It takes no more requests, and is closed when all are answered: see retire.ts. */
+  retired: boolean;
   /** How much longer (ms) than the pool's timeout its server may take to answer. */
   patience: number;
   private readonly codec: Codec;
@@ -93,7 +95,7 @@ export class ServerConnection {
   private carry: Uint8Array;
   private carried: number;
   /** Part of the current reply has already gone to its client. */
-  private streaming: boolean;
+  streaming: boolean;
   private handshakesLeft: number;
   /** The client whose slowness stops our reading, since when (pool time), what it had unwritten. */
   private blockedBy: Client | null;
@@ -118,6 +120,7 @@ export class ServerConnection {
     this.state = CLOSED;
     this.congested = false;
     this.losses = 0;
+    this.retired = false;
     this.patience = 0;
     this.socket = null;
     this.link = null;
@@ -531,13 +534,19 @@ export class ServerConnection {
     socket.close();
   }
 
-  /** Closes for no fault of the server's. */
-  discard(): void {
+  /** Closes for no fault of the server's; `why` is told to those that still wait. */
+  discard(why = ""): void {
     // Closed it may be, and yet hold half a request: it would have been opened at the turn's end.
     if (this.state === CLOSED && this.head === null) return;
     const { socket } = this;
-    this.gone("", true);
+    this.gone(why, true);
     socket?.close();
+  }
+
+  /** It will not be used again. */
+  dispose(): void {
+    this.discard();
+    this.keeper.close();
   }
 
   /** The connection is no more: everything in flight is answered with an error. */

@@ -17,11 +17,13 @@ export interface Flushable {
 
 /** At most so many socket events in a turn, and at least so many requests in flight. */
 const FEW = 32;
-const MANY = 16;
-/** Milliseconds. */
-const NAP = 0.05;
-/** Requests take at least so many times as long as a nap. */
-const SHORT = 8;
+const MANY = 8;
+/** Shortest and longest nap (ms), and the part of a request's usual time that it takes in between. */
+const SHORTEST = 0.05;
+const LONGEST = 0.4;
+const PART = 1 / 16;
+/** Requests that are answered sooner (ms) are not kept waiting. */
+const QUICK = 0.2;
 
 export class Turn<Server extends Flushable, Client extends Flushable> {
   private readonly host: Host;
@@ -52,8 +54,8 @@ export class Turn<Server extends Flushable, Client extends Flushable> {
       this.eventsBefore = this.events;
       this.events = 0;
       this.flush();
-      if (this.eventsBefore <= FEW && this.usual > NAP * SHORT && inFlight() >= MANY) {
-        host.nap(NAP);
+      if (this.eventsBefore <= FEW && this.usual > QUICK && inFlight() >= MANY) {
+        host.nap(Math.min(LONGEST, Math.max(SHORTEST, this.usual * PART)));
       }
     };
   }

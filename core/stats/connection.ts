@@ -8,12 +8,21 @@ export class StatsConnection implements SocketHandler {
   private readonly socket: Socket;
   private readonly out: OutBuffer;
 
-  constructor(socket: Socket, line: string) {
+  private closed: boolean;
+
+  /** Without a line it waits for `say`. */
+  constructor(socket: Socket, line?: string) {
     this.socket = socket;
+    this.closed = false;
     this.out = new OutBuffer(new BufferPool());
+    if (line !== undefined) this.say(line);
+  }
+
+  say(line: string): void {
+    if (this.closed) return;
     const content = bytes(utf8(line));
     this.out.append(content, 0, content.length);
-    if (this.out.flush(socket)) socket.shutdown();
+    if (this.out.flush(this.socket)) this.socket.shutdown();
   }
 
   open(): void {}
@@ -24,5 +33,7 @@ export class StatsConnection implements SocketHandler {
   end(): void {
     this.socket.close();
   }
-  close(): void {}
+  close(): void {
+    this.closed = true;
+  }
 }

@@ -7,6 +7,7 @@
 import type * as net from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { VERSION } from "../../core/version.ts";
 import {
   array,
   at,
@@ -359,6 +360,13 @@ deliberate(
   `get ${keys.join(" ")}\r\nget none\r\n`,
   /^(SERVER_ERROR Connection timed out\r\n)?$/,
   "SERVER_ERROR Connection timed out\r\nEND\r\n",
+);
+deliberate(
+  "mc_dead",
+  "version",
+  "version\r\nget a\r\n",
+  "SERVER_ERROR Connection refused\r\n".repeat(2),
+  `VERSION ${VERSION}\r\n${mcRefused}`,
 );
 deliberate("mc_pool", "an unknown command", "nosuch\r\nget a\r\n", "", "ERROR\r\nEND\r\n");
 deliberate("mc_pool", "meta no-op", "mn\r\n", "", "MN\r\n");

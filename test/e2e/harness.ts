@@ -376,6 +376,8 @@ export interface ProxyOptions {
   /** The option --admin; "" for none, "off" if not said. */
   admin?: string;
   env?: Record<string, string>;
+  /** Lines for `global:`, which stand before the pools. */
+  global?: Record<string, string | number | boolean>;
 }
 
 /** A proxy that listens. */
@@ -431,7 +433,8 @@ export async function startProxy(
       }
     }
     const confPath = tempPath("ringmux.yml");
-    fs.writeFileSync(confPath, toYaml(full));
+    const global = opts.global === undefined ? "" : toYaml({ global: opts.global });
+    fs.writeFileSync(confPath, global + toYaml(full));
     const statsPort = await freePort();
     const [program, first] = command(opts.runtime);
     const proxy = new ProxyProcess(opts.runtime ?? runtime, program, [
@@ -442,7 +445,8 @@ export async function startProxy(
       ...(opts.args ?? []),
     ], opts.env);
     Object.assign(proxy, { ports, port: Object.values(ports)[0], statsPort, confPath });
-    for (const target of [...listens, statsPort]) {
+    const admin = Number(/:(\d+)$/.exec(opts.admin ?? "")?.[1] ?? statsPort);
+    for (const target of [...listens, statsPort, admin]) {
       await until(
         `${proxy.name} to listen on ${JSON.stringify(target)}\n${proxy.output()}`,
         async () => proxy.gone || await canConnect(target),

@@ -28,7 +28,7 @@ import { COMMANDS, verbOf } from "../../core/protocol/memcached/commands.ts";
 const MAX_REQUEST = 100_000;
 const codec = new MemcachedCodec(
   { auth: "", db: 0, maxRequest: MAX_REQUEST },
-  {} as unknown as Facts,
+  { version: "9.8.7" } as unknown as Facts,
 );
 
 const K250 = "k".repeat(250);
@@ -648,6 +648,16 @@ test("local answers and the line for a lost server", () => {
   const refused = codec.failure("Connection refused");
   assert.is(text(refused, 0, refused.length), "SERVER_ERROR Connection refused\r\n");
   assert.is(codec.failure("Connection refused"), refused);
+  // Every other request, by whichever path it is parsed, has the server's error.
+  for (const request of ["version\r\n", "get a\r\n", "version\r\n", "set a 0 0 1\r\nx\r\n"]) {
+    const buf = bytes(request);
+    codec.parseRequest(scan, buf, 0, buf.length);
+    const line = codec.failure("Connection refused", scan);
+    const expected = request[0] === "v"
+      ? "VERSION 9.8.7\r\n"
+      : "SERVER_ERROR Connection refused\r\n";
+    assert.is(text(line, 0, line.length), expected);
+  }
   assert.is(codec.newSession(1, "", 0).locked, false);
   assert.is(codec.handshake(), null);
 });
@@ -682,7 +692,7 @@ function fragments(request: string, picks: number[]): string[] {
     all.push(written((out) => {
       codec.fragmentHead(scan, buf, start, 0, out);
       picks.forEach((pick, i) => {
-        if (pick === part) codec.fragmentKey(scan, buf, start, i, out);
+        if (pick === part) codec.fragmentKeys(scan, buf, start, i, i + 1, out);
       });
       codec.fragmentTail(scan, buf, start, out);
     }));

@@ -290,7 +290,7 @@ test("the fragments of a command hold each key once, in order, on its server", (
           const out = new OutBuffer(new BufferPool());
           codec.fragmentHead(scan, data, 0, mine.length, out);
           for (const [i, [s]] of items.entries()) {
-            if (s === server) codec.fragmentKey(scan, data, 0, i, out);
+            if (s === server) codec.fragmentKeys(scan, data, 0, i, i + 1, out);
           }
           assert.is(contents(out), array(["MSET", ...mine.flatMap(([, k, v]) => [k, v])]));
         }

@@ -687,8 +687,11 @@ function split(request: string, picks: number[]): string[] {
   for (let part = 0; part <= Math.max(...picks); part++) {
     const out = new OutBuffer(new BufferPool());
     codec.fragmentHead(scan, buf, start, picks.filter((p) => p === part).length, out);
-    for (let i = 0; i < picks.length; i++) {
-      if (picks[i] === part) codec.fragmentKey(scan, buf, start, i, out);
+    for (let i = 0; i < picks.length;) {
+      const from = i;
+      while (i < picks.length && picks[i] === part) i++;
+      if (i > from) codec.fragmentKeys(scan, buf, start, from, i, out);
+      else i++;
     }
     codec.fragmentTail();
     found.push(contents(out));
@@ -1039,6 +1042,11 @@ test("CLIENT knows the session", () => {
   assert.match(say("CLIENT REPLY OFF"), /^-ERR CLIENT REPLY OFF/);
   assert.match(say("CLIENT KILL ID 5"), /^-ERR CLIENT KILL is not supported by ringmux/);
   assert.match(say("CLIENT TRACKING on"), /^-ERR client-side caching/);
+  assert.is(say("CLIENT TRACKING off"), "+OK\r\n");
+  assert.is(say("CLIENT GETREDIR"), ":-1\r\n");
+  const off = "$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n";
+  assert.is(say("CLIENT TRACKINGINFO"), `*6\r\n${off}`);
+  assert.match(say("CLIENT HELP"), /^\*\d+\r\n\+CLIENT <subcommand>.*\r\n(\+.*\r\n)+$/);
 });
 
 test("SELECT chooses a database, 0 being the pool's own", () => {

@@ -3,6 +3,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { VERSION } from "../../core/version.ts";
 import { ask, FLAGS, packetEnd, readPackets, SOON, tell } from "../protocol/packets.ts";
 import type { FakeSocket } from "./fake_host.ts";
 import { Fixture, type Setting } from "./fixture.ts";
@@ -177,7 +178,7 @@ test("a lost server: every request has its error, quiet ones too, opcode and opa
     `9 86 #2 ${why}`,
     `11 86 #3 ${why}`,
     "a 0 #4 |",
-    `b 86 #5 ${why}`,
+    `b 0 #5 |${VERSION}`,
     `8 86 #6 ${why}`,
     `1 86 #7 ${why}`,
   ]);
@@ -200,10 +201,10 @@ test("a request used again has nothing of the one before it", async () => {
   for (const server of f.connections("a")) server.fail("ECONNRESET");
   f.settle();
   assert.is(text.received(), "SERVER_ERROR Connection reset by peer\r\n");
-  f.say(client, ask(0x0b));
+  f.say(client, ask(0x08));
   f.server("a").fail("");
   f.settle();
-  assert.equal(got(client), ["b 86 #0 |unknown"]);
+  assert.equal(got(client), ["8 86 #0 |unknown"]);
 });
 
 test("a server that answers in text is closed", async () => {

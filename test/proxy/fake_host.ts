@@ -246,6 +246,9 @@ export class FakeHost implements Host {
     _options: ListenOptions,
     accept: (socket: Socket) => SocketHandler | null,
   ): Promise<Listener> {
+    if (this.listeners.has(address.port)) {
+      return Promise.reject(Object.assign(new Error("in use"), { code: "EADDRINUSE" }));
+    }
     this.listeners.set(address.port, accept);
     return Promise.resolve({
       port: address.port,
@@ -289,6 +292,11 @@ export class FakeHost implements Host {
   }
 
   // What the test calls.
+
+  /** Whether somebody listens. */
+  listensOn(port: number): boolean {
+    return this.listeners.has(port);
+  }
 
   /** A client connects to the pool that listens on `port`. */
   client(port: number): FakeSocket {

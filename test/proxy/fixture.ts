@@ -22,6 +22,30 @@ export interface Setting {
   memcached?: boolean;
   limits?: Partial<Limits>;
   host?: FakeHost;
+  /** For `reload`: another port; the pool is removed. */
+  port?: number;
+  gone?: boolean;
+}
+
+/** The configuration of a pool; a server's port is told by its place in `known`. */
+export function poolLines(
+  name: string,
+  port: number,
+  setting: Setting,
+  servers: string[],
+  known: string[],
+): string[] {
+  return [
+    `${name}:`,
+    `  listen: 127.0.0.1:${port}`,
+    `  redis: ${setting.memcached !== true}`,
+    ...(setting.config ?? []).map((line) => `  ${line}`),
+    "  servers:",
+    ...servers.map((server) => {
+      const [bare, weight] = server.split("*");
+      return `   - 10.0.0.1:${SERVER_PORT + known.indexOf(bare)}:${weight ?? 1} ${bare}`;
+    }),
+  ];
 }
 
 export class Fixture {
@@ -43,15 +67,8 @@ export class Fixture {
 
   static async start(setting: Setting = {}): Promise<Fixture> {
     const host = setting.host ?? new FakeHost();
-    const names = setting.servers ?? ["a"];
-    const lines = [
-      "p:",
-      `  listen: 127.0.0.1:${PORT}`,
-      `  redis: ${setting.memcached !== true}`,
-      ...(setting.config ?? []).map((line) => `  ${line}`),
-      "  servers:",
-      ...names.map((name, i) => `   - 10.0.0.1:${SERVER_PORT + i}:1 ${name}`),
-    ];
+    const names = [...(setting.servers ?? ["a"])];
+    const lines = poolLines("p", PORT, setting, names, names);
     const logged: string[] = [];
     const note = (level: string) => (message: string) => void logged.push(`${level} ${message}`);
     const log = {
@@ -66,6 +83,21 @@ export class Fixture {
     const fixture = new Fixture(host, proxy, names, logged);
     await proxy.start();
     return fixture;
+  }
+
+  /**
+   * Goes over to other settings of the pool, and to more pools if `more` has any. A server that had
+   * a name before keeps its address; `name*3` is one of weight 3.
+   */
+  async reload(setting: Setting, more = ""): Promise<string[]> {
+    const names = setting.servers ?? this.names;
+    for (const name of names) {
+      const [bare] = name.split("*");
+      if (!this.names.includes(bare)) this.names.push(bare);
+    }
+    const port = setting.port ?? PORT;
+    const lines = setting.gone ? [] : poolLines("p", port, setting, names, this.names);
+    return await this.proxy.reload(loadConfig(`${lines.join("\n")}\n${more}`));
   }
 
   client(): FakeSocket {

@@ -2,6 +2,7 @@
 // and a server that gives it. Every value tells its key, so that a reply which strays is seen.
 
 import { ask, FLAGS, packetEnd, readPackets, SOON, tell } from "../protocol/packets.ts";
+import { VERSION as RINGMUX } from "../../core/version.ts";
 import { bulk, command } from "./fixture.ts";
 
 /** Whole numbers from 0 to n - 1, the same ones for the same seed. */
@@ -261,7 +262,12 @@ export const memcached: Model = {
       case 3:
         return step("flush_all noreply", "", false);
       case 4:
-        return sent("version");
+        // Without a server ringmux tells its own.
+        return {
+          ...sent("version"),
+          error: new RegExp(escaped(`VERSION ${RINGMUX}\r\n`), "y"),
+          begun: /^V[^\n]*$/,
+        };
       case 5:
         return step(`set ${k} 0 0 ${data.length} noreply\r\n${data}`, "", false);
       case 6:
@@ -409,8 +415,15 @@ function binaryStep(roll: Dice, client: string, n: number): Step {
       return step(GET, {}, tell(GET, { status: 4, value: "Invalid arguments", opaque }), false);
     case 5:
       return plain(roll(2) > 0 ? FLUSH : FLUSHQ);
-    case 6:
-      return plain(VERSION);
+    case 6: {
+      const own = tell(VERSION, { opaque, value: RINGMUX });
+      const begun = [...own].map((_, i) => escaped(own.slice(0, i)));
+      return {
+        ...plain(VERSION),
+        error: new RegExp(escaped(own), "y"),
+        begun: new RegExp(`^(${begun.join("|")})$`),
+      };
+    }
     case 7: {
       const stat = (key: string, value: string) => tell(STAT, { key, value, opaque });
       const sum = stat("cmd_get", String(3 * SERVERS)) + stat("version", "1");

@@ -217,6 +217,8 @@ class Game {
     }
     for (const client of this.clients) this.check(client, !this.rough || !client.socket.gone);
     assert.is(f.watch.requests.size, 0, "requests are left");
+    // Connections that a reload has left over are closed by the clock.
+    this.pass(1000);
     for (const client of this.clients) {
       client.socket.end();
       client.socket.deliver();
@@ -283,7 +285,31 @@ function difference(got: string, right: string): string {
   return `from byte ${at} of ${got.length}/${right.length} ${show(got)}, not ${show(right)}`;
 }
 
-async function play(model: Model, seed: number, rough: boolean): Promise<number> {
+/** A configuration in which everything that may change at any time is different. */
+async function reload(f: Fixture, model: Model, roll: Dice, rough: boolean): Promise<void> {
+  const pool = ["a", "b", "c", "d", "e"];
+  // As many as before: some replies tell how many there are.
+  const servers = SERVERS.map(() => pool.splice(roll(pool.length), 1)[0]);
+  await f.reload({
+    servers: servers.map((name) => `${name}*${1 + roll(3)}`),
+    memcached: model.memcached,
+    config: [
+      ...model.config,
+      `server_connections: ${1 + roll(3)}`,
+      `distribution: ${["ketama", "modula", "random"][roll(3)]}`,
+      `hash: ${["fnv1a_64", "murmur", "crc16"][roll(3)]}`,
+      `timeout: ${rough ? 300 + roll(200) : 0}`,
+      `hash_tag: "${["{}", "[]"][roll(2)]}"`,
+    ],
+  });
+}
+
+async function play(
+  model: Model,
+  seed: number,
+  rough: boolean,
+  reloads = false,
+): Promise<number> {
   const roll = dice(seed);
   const host = new FakeHost();
   host.closesAtOnce = roll(2) > 0;
@@ -301,8 +327,12 @@ async function play(model: Model, seed: number, rough: boolean): Promise<number>
   const game = new Game(f, model, roll, rough);
   host.onConnect = (socket) => game.connected(socket);
   try {
-    for (let i = 0; i < STEPS; i++) game.step();
+    for (let i = 0; i < STEPS; i++) {
+      game.step();
+      if (reloads && roll(80) === 0) await reload(f, model, roll, rough);
+    }
     game.finish();
+    if (reloads) checkServers(f);
   } catch (error) {
     (error as Error).message = `seed ${seed}: ${(error as Error).message}`;
     throw error;
@@ -323,6 +353,26 @@ for (
     let checked = 0;
     for (let seed = 101; seed <= 110; seed++) checked += await play(model, seed, true);
     assert.ok(checked > 5000, `only ${checked} replies`);
+  });
+}
+
+/** What is left of the servers' connections after many reloads. */
+function checkServers(f: Fixture): void {
+  f.settle();
+  const open = f.host.outgoing.filter((socket) => !socket.gone);
+  const kept = f.pool.servers.flatMap((server) => server.connections);
+  assert.ok(kept.every((connection) => !connection.retired), "a retired connection is left");
+  assert.ok(open.length <= kept.length, `${open.length} connections are open, not ${kept.length}`);
+}
+
+for (
+  const [name, model] of Object.entries({ redis, memcached, "both memcached protocols": mixed })
+) {
+  test(`${name}: while the configuration changes, everyone gets their own replies`, async () => {
+    let checked = 0;
+    for (let seed = 201; seed <= 204; seed++) checked += await play(model, seed, false, true);
+    for (let seed = 301; seed <= 302; seed++) checked += await play(model, seed, true, true);
+    assert.ok(checked > 3000, `only ${checked} replies`);
   });
 }
 

@@ -4,22 +4,30 @@
 
 import { EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
-import type {
-  Codec,
-  CodecOptions,
-  FanOut,
-  Handshake,
-  Inquiry,
-  Origin,
-  ReplyScan,
-  Scan,
-  Session,
+import { leave, LOCKED_BULK, renew, type Users } from "../access.ts";
+import {
+  type Codec,
+  type CodecOptions,
+  type Facts,
+  type FanOut,
+  type Handshake,
+  type Inquiry,
+  LOCAL,
+  NOTHING,
+  type Origin,
+  QUIT,
+  REFUSE,
+  type ReplyScan,
+  type Scan,
+  type Session,
 } from "../codec.ts";
 import { BINARY_CLASSES, HEADER, opcodeOf } from "./binary_commands.ts";
 import { join } from "./binary_join.ts";
 import {
+  AUTH_CONTINUE,
   AUTH_ERROR,
   INVALID,
+  opcodeOfOrigin,
   packet,
   statusAt,
   SUCCESS,
@@ -28,22 +36,34 @@ import {
 } from "./binary_packet.ts";
 import { BinaryParser } from "./binary_parse.ts";
 import { muted, parseReply } from "./binary_reply.ts";
+import { deniedBinary } from "./rights.ts";
+import { saslPlain } from "./sasl.ts";
 import { newSession } from "./session.ts";
 
 const QUITQ = opcodeOf("quitq");
+const VERSION = opcodeOf("version");
+const SASL_LIST = opcodeOf("sasl_list");
+const SASL_STEP = opcodeOf("sasl_step");
+const isSasl = (verb: number): boolean => verb >= SASL_LIST && verb <= SASL_STEP;
 const NOBODY: Origin = { tagHigh: 0, tagLow: 0 };
 
 export class BinaryCodec implements Codec {
   readonly classes: Uint8Array;
   readonly pinning: null;
+  readonly publishing: null;
   readonly replyHead: number;
   private readonly requests: BinaryParser;
+  private readonly users: Users | undefined;
+  private readonly facts: Facts;
 
-  constructor(options: CodecOptions) {
+  constructor(options: CodecOptions, facts: Facts) {
+    this.users = options.users;
     this.classes = BINARY_CLASSES;
     this.pinning = null;
+    this.publishing = null;
     this.replyHead = HEADER;
-    this.requests = new BinaryParser(options.maxRequest);
+    this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);
+    this.facts = facts;
   }
 
   dialect(): Codec {
@@ -81,7 +101,7 @@ export class BinaryCodec implements Codec {
   /** No binary request has more than one key. */
   selectKey(): void {}
   fragmentHead(): void {}
-  fragmentKey(): void {}
+  fragmentKeys(): void {}
   fragmentTail(): void {}
 
   join(fanOut: FanOut, out: OutBuffer): void {
@@ -106,7 +126,9 @@ export class BinaryCodec implements Codec {
     return false;
   }
 
+  /** The version is known without any server, as with the text protocol. */
   failure(why: string, request: Origin = NOBODY): Uint8Array {
+    if (opcodeOfOrigin(request) === VERSION) return packet(request, SUCCESS, this.facts.version);
     return packet(request, why === "request too large" ? TOO_LARGE : TEMPORARY, why);
   }
 
@@ -115,20 +137,58 @@ export class BinaryCodec implements Codec {
   }
 
   newSession(id: number, remote: string, since: number): Session {
-    return newSession(id, remote, since);
+    return newSession(id, remote, since, this.users !== undefined);
   }
 
-  openToAll(): boolean {
+  /** proto_bin.c authenticated(); and whoever wants to go may go. */
+  openToAll(scan: Scan): boolean {
+    return isSasl(scan.verb) || scan.verb === VERSION || scan.action === QUIT;
+  }
+
+  lockedError(scan: Scan): Uint8Array {
+    return packet(scan, AUTH_ERROR);
+  }
+
+  renew(session: Session): void {
+    renew(session, this.users, false);
+  }
+
+  tooMuch(scan: Scan, _buf: Uint8Array, _start: number, _end: number): boolean {
+    if (scan.length <= LOCKED_BULK) return false;
+    scan.error = packet(scan, AUTH_ERROR);
+    scan.reset();
     return true;
   }
 
-  lockedError(): Uint8Array {
-    return packet(NOBODY, AUTH_ERROR);
+  guard(scan: Scan, buf: Uint8Array, start: number, session: Session): void {
+    if (session.locked) {
+      // Which opcodes there are is told to those who are in.
+      if (scan.action === REFUSE) scan.error = packet(scan, AUTH_ERROR);
+      return;
+    }
+    if (session.user === null || scan.action === REFUSE || scan.action === NOTHING) return;
+    if (isSasl(scan.verb) || !deniedBinary(scan, buf, start, session.user)) return;
+    scan.action = REFUSE;
+    scan.error = packet(scan, AUTH_ERROR, "No permission");
   }
 
-  /** noop, quit and quitq. */
-  answer(scan: Scan): Uint8Array {
+  /** noop, quit, quitq and SASL. */
+  answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
+    if (scan.action === LOCAL && isSasl(scan.verb)) return this.sasl(scan, buf, start, session);
     return scan.verb === QUITQ ? EMPTY : packet(scan, SUCCESS);
+  }
+
+  private sasl(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
+    if (scan.verb === SASL_LIST) return packet(scan, SUCCESS, "PLAIN");
+    // Each attempt begins anew, as in proto_bin.c (init_sasl_conn).
+    leave(session);
+    const mechanism = text(buf, start + scan.keyStart, start + scan.keyEnd);
+    if (mechanism !== "PLAIN") return packet(scan, AUTH_ERROR);
+    const message = text(buf, start + scan.keyEnd, start + scan.length);
+    if (message === "") return packet(scan, AUTH_CONTINUE, "");
+    const claim = saslPlain(message);
+    const entered = claim !== null && this.users?.enter(session, claim.user, claim.password);
+    return entered ? packet(scan, SUCCESS, "Authenticated") : packet(scan, AUTH_ERROR);
   }
 
   lane(): string {

@@ -23,7 +23,8 @@ export const HIDES_SUCCESS = 2;
 // body    what follows the extras: a key, a key and a value, nothing, or perhaps a key
 // how     forward   to the key's server         any     any live server
 //         all       every server                local   answered by ringmux
-//         quit, refuse
+//         quit, refuse                          sasl    answered by ringmux if the pool has users,
+//                                                       else refused
 // loud    the opcode with the same effect that is always answered, and what this one hides. That
 //         one is sent in its place, so that each request has exactly one reply.
 const TABLE = `
@@ -58,9 +59,9 @@ const TABLE = `
 1c touch      4    key        forward
 1d gat        4    key        forward
 1e gatq       4    key        forward  1d miss
-20 sasl_list  0    -          refuse
-21 sasl_auth  0    key,value  refuse
-22 sasl_step  0    key,value  refuse
+20 sasl_list  0    -          sasl
+21 sasl_auth  0    key,value  sasl
+22 sasl_step  0    key,value  sasl
 23 gatk       4    key        forward
 24 gatkq      4    key        forward  23 miss
 `;
@@ -72,6 +73,7 @@ const ACTIONS: Record<string, number> = {
   local: LOCAL,
   quit: QUIT,
   refuse: REFUSE,
+  sasl: REFUSE,
 };
 const KEYS: Record<string, number> = { key: ONE_KEY, "-": NO_KEY, "?": MAYBE_KEY };
 const HIDDEN: Record<string, number> = { miss: HIDES_MISS, success: HIDES_SUCCESS };
@@ -86,6 +88,7 @@ export interface BinaryCommand {
   readonly key: number;
   readonly value: boolean;
   readonly action: number;
+  readonly sasl: boolean;
   /** The opcode that is sent; `opcode` itself if this is no quiet form. */
   readonly loud: number;
   readonly hides: number;
@@ -108,6 +111,7 @@ for (const row of TABLE.trim().split("\n")) {
     key: KEYS[key],
     value: value !== undefined,
     action: ACTIONS[how],
+    sasl: how === "sasl",
     loud: loud === undefined ? hex(code) : hex(loud),
     hides: HIDDEN[hides] ?? HIDES_NOTHING,
   };

@@ -9,6 +9,7 @@ export const NOT_FOUND = 0x01;
 export const TOO_LARGE = 0x03;
 export const INVALID = 0x04;
 export const AUTH_ERROR = 0x20;
+export const AUTH_CONTINUE = 0x21;
 export const UNKNOWN = 0x81;
 /** The server cannot be asked now. */
 export const TEMPORARY = 0x86;

@@ -5,7 +5,7 @@
 // is too much in some for the next request: that would cost every client of a server connection
 // its replies. So nothing is forwarded that is not exactly of the form in the table.
 
-import { BAD, DONE, FORWARD, MORE, REFUSE, type Scan } from "../codec.ts";
+import { BAD, DONE, FORWARD, LOCAL, MORE, REFUSE, type Scan } from "../codec.ts";
 import { copy } from "../../bytes.ts";
 import {
   BINARY_COMMANDS,
@@ -46,10 +46,13 @@ const BLANK = 32;
  */
 export class BinaryParser {
   private readonly maxRequest: number;
+  /** There are users: SASL requests are answered. */
+  private readonly hasUsers: boolean;
   private readonly scratch: Scratch;
 
-  constructor(maxRequest: number) {
+  constructor(maxRequest: number, hasUsers: boolean) {
     this.maxRequest = maxRequest;
+    this.hasUsers = hasUsers;
     this.scratch = new Scratch();
   }
 
@@ -83,8 +86,8 @@ export class BinaryParser {
     if (command === undefined || !isFit(command, extras, keyLength, body)) {
       return refuse(scan, command === undefined ? UNKNOWN : INVALID, have);
     }
-    scan.action = command.action;
-    if (command.action === REFUSE) return refuse(scan, UNKNOWN, have);
+    scan.action = command.sasl && this.hasUsers ? LOCAL : command.action;
+    if (scan.action === REFUSE) return refuse(scan, UNKNOWN, have);
     scan.nkeys = command.key === NO_KEY ? 0 : 1;
     if (have < total) {
       // What has to be rewritten cannot be sent ahead.

@@ -2,46 +2,72 @@
 // client whose first byte is that of a binary request gets the other codec: binary_codec.ts.
 // Format: memcached's doc/protocol.txt.
 
-import { EMPTY } from "../../bytes.ts";
+import { bytes, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
-import type {
-  Codec,
-  CodecOptions,
-  Facts,
-  FanOut,
-  Handshake,
-  Inquiry,
-  ReplyScan,
-  Scan,
-  Session,
+import { LOCKED_BULK, renew, type Users } from "../access.ts";
+import {
+  type Codec,
+  type CodecOptions,
+  type Facts,
+  type FanOut,
+  FORWARD,
+  type Handshake,
+  type Inquiry,
+  LOCAL,
+  NOTHING,
+  type Origin,
+  QUIT,
+  REFUSE,
+  type ReplyScan,
+  type Scan,
+  type Session,
 } from "../codec.ts";
 import { BinaryCodec } from "./binary_codec.ts";
 import { REQUEST_MAGIC } from "./binary_commands.ts";
-import { CLASSES, verbOf } from "./commands.ts";
-import { CROSS_SERVER, NOOP, serverError, UNAUTHENTICATED } from "./errors.ts";
-import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
-import { RequestParser, selectKey } from "./parse.ts";
+import { CLASSES, COMMANDS, MUTE_ALL, verbOf } from "./commands.ts";
+import {
+  AUTH_FAILED,
+  AUTH_FORMAT,
+  CROSS_SERVER,
+  NO_KEY,
+  noCommand,
+  NOOP,
+  serverError,
+  STORED,
+  UNAUTHENTICATED,
+} from "./errors.ts";
+import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
+import { RequestParser, selectKey, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
+import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
 
 const MN = verbOf("mn");
+const SET = verbOf("set");
+const LF = 10;
 
 export class MemcachedCodec implements Codec {
   readonly classes: Uint8Array;
   readonly pinning: null;
+  readonly publishing: null;
   readonly replyHead: number;
   private readonly binary: BinaryCodec;
   private readonly requests: RequestParser;
+  private readonly facts: Facts;
   /** The last failure told: while a server is down every request of its keys asks for it. */
   private failureText: string;
   private failureLine: Uint8Array;
+  private readonly users: Users | undefined;
 
-  constructor(options: CodecOptions, _facts: Facts) {
+  constructor(options: CodecOptions, facts: Facts) {
+    this.users = options.users;
     this.classes = CLASSES;
     this.pinning = null;
+    this.publishing = null;
     this.replyHead = 0;
-    this.binary = new BinaryCodec(options);
+    this.binary = new BinaryCodec(options, facts);
     this.requests = new RequestParser(options.maxRequest);
+    this.facts = facts;
     this.failureText = "";
     this.failureLine = EMPTY;
   }
@@ -73,8 +99,15 @@ export class MemcachedCodec implements Codec {
     fragmentHead(scan, buf, start, out);
   }
 
-  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void {
-    fragmentKey(scan, buf, start, i, out);
+  fragmentKeys(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    from: number,
+    to: number,
+    out: OutBuffer,
+  ): void {
+    fragmentKeys(scan, buf, start, from, to, out);
   }
 
   fragmentTail(_scan: Scan, _buf: Uint8Array, _start: number, out: OutBuffer): void {
@@ -116,7 +149,9 @@ export class MemcachedCodec implements Codec {
     return false;
   }
 
-  failure(text: string): Uint8Array {
+  /** Clients ask for the version to see whom they talk to, which is known without any server. */
+  failure(text: string, request?: Origin): Uint8Array {
+    if (request?.tagLow === TAG_VERSION) return bytes(`VERSION ${this.facts.version}\r\n`);
     if (text !== this.failureText) {
       this.failureText = text;
       this.failureLine = serverError(text);
@@ -130,19 +165,66 @@ export class MemcachedCodec implements Codec {
   }
 
   newSession(id: number, remote: string, since: number): Session {
-    return newSession(id, remote, since);
+    return newSession(id, remote, since, this.users !== undefined);
   }
 
-  openToAll(): boolean {
-    return true;
+  /** A set that `guard` has made a request to come in; memcached lets nobody quit, we do. */
+  openToAll(scan: Scan): boolean {
+    return scan.action === QUIT || (scan.action === LOCAL && scan.verb === SET);
   }
 
   lockedError(): Uint8Array {
     return UNAUTHENTICATED;
   }
 
-  answer(scan: Scan): Uint8Array {
+  renew(session: Session): void {
+    renew(session, this.users, false);
+  }
+
+  tooMuch(scan: Scan, _buf: Uint8Array, start: number, end: number): boolean {
+    if (scan.length <= LOCKED_BULK && end - start <= LOCKED_BULK) return false;
+    if (scan.length > 0 && scan.length <= LOCKED_BULK) return false; // what follows it is not of it
+    scan.error = AUTH_FORMAT;
+    scan.reset();
+    return true;
+  }
+
+  /**
+   * memcached -Y (proto_text.c try_read_command_asciiauth): the data of a set, whatever its key, is
+   * "user password", and until it is right everything else is refused.
+   */
+  guard(scan: Scan, buf: Uint8Array, start: number, session: Session): void {
+    if (session.locked) {
+      if (scan.action === QUIT) return;
+      if (scan.action === FORWARD && scan.verb === SET) {
+        scan.action = LOCAL;
+        return;
+      }
+      scan.action = REFUSE;
+      scan.error = UNAUTHENTICATED;
+      return;
+    }
+    if (session.user === null || scan.action === REFUSE) return;
+    const right = denied(scan, buf, start, session.user, this);
+    if (right === "") return;
+    scan.action = scan.mute === MUTE_ALL ? NOTHING : REFUSE;
+    scan.error = right === NO_RIGHT ? noCommand(COMMANDS[scan.verb].name) : NO_KEY;
+  }
+
+  answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
+    if (scan.verb === SET) return this.comeIn(scan, buf, start, session);
     return scan.verb === MN ? NOOP : EMPTY;
+  }
+
+  private comeIn(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
+    const end = start + (scan.scratch === null ? scan.length : scan.scratchLength) - 2;
+    let data = start;
+    while (buf[data++] !== LF);
+    const token = text(buf, data, end);
+    const blank = token.indexOf(" ");
+    if (blank < 0) return AUTH_FORMAT;
+    const [name, password] = [token.slice(0, blank), token.slice(blank + 1)];
+    return this.users?.enter(session, name, password) ? STORED : AUTH_FAILED;
   }
 
   lane(): string {

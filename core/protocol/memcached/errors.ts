@@ -19,11 +19,18 @@ export const LONG_LINE = line("CLIENT_ERROR line too long");
 export const BINARY = line("CLIENT_ERROR a binary request among text commands");
 export const CROSS_SERVER = line("CLIENT_ERROR keys live on different servers");
 export const UNAUTHENTICATED = line("CLIENT_ERROR unauthenticated");
+export const AUTH_FAILED = line("CLIENT_ERROR authentication failure");
+export const AUTH_FORMAT = line("CLIENT_ERROR bad authentication token format");
+export const NO_KEY = line("CLIENT_ERROR this user has no permissions to access one of the keys");
 
 export const END = line("END");
+export const STORED = line("STORED");
 export const NOOP = line("MN");
 
 export const notAllowed = (command: string): Uint8Array =>
   line(`CLIENT_ERROR ${command} is not allowed through a proxy`);
+
+export const noCommand = (command: string): Uint8Array =>
+  line(`CLIENT_ERROR this user has no permissions to run the '${command}' command`);
 
 export const serverError = (text: string): Uint8Array => line(`SERVER_ERROR ${text}`);

@@ -2,6 +2,7 @@
 // all replies. Fragments are nutcracker's to the byte (nc_memcache.c:1284), and so is the order of
 // the joined values: for each key of the request the next value of that key's fragment.
 
+import { copy } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
 import { type FanOut, type Part, type Scan, SPLIT } from "../codec.ts";
 import { COMMANDS, GAT, JOIN_CONCAT, JOIN_FIRST, JOIN_SUM } from "./commands.ts";
@@ -21,22 +22,27 @@ export function fragmentHead(scan: Scan, buf: Uint8Array, start: number, out: Ou
   }
 }
 
-export function fragmentKey(
+/** Keys `from` to `to - 1`, each with one blank. */
+export function fragmentKeys(
   scan: Scan,
   buf: Uint8Array,
   start: number,
-  i: number,
+  from: number,
+  to: number,
   out: OutBuffer,
 ): void {
-  const word = 2 * (scan.first + i);
-  const from = start + scan.args[word];
-  const end = start + scan.args[word + 1];
-  // Mostly the blank behind the key can be taken along.
-  if (buf[end] === BLANK) {
-    out.append(buf, from, end + 1);
-  } else {
-    out.append(buf, from, end);
-    out.byte(BLANK);
+  const { args } = scan;
+  for (let k = from; k < to; k++) {
+    const word = 2 * (scan.first + k);
+    const begin = start + args[word];
+    const end = start + args[word + 1];
+    // Mostly the blank behind the key can be taken along.
+    if (buf[end] === BLANK) {
+      out.append(buf, begin, end + 1);
+    } else {
+      out.append(buf, begin, end);
+      out.byte(BLANK);
+    }
   }
 }
 
@@ -77,7 +83,8 @@ function joinValues(fanOut: FanOut, out: OutBuffer): void {
     at[i] = parts[i].heldStart;
     room += parts[i].heldEnd - parts[i].heldStart;
   }
-  out.reserve(room);
+  const dst = out.reserve(room);
+  let end = out.tail;
   // Neighbours of one fragment are copied as one span.
   let from = 0;
   let last = -1;
@@ -88,13 +95,20 @@ function joinValues(fanOut: FanOut, out: OutBuffer): void {
     const size = part.held[pos] === 86 ? blockSize(part.held, pos, part.heldEnd) : 0;
     if (size <= 0 || pos + size > part.heldEnd) continue;
     if (pick !== last) {
-      if (last >= 0) out.append(parts[last].held, from, at[last]);
+      if (last >= 0) {
+        copy(parts[last].held, from, at[last], dst, end);
+        end += at[last] - from;
+      }
       last = pick;
       from = pos;
     }
     at[pick] = pos + size;
   }
-  if (last >= 0) out.append(parts[last].held, from, at[last]);
+  if (last >= 0) {
+    copy(parts[last].held, from, at[last], dst, end);
+    end += at[last] - from;
+  }
+  out.wrote(end);
   out.append(END, 0, END.length);
 }
 

@@ -23,6 +23,7 @@ const ADD = table.verbOf("add");
 const CAS = table.verbOf("cas");
 const MG = table.verbOf("mg");
 const ME = table.verbOf("me");
+const VERSION = table.verbOf("version");
 const NOREPLY = bytes("noreply");
 const HTTP = bytes("HTTP/");
 
@@ -33,6 +34,8 @@ const MAX_LINE = 2048;
 const MAX_BLANKS = 100;
 /** memcached refuses a meta command of more words, its name included. */
 const MAX_META_WORDS = 19;
+/** `Scan.tagLow` of a request that ringmux answers itself when no server does. */
+export const TAG_VERSION = 1;
 /** Longest data block: INT_MAX less its end mark. */
 const MAX_BYTES = 0x7fffffff - 2;
 const MAX_FLAGS = 0xffffffff;
@@ -133,6 +136,7 @@ export class RequestParser {
     const total = p - start + size + 4;
     scan.action = FORWARD;
     scan.verb = verb;
+    scan.tagLow = 0;
     scan.keyStart = 4;
     scan.keyEnd = keyEnd;
     scan.nkeys = 1;
@@ -232,6 +236,7 @@ export class RequestParser {
     }
     const command = COMMANDS[verb];
     scan.verb = verb;
+    scan.tagLow = verb === VERSION ? TAG_VERSION : 0;
     scan.action = command.action;
     switch (command.shape) {
       case table.GET:
@@ -422,6 +427,7 @@ function oneKey(
   if (buf[p] !== CR || buf[p + 1] !== LF) return false;
   scan.action = FORWARD;
   scan.verb = verb;
+  scan.tagLow = 0;
   scan.keyStart = at;
   scan.keyEnd = p - start;
   scan.nkeys = 1;

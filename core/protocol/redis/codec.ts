@@ -2,6 +2,7 @@
 
 import { bytes, text, utf8 } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
+import { LOCKED_BULK, renew } from "../access.ts";
 import {
   ASKED,
   type Codec,
@@ -10,30 +11,37 @@ import {
   type FanOut,
   type Handshake,
   type Inquiry,
+  PIN_NONE,
   type Pinning,
+  REFUSE,
   type ReplyScan,
   type Scan,
   type Session,
 } from "../codec.ts";
+import type { Publishing } from "../publishing.ts";
 import { COMMANDS, verbOf } from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
 import { CLASSES } from "./effects.ts";
-import { crossServer, errorReply, NO_AUTH } from "./errors.ts";
-import { fragmentHead, fragmentKey, join } from "./fan_out.ts";
+import { crossServer, errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
+import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
 import { LearnedCommands } from "./learned.ts";
 import { answer } from "./local.ts";
 import { keyArgument, parseRequest, selectKey } from "./parse.ts";
+import { PUBLISHING } from "./pubsub.ts";
 import { parseReply } from "./reply.ts";
-import { TRANSACTIONS } from "./transaction.ts";
+import { denied, type Judge, lockedLimit } from "./rights.ts";
+import { transactions } from "./transaction.ts";
 
 const AUTH = verbOf("auth");
 const HELLO = verbOf("hello");
 const QUIT_VERB = verbOf("quit");
+const RESET = verbOf("reset");
 const MINUS = 45;
 
-export class RedisCodec implements Codec {
+export class RedisCodec implements Codec, Judge {
   readonly classes: Uint8Array;
   readonly pinning: Pinning;
+  readonly publishing: Publishing;
   private readonly options: CodecOptions;
   private readonly facts: Facts;
   private readonly maxRequest: number;
@@ -42,7 +50,8 @@ export class RedisCodec implements Codec {
 
   constructor(options: CodecOptions, facts: Facts) {
     this.classes = CLASSES;
-    this.pinning = TRANSACTIONS;
+    this.pinning = transactions(options.hashTag ?? "");
+    this.publishing = PUBLISHING;
     this.options = options;
     this.facts = facts;
     this.maxRequest = options.maxRequest;
@@ -84,8 +93,15 @@ export class RedisCodec implements Codec {
     fragmentHead(scan, buf, start, nkeys, out);
   }
 
-  fragmentKey(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): void {
-    fragmentKey(scan, buf, start, i, out);
+  fragmentKeys(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    from: number,
+    to: number,
+    out: OutBuffer,
+  ): void {
+    fragmentKeys(scan, buf, start, from, to, out);
   }
 
   fragmentTail(): void {}
@@ -160,17 +176,45 @@ export class RedisCodec implements Codec {
   }
 
   newSession(id: number, remote: string, since: number): Session {
-    const locked = this.options.auth !== "";
+    const locked = this.options.users !== undefined || this.options.auth !== "";
     const { db } = this.options;
-    return { locked, id, remote, since, name: "", resp: 2, db, libName: "", libVersion: "" };
+    const who = { locked, user: null, restricted: false, id, remote, since };
+    return { ...who, name: "", resp: 2, db, libName: "", libVersion: "" };
   }
 
   openToAll(scan: Scan): boolean {
-    return scan.verb === AUTH || scan.verb === HELLO || scan.verb === QUIT_VERB;
+    const { verb } = scan;
+    return verb === AUTH || verb === HELLO || verb === QUIT_VERB ||
+      (verb === RESET && this.options.users !== undefined);
   }
 
   lockedError(): Uint8Array {
-    return NO_AUTH;
+    return this.options.users === undefined ? NO_AUTH : NO_AUTH_USERS;
+  }
+
+  renew(session: Session): void {
+    renew(session, this.options.users, this.options.auth !== "");
+  }
+
+  tooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
+    const error = lockedLimit(buf, start, end, LOCKED_BULK);
+    if (error === null) return false;
+    scan.error = error;
+    scan.reset();
+    return true;
+  }
+
+  guard(scan: Scan, buf: Uint8Array, start: number, session: Session): void {
+    if (session.user === null || session.locked) return;
+    const error = denied(scan, buf, start, session.user, this);
+    if (error === null) return;
+    scan.action = REFUSE;
+    scan.error = error;
+    scan.pin = PIN_NONE;
+  }
+
+  isReadOnly(name: string): boolean {
+    return this.learned.isReadOnly(name);
   }
 
   answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
@@ -184,7 +228,8 @@ export class RedisCodec implements Codec {
   handshake(session: Session): Handshake | null {
     const requests: string[][] = [];
     // AUTH before SELECT: twemproxy has them the other way round, and lands in database 0.
-    if (this.options.auth !== "") requests.push(["AUTH", utf8(this.options.auth)]);
+    const { auth, user = "" } = this.options;
+    if (auth !== "") requests.push(["AUTH", ...(user === "" ? [] : [utf8(user)]), utf8(auth)]);
     if (session.resp === 3) requests.push(["HELLO", "3"]);
     if (session.db > 0) requests.push(["SELECT", String(session.db)]);
     if (requests.length === 0) return null;

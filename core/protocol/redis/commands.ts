@@ -21,6 +21,7 @@ import {
   REFUSE,
   SPLIT,
   TOGETHER,
+  TOPICS,
   WALK,
 } from "../codec.ts";
 
@@ -36,12 +37,13 @@ import {
 //        together all keys must live on one server
 //        any      any live server;  all: every server, the replies joined: ok, sum, first,
 //                 concat (arrays one after the other), least (element-wise minimum), oldest (the
-//                 least number), some (one that is not nil), anyok (OK if one server says so)
+//                 least number), most (the greatest), union (each element once), some (one that is not nil), anyok (OK if one server says so)
 //        gather   every server's and ringmux's own;  walk: one server after the other by a cursor
 //        pin      on a connection of the client's own: block (waits at the server), or the part that
 //                 it has in a transaction
 //        local    answered by ringmux; in a transaction: queue (a server does), reset (ends it),
 //                 else refused;  sub: the row is found by the subcommand
+//        topics   publish and subscribe (core/proxy/subscriptions.ts)
 //        refuse   answered by an error; the word chooses its text (errors.ts)
 const TABLE = `
 acl                      -2  -        sub
@@ -217,12 +219,18 @@ pfmerge                 -2  1..-1    together
 pfselftest               1  -        any
 ping                    -1  -        local:queue
 psetex                   4  1        forward
-psubscribe              -2  -        refuse:pubsub
+psubscribe              -2  -        topics
 psync                   -3  -        refuse:admin
 pttl                     2  1        forward
-publish                  3  1        refuse:pubsub
-pubsub                  -2  -        refuse:pubsub
-punsubscribe            -1  -        refuse:pubsub
+publish                  3  1        forward
+pubsub                  -2  -        sub
+pubsub|channels         -2  -        all:union
+pubsub|help              2  -        any
+pubsub|numpat            2  -        all:most
+pubsub|numsub           -2  -        gather:numsub
+pubsub|shardchannels    -2  -        all:union
+pubsub|shardnumsub      -2  -        gather:numsub
+punsubscribe            -1  -        topics
 quit                    -1  -        quit
 randomkey                 1  -        all:some
 readonly                 1  -        local
@@ -275,17 +283,17 @@ smove                    4  1..2     together
 sort                    -2  1+store  together
 sort_ro                 -2  1        forward
 spop                    -2  1        forward
-spublish                 3  1        refuse:pubsub
+spublish                 3  1        forward
 srandmember             -2  1        forward
 srem                    -3  1        forward
 sscan                   -3  1        forward
-ssubscribe              -2  -        refuse:pubsub
+ssubscribe              -2  -        topics
 strlen                   2  1        forward
-subscribe               -2  -        refuse:pubsub
+subscribe               -2  -        topics
 substr                   4  1        forward
 sunion                  -2  1..-1    together
 sunionstore             -3  1..-1    together
-sunsubscribe            -1  -        refuse:pubsub
+sunsubscribe            -1  -        topics
 swapdb                   3  -        refuse:db
 sync                     1  -        refuse:admin
 time                     1  -        local:queue
@@ -293,7 +301,7 @@ touch                   -2  1..-1    split:sum
 ttl                      2  1        forward
 type                     2  1        forward
 unlink                  -2  1..-1    split:sum
-unsubscribe             -1  -        refuse:pubsub
+unsubscribe             -1  -        topics
 unwatch                  1  -        pin:unwatch
 wait                     3  -        refuse:wait
 watch                   -2  1..-1    pin:watch
@@ -368,6 +376,7 @@ hpersist                -5  1        forward
 hgetdel                 -5  1        forward
 hgetex                  -5  1        forward
 hsetex                  -6  1        forward
+waitaof                  4  -        refuse:wait
 `;
 
 /** How keys are found when their places are not fixed (`Commands.keys`). */
@@ -389,6 +398,9 @@ export const JOIN_SOME = 8;
 export const JOIN_ANY_OK = 9;
 export const JOIN_INFO = 10;
 export const JOIN_CURSOR = 11;
+export const JOIN_UNION = 12;
+export const JOIN_MOST = 13;
+export const JOIN_NUMSUB = 14;
 
 /** Action of a container command: its row is found with the subcommand's name behind a "|". */
 export const SUB = -1;
@@ -404,6 +416,7 @@ const ACTIONS: Record<string, number> = {
   local: LOCAL,
   quit: QUIT,
   pin: PIN,
+  topics: TOPICS,
   refuse: REFUSE,
   sub: SUB,
 };
@@ -429,6 +442,9 @@ const JOINS: Record<string, number> = {
   anyok: JOIN_ANY_OK,
   info: JOIN_INFO,
   cursor: JOIN_CURSOR,
+  union: JOIN_UNION,
+  most: JOIN_MOST,
+  numsub: JOIN_NUMSUB,
 };
 
 /** One row of the table. */

@@ -15,7 +15,9 @@ export function errorReply(message: string): Uint8Array {
   return bytes(`-${utf8(message.replace(/[\r\n]/g, " "))}\r\n`);
 }
 
+/** twemproxy's text, and Redis's. */
 export const NO_AUTH = errorReply("NOAUTH Authentication required");
+export const NO_AUTH_USERS = errorReply("NOAUTH Authentication required.");
 export const SYNTAX_ERROR = errorReply("ERR syntax error");
 export const NOT_INTEGER = errorReply("ERR value is not an integer or out of range");
 export const BAD_MULTIBULK = errorReply("ERR Protocol error: invalid multibulk length");
@@ -89,7 +91,6 @@ export function unknownSubcommand(
 const REASONS: Record<string, string> = {
   admin: "it administers one server: connect to that server directly",
   db: "it would move keys between databases, and clients of other databases with them",
-  pubsub: "publish and subscribe need a connection of their own",
   config: "it would change one server or all of them: connect to the servers directly",
   wait:
     "a server counts only the writes of the connection that asks, and clients share connections",
@@ -129,27 +130,39 @@ export interface Place {
   readonly server: string;
 }
 
-/** As `crossServer`, for a client that holds on to one server: a transaction, a WATCH. */
-export function crossTransaction(verb: number): Uint8Array {
-  const name = COMMANDS[verb]?.name ?? "this command";
+/** A command for every server, of a client that is in a transaction on one of several. */
+export function forEveryServer(verb: number): Uint8Array {
+  const name = (COMMANDS[verb]?.name ?? "this command").replace("|", " ");
   return errorReply(
-    `CROSSSLOT Keys in request don't hash to the same server ('${name}' cannot be split; ` +
-      "give its keys one hash tag)",
+    `CROSSSLOT '${name}' concerns every server of this pool and cannot be part of a transaction`,
+  );
+}
+
+/** The error for a key that lives elsewhere than what the client watches or has queued. */
+export function astray(held: string, { key, server }: Place, hashTag: string): Uint8Array {
+  return bytes(
+    `-CROSSSLOT Keys in request don't hash to the same server: the transaction or WATCH is on ` +
+      `server ${utf8(held)}, '${quoteKey(key)}' is on server ${utf8(server)}; ` +
+      `${together(hashTag, [key])}\r\n`,
   );
 }
 
 /** The error for a command whose keys live on two servers. */
 export function crossServer(name: string, one: Place, other: Place, hashTag: string): Uint8Array {
-  const [open, close] = hashTag === "" ? "{}" : hashTag;
   // Keys are bytes and names are text: both become bytes here, not by errorReply.
   const at = ({ key, server }: Place) => `'${quoteKey(key)}' is on server ${utf8(server)}`;
-  const tagged = (key: string) => `'${open}x${close}${quoteKey(key)}'`;
-  const hint = hashTag === "" ? `with hash_tag: "{}" in the configuration, ` : "";
   return bytes(
     `-CROSSSLOT Keys in request don't hash to the same server: ${at(one)}, ${at(other)}, and ` +
-      `'${name}' cannot be split; ${hint}keys with one hash tag are together: ` +
-      `${tagged(one.key)}, ${tagged(other.key)}\r\n`,
+      `'${name}' cannot be split; ${together(hashTag, [one.key, other.key])}\r\n`,
   );
+}
+
+/** What would bring keys together. */
+function together(hashTag: string, keys: string[]): string {
+  const [open, close] = hashTag === "" ? "{}" : hashTag;
+  const hint = hashTag === "" ? `with hash_tag: "{}" in the configuration, ` : "";
+  const tagged = keys.map((key) => `'${open}x${close}${quoteKey(key)}'`);
+  return `${hint}keys with one hash tag are together: ${tagged.join(", ")}`;
 }
 
 function quoteKey(key: string): string {

@@ -1,6 +1,6 @@
 // Commands that go to several servers: makes the fragments and joins their replies.
 
-import { decimal } from "../../bytes.ts";
+import { copy, decimal } from "../../bytes.ts";
 import type { OutBuffer } from "../../out_buffer.ts";
 import type { FanOut, Part, Scan } from "../codec.ts";
 import {
@@ -12,13 +12,17 @@ import {
   JOIN_FIRST,
   JOIN_INFO,
   JOIN_LEAST,
+  JOIN_MOST,
+  JOIN_NUMSUB,
   JOIN_OLDEST,
   JOIN_SOME,
   JOIN_SUM,
+  JOIN_UNION,
 } from "./commands.ts";
 import { joinCursor } from "./cursor.ts";
 import { BAD_PART } from "./errors.ts";
 import { joinInfo } from "./info.ts";
+import { joinMost, joinNumsub, joinUnion } from "./pubsub_join.ts";
 import { elementEnd } from "./reply.ts";
 
 /** `*<count>\r\n$<length>\r\n<name>\r\n`, the name as the client wrote it. */
@@ -38,19 +42,20 @@ export function fragmentHead(
   out.append(buf, start + args[0], start + args[1] + 2);
 }
 
-/** Key `i` and what belongs to it, from the "$" of the key to the last CRLF, in one copy. */
-export function fragmentKey(
+/** Keys `from` to `to - 1` and what belongs to them, from the first "$" to the last CRLF. */
+export function fragmentKeys(
   scan: Scan,
   buf: Uint8Array,
   start: number,
-  i: number,
+  from: number,
+  to: number,
   out: OutBuffer,
 ): void {
-  const args = scan.args;
-  const first = scan.first + i * scan.step;
-  const last = first + scan.step - 1;
+  const { args, first, step } = scan;
   // Argument n's "$" stands right behind argument n-1's CRLF.
-  out.append(buf, start + args[2 * first - 1] + 2, start + args[2 * last + 1] + 2);
+  const begin = args[2 * (first + from * step) - 1] + 2;
+  const end = args[2 * (first + to * step) - 1] + 2;
+  out.append(buf, start + begin, start + end);
 }
 
 const MINUS = 45;
@@ -61,6 +66,7 @@ const MINUS = 45;
 export function join(fanOut: FanOut, out: OutBuffer): void {
   const parts = fanOut.parts;
   const how = COMMANDS[fanOut.verb].join;
+  if (how === JOIN_NUMSUB) return joinNumsub(fanOut, out);
   if (how === JOIN_INFO) return joinInfo(fanOut, out);
   if (how === JOIN_ANY_OK && parts.some(isOk)) return out.ascii("+OK\r\n");
   for (const part of parts) {
@@ -89,6 +95,10 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
       return joinOldest(parts, out);
     case JOIN_SOME:
       return joinSome(parts, out);
+    case JOIN_UNION:
+      return joinUnion(parts, out);
+    case JOIN_MOST:
+      return joinMost(parts, out);
     case JOIN_CURSOR:
       return joinCursor(fanOut, out);
     default:
@@ -133,10 +143,11 @@ function joinArray(fanOut: FanOut, out: OutBuffer): void {
   for (let i = 0; i < parts.length; i++) {
     if (lefts[i] !== 0) return out.append(BAD_PART, 0, BAD_PART.length);
   }
-  out.reserve(size);
   out.byte(42);
   out.int(nkeys);
   out.ascii("\r\n");
+  const dst = out.reserve(size);
+  let at = out.tail;
   // Neighbouring keys of one server are copied as one span.
   for (let k = 0; k < nkeys;) {
     const pick = picks[k];
@@ -147,9 +158,11 @@ function joinArray(fanOut: FanOut, out: OutBuffer): void {
       to = elementEnd(held, to);
       k++;
     } while (k < nkeys && picks[k] === pick && to < parts[pick].heldEnd);
-    out.append(held, from, to);
+    copy(held, from, to, dst, at);
+    at += to - from;
     cursors[pick] = to;
   }
+  out.wrote(at);
 }
 
 function isOk({ failure, held, heldStart }: Part): boolean {

@@ -23,6 +23,8 @@ interface Learned {
   readonly first: number;
   readonly last: number;
   readonly step: number;
+  /** It changes nothing. */
+  readonly readOnly: boolean;
 }
 
 export class LearnedCommands {
@@ -43,6 +45,11 @@ export class LearnedCommands {
   learn(name: string, part: Part, now: number): void {
     if (this.byName.size >= MOST_NAMES) this.byName.clear();
     this.byName.set(name, readInfo(part) ?? { ...UNKNOWN, until: now + UNKNOWN_FOR });
+  }
+
+  /** Whether a command that was learned changes nothing. */
+  isReadOnly(name: string): boolean {
+    return this.byName.get(name)?.readOnly ?? false;
   }
 
   /** Routes a request by what was learned; false when the command stays unknown. */
@@ -71,7 +78,7 @@ export class LearnedCommands {
   }
 }
 
-const UNKNOWN = { arity: 0, first: 0, last: 0, step: 1 };
+const UNKNOWN = { arity: 0, first: 0, last: 0, step: 1, readOnly: false };
 
 /** `*1 *n name arity flags first last step ...`; null when it is not known or not fit. */
 function readInfo({ held, heldStart, heldEnd, failure }: Part): Learned | null {
@@ -97,7 +104,8 @@ function readInfo({ held, heldStart, heldEnd, failure }: Part): Learned | null {
   if (first === 0 && flags.includes("write")) return null;
   // Each subcommand has keys of its own.
   if (count.n > 9 && aggregate(held, spans[9][0]).n > 0) return null;
-  return { until: Infinity, arity, first, last, step };
+  const readOnly = flags.includes("readonly") && !flags.includes("write");
+  return { until: Infinity, arity, first, last, step, readOnly };
 }
 
 /** The length of the array or set that starts at `buf[p]`, and where its first element does. */

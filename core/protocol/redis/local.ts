@@ -1,24 +1,19 @@
 // Commands that ringmux answers itself: what client libraries send when they connect, and what
 // asks about the proxy. Texts are Redis 7.0's where Redis has them.
 
-import { bytes, decimal, isWord, text, utf8 } from "../../bytes.ts";
+import { bytes, decimal, isWord, text } from "../../bytes.ts";
 import type { CodecOptions, Facts, Scan, Session } from "../codec.ts";
+import { auth, forget, helloLocked, OK, userName } from "./auth.ts";
+import { CHANNEL, SHARD } from "../publishing.ts";
 import { COMMANDS, verbOf } from "./commands.ts";
-import { errorReply, NOT_INTEGER, SYNTAX_ERROR, unknownSubcommand, wrongArity } from "./errors.ts";
+import { errorReply, NOT_INTEGER, unknownSubcommand, wrongArity } from "./errors.ts";
 
-const OK = bytes("+OK\r\n");
 const PONG = bytes("+PONG\r\n");
 const NIL = bytes("$-1\r\n");
 const NULL = bytes("_\r\n");
 const RESET = bytes("+RESET\r\n");
 const ROLE = bytes("*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
-/** twemproxy's texts (nc_redis.c), which differ from Redis's. */
-const INVALID_PASSWORD = errorReply("ERR invalid password");
-const NO_PASSWORD = errorReply("ERR Client sent AUTH, but no password is set");
 const NOT_A_VERSION = errorReply("ERR Protocol version is not an integer or out of range");
-const WRONG_PASS = errorReply(
-  "WRONGPASS invalid username-password pair or user is disabled.",
-);
 const DB_RANGE = errorReply("ERR DB index is out of range");
 const NO_PROTO = errorReply("NOPROTO unsupported protocol version");
 
@@ -57,11 +52,14 @@ export function answer(
       const now = facts.wallClock();
       return array([String(Math.floor(now / 1000)), String((now % 1000) * 1000)]);
     }
-    // ringmux has one user, whose password is redis_auth.
     case "acl|whoami":
-      return bulk("default");
+      return bulk(userName(session));
     case "acl|users":
-      return array(["default"]);
+      return array(options.users?.names().sort() ?? ["default"]);
+    case "pubsub|numsub":
+      return ownSubscribers(CHANNEL, args, facts);
+    case "pubsub|shardnumsub":
+      return ownSubscribers(SHARD, args, facts);
     case "lolwut":
       return verbatim(`${ART}ringmux ver. ${facts.version}\n`, session);
     case "role":
@@ -70,11 +68,19 @@ export function answer(
       session.name = "";
       session.resp = 2;
       session.db = options.db;
-      session.locked = options.auth !== "";
+      forget(session, options);
       return RESET;
     default: // quit, readonly, readwrite
       return OK;
   }
+}
+
+/** What is to be added to the servers' numbers of subscribers: pairs of name and number. */
+function ownSubscribers(kind: number, args: Args, facts: Facts): Uint8Array {
+  const pairs = args.slice(2).map((name) =>
+    `$${name.length}\r\n${name}\r\n:${facts.hidden(kind, name)}\r\n`
+  );
+  return bytes(`*${2 * pairs.length}\r\n${pairs.join("")}`);
 }
 
 const ART = `
@@ -101,21 +107,9 @@ function array(values: readonly string[]): Uint8Array {
   );
 }
 
-/** Compares without telling by its time how many characters agree. */
-function sameSecret(a: string, b: string): boolean {
-  let difference = a.length ^ b.length;
-  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i % b.length);
-  return difference === 0;
-}
-
-function auth(args: Args, session: Session, options: CodecOptions): Uint8Array {
-  if (args.length > 3) return SYNTAX_ERROR;
-  if (options.auth === "") return NO_PASSWORD;
-  const user = args.length === 3 ? args[1] : "default";
-  const ok = sameSecret(args[args.length - 1], utf8(options.auth)) && user === "default";
-  session.locked = !ok; // a wrong password takes an earlier right one back, as in twemproxy
-  if (ok) return OK;
-  return args.length === 3 ? WRONG_PASS : INVALID_PASSWORD;
+/** An array of simple strings. */
+function lines(values: readonly string[]): Uint8Array {
+  return bytes(`*${values.length}\r\n${values.map((v) => `+${v}\r\n`).join("")}`);
 }
 
 /** Highest database number taken: each in use costs connections to every server. */
@@ -150,11 +144,7 @@ function hello(args: Args, session: Session, options: CodecOptions): Uint8Array 
       return errorReply(`ERR Syntax error in HELLO option '${args[i]}'`);
     }
   }
-  if (session.locked) {
-    return errorReply(
-      "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
-    );
-  }
+  if (session.locked) return helloLocked(options);
   if (args.length > 1) session.resp = Number(args[1]);
   const b = (v: string) => `$${v.length}\r\n${v}\r\n`;
   return bytes(
@@ -191,6 +181,26 @@ const CLIENT_ARITY: Record<string, number> = {
   ...{ trackinginfo: 2, unblock: -3, unpause: 2 },
 };
 
+/** What `CLIENT HELP` lists, in Redis's form. */
+const CLIENT_HELP = lines([
+  "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+  ...["GETNAME", "    Return the name of the current connection."],
+  ...["ID", "    Return the ID of the current connection."],
+  ...["INFO", "    Return information about the current client connection."],
+  ...["LIST", "    Return information about the clients of this pool."],
+  ...["NO-EVICT (ON|OFF)", "    Accepted, without effect."],
+  ...["NO-TOUCH (ON|OFF)", "    Accepted, without effect."],
+  ...["REPLY ON", "    Accepted; OFF and SKIP are not supported by ringmux."],
+  ...["SETINFO <lib-name|lib-ver> <value>", "    Set what CLIENT LIST shows of the library."],
+  ...["SETNAME <name>", "    Assign the name <name> to the current connection."],
+  ...["HELP", "    Print this help."],
+]);
+const NOBODY = bytes(":-1\r\n");
+/** Client-side caching is off. */
+const TRACKING_OFF = "$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n";
+const NO_TRACKING = bytes(`*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
+const NO_TRACKING_RESP3 = bytes(`%3\r\n$5\r\nflags\r\n~1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
+
 function client(args: Args, session: Session, facts: Facts): Uint8Array {
   const sub = args[1].toLowerCase();
   const arity = Object.hasOwn(CLIENT_ARITY, sub) ? CLIENT_ARITY[sub] : 0;
@@ -218,7 +228,11 @@ function client(args: Args, session: Session, facts: Facts): Uint8Array {
       return verbatim(`${clientLine(session, facts)}\n`, session);
     case "list": {
       let lines = "";
-      for (const one of facts.sessions()) lines += `${clientLine(one, facts)}\n`;
+      // Who has a part of the keys sees a part of the clients: those of the same user.
+      const own = (session.user?.prefixes.length ?? 0) > 0;
+      for (const one of facts.sessions()) {
+        if (!own || one.user === session.user) lines += `${clientLine(one, facts)}\n`;
+      }
       return verbatim(lines, session);
     }
     case "no-evict":
@@ -228,10 +242,15 @@ function client(args: Args, session: Session, facts: Facts): Uint8Array {
       return args[2]?.toLowerCase() === "on"
         ? OK
         : errorReply("ERR CLIENT REPLY OFF and SKIP are not supported by ringmux");
+    case "help":
+      return CLIENT_HELP;
+    case "getredir":
+      return NOBODY;
+    case "trackinginfo":
+      return session.resp === 3 ? NO_TRACKING_RESP3 : NO_TRACKING;
     case "caching":
     case "tracking":
-    case "trackinginfo":
-    case "getredir":
+      if (sub === "tracking" && args[2].toLowerCase() === "off") return OK;
       return errorReply("ERR client-side caching (CLIENT TRACKING) is not supported by ringmux");
     default:
       return errorReply(
@@ -244,8 +263,11 @@ function client(args: Args, session: Session, facts: Facts): Uint8Array {
 
 function clientLine(session: Session, facts: Facts): string {
   const age = Math.max(0, Math.floor((facts.wallClock() - session.since) / 1000));
+  const [sub, psub, ssub] = session.subscribed ?? [0, 0, 0];
   return `id=${session.id} addr=${session.remote} laddr= fd=-1 name=${session.name} age=${age} ` +
-    `idle=0 flags=N db=${session.db} sub=0 psub=0 ssub=0 multi=-1 resp=${session.resp} ` +
+    `idle=0 flags=${sub + psub + ssub > 0 ? "P" : "N"} db=${session.db} sub=${sub} psub=${psub} ` +
+    `ssub=${ssub} multi=-1 ` +
+    `user=${userName(session)} resp=${session.resp} ` +
     `lib-name=${session.libName} lib-ver=${session.libVersion}`;
 }
 

@@ -1,11 +1,11 @@
 // What Redis says about transactions: the requests that ringmux makes itself, and Redis's own answers
 // where no server is asked (multi.c, server.c of Redis 7.0). Who says it when is core/proxy/pin.ts.
 
-import { bytes } from "../../bytes.ts";
+import { bytes, text } from "../../bytes.ts";
 import type { Pinning } from "../codec.ts";
-import { crossTransaction, errorReply, notInTransaction } from "./errors.ts";
+import { astray, errorReply, forEveryServer, notInTransaction } from "./errors.ts";
 
-export const TRANSACTIONS: Pinning = {
+export const transactions = (hashTag: string): Pinning => ({
   discard: bytes("*1\r\n$7\r\nDISCARD\r\n"),
   ok: bytes("+OK\r\n"),
   queued: bytes("+QUEUED\r\n"),
@@ -15,5 +15,9 @@ export const TRANSACTIONS: Pinning = {
   discardWithout: errorReply("ERR DISCARD without MULTI"),
   aborted: errorReply("EXECABORT Transaction discarded because of previous errors."),
   refused: (scan) => notInTransaction(scan.verb),
-  crossServer: (scan) => crossTransaction(scan.verb),
-};
+  everyServer: (scan) => forEveryServer(scan.verb),
+  astray: (scan, buf, start, held, other) => {
+    const key = text(buf, start + scan.keyStart, start + scan.keyEnd);
+    return astray(held, { key, server: other }, hashTag);
+  },
+});

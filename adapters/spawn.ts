@@ -1,0 +1,78 @@
+// How a supervisor starts a worker: this program again, with pipes for what they say to each other.
+// Node before 22.12 cannot share a port by SO_REUSEPORT; there its cluster module hands out the
+// connections.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
+import { type Channel, ipcChannel, lineChannel } from "./channel.ts";
+import { ownCommand } from "./system.ts";
+
+/** Set in the environment of a worker: its number, from 1. */
+export const WORKER_MARK = "RINGMUX_WORKER";
+
+export interface WorkerProcess {
+  readonly pid: number;
+  readonly channel: Channel;
+  /** How it ended: "status 1", "signal SIGKILL". */
+  readonly exited: Promise<string>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export interface Spawner {
+  /** Several processes can listen on one port. */
+  readonly reusePort: boolean;
+  /** All workers listen on unix sockets; else the first does. */
+  readonly shareUnixSockets: boolean;
+  start(number: number): WorkerProcess;
+}
+
+/** Node's from 22.12 on, and in 23.1 and later; Deno and Bun can. */
+export function canReusePort(): boolean {
+  const { deno, bun, node } = process.versions as Record<string, string | undefined>;
+  if (deno !== undefined || bun !== undefined) return true;
+  const [major, minor] = (node ?? "0.0").split(".").map(Number);
+  return major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12);
+}
+
+export async function makeSpawner(): Promise<Spawner> {
+  if (canReusePort()) return { reusePort: true, shareUnixSockets: false, start: startByPipes };
+  const { default: cluster } = await import("node:cluster");
+  cluster.setupPrimary({ exec: process.argv[1], args: process.argv.slice(2) });
+  return {
+    reusePort: false,
+    shareUnixSockets: true,
+    start(number) {
+      const worker = cluster.fork({ [WORKER_MARK]: String(number) });
+      return describe(worker.process, ipcChannel(worker.process, false));
+    },
+  };
+}
+
+function startByPipes(number: number): WorkerProcess {
+  const [program, args] = ownCommand();
+  const child = spawn(program, args, {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, [WORKER_MARK]: String(number) },
+  });
+  return describe(child, lineChannel(child.stdout, child.stdin));
+}
+
+function describe(child: ChildProcess, channel: Channel): WorkerProcess {
+  return {
+    pid: child.pid ?? 0,
+    channel,
+    exited: new Promise((resolve) => {
+      child.on("error", (error) => resolve(error.message));
+      child.on("exit", (code, signal) => resolve(signal ? `signal ${signal}` : `status ${code}`));
+    }),
+    kill: (signal) => void child.kill(signal),
+  };
+}
+
+/** In a worker: the channel to its supervisor; null in any other process. */
+export function supervisorChannel(): Channel | null {
+  if (process.env[WORKER_MARK] === undefined) return null;
+  delete process.env[WORKER_MARK];
+  if (process.send === undefined) return lineChannel(process.stdin, process.stdout);
+  return ipcChannel(process as unknown as Parameters<typeof ipcChannel>[0], true);
+}

@@ -1,0 +1,195 @@
+// What a request costs ringmux from socket to socket and back, without any socket: a runtime made
+// of memory, 50 clients, canned servers. A task is one turn with the requests of all clients and one
+// with all replies; the kernel's and the runtime's part is all that is missing.
+
+import type { Bench } from "tinybench";
+import { loadConfig } from "../../core/config/load.ts";
+import type { Host, Socket, SocketHandler } from "../../core/host.ts";
+import { Proxy } from "../../core/proxy/proxy.ts";
+
+const CLIENTS = 50;
+/** Bytes of one read. */
+const READ = 65536;
+const VALUE = "v".repeat(32);
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Takes everything; `seen` is what came since it was last emptied, if that is to be kept. */
+class MemorySocket implements Socket {
+  readonly remote = "memory";
+  readonly copies = true;
+  handler: SocketHandler | null = null;
+  keeps = true;
+  seen: Uint8Array[] = [];
+
+  write(buf: Uint8Array, start: number, end: number): number {
+    if (this.keeps) this.seen.push(buf.slice(start, end));
+    return end - start;
+  }
+  pause(): void {}
+  resume(): void {}
+  shutdown(): void {}
+  close(): void {}
+
+  take(): string {
+    const text = this.seen.map((part) => decoder.decode(part)).join("");
+    this.seen = [];
+    return text;
+  }
+}
+
+class MemoryHost implements Host {
+  readonly runtime = "memory";
+  readonly servers: MemorySocket[] = [];
+  accept: ((socket: Socket) => SocketHandler | null) | null = null;
+  private waiting: (() => void)[] = [];
+  private clock = 0;
+
+  listen(_: unknown, __: unknown, accept: (socket: Socket) => SocketHandler | null) {
+    this.accept = accept;
+    return Promise.resolve({ port: 1, close() {} });
+  }
+  connect(_: unknown, handler: SocketHandler): Socket {
+    const socket = new MemorySocket();
+    socket.handler = handler;
+    this.servers.push(socket);
+    return socket;
+  }
+  now(): number {
+    return this.clock += 0.1;
+  }
+  wallClock(): number {
+    return 0;
+  }
+  every() {
+    return { cancel() {} };
+  }
+  endOfTurn(fn: () => void): void {
+    this.waiting.push(fn);
+  }
+  nap(): void {}
+  random(): number {
+    return 0;
+  }
+
+  turn(): void {
+    while (this.waiting.length > 0) (this.waiting.shift() as () => void)();
+  }
+}
+
+const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`;
+const array = (...words: string[]): string => `*${words.length}\r\n${words.map(bulk).join("")}`;
+const key = (i: number): string => `key:${String(i * 7919 % 10000).padStart(12, "0")}`;
+
+/** The replies of a Redis server to a stream of GET, SET, MGET and MSET. */
+function redisReplies(requests: string): string {
+  let replies = "";
+  const words = requests.split("\r\n");
+  for (let at = 0; at + 1 < words.length;) {
+    const count = Number(words[at].slice(1));
+    const name = words[at + 2].toLowerCase();
+    if (name === "get") replies += bulk(VALUE);
+    else if (name === "mget") replies += array(...new Array(count - 1).fill(VALUE));
+    else replies += "+OK\r\n";
+    at += 1 + 2 * count;
+  }
+  return replies;
+}
+
+/** The replies of a memcached server to a stream of get. */
+function memcachedReplies(requests: string): string {
+  return requests.split("\r\n").slice(0, -1).map((line) =>
+    line.trim().split(" ").slice(1)
+      .map((name) => `VALUE ${name} 0 ${VALUE.length}\r\n${VALUE}\r\n`).join("") + "END\r\n"
+  ).join("");
+}
+
+interface Delivery {
+  readonly to: MemorySocket;
+  readonly bytes: Uint8Array;
+}
+
+function deliver(deliveries: readonly Delivery[], host: MemoryHost): void {
+  for (const { to, bytes } of deliveries) {
+    for (let at = 0; at < bytes.length; at += READ) {
+      (to.handler as SocketHandler).data(bytes, at, Math.min(bytes.length, at + READ));
+    }
+  }
+  host.turn();
+}
+
+/** A turn of requests and one of replies, ready to be played again and again. */
+function scene(redis: boolean, servers: number, request: (client: number) => string) {
+  const lines = Array.from({ length: servers }, (_, i) => `   - 127.0.0.1:${6400 + i}:1\n`);
+  const config = loadConfig(
+    `p:\n  listen: 127.0.0.1:1\n  redis: ${redis}\n  servers:\n${lines.join("")}`,
+  );
+  const host = new MemoryHost();
+  const nobody = { error() {}, warn() {}, notice() {}, info() {}, debug() {} };
+  const proxy = new Proxy(host, config, { log: nobody, stats: null, source: "" });
+  void proxy.start();
+  const requests: Delivery[] = [];
+  for (let i = 0; i < CLIENTS; i++) {
+    const to = new MemorySocket();
+    to.handler = host.accept?.(to) ?? null;
+    requests.push({ to, bytes: encoder.encode(request(i)) });
+  }
+  deliver(requests, host); // connects to the servers
+  for (const server of host.servers) server.handler?.open();
+  host.turn();
+  const answer = redis ? redisReplies : memcachedReplies;
+  const replies = () =>
+    host.servers.map((to) => ({ to, bytes: encoder.encode(answer(to.take())) }));
+  deliver(replies(), host);
+  for (const { to } of requests) to.take();
+  deliver(requests, host);
+  const canned = replies();
+  deliver(canned, host);
+  check(redis, requests);
+  for (const { to } of requests) to.keeps = false;
+  for (const server of host.servers) server.keeps = false;
+  return () => {
+    deliver(requests, host);
+    deliver(canned, host);
+  };
+}
+
+/** Every client has as many replies as a server that holds all keys would give it. */
+function check(redis: boolean, requests: readonly Delivery[]): void {
+  const answer = redis ? redisReplies : memcachedReplies;
+  for (const { to, bytes } of requests) {
+    if (to.take() !== answer(decoder.decode(bytes))) throw new Error("a reply is wrong");
+  }
+}
+
+const several = (n: number, from: number, one: (i: number) => string): string =>
+  Array.from({ length: n }, (_, i) => one(from * n + i)).join("");
+const keys = (n: number, from: number): string[] =>
+  Array.from({ length: n }, (_, i) => key(from * n + i));
+
+export const suite = (bench: Bench): void => {
+  const add = (
+    name: string,
+    commands: number,
+    redis: boolean,
+    servers: number,
+    request: (client: number) => string,
+  ) => {
+    const play = scene(redis, servers, request);
+    bench.add(`${name}, ${commands * CLIENTS} commands`, play);
+  };
+  const get = (i: number) => array("GET", key(i));
+  const set = (i: number) => array("SET", key(i), VALUE);
+  add("GET", 1, true, 2, get);
+  add("GET pipelined by 16", 16, true, 2, (c) => several(16, c, get));
+  add("SET pipelined by 16", 16, true, 2, (c) => several(16, c, set));
+  add("GET pipelined by 16 to 64 servers", 16, true, 64, (c) => several(16, c, get));
+  add("MGET of 10 keys", 1, true, 4, (c) => array("MGET", ...keys(10, c)));
+  add("MGET of 100 keys", 1, true, 4, (c) => array("MGET", ...keys(100, c)));
+  add("MSET of 10 keys", 1, true, 4, (c) => array("MSET", ...keys(10, c).flatMap((k) => [k, VALUE])));
+  add("memcached get", 1, false, 2, (c) => `get ${key(c)}\r\n`);
+  add("memcached get pipelined by 16", 16, false, 2, (c) =>
+    several(16, c, (i) => `get ${key(i)}\r\n`));
+  add("memcached get of 50 keys", 1, false, 4, (c) => `get ${keys(50, c).join(" ")}\r\n`);
+};

@@ -1,0 +1,115 @@
+// What users with restrictions may do in the memcached protocols: by command, by flag of a meta
+// command, and by key. What is on no list is refused.
+
+import { isWithin, type User } from "../access.ts";
+import { ALL, ANY, FORWARD, LOCAL, QUIT, type Scan, SPLIT } from "../codec.ts";
+import { BINARY_COMMANDS } from "./binary_commands.ts";
+import { STAT_VERBS } from "./binary_parse.ts";
+import { verbOf } from "./commands.ts";
+
+/** Answers of `denied`: "" = it may; else it may not run the command, or not touch a key. */
+export const NO_RIGHT = "command";
+export const NO_KEY_RIGHT = "key";
+
+const verbs = (names: string): Set<number> => new Set(names.split(" ").map(verbOf));
+
+/** Commands that change nothing. gat and gats change when an item expires. */
+const READS = verbs(
+  "get gets mg me mn version quit stats stats/items stats/slabs stats/sizes stats/extstore " +
+    "stats/settings stats/conns stats/cachedump",
+);
+/** Commands without a key that show no keys and touch none. */
+const KEYLESS = verbs(
+  "mn version quit stats stats/items stats/slabs stats/sizes stats/extstore stats/settings",
+);
+const BINARY_READS = new Set(
+  "get getq getk getkq noop version quit quitq stat".split(" "),
+);
+const BINARY_KEYLESS = new Set("noop version quit quitq stat".split(" "));
+const MG = verbOf("mg");
+/** Flags of mg that change the item: T its time, N makes one, R marks it for a new value. */
+const MG_CHANGES = new Set([..."TNR"].map((letter) => letter.charCodeAt(0)));
+
+const META_VERBS = verbs("mg ms md ma me");
+const BASE64 = new Set([98]); // b
+
+const LF = 10;
+const BLANK = 32;
+
+interface KeySelector {
+  selectKey(scan: Scan, i: number): void;
+}
+
+/** A text request of a user with restrictions. */
+export function denied(
+  scan: Scan,
+  buf: Uint8Array,
+  start: number,
+  user: User,
+  keys: KeySelector,
+): string {
+  if (user.readOnly) {
+    if (!READS.has(scan.verb)) return NO_RIGHT;
+    if (scan.verb === MG && hasFlag(buf, start, MG_CHANGES)) return NO_RIGHT;
+  }
+  if (user.prefixes.length === 0) return "";
+  if (META_VERBS.has(scan.verb) && !isKeyKnown(scan, buf, start)) return NO_KEY_RIGHT;
+  switch (scan.action) {
+    case FORWARD:
+      return isWithin(user, buf, start + scan.keyStart, start + scan.keyEnd) ? "" : NO_KEY_RIGHT;
+    case SPLIT: {
+      let all = true;
+      for (let i = 0; i < scan.nkeys; i++) {
+        keys.selectKey(scan, i);
+        all = all && isWithin(user, buf, start + scan.keyStart, start + scan.keyEnd);
+      }
+      keys.selectKey(scan, 0);
+      return all ? "" : NO_KEY_RIGHT;
+    }
+    case ANY:
+    case ALL:
+    case LOCAL:
+    case QUIT:
+      return KEYLESS.has(scan.verb) ? "" : NO_RIGHT;
+    default:
+      return "";
+  }
+}
+
+/**
+ * Whether it is certain which key a meta command means: memcached also takes for base64 what is
+ * none, and passes over the characters that are not. (A key that was decoded stands behind the
+ * request: see parse.ts binaryKey.)
+ */
+function isKeyKnown(scan: Scan, buf: Uint8Array, start: number): boolean {
+  if (!hasFlag(buf, start, BASE64)) return true;
+  return scan.scratch !== null && scan.keyStart >= scan.scratchLength;
+}
+
+/**
+ * Whether a meta command has one of these flags. The line itself is read: in one that was rewritten
+ * words have other places than `scan.args` says.
+ */
+function hasFlag(buf: Uint8Array, start: number, flags: ReadonlySet<number>): boolean {
+  let word = 0;
+  for (let p = start; buf[p] !== LF; p++) {
+    if (buf[p] === BLANK || (p > start && buf[p - 1] !== BLANK)) continue;
+    if (++word > 2 && flags.has(buf[p])) return true;
+  }
+  return false;
+}
+
+/** Whether a user with restrictions may not make this binary request. */
+export function deniedBinary(scan: Scan, buf: Uint8Array, start: number, user: User): boolean {
+  const isStat = scan.verb >= STAT_VERBS;
+  const name = isStat ? "stat" : BINARY_COMMANDS[scan.verb]?.name ?? "";
+  if (isStat) {
+    const verb = scan.verb - STAT_VERBS;
+    return (user.readOnly && !READS.has(verb)) ||
+      (user.prefixes.length > 0 && !KEYLESS.has(verb));
+  }
+  if (user.readOnly && !BINARY_READS.has(name)) return true;
+  if (user.prefixes.length === 0 || BINARY_KEYLESS.has(name)) return false;
+  if (scan.action !== FORWARD) return true;
+  return !isWithin(user, buf, start + scan.keyStart, start + scan.keyEnd);
+}

@@ -1,0 +1,48 @@
+// What the proxy asks a protocol about publish and subscribe: requests to servers, what comes of
+// them, and what clients are told. Who is subscribed to what is core/proxy/topics.ts.
+
+import type { Scan } from "./codec.ts";
+
+/** Kinds of topics. */
+export const CHANNEL = 0;
+export const PATTERN = 1;
+export const SHARD = 2;
+export const KINDS = 3;
+
+/** What a server sends to a subscriber (`Frame.what`). */
+export const MESSAGE = 0;
+/** The answer to a request of `subscribe` or `unsubscribe`, in their order. */
+export const CONFIRMED = 1;
+export const REFUSED = 2;
+export const ALIVE = 3;
+export const NONSENSE = 4;
+
+/** The reused result of `Publishing.readFrame`. */
+export interface Frame {
+  what: number;
+  kind: number;
+  /** The topic, as a byte string. */
+  name: string;
+}
+
+export interface Publishing {
+  /** What a request with the action TOPICS is about. */
+  kindOf(scan: Scan): number;
+  /** Whether it is to subscribe, not to unsubscribe. */
+  subscribes(scan: Scan): boolean;
+  /** Its topics, as byte strings. */
+  names(scan: Scan, buf: Uint8Array, at: number): string[];
+  /** The topic hears what is published on any server. */
+  isEverywhere(kind: number, name: string): boolean;
+  subscribe(kind: number, name: string): Uint8Array;
+  unsubscribe(kind: number, name: string): Uint8Array;
+  /** A question to the server whether it is still there: ALIVE is the answer. */
+  readonly ping: Uint8Array;
+  readFrame(frame: Frame, buf: Uint8Array, start: number, end: number): void;
+  /** First byte of a message for a client of this RESP version; the rest is as the server sent it. */
+  mark(resp: number): number;
+  /** What the client is told; no `name`: it was subscribed to nothing of that kind. */
+  confirm(kind: number, on: boolean, name: string | null, count: number, resp: number): Uint8Array;
+  /** The answer to a request in a subscribed RESP2 client's place; null: it is answered as always. */
+  answerInstead(scan: Scan, buf: Uint8Array, at: number): Uint8Array | null;
+}

@@ -1,0 +1,75 @@
+// Where a pool listens. The pool behind a door may change while it is open, so that a reload can
+// rename a pool, or let two of them swap their addresses, without refusing a client.
+
+import { errnoText } from "../errno.ts";
+import type { Host, Listener, Socket } from "../host.ts";
+import type { Client } from "./client.ts";
+
+/** What a door needs of its pool. */
+export interface Behind {
+  readonly label: string;
+  readonly config: {
+    readonly listen_text: string;
+    readonly listen: Parameters<Host["listen"]>[0];
+    readonly backlog: number;
+    readonly tcpkeepalive: boolean;
+  };
+  accept(socket: Socket): Client | null;
+}
+
+export class Door {
+  /** Whose clients come in; null: nobody's, they are turned away. */
+  pool: Behind | null;
+  /** What it is known by: a unix socket's path, or the address as the configuration has it. */
+  readonly place: string;
+  private listener: Listener | null;
+
+  private constructor(pool: Behind) {
+    this.pool = pool;
+    this.place = placeOf(pool.config);
+    this.listener = null;
+  }
+
+  /** Rejects with an Error that says what cannot be listened on, and why. */
+  static async open(host: Host, pool: Behind, reusePort: boolean): Promise<Door> {
+    const door = new Door(pool);
+    const { listen, backlog, listen_text } = pool.config;
+    const options = {
+      backlog,
+      reusePort,
+      // Read at every client that comes: it may change while the door is open.
+      get keepAlive(): boolean {
+        return door.pool?.config.tcpkeepalive ?? false;
+      },
+    };
+    const accept = (socket: Socket) => door.pool?.accept(socket) ?? null;
+    const attempt = host.listen(listen, options, accept);
+    door.listener = await listening(attempt, pool.label, listen_text);
+    return door;
+  }
+
+  get port(): number {
+    return this.listener?.port ?? 0;
+  }
+
+  close(): void {
+    this.listener?.close();
+    this.listener = null;
+  }
+}
+
+/** The mode of a unix socket is no part of its place: its path can be bound only once. */
+export function placeOf(config: Behind["config"]): string {
+  return config.listen.path !== "" ? config.listen.path : config.listen_text;
+}
+
+/** Says in an error which address it was that cannot be had, in the same words on every runtime. */
+export async function listening<T>(attempt: Promise<T>, who: string, where: string): Promise<T> {
+  try {
+    return await attempt;
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    const why = code === undefined || errnoText(code) === code ? message : errnoText(code);
+    throw new Error(`${who}: cannot listen on ${where}: ${why}`);
+  }
+}

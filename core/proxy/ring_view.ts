@@ -1,0 +1,39 @@
+// Where keys go, for people: each server's part of the keys, and who owns a given one.
+
+import { bytes } from "../bytes.ts";
+import type { Pool } from "./pool.ts";
+
+export interface RingView {
+  readonly pool: string;
+  readonly distribution: string;
+  readonly hash: string;
+  readonly servers: readonly {
+    readonly name: string;
+    readonly weight: number;
+    readonly live: boolean;
+    /** Part of the keys, 0 to 1. */
+    readonly share: number;
+  }[];
+  /** The server of the key asked for; null when none was, none is alive, or chance decides. */
+  readonly owner: string | null;
+}
+
+/** `key` is a byte string; undefined asks for no key. */
+export function viewRing(pool: Pool, key?: string): RingView {
+  const { name, config, servers } = pool;
+  const shares = pool.shares();
+  const byChance = config.distribution === "random" && servers.length > 1;
+  const owner = key === undefined || byChance ? -1 : pool.pick(bytes(key), 0, key.length);
+  return {
+    pool: name,
+    distribution: config.distribution,
+    hash: config.hash,
+    servers: servers.map(({ name, weight, live }, i) => ({
+      name,
+      weight,
+      live,
+      share: shares[i],
+    })),
+    owner: owner < 0 ? null : servers[owner].name,
+  };
+}

@@ -1,0 +1,248 @@
+// What one client is subscribed to, and the messages for it. A message goes between replies, never
+// into one, and not before the client has been told that it is subscribed.
+
+import { OutBuffer } from "../out_buffer.ts";
+import type { Scan } from "../protocol/codec.ts";
+import { KINDS, PATTERN, type Publishing, SHARD } from "../protocol/publishing.ts";
+import type { Client } from "./client.ts";
+import { LATER, ORDINARY, TAKEN } from "./pin.ts";
+import { type Request, SPECIAL } from "./request.ts";
+import type { Topic } from "./topics.ts";
+
+/** One confirmation of a request to subscribe. */
+interface Line {
+  readonly topic: Topic;
+  readonly count: number;
+  error: Uint8Array | null;
+}
+
+/** A request to subscribe that waits for servers. */
+export class Waiting {
+  readonly request: Request;
+  readonly topics: Set<Topic>;
+  private readonly lines: Line[];
+  private readonly owner: Subscriptions;
+
+  constructor(owner: Subscriptions, request: Request, lines: Line[], topics: Set<Topic>) {
+    this.owner = owner;
+    this.request = request;
+    this.lines = lines;
+    this.topics = topics;
+    for (const topic of topics) topic.waiting.push(this);
+  }
+
+  settled(topic: Topic, error: Uint8Array): void {
+    if (!this.topics.has(topic)) return;
+    if (error.length > 0) {
+      for (const line of this.lines) if (line.topic === topic) line.error = error;
+    }
+    for (const one of this.topics) if (one.awaiting > 0) return;
+    this.owner.answer(this.request, this.lines);
+  }
+}
+
+/** Answers what a subscribed RESP2 client may not say, or is answered otherwise than others. */
+export function refusedToListener(
+  client: Client,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+): boolean {
+  const { session, pool, subscriptions } = client;
+  if (session.locked || session.resp !== 2 || subscriptions === null) return false;
+  if (subscriptions.total === 0) return false;
+  const instead = (pool.codec.publishing as Publishing).answerInstead(scan, buf, at);
+  if (instead === null) return false;
+  client.answer(instead);
+  return true;
+}
+
+/** A request about topics. */
+export function subscribed(client: Client, scan: Scan, buf: Uint8Array, at: number): number {
+  const { session, pool } = client;
+  if (session.locked) return ORDINARY;
+  const words = pool.codec.publishing as Publishing;
+  const subscriptions = client.subscriptions ??= new Subscriptions(client);
+  const kind = words.kindOf(scan);
+  const names = words.names(scan, buf, at);
+  if (!words.subscribes(scan)) {
+    subscriptions.unsubscribe(kind, names);
+  } else {
+    // The requests that follow wait until it is confirmed, and it for those before it.
+    if (client.head !== null) return LATER;
+    subscriptions.subscribe(kind, names, scan.verb);
+  }
+  client.setPin(client.pin);
+  return TAKEN;
+}
+
+export class Subscriptions {
+  private readonly client: Client;
+  private readonly words: Publishing;
+  /** By kind: topics by name. */
+  private readonly topics: Map<string, Topic>[];
+  private waiting: Waiting | null;
+  /** Messages that have to wait; null while there are none. */
+  private held: OutBuffer | null;
+
+  constructor(client: Client) {
+    this.client = client;
+    this.words = client.pool.codec.publishing as Publishing;
+    this.topics = [];
+    for (let kind = 0; kind < KINDS; kind++) this.topics.push(new Map());
+    this.waiting = null;
+    this.held = null;
+  }
+
+  get total(): number {
+    const { topics } = this;
+    return topics.reduce((sum, table) => sum + table.size, 0);
+  }
+
+  get heldBytes(): number {
+    return this.held === null ? 0 : this.held.size;
+  }
+
+  /** Redis counts channels and patterns together, and channels of shards by themselves. */
+  private count(kind: number): number {
+    const { topics } = this;
+    return kind === SHARD ? topics[SHARD].size : topics[0].size + topics[PATTERN].size;
+  }
+
+  subscribe(kind: number, names: readonly string[], verb: number): void {
+    const { client } = this;
+    this.release();
+    const table = this.topics[kind];
+    const lines: Line[] = [];
+    const awaited = new Set<Topic>();
+    for (const name of names) {
+      let topic = table.get(name);
+      if (topic === undefined) {
+        topic = client.pool.topics.join(client, kind, name);
+        table.set(name, topic);
+      }
+      lines.push({ topic, count: this.count(kind), error: null });
+      if (topic.awaiting > 0) awaited.add(topic);
+      else if (topic.states.size === 0) {
+        lines[lines.length - 1].error = client.pool.codec.failure("Connection refused");
+      }
+    }
+    this.tell();
+    if (awaited.size === 0) return this.answer(null, lines);
+    const request = client.pool.requests.take(client);
+    request.kind = SPECIAL;
+    request.verb = verb;
+    client.push(request);
+    this.waiting = new Waiting(this, request, lines, awaited);
+    client.emptyListening();
+  }
+
+  /** Confirms; `request` is what waits for it in the client's queue. */
+  answer(request: Request | null, lines: readonly Line[]): void {
+    const { client, words } = this;
+    const { resp } = client.session;
+    this.waiting = null;
+    const out: Uint8Array[] = [];
+    for (const { topic, count, error } of lines) {
+      if (error !== null) this.remove(topic);
+      out.push(error ?? words.confirm(topic.kind, true, topic.name, count, resp));
+    }
+    client.setPin(client.pin);
+    const all = joined(out);
+    if (request === null) return client.answer(all);
+    request.held = all;
+    request.heldEnd = all.length;
+    request.ready = true;
+    client.advance();
+    this.release();
+  }
+
+  unsubscribe(kind: number, names: readonly string[]): void {
+    const { client, words } = this;
+    const { resp } = client.session;
+    const table = this.topics[kind];
+    const out: Uint8Array[] = [];
+    if (names.length === 0) {
+      names = [...table.keys()];
+      if (names.length === 0) out.push(words.confirm(kind, false, null, this.count(kind), resp));
+    }
+    for (const name of names) {
+      const topic = table.get(name);
+      if (topic !== undefined) this.remove(topic);
+      out.push(words.confirm(kind, false, name, this.count(kind), resp));
+    }
+    client.answer(joined(out));
+  }
+
+  private remove(topic: Topic): void {
+    if (!this.topics[topic.kind].delete(topic.name)) return;
+    this.client.pool.topics.leave(this.client, topic);
+    this.tell();
+  }
+
+  /** CLIENT LIST shows the numbers. */
+  private tell(): void {
+    const { session } = this.client;
+    session.subscribed = this.topics.map((table) => table.size);
+  }
+
+  /** Nothing is subscribed to any more, and nobody is told. */
+  drop(): void {
+    const { client } = this;
+    if (this.waiting !== null && client.closed) {
+      client.pool.requests.give(this.waiting.request);
+      this.waiting.topics.clear();
+      this.waiting = null;
+    }
+    for (const table of this.topics) {
+      for (const topic of [...table.values()]) this.remove(topic);
+    }
+    this.held?.clear();
+    this.held = null;
+  }
+
+  deliver(topic: Topic, buf: Uint8Array, start: number, end: number): void {
+    const { client } = this;
+    let { out } = client;
+    if (this.waiting?.topics.has(topic) || this.isAmidReply()) {
+      out = this.held ??= new OutBuffer(client.pool.buffers);
+    } else if (this.waiting === null) {
+      this.release();
+    }
+    out.byte(this.words.mark(client.session.resp));
+    out.append(buf, start + 1, end);
+    client.touch();
+  }
+
+  /** A reply has gone to the client in part. */
+  private isAmidReply(): boolean {
+    const { head, pool } = this.client;
+    if (head === null) return false;
+    for (const server of pool.servers) {
+      for (const connection of server.connections) {
+        if (connection.streaming && connection.head === head) return true;
+      }
+    }
+    return false;
+  }
+
+  /** Messages that had to wait go out, if nothing speaks against it any more. */
+  release(): void {
+    const { held, client } = this;
+    if (held === null || this.waiting !== null || this.isAmidReply()) return;
+    this.held = null;
+    held.moveTo(client.out);
+    client.touch();
+  }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0];
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

@@ -1,0 +1,178 @@
+// Who is subscribed to what in a pool: a table from channels and patterns to clients. Many clients
+// of one channel share one subscription at the channel's server (see Subscriber). A channel lives
+// where a key of its name would; patterns, and the events of keys, are heard on all servers.
+
+import { bytes, EMPTY } from "../bytes.ts";
+import { CHANNEL, KINDS, PATTERN, type Publishing, SHARD } from "../protocol/publishing.ts";
+import type { Client } from "./client.ts";
+import type { Pool } from "./pool.ts";
+import type { Server } from "./server.ts";
+import { HEARD, LOST, Subscriber } from "./subscriber.ts";
+import type { Waiting } from "./subscriptions.ts";
+
+export class Topic {
+  readonly kind: number;
+  /** A byte string. */
+  readonly name: string;
+  readonly clients: Set<Client>;
+  /** How it stands at each server concerned: see subscriber.ts. */
+  readonly states: Map<Subscriber, number>;
+  /** How many servers are to confirm it. */
+  awaiting: number;
+  /** Of the last server that did not. */
+  error: Uint8Array;
+  /** Clients that are told when it is settled. */
+  waiting: Waiting[];
+
+  constructor(kind: number, name: string) {
+    this.kind = kind;
+    this.name = name;
+    this.clients = new Set();
+    this.states = new Map();
+    this.awaiting = 0;
+    this.error = EMPTY;
+    this.waiting = [];
+  }
+
+  isHeard(): boolean {
+    for (const state of this.states.values()) if (state === HEARD) return true;
+    return false;
+  }
+}
+
+export class Topics {
+  readonly pool: Pool;
+  /** Messages given to clients. */
+  messages: number;
+  private readonly tables: Map<string, Topic>[];
+  private readonly subscribers: Map<Server, Subscriber>;
+
+  constructor(pool: Pool) {
+    this.pool = pool;
+    this.messages = 0;
+    this.tables = [];
+    for (let kind = 0; kind < KINDS; kind++) this.tables.push(new Map());
+    this.subscribers = new Map();
+  }
+
+  /** Number of topics of a kind that clients are subscribed to. */
+  count(kind: number): number {
+    return this.tables[kind].size;
+  }
+
+  counts(): { channels: number; patterns: number; shard_channels: number; messages: number } {
+    return {
+      channels: this.count(CHANNEL),
+      patterns: this.count(PATTERN),
+      shard_channels: this.count(SHARD),
+      messages: this.messages,
+    };
+  }
+
+  /** How many clients a topic has beyond the subscriptions that the servers know of. */
+  hidden(kind: number, name: string): number {
+    const topic = this.tables[kind].get(name);
+    if (topic === undefined) return 0;
+    let known = 0;
+    for (const state of topic.states.values()) if (state === HEARD) known++;
+    return topic.clients.size - known;
+  }
+
+  /** Subscribes a client, which is not yet; the topic may have to wait for servers. */
+  join(client: Client, kind: number, name: string): Topic {
+    let topic = this.tables[kind].get(name);
+    if (topic === undefined) {
+      topic = new Topic(kind, name);
+      this.tables[kind].set(name, topic);
+    }
+    topic.clients.add(client);
+    this.ask(topic);
+    return topic;
+  }
+
+  leave(client: Client, topic: Topic): void {
+    topic.clients.delete(client);
+    if (topic.clients.size > 0) return;
+    this.tables[topic.kind].delete(topic.name);
+    for (const subscriber of [...topic.states.keys()]) subscriber.unsubscribe(topic);
+  }
+
+  private targets({ kind, name }: Topic): readonly Server[] {
+    const { servers, codec } = this.pool;
+    if ((codec.publishing as Publishing).isEverywhere(kind, name)) {
+      this.pool.readmit();
+      return servers.filter((server) => server.live);
+    }
+    const key = bytes(name);
+    const index = this.pool.pick(key, 0, key.length);
+    return index < 0 ? [] : [servers[index]];
+  }
+
+  /** Subscribes where the topic has to be heard and is not. */
+  private ask(topic: Topic): void {
+    for (const server of this.targets(topic)) {
+      let subscriber = this.subscribers.get(server);
+      if (subscriber === undefined) {
+        subscriber = new Subscriber(this, server);
+        this.subscribers.set(server, subscriber);
+      }
+      const state = topic.states.get(subscriber);
+      if (state === undefined || state === LOST) subscriber.subscribe(topic);
+    }
+  }
+
+  /** A server has confirmed the topic, or will not. */
+  settled(topic: Topic): void {
+    if (topic.awaiting > 0) return;
+    if (topic.isHeard()) this.trim(topic);
+    if (topic.waiting.length === 0) return;
+    const error = topic.isHeard() ? EMPTY : topic.error;
+    for (const waiting of topic.waiting.splice(0)) waiting.settled(topic, error);
+  }
+
+  /** Unsubscribes where the topic is not published any more, now that it is heard where it is. */
+  private trim(topic: Topic): void {
+    const targets = this.targets(topic);
+    if (targets.length === 0) return;
+    for (const subscriber of [...topic.states.keys()]) {
+      if (!targets.includes(subscriber.server)) subscriber.unsubscribe(topic);
+    }
+  }
+
+  /** The ring, or the list of servers, has changed: topics move. */
+  rebalance(): void {
+    for (const [server, subscriber] of this.subscribers) {
+      if (this.pool.servers.includes(server)) continue;
+      this.subscribers.delete(server);
+      for (const topic of [...subscriber.topics]) {
+        subscriber.unsubscribe(topic);
+        this.settled(topic);
+      }
+      subscriber.abort("");
+    }
+    for (const table of this.tables) {
+      for (const topic of [...table.values()]) {
+        this.ask(topic);
+        if (topic.awaiting === 0) this.trim(topic);
+      }
+    }
+  }
+
+  /** Gives a message to every client of its topic. */
+  deliver(kind: number, name: string, buf: Uint8Array, start: number, end: number): void {
+    const topic = this.tables[kind].get(name);
+    if (topic === undefined) return; // on its way while the last client left
+    for (const client of topic.clients) {
+      this.messages++;
+      client.subscriptions?.deliver(topic, buf, start, end);
+    }
+  }
+
+  tick(now: number, timeout: number): void {
+    for (const subscriber of this.subscribers.values()) subscriber.tick(now, timeout);
+  }
+
+  stop(): void {
+    for (const subscriber of this.subscribers.values()) subscriber.abort("");
+  }
+}
