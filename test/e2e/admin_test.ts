@@ -18,6 +18,7 @@ import {
   root,
   run,
   Running,
+  startFake,
   startMemcached,
   startProxy,
   startRedis,
@@ -162,9 +163,11 @@ ours("an ejected server shows everywhere", async () => {
 
 ours("metrics are clean to promtool, and agree with the stats port", async () => {
   const wire = await Wire.open(proxy.ports.cache);
-  wire.send(Array.from({ length: 100 }, (_, i) => cmd("SET", `k${i}`, "v")).join(""));
+  // Keys unlike enough to come to both servers: fnv1a hardly tells k1 from k2.
+  const key = (i: number) => `${Math.imul(i, 0x9e3779b1) >>> 0}:key`;
+  wire.send(Array.from({ length: 100 }, (_, i) => cmd("SET", key(i), "v")).join(""));
   await wire.replies(100);
-  wire.send(Array.from({ length: 200 }, (_, i) => cmd("GET", `k${i}`)).join(""));
+  wire.send(Array.from({ length: 200 }, (_, i) => cmd("GET", key(i))).join(""));
   await wire.replies(200);
   wire.close();
   const { text, headers } = await request("/metrics");
@@ -318,6 +321,74 @@ ours("the configuration's address is used, and --admin goes before it", async ()
   await until("the asked address", () => answers(asked));
   assert.not.ok(await answers(configured));
   await two.stop();
+});
+
+// ----------------------------------------------------------------------- reloads, ends and workers
+
+ours("POST /reload takes the file over, or tells what is wrong with it", async () => {
+  const port = await freePort();
+  const own = await startProxy({ p: { redis: true, servers: [at(dead, 1, "first")] } }, {
+    admin: `127.0.0.1:${port}`,
+  });
+  const reload = () => request("/reload", { method: "POST" }, port);
+  const before = fs.readFileSync(own.confPath, "utf8");
+  fs.writeFileSync(own.confPath, before.replace("first", "second"));
+  const good = await reload();
+  assert.is(good.status, 200, good.text);
+  assert.equal(JSON.parse(good.text), { reloaded: true, mistakes: [] });
+  const [ring] = JSON.parse((await request("/ring", {}, port)).text);
+  assert.equal(ring.servers.map(({ name }: Json) => name), ["second"]);
+  fs.writeFileSync(own.confPath, before.replace("redis: true", "redis: perhaps"));
+  const bad = await reload();
+  assert.is(bad.status, 422);
+  const { reloaded, mistakes } = JSON.parse(bad.text);
+  assert.is(reloaded, false);
+  assert.match(mistakes[0], 'redis "perhaps" has to be true or false');
+  await own.stop();
+});
+
+ours("while it drains it lives and is not ready", async () => {
+  const port = await freePort();
+  const silent = await startFake((socket) => socket.resume());
+  const own = await startProxy({ p: { redis: true, servers: [at(silent)] } }, {
+    admin: `127.0.0.1:${port}`,
+  });
+  const wire = await Wire.open(own.port);
+  wire.send(cmd("GET", "a"));
+  await until("the request to be in flight", () => silent.received().includes("GET"));
+  own.kill("SIGTERM");
+  await until("not ready", async () => (await request("/readyz", {}, port)).status === 503);
+  assert.is((await request("/healthz", {}, port)).status, 200);
+  assert.match((await request("/metrics", {}, port)).text, "ringmux_ready 0\n");
+  await own.stop();
+});
+
+ours("several workers are one to the admin address", async () => {
+  const port = await freePort();
+  const redis = await startRedis();
+  const own = await startProxy({ p: { redis: true, servers: [at(redis, 1, "a")] } }, {
+    admin: `127.0.0.1:${port}`,
+    args: ["--workers", "2"],
+  });
+  const wires = await Promise.all(Array.from({ length: 16 }, () => Wire.open(own.port)));
+  await Promise.all(wires.map((wire) => wire.ask("GET", "a")));
+  const { text } = await request("/metrics", {}, port);
+  for (
+    const line of [
+      "ringmux_workers 2",
+      'ringmux_pool_client_connections{pool="p"} 16',
+      'ringmux_server_requests_total{pool="p",server="a"} 16',
+      'ringmux_request_duration_seconds_count{pool="p",server="a",class="read"} 16',
+    ]
+  ) assert.match(text, `${line}\n`);
+  const [ring] = JSON.parse((await request("/ring?key=x", {}, port)).text);
+  assert.equal([ring.owner, ring.servers[0].share], ["a", 1]);
+  const status = JSON.parse((await request("/status", {}, port)).text);
+  assert.is(status.workers, 2);
+  assert.ok(status.memory > 3 * 10e6, `three processes: ${status.memory}`);
+  assert.is((await request("/reload", { method: "POST" }, port)).status, 200);
+  for (const wire of wires) wire.close();
+  await own.stop();
 });
 
 // ------------------------------------------------------------------------------------------ StatsD
