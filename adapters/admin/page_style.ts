@@ -3,8 +3,8 @@
 export const STYLE = `
 :root {
   --back: #f3f5f8; --card: #ffffff; --line: #d9dfe7; --text: #17202b; --quiet: #566273;
-  --blue: #2563eb; --blue-soft: #2563eb22; --teal: #0f766e; --amber: #b45309; --red: #c81e3a;
-  --red-soft: #c81e3a1a; --green: #15803d; --green-soft: #15803d1a; --track: #e4e9f0;
+  --blue: #1d4ed8; --blue-soft: #1d4ed81c; --teal: #0f766e; --amber: #b45309; --red: #c81e3a;
+  --red-soft: #c81e3a1a; --green: #0f6b2f; --green-soft: #0f6b2f1a; --track: #e4e9f0;
   --shadow: 0 1px 2px #10203010, 0 2px 8px #1020300a;
 }
 @media (prefers-color-scheme: dark) {
@@ -120,9 +120,10 @@ td.name span { display: block; font-size: .8rem; }
 .bar rect { fill: var(--blue); }
 @media (min-width: 901px) {
   table { table-layout: fixed; }
-  th:nth-child(1) { width: 21%; }
+  th:nth-child(1) { width: 19%; }
   th:nth-child(2) { width: 8%; }
-  th:nth-child(3) { width: 21%; }
+  th:nth-child(3) { width: 20%; }
+  th:nth-child(8) { width: 10.5%; }
   th.spark { width: 136px; }
 }
 td.spark svg { display: block; width: 120px; height: 26px; }

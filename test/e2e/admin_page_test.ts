@@ -105,6 +105,11 @@ async function visit(width = 1240, colorScheme: "light" | "dark" = "light"): Pro
   return found;
 }
 
+/** Waits until an expression is true. Not by waitForFunction: the page's policy forbids eval. */
+async function holds(page: Page, expression: string): Promise<void> {
+  await until(expression, () => page.evaluate<boolean>(expression), SLOW);
+}
+
 async function picture(page: Page, name: string): Promise<void> {
   const folder = process.env.RINGMUX_SCREENSHOTS;
   if (folder === undefined) return;
@@ -124,13 +129,13 @@ ours("it shows the pools, their servers and their state, and nobody complains", 
   assert.is(await page.locator("main img").count(), 0);
   for (const url of asked) assert.ok(url.startsWith(address), url);
   assert.equal(complaints, []);
-  await picture(page, "light");
   await close();
 });
 
 ours("numbers and graphs keep up with the load", async () => {
   const { page, complaints, close } = await visit();
-  await page.waitForFunction(
+  await holds(
+    page,
     'Number(document.getElementById("t-requests").textContent.replace(/[^0-9.]/g, "")) > 10',
   );
   const line = () => page.locator("section.pool .line.s-blue").first().getAttribute("d");
@@ -154,7 +159,8 @@ ours("the look-up box gives the server that /ring gives", async () => {
     await page.keyboard.press("Enter");
     const query = new URLSearchParams({ pool: "sessions", key });
     const [ring] = await (await fetch(`${address}ring?${query}`)).json();
-    await page.waitForFunction(
+    await holds(
+      page,
       `document.getElementById("found").textContent.startsWith(${
         JSON.stringify(JSON.stringify(key))
       })`,
@@ -165,33 +171,25 @@ ours("the look-up box gives the server that /ring gives", async () => {
   await close();
 });
 
-ours("on a phone nothing is wider than the screen, in the dark as in the light", async () => {
+ours("light and dark, wide and on a phone: all can be read, and nothing is cut off", async () => {
   for (const scheme of ["light", "dark"] as const) {
-    const { page, complaints, close } = await visit(360, scheme);
+    const { page, complaints, close } = await visit(1240, scheme);
+    const back = await page.evaluate<string>("getComputedStyle(document.body).backgroundColor");
+    const shade = Math.max(...(back.match(/\d+/g) ?? []).slice(0, 3).map(Number));
+    assert.ok(scheme === "dark" ? shade < 64 : shade > 192, `${scheme}: ${back}`);
+    // WCAG AA asks for 4.5.
+    assert.equal(await page.evaluate<string[]>(CONTRAST), [], scheme);
+    await picture(page, scheme);
+    await page.setViewportSize({ width: 360, height: 780 });
     const wide = await page.evaluate<string[]>(`
       [...document.querySelectorAll("body *")]
         .filter((e) => !e.closest("svg") && !e.closest(".hidden"))
         .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
         .map((e) => e.tagName + "." + e.className)`);
     assert.equal(wide, []);
-    const [width, back] = await page.evaluate<[number, string]>(
-      "[document.documentElement.scrollWidth, getComputedStyle(document.body).backgroundColor]",
-    );
-    assert.is(width, 360);
-    const shade = Math.max(...(back.match(/\d+/g) ?? []).slice(0, 3).map(Number));
-    assert.ok(scheme === "dark" ? shade < 64 : shade > 192, `${scheme}: ${back}`);
-    assert.equal(complaints, []);
+    assert.is(await page.evaluate<number>("document.documentElement.scrollWidth"), 360);
     await picture(page, `phone-${scheme}`);
-    await close();
-  }
-});
-
-ours("text has the contrast that WCAG AA asks for", async () => {
-  for (const scheme of ["light", "dark"] as const) {
-    const { page, close } = await visit(1240, scheme);
-    const poor = await page.evaluate<string[]>(CONTRAST);
-    assert.equal(poor, [], scheme);
-    await picture(page, scheme === "dark" ? "dark" : "light-2");
+    assert.equal(complaints, []);
     await close();
   }
 });
@@ -233,7 +231,7 @@ ours("everything has a name, and the keyboard is enough", async () => {
   assert.equal(nameless, []);
   await page.locator('#range input[value="300"]').focus();
   await page.keyboard.press("ArrowLeft");
-  await page.waitForFunction('document.querySelector(".times span").textContent === "−1 min"');
+  await holds(page, 'document.querySelector(".times span").textContent === "−1 min"');
   await page.locator(".plot svg").first().focus();
   await page.keyboard.press("ArrowLeft");
   await page.keyboard.press("ArrowLeft");
@@ -250,7 +248,7 @@ ours("a server that is ejected shows at once, and a proxy that is gone too", asy
   await second.stop("SIGKILL");
   await page.waitForSelector("td.state .bad");
   assert.is(await page.locator("td.state .bad").textContent(), "ejected");
-  await page.waitForFunction('document.getElementById("t-servers").textContent === "3 / 4"');
+  await holds(page, 'document.getElementById("t-servers").textContent === "3 / 4"');
   const row = page.locator("tr", { hasText: "redis-b" });
   await until(
     "its share to be gone",
@@ -260,7 +258,7 @@ ours("a server that is ejected shows at once, and a proxy that is gone too", asy
   await picture(page, "ejected");
   loading = false;
   await proxy.stop();
-  await page.waitForFunction('document.getElementById("state").textContent === "no answer"');
+  await holds(page, 'document.getElementById("state").textContent === "no answer"');
   await close();
 });
 
