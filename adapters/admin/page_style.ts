@@ -72,6 +72,7 @@ button { cursor: pointer; }
 #range input { position: absolute; opacity: 0; inset: 0; margin: 0; cursor: pointer; }
 #range span {
   display: block; padding: 7px 12px; border-radius: 7px; color: var(--text); font-size: .9rem;
+  white-space: nowrap;
 }
 #range input:checked + span { background: var(--blue-soft); color: var(--blue); font-weight: 600; }
 #range input:focus-visible + span { outline: 2px solid var(--blue); outline-offset: 1px; }
@@ -141,7 +142,9 @@ footer { display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 4px 2px 20px; f
   .tiles > div { padding: 8px 12px; }
   .tiles dd { font-size: 1.25rem; }
   #find .field:not(.grow) { flex: 1 1 90px; }
-  #range { flex: 1; justify-content: space-between; }
+  #range { flex: 1; justify-content: space-between; padding: 10px 12px; }
+  #range #range-label { padding-left: 0; }
+  #range span { padding: 7px 8px; }
   table, tbody, tr, td { display: block; }
   thead { display: none; }
   tr { display: grid; grid-template-columns: 1fr 1fr 1fr; border-top: 1px solid var(--line);
