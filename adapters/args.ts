@@ -5,7 +5,7 @@
 import { describeCounters } from "../core/stats/counters.ts";
 import { VERSION } from "../core/version.ts";
 import { DEFAULT_ADMIN, parseHostPort } from "./admin/address.ts";
-import { MAX_LEVEL } from "./log.ts";
+import { levelOf, MAX_LEVEL } from "./log.ts";
 
 export interface CliOptions {
   /** -t: check the configuration file and exit. */
@@ -14,6 +14,8 @@ export interface CliOptions {
   daemonize: boolean;
   /** -v: 0 to 11. */
   verbosity: number;
+  /** -v was given: it goes before the configuration's log_level. */
+  verbosityGiven: boolean;
   /** -o: the log file; "" for stderr. */
   outputFile: string;
   /** -c, or the argument that is no option. */
@@ -28,12 +30,12 @@ export interface CliOptions {
   pidFile: string;
   /** -m: bytes. Four such chunks are the most that is gathered before it is written. */
   mbufSize: number;
-  /** --admin: host:port, or off; "" leaves it to the configuration. */
-  admin: string;
   /** "auto" or a number; "" = as the configuration says. */
   workers: string;
   /** Takes the place of the ringmux whose pid file it is given. */
   takeover: boolean;
+  /** --admin: host:port, or off; "" leaves it to the configuration. */
+  admin: string;
 }
 
 /** The command is over before it began: what to say on stderr, and the status. */
@@ -63,9 +65,9 @@ const OPTIONS: readonly (readonly [string, string, Argument])[] = [
   ["a", "stats-addr", "string"],
   ["p", "pid-file", "file name"],
   ["m", "mbuf-size", "number"],
-  ["admin", "admin", "host:port"],
   ["workers", "workers", "number or auto"],
   ["takeover", "takeover", ""],
+  ["admin", "admin", "host:port"],
 ];
 
 /** An option as messages name it. */
@@ -78,6 +80,7 @@ export function defaultOptions(): CliOptions {
     testConf: false,
     daemonize: false,
     verbosity: 5,
+    verbosityGiven: false,
     outputFile: "",
     confFile: "conf/nutcracker.yml",
     statsPort: 22222,
@@ -85,9 +88,9 @@ export function defaultOptions(): CliOptions {
     statsInterval: 30000,
     pidFile: "",
     mbufSize: 16384,
-    admin: "",
     workers: "",
     takeover: false,
+    admin: "",
   };
 }
 
@@ -222,11 +225,6 @@ class ArgReader {
       case "p":
         options.pidFile = value;
         return "";
-      case "admin":
-        options.admin = value;
-        return value === "off" || typeof parseHostPort(value) !== "string"
-          ? ""
-          : `option --admin value ${value} has to be host:port or off`;
       case "takeover":
         options.takeover = true;
         return "";
@@ -236,6 +234,11 @@ class ArgReader {
         }
         options.workers = value;
         return "";
+      case "admin":
+        options.admin = value;
+        return value === "off" || typeof parseHostPort(value) !== "string"
+          ? ""
+          : `option --admin value ${value} has to be host:port or off`;
       default:
         return this.number(letter, value);
     }
@@ -252,11 +255,14 @@ class ArgReader {
       options.mbufSize = Number(value);
       return "";
     }
+    if (letter === "v" && levelOf(value) >= 0) {
+      options.verbosity = levelOf(value);
+      options.verbosityGiven = true;
+      return "";
+    }
     if (!digits) return `option -${letter} requires a number`;
     const n = Number(value);
-    if (letter === "v") {
-      options.verbosity = Math.min(n, MAX_LEVEL);
-    } else if (letter === "s") {
+    if (letter === "s") {
       if (n < 1 || n > 65535) return `option -s value ${value} is not a valid port`;
       options.statsPort = n;
     } else {
@@ -285,7 +291,7 @@ Options:
   -t, --test-conf        : test configuration for syntax errors and exit
   -d, --daemonize        : run as a daemon
   -D, --describe-stats   : print stats description and exit
-  -v, --verbose=N        : set logging level (default: ${o.verbosity}, min: 0, max: ${MAX_LEVEL})
+  -v, --verbose=N        : set logging level (default: ${o.verbosity}, min: 0, max: ${MAX_LEVEL}), or its name
   -o, --output=S         : set logging file (default: stderr)
   -c, --conf-file=S      : set configuration file (default: ${o.confFile})
   -s, --stats-port=N     : set stats monitoring port (default: ${o.statsPort})
@@ -293,9 +299,9 @@ Options:
   -i, --stats-interval=N : set stats aggregation interval in msec (default: ${o.statsInterval} msec)
   -p, --pid-file=S       : set pid file (default: off)
   -m, --mbuf-size=N      : set size of mbuf chunk in bytes (default: ${o.mbufSize} bytes)
-      --admin=S          : set address of metrics, health and live page, or off (default: ${DEFAULT_ADMIN})
   --workers=N            : set number of worker processes, or auto: one a core (default: 1)
   --takeover             : take over the ports from the ringmux of the pid file, then stop it
+  --admin=S              : set address of metrics, health and live page, or off (default: ${DEFAULT_ADMIN})
 
 `;
 }

@@ -3,6 +3,7 @@
 
 import type { Readable, Writable } from "node:stream";
 import type { Config } from "../core/config/schema.ts";
+import type { Fields } from "../core/log.ts";
 
 /** How a worker is to run what it is given. */
 export interface WorkerSetup {
@@ -34,6 +35,7 @@ interface Message {
   error?: string;
   log?: LogMethod;
   text?: string;
+  fields?: Fields;
 }
 
 /** Carries messages both ways. */
@@ -97,7 +99,7 @@ export function ipcChannel(end: IpcEnd, isWorker: boolean): Channel {
 export interface PeerEvents {
   /** Carries out an order; what it resolves to is the answer. */
   order?(order: Order): unknown;
-  log?(method: LogMethod, text: string): void;
+  log?(method: LogMethod, text: string, fields: Fields): void;
   closed(): void;
 }
 
@@ -135,13 +137,13 @@ export class Peer {
     });
   }
 
-  log(method: LogMethod, text: string): void {
-    this.channel.send({ log: method, text });
+  log(method: LogMethod, text: string, fields?: Fields): void {
+    this.channel.send({ log: method, text, fields });
   }
 
   private received(message: Message, events: PeerEvents): void {
-    const { id, order, log, text } = message;
-    if (log !== undefined) return events.log?.(log, text ?? "");
+    const { id, order, log, text, fields } = message;
+    if (log !== undefined) return events.log?.(log, text ?? "", fields ?? {});
     if (id === undefined) return;
     if (order !== undefined) {
       Promise.resolve(order).then((one) => events.order?.(one)).then(

@@ -7,7 +7,7 @@ import type { Config } from "../core/config/schema.ts";
 import { resolveSecrets } from "../core/config/secrets.ts";
 import { VERSION } from "../core/version.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
-import { type Log, type Sink, TextLog } from "./log.ts";
+import { levelOf, type Log, type Sink, TextLog } from "./log.ts";
 import { type Reading, Reloader } from "./reload.ts";
 import { secretsBeside } from "./secrets.ts";
 
@@ -92,6 +92,7 @@ export async function runCommand(
 
   const log = openLog(system, options);
   if (log === null) return 1;
+  if (config !== null) adjustLog(log, options, config);
   if (config === null) {
     system.stderr(lines.map((line) => `${line}\n`).join("") + `${verdict} invalid\n`);
     if (options.outputFile !== "") lines.forEach((line) => log.error(line));
@@ -145,7 +146,11 @@ async function run(
   }
   if (running !== null) {
     const target = running;
-    reloader.begin((next) => target.reload === undefined ? unsupported() : target.reload(next));
+    reloader.begin(async (next) => {
+      await (target.reload === undefined ? unsupported() : target.reload(next));
+      adjustLog(log, options, next);
+      target.levelChanged?.();
+    });
     reloader.watching(config.global.watch);
   }
   if (running !== null && system.isDaemon) system.daemonReady();
@@ -258,18 +263,24 @@ async function readConfig(
   return { config: resolved.config, lines: warnings };
 }
 
+/** Makes the log as the configuration wants it. The command line goes before it. */
+export function adjustLog(log: TextLog, options: CliOptions, { global }: Config): void {
+  log.format = global.log_format;
+  if (!options.verbosityGiven) log.level = levelOf(global.log_level);
+}
+
 /** The log as options want it; null (and a line on stderr) when its file cannot be opened. */
 function openLog(system: System, options: CliOptions): TextLog | null {
-  if (options.outputFile === "") {
-    const sink = { write: (text: string) => system.stderr(text), reopen() {}, close() {} };
-    return new TextLog(sink, options.verbosity);
-  }
+  let sink: Sink = { write: (text) => system.stderr(text), reopen() {}, close() {} };
   try {
-    return new TextLog(system.openLog(options.outputFile), options.verbosity);
+    if (options.outputFile !== "") sink = system.openLog(options.outputFile);
   } catch (error) {
     system.stderr(`opening log file '${options.outputFile}' failed: ${reason(error)}\n`);
     return null;
   }
+  const log = new TextLog(sink, options.verbosity);
+  log.common = { pid: system.pid };
+  return log;
 }
 
 /** Removes the pid file unless another process has put its own there meanwhile. */

@@ -7,11 +7,11 @@ import { Proxy } from "../core/proxy/proxy.ts";
 import { openWindows } from "./admin/open.ts";
 import { type CliOptions, runCommand, type Running, type Start } from "./cli.ts";
 import type { Control } from "./control.ts";
+import { LocalControl } from "./local_control.ts";
 import type { Log } from "./log.ts";
 import { canReusePort, makeSpawner, supervisorChannel } from "./spawn.ts";
 import { probe, Supervisor } from "./supervisor.ts";
 import { createSystem } from "./system.ts";
-import { withUsage } from "./usage.ts";
 import { runWorker } from "./worker.ts";
 
 /** Runs `ringmux` on `host` and ends the process with its exit status. */
@@ -36,12 +36,12 @@ export async function runProxyCommand(host: Host): Promise<void> {
         { host, log, spawner, workers, source, stats, takeover, reload, ...limits },
       );
       await supervisor.start();
-      return withWindows(supervisor, config, options, log);
+      return await withWindows(supervisor, options, config, log);
     }
     if (reusePort && !options.takeover) await probe(host, config);
     const proxy = new Proxy(host, config, { log, stats, source, limits, reusePort });
     await proxy.start();
-    return withWindows(runningProxy(proxy, reload), config, options, log);
+    return await withWindows(runningProxy(proxy, reload), options, config, log);
   };
   system.exit(await runCommand(system, system.args, start));
 }
@@ -56,22 +56,40 @@ export function limitsOf(options: CliOptions): { segment: number } {
   return { segment: Math.min(1 << 20, Math.max(16384, 4 * options.mbufSize)) };
 }
 
+type Controlled = Running & { readonly control: Control };
+
+/** Opens the admin address and what else looks in from outside; closes it with the proxy. */
+async function withWindows(
+  running: Controlled,
+  options: CliOptions,
+  config: Config,
+  log: Log,
+): Promise<Running> {
+  try {
+    const { admin, takeover } = options;
+    const shared = takeover || config.global.reuse_port;
+    const windows = await openWindows(config, running.control, log, { admin, takeover, shared });
+    const stop = running.stop.bind(running);
+    running.stop = async () => {
+      await windows.stopping();
+      await stop();
+      await windows.close();
+    };
+    return running;
+  } catch (error) {
+    running.abort?.();
+    throw error;
+  }
+}
+
 /** A proxy in this process, which has started. */
-export function runningProxy(
-  proxy: Proxy,
-  reload: () => Promise<string[]>,
-): Running & { control: Control } {
-  let ready = true;
+export function runningProxy(proxy: Proxy, reload: () => Promise<string[]>): Controlled {
+  const control = new LocalControl(proxy, reload);
   return {
-    control: {
-      ready: () => ready,
-      snapshot: () => Promise.resolve(withUsage(proxy.snapshot())),
-      rings: (pool, key) => Promise.resolve(proxy.rings(pool, key)),
-      reload,
-    },
+    control,
     reload: (config) => proxy.reload(config),
     async stop() {
-      ready = false;
+      control.stopping();
       // Nothing else may be left that keeps the process alive.
       const alive = setInterval(() => {}, 1000);
       await proxy.drain(proxy.drainTimeout);
@@ -79,31 +97,4 @@ export function runningProxy(
     },
     abort: () => proxy.stop(),
   };
-}
-
-/** With the admin address and StatsD, which see into it from its start to its end. */
-async function withWindows(
-  running: Running & { readonly control: Control },
-  config: Config,
-  options: CliOptions,
-  log: Log,
-): Promise<Running> {
-  const { admin, takeover } = options;
-  const shared = takeover || config.global.reuse_port;
-  try {
-    const windows = await openWindows(config, running.control, log, { admin, takeover, shared });
-    return {
-      reload: (next) => running.reload?.(next),
-      levelChanged: () => running.levelChanged?.(),
-      async stop() {
-        await windows.stopping();
-        await running.stop();
-        await windows.close();
-      },
-      abort: () => running.abort?.(),
-    };
-  } catch (error) {
-    running.abort?.();
-    throw error;
-  }
 }

@@ -1,7 +1,9 @@
-// The log: nutcracker's levels and line format (nc_log.h), local time, to whatever sink it is
-// given. Knows nothing of files or runtimes.
+// The log: nutcracker's levels (nc_log.h) in front of LogTape, and behind it the lines: text in
+// nutcracker's format, or JSON. Knows nothing of files or runtimes. What the core has to say goes to
+// LogTape's category "ringmux".
 
-import type { Log as CoreLog } from "../core/log.ts";
+import { configureSync, getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
+import type { Fields, Log as CoreLog } from "../core/log.ts";
 
 /** Names of the levels 0 to 11. A message is written when its level is at most the log's. */
 export const LEVEL_NAMES = [
@@ -21,6 +23,16 @@ export const LEVEL_NAMES = [
 
 export const MAX_LEVEL = LEVEL_NAMES.length - 1;
 
+/** Other names for them. */
+const MORE_NAMES: Record<string, number> = { ERROR: 3, WARNING: 4, VERBOSE: 8 };
+
+/** The level that is meant by a number (one that is too high is the highest) or a name; -1 for none. */
+export function levelOf(text: string): number {
+  if (/^[0-9]+$/.test(text)) return Math.min(Number(text), MAX_LEVEL);
+  const name = text.toUpperCase();
+  return MORE_NAMES[name] ?? LEVEL_NAMES.findIndex((one) => one === name);
+}
+
 // nutcracker writes its errors from ALERT on, so that -v 1 still shows them.
 const ERROR = 1;
 const WARN = 4;
@@ -28,13 +40,23 @@ const NOTICE = 5;
 const INFO = 6;
 const DEBUG = 7;
 
+/** LogTape has fewer levels; what they are called in JSON. */
+const NAMES: Record<LogLevel, string> = {
+  fatal: "notice", // start, stop and signals: shown at every level, but no misfortune
+  error: "error",
+  warning: "warn",
+  info: "notice",
+  debug: "info",
+  trace: "debug",
+};
+
 /** The core's log, with a level that signals change. */
 export interface Log extends CoreLog {
   /** 0 to 11. */
   level: number;
 }
 
-/** Where lines go: stderr or a file. */
+/** Where lines go: stderr or a file. Each call is one line, and one write. */
 export interface Sink {
   write(text: string): void;
   /** Opens the file anew, after it was moved away; nothing for stderr. */
@@ -42,16 +64,33 @@ export interface Sink {
   close(): void;
 }
 
+export type Format = "text" | "json";
+
+/** The log of this process: LogTape has one configuration, so the latest one is in use. */
 export class TextLog implements Log {
   readonly sink: Sink;
+  format: Format;
+  /** Stand in every line of JSON: pid, worker. */
+  common: Fields;
   private threshold: number;
   private readonly now: () => Date;
 
   constructor(sink: Sink, level: number, now: () => Date = () => new Date()) {
     this.sink = sink;
+    this.format = "text";
+    this.common = {};
     this.threshold = 0;
     this.now = now;
     this.level = level;
+    configureSync({
+      reset: true,
+      sinks: { lines: (record) => sink.write(this.line(record)) },
+      loggers: [
+        { category: "ringmux", sinks: ["lines"], lowestLevel: "trace" },
+        // It would say on the console that it is there.
+        { category: ["logtape", "meta"], sinks: [], lowestLevel: "fatal" },
+      ],
+    });
   }
 
   get level(): number {
@@ -62,29 +101,48 @@ export class TextLog implements Log {
     this.threshold = Math.max(0, Math.min(MAX_LEVEL, level));
   }
 
-  error(text: string): void {
-    if (this.threshold >= ERROR) this.always(text);
+  error(text: string, fields?: Fields): void {
+    if (this.threshold >= ERROR) this.emit("error", text, fields);
   }
 
-  warn(text: string): void {
-    if (this.threshold >= WARN) this.always(text);
+  warn(text: string, fields?: Fields): void {
+    if (this.threshold >= WARN) this.emit("warning", text, fields);
   }
 
-  notice(text: string): void {
-    if (this.threshold >= NOTICE) this.always(text);
+  notice(text: string, fields?: Fields): void {
+    if (this.threshold >= NOTICE) this.emit("info", text, fields);
   }
 
-  info(text: string): void {
-    if (this.threshold >= INFO) this.always(text);
+  info(text: string, fields?: Fields): void {
+    if (this.threshold >= INFO) this.emit("debug", text, fields);
   }
 
-  debug(text: string): void {
-    if (this.threshold >= DEBUG) this.always(text);
+  debug(text: string, fields?: Fields): void {
+    if (this.threshold >= DEBUG) this.emit("trace", text, fields);
   }
 
   /** Start, stop and signals, which every level shows. */
-  always(text: string): void {
-    this.sink.write(`[${stamp(this.now())}] ${text}\n`);
+  always(text: string, fields?: Fields): void {
+    this.emit("fatal", text, fields);
+  }
+
+  /** As a whole record: a message given to LogTape's own methods would be taken for a template. */
+  private emit(level: LogLevel, text: string, fields: Fields = {}): void {
+    getLogger("ringmux").emit({
+      level,
+      message: [text],
+      rawMessage: text,
+      timestamp: this.now().getTime(),
+      properties: fields,
+    });
+  }
+
+  private line({ level, message, timestamp, properties }: LogRecord): string {
+    const at = new Date(timestamp);
+    const text = String(message[0]);
+    if (this.format === "text") return `[${stamp(at)}] ${text}\n`;
+    const head = { time: at.toISOString(), level: NAMES[level], msg: text };
+    return `${JSON.stringify({ ...head, ...this.common, ...properties })}\n`;
   }
 }
 

@@ -14,9 +14,9 @@ import { VERSION } from "../core/version.ts";
 import { Peer } from "./channel.ts";
 import type { Running } from "./cli.ts";
 import type { Control } from "./control.ts";
+import { usage } from "./local_control.ts";
 import type { Log } from "./log.ts";
 import type { Spawner, WorkerProcess } from "./spawn.ts";
-import { withUsage } from "./usage.ts";
 
 /** Milliseconds before a worker is started again that has died; doubled up to the other. */
 const SOONEST = 100;
@@ -121,7 +121,12 @@ export class Supervisor implements Running {
     const process = spawner.start(slot.number);
     const startedAt = this.options.host.now();
     const peer = new Peer(process.channel, {
-      log: (method, text) => log[method](`worker ${slot.number}: ${text}`),
+      log: (method, text, fields) =>
+        log[method](`worker ${slot.number}: ${text}`, {
+          ...fields,
+          worker: slot.number,
+          pid: process.pid,
+        }),
       closed: () => {},
     });
     slot.process = process;
@@ -200,14 +205,14 @@ export class Supervisor implements Running {
     const asked = this.peers().map((peer) => peer.ask({ do: "snapshot" }, PATIENCE));
     const told = await Promise.allSettled(asked);
     const all = told.flatMap((one) => one.status === "fulfilled" ? [one.value as Snapshot] : []);
-    const own = withUsage({
+    return mergeSnapshots({
       source,
       version: VERSION,
       runtime: host.runtime,
       uptime: Math.floor((host.now() - this.startedAt) / 1000),
       time: host.wallClock(),
-    });
-    return mergeSnapshots(own, all);
+      ...usage(),
+    }, all);
   }
 
   /** One worker's: which servers are ejected is each worker's own opinion. */

@@ -1,11 +1,12 @@
 // One of several workers: a proxy that does what its supervisor says, and ends when that ends.
 
 import type { Host } from "../core/host.ts";
+import type { Fields } from "../core/log.ts";
 import { Proxy } from "../core/proxy/proxy.ts";
 import { type Channel, type LogMethod, type Order, Peer } from "./channel.ts";
 import type { System } from "./cli.ts";
+import { snapshotOf } from "./local_control.ts";
 import type { Log } from "./log.ts";
-import { withUsage } from "./usage.ts";
 
 /** The numbers of nutcracker's levels that core's messages have: see log.ts. */
 const LEVELS: Readonly<Record<LogMethod, number>> = {
@@ -54,9 +55,9 @@ class Worker {
   }
 
   private makeLog(): Log {
-    const say = (method: LogMethod) => (text: string): void => {
+    const say = (method: LogMethod) => (text: string, fields?: Fields): void => {
       if (this.log.level < LEVELS[method] || (this.muted && method === "notice")) return;
-      this.peer.log(method, text);
+      this.peer.log(method, text, fields);
     };
     return {
       level: 5,
@@ -77,7 +78,7 @@ class Worker {
       case "reload":
         return this.quietly(() => proxy.reload(order.config));
       case "snapshot":
-        return withUsage(proxy.snapshot());
+        return snapshotOf(proxy);
       case "rings":
         return proxy.rings(order.pool, order.key);
       case "level":

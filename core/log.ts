@@ -1,10 +1,16 @@
 // Where core's news for the operator goes. Imports nothing.
 
-/** One line per call, without time or line end; no key or value contents. */
+/** What a line says, once more for programs: names as in docs/logs.md. */
+export type Fields = Readonly<Record<string, string | number | boolean>>;
+
+/**
+ * One line per call, without time or line end; no key or value contents. The text says all by
+ * itself; `fields` repeat its parts for logs that programs read.
+ */
 export interface Log {
-  error(text: string): void;
-  warn(text: string): void;
-  notice(text: string): void;
-  info(text: string): void;
-  debug(text: string): void;
+  error(text: string, fields?: Fields): void;
+  warn(text: string, fields?: Fields): void;
+  notice(text: string, fields?: Fields): void;
+  info(text: string, fields?: Fields): void;
+  debug(text: string, fields?: Fields): void;
 }

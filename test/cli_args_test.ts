@@ -47,6 +47,7 @@ test("no arguments give nutcracker's defaults, but stats for this machine only",
     testConf: false,
     daemonize: false,
     verbosity: 5,
+    verbosityGiven: false,
     outputFile: "",
     confFile: "conf/nutcracker.yml",
     statsPort: 22222,
@@ -54,9 +55,9 @@ test("no arguments give nutcracker's defaults, but stats for this machine only",
     statsInterval: 30000,
     pidFile: "",
     mbufSize: 16384,
-    admin: "",
     workers: "",
     takeover: false,
+    admin: "",
   });
 });
 
@@ -65,6 +66,7 @@ test("every short option is taken", () => {
     testConf: true,
     daemonize: true,
     verbosity: 6,
+    verbosityGiven: true,
     outputFile: "log",
     confFile: "conf",
     statsPort: 1234,
@@ -104,8 +106,13 @@ test("every long option is taken, with = or without, and shortened", () => {
 });
 
 test("short options cluster, the last one with its argument", () => {
-  assert.equal(options("-dv6"), { ...defaultOptions(), daemonize: true, verbosity: 6 });
-  assert.equal(options("-v6"), { ...defaultOptions(), verbosity: 6 });
+  assert.equal(options("-dv6"), {
+    ...defaultOptions(),
+    daemonize: true,
+    verbosity: 6,
+    verbosityGiven: true,
+  });
+  assert.equal(options("-v6"), { ...defaultOptions(), verbosity: 6, verbosityGiven: true });
   assert.equal(options("-tdc file"), {
     ...defaultOptions(),
     testConf: true,

@@ -449,7 +449,7 @@ const WRONG: [string, string[]][] = [
   [file("health_check: {interval: 1s}"), [
     'c.yml:3: pool "p": health_check.interval "1s" has to be a whole number of milliseconds from 10 to 2147483647',
   ]],
- ["- a\n", ["c.yml:1: has to be a mapping of pool names to pools"]],
+  ["- a\n", ["c.yml:1: has to be a mapping of pool names to pools"]],
   ["just text\n", ["c.yml:1: has to be a mapping of pool names to pools"]],
   ["", ["c.yml: is empty; at least one pool is needed"]],
   ["# nothing\n\n", ["c.yml: is empty; at least one pool is needed"]],

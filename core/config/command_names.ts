@@ -33,7 +33,8 @@ xreadgroup xrevrange xsetid xtrim zadd zcard zcount zdiff zdiffstore zincrby zin
 zinterstore zlexcount zmpop zmscore zpopmax zpopmin zrandmember zrange zrangebylex zrangebyscore
 zrangestore zrank zrem zremrangebylex zremrangebyrank zremrangebyscore zrevrange zrevrangebylex
 zrevrangebyscore zrevrank zscan zscore zunion zunionstore hexpire hpexpire hexpireat hpexpireat
-httl hpttl hexpiretime hpexpiretime hpersist hgetdel hgetex hsetex waitaof
+httl hpttl hexpiretime hpexpiretime hpersist hgetdel hgetex hsetex waitaof xdelex xackdel delex
+digest
 `;
 
 export const COMMAND_NAMES: readonly string[] = NAMES.trim().split(/\s/);

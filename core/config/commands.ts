@@ -22,7 +22,10 @@ export const CommandsSchema = v.pipe(
     deny: v.pipe(Names, v.description("Commands that are switched off.")),
     allow: v.pipe(
       Names,
-      v.description("If given, only these commands work (and AUTH, HELLO, QUIT and RESET)."),
+      v.description(
+        "If given, only these commands work (and AUTH, HELLO, QUIT and RESET). @all stands for all " +
+          "but DEBUG, which works only where it is named here.",
+      ),
     ),
     rename: v.pipe(
       v.optional(v.record(v.string(), v.string()), {}),
@@ -84,6 +87,7 @@ function readName(what: string, node: Node, note: Note): string | undefined {
   }
   const name = node.text.toLowerCase().replace(/ +/g, "|");
   if (COMMAND_NAMES.includes(name)) return name;
+  if (name === "@all" && what === "commands.allow") return name;
   const near = nearest(name, COMMAND_NAMES).replace("|", " ");
   note(node, `${what} "${node.text}" is not known${near && `; did you mean ${near}?`}`);
   return undefined;

@@ -9,7 +9,13 @@ import { DISTRIBUTION_NAMES } from "../ring/mod.ts";
 import { parseListen, parseServer, type ServerConfig } from "./address.ts";
 import { type CommandsConfig, CommandsSchema } from "./commands.ts";
 import { AuthSchema, GlobalSchema, HealthSchema, ServerTlsSchema, TlsSchema } from "./groups.ts";
-import type { AuthConfig, GlobalConfig, HealthConfig, ServerTlsConfig, TlsConfig } from "./groups.ts";
+import type {
+  AuthConfig,
+  GlobalConfig,
+  HealthConfig,
+  ServerTlsConfig,
+  TlsConfig,
+} from "./groups.ts";
 import { flag, integer, MAX_INT, milliseconds, oneOf, parsed } from "./values.ts";
 
 /** Milliseconds of `timeout` that mean "wait for ever". */

@@ -216,6 +216,19 @@ export interface Session {
   subscribed?: readonly number[];
 }
 
+/** A client of the pool, as local answers see it. */
+export interface Peer {
+  readonly session: Session;
+  /** Requests queued in its transaction; -1 outside of one. */
+  readonly queuedInMulti: number;
+  /** It waits at a server. */
+  readonly isBlocked: boolean;
+  /** Milliseconds since it was last heard of. */
+  readonly idle: number;
+  /** Closes it: at once, or, if it is the one that asks, when it has its reply. */
+  kill(asks: boolean): void;
+}
+
 /** What local answers (INFO, CLIENT LIST, TIME) may ask about the rest of the proxy. */
 export interface Facts {
   readonly pool: string;
@@ -226,7 +239,9 @@ export interface Facts {
   /** Seconds since start. */
   uptime(): number;
   port(): number;
-  sessions(): Iterable<Session>;
+  /** Where it listens, as the configuration has it. */
+  listen(): string;
+  peers(): Iterable<Peer>;
   /** Subscribed clients (by kind and name of the topic) that the servers do not know of. */
   hidden(kind: number, name: string): number;
   /** Counters for INFO, in the order they are to be shown: [section, [name, value][]][]. */
@@ -304,6 +319,12 @@ export const ASKED = -1;
 export interface Codec {
   /** By `Scan.verb` + 1 (ASKED comes first): the command's class, see stats/latency.ts. */
   readonly classes: Uint8Array;
+  /** The name of a command, for people. */
+  commandName(verb: number): string;
+  /** A request by which a server shows that it is well. */
+  readonly probe: Uint8Array;
+  /** What the reply to it says is wrong with the server; "" when nothing is. */
+  probeError(buf: Uint8Array, start: number, end: number): string;
   /** Null when no request has the action PIN. */
   readonly pinning: Pinning | null;
   /** Null when no request has the action TOPICS. */

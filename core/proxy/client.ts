@@ -2,6 +2,7 @@
 // order of the commands, whichever server answers first.
 
 import { EMPTY } from "../bytes.ts";
+import { errnoText } from "../errno.ts";
 import type { Socket, SocketHandler } from "../host.ts";
 import { OutBuffer } from "../out_buffer.ts";
 import {
@@ -14,6 +15,7 @@ import {
   LOCAL,
   MORE,
   NOTHING,
+  type Peer,
   PIN,
   PIN_RESET,
   QUIT,
@@ -25,6 +27,7 @@ import {
   WALK,
 } from "../protocol/codec.ts";
 import { fanOutAll, fanOutKeys, gather, inquire, together, walk } from "./fan_out.ts";
+import { clientClosed, clientFails, protocolError } from "./journal.ts";
 import { LATER, ORDINARY, type Pin, pinned } from "./pin.ts";
 import type { Pool } from "./pool.ts";
 import { type Request, SPECIAL } from "./request.ts";
@@ -51,7 +54,7 @@ const FRESH = 1000;
 /** How long (ms) a client we are done with may take to close its side. */
 const LINGER = 1000;
 
-export class Client implements SocketHandler {
+export class Client implements SocketHandler, Peer {
   readonly session: Session;
   readonly pool: Pool;
   /** Unique in the pool; chooses among a server's connections. */
@@ -66,6 +69,10 @@ export class Client implements SocketHandler {
   /** Bytes of replies that are held until their turn comes. */
   held: number;
   closed: boolean;
+  /** For the log: requests and bytes taken, and why it was closed. */
+  taken: number;
+  received: number;
+  private why: string;
   /** The server connection that does not read because of this client. */
   blocks: ServerConnection | null;
   /** Its hold on a connection of its own (transactions, blocking requests); null for none. */
@@ -78,6 +85,10 @@ export class Client implements SocketHandler {
   codec: Codec;
   private begun: boolean;
   private firstByte: number;
+  /** When it last sent something (pool time). */
+  private heardAt: number;
+  /** Its own request ends it: it is closed when it has the reply. */
+  private killed: boolean;
   private readonly socket: Socket;
   private dirty: boolean;
   private paused: boolean;
@@ -115,6 +126,8 @@ export class Client implements SocketHandler {
     this.codec = pool.codec;
     this.begun = false;
     this.firstByte = 0;
+    this.heardAt = pool.now;
+    this.killed = false;
     this.session = pool.codec.newSession(id, socket.remote, pool.host.wallClock());
     this.out = new OutBuffer(pool.buffers);
     this.head = null;
@@ -122,6 +135,9 @@ export class Client implements SocketHandler {
     this.queued = 0;
     this.held = 0;
     this.closed = false;
+    this.taken = 0;
+    this.received = 0;
+    this.why = "";
     this.blocks = null;
     this.pin = null;
     this.subscriptions = null;
@@ -150,6 +166,8 @@ export class Client implements SocketHandler {
     if (this.finishing) return; // after QUIT or a protocol error nothing more is read
     const turn = this.pool.turn;
     turn.enter();
+    this.heardAt = this.pool.now;
+    this.received += end - start;
     if (this.upload !== null) start = this.continueUpload(this.upload, buf, start, end);
     if (start === end) return turn.leave();
     if (!this.begun) this.begin(buf[start]);
@@ -251,6 +269,7 @@ export class Client implements SocketHandler {
     const pool = this.pool;
     const codec = this.codec;
     const scan = this.scan ?? pool.scan;
+    const slow = pool.slow.on ? pool.slow : null;
     // Consecutive commands for one connection are copied as one span.
     let spanConnection: ServerConnection | null = null;
     let spanStart = 0;
@@ -266,6 +285,7 @@ export class Client implements SocketHandler {
         }
         break;
       }
+      this.taken++;
       if (scan.action === FORWARD && this.plain && scan.scratch === null) {
         const connection = pool.route(buf, pos + scan.keyStart, pos + scan.keyEnd, this);
         if (connection !== null) {
@@ -278,6 +298,7 @@ export class Client implements SocketHandler {
           request.tagHigh = scan.tagHigh;
           request.tagLow = scan.tagLow;
           request.verb = scan.verb;
+          if (slow !== null) slow.note(request, buf, pos + scan.keyStart, pos + scan.keyEnd);
           connection.enqueue(request, scan.length);
           if (this.head === null) this.head = request;
           else (this.tail as Request).next = request;
@@ -301,6 +322,7 @@ export class Client implements SocketHandler {
         : this.special(scan, scan.scratch, 0, scan.scratchLength);
       if (!taken) {
         // Its turn comes when the earlier ones are answered.
+        this.taken--;
         this.emptyFirst();
         pos = at;
         break;
@@ -339,6 +361,8 @@ export class Client implements SocketHandler {
     request.tagHigh = scan.tagHigh;
     request.tagLow = scan.tagLow;
     request.verb = scan.verb;
+    if (pool.slow.on) pool.slow.note(request, buf, start + scan.keyStart, start + scan.keyEnd);
+    this.taken++;
     this.push(request);
     connection.enqueue(request, scan.length);
     this.upload = new Upload(connection, request, scan.length);
@@ -377,7 +401,10 @@ export class Client implements SocketHandler {
   private asks(scan: Scan, buf: Uint8Array, at: number): boolean {
     const { scratch } = scan;
     const asked = scratch === null ? inquire(this, scan, buf, at) : inquire(this, scan, scratch, 0);
-    if (asked) this.emptyFirst();
+    if (asked) {
+      this.taken--; // it will be parsed again
+      this.emptyFirst();
+    }
     return asked;
   }
 
@@ -452,6 +479,7 @@ export class Client implements SocketHandler {
         return this.answerLocally(scan, buf, at);
       case QUIT:
         this.answer(codec.answer(scan, buf, at, this.session));
+        this.why = "quit";
         return this.finish();
       case SPLIT:
         return fanOutKeys(this, scan, buf, at, length);
@@ -483,6 +511,24 @@ export class Client implements SocketHandler {
       if (this.head !== null) this.emptyFirst();
     }
     this.answer(reply);
+    if (this.killed) this.finish();
+  }
+
+  get queuedInMulti(): number {
+    return this.pin !== null && this.pin.multi ? this.pin.queued : -1;
+  }
+
+  get isBlocked(): boolean {
+    return this.pin !== null && this.pin.blocking;
+  }
+
+  get idle(): number {
+    return this.pool.now - this.heardAt;
+  }
+
+  kill(asks: boolean): void {
+    if (asks) this.killed = true;
+    else this.cutOffQuietly();
   }
 
   /** Sets `pin`, and what follows from it and from the session. */
@@ -512,6 +558,8 @@ export class Client implements SocketHandler {
     request.tagLow = scan.tagLow;
     request.verb = scan.verb;
     if (scan.mute !== 0) request.kind = SPECIAL;
+    const { slow } = this.pool;
+    if (slow.on) slow.noteFirst(request, this.codec, scan, buf, at);
     this.push(request);
     if (connection === null) return this.pool.fail(request, "Connection refused");
     connection.enqueue(request, length);
@@ -679,7 +727,8 @@ export class Client implements SocketHandler {
   /** Answers a broken stream, after what came before it, and closes. */
   private reject(error: Uint8Array): void {
     this.pool.counters.client_err++;
-    this.pool.log.info(`${this.pool.label}: client ${this.socket.remote}: protocol error`);
+    this.why = "protocol error";
+    protocolError(this);
     this.answer(error);
     this.finish();
   }
@@ -770,13 +819,14 @@ export class Client implements SocketHandler {
   /** Closes at once, with unwritten replies. */
   cutOff(why: string): void {
     if (this.closed) return;
-    this.pool.log.warn(`${this.pool.label}: client ${this.socket.remote}: ${why}; closed`);
+    clientFails(this, why);
     this.pool.counters.client_err++;
-    this.cutOffQuietly();
+    this.cutOffQuietly(why);
   }
 
-  /** Closes at once; the proxy stops. */
-  cutOffQuietly(): void {
+  /** Closes at once; `why` is for the log. */
+  cutOffQuietly(why = ""): void {
+    if (this.why === "") this.why = why;
     this.socket.close();
     this.close("");
   }
@@ -786,6 +836,7 @@ export class Client implements SocketHandler {
     this.closed = true;
     this.finishing = true;
     if (error !== "") this.pool.counters.client_err++;
+    clientClosed(this, this.why || (error === "" ? "eof" : errnoText(error)));
     this.blocks?.unblock();
     if (this.upload !== null) {
       // Half a request is on that connection: it is of no more use.

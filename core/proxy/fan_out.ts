@@ -64,8 +64,17 @@ export function fanOutKeys(
   for (let p = 0; p < nparts; p++) {
     const { out } = connections[p];
     codec.fragmentTail(scan, buf, at, out);
-    addPart(parent, connections[p], out.size - begins[p]);
+    const part = addPart(parent, connections[p], out.size - begins[p]);
+    if (pool.slow.on) noteKey(part, p, scan, buf, at);
   }
+}
+
+/** For the slow log: the first key of part number `p`. */
+function noteKey(part: Request, p: number, scan: Scan, buf: Uint8Array, at: number): void {
+  const { client, parent } = part;
+  const key = (parent as Request).picks.indexOf(p);
+  client.codec.selectKey(scan, key);
+  client.pool.slow.note(part, buf, at + scan.keyStart, at + scan.keyEnd);
 }
 
 /** ALL: every live server gets the request as it is. */
@@ -176,17 +185,19 @@ export function inquire(client: Client, scan: Scan, buf: Uint8Array, at: number)
   return true;
 }
 
-function addPart(parent: Request, connection: ServerConnection, bytes: number): void {
+function addPart(parent: Request, connection: ServerConnection, bytes: number): Request {
   const { client } = parent;
   const part = client.pool.requests.take(client);
   part.kind = SPECIAL;
   part.parent = parent;
   part.verb = parent.verb;
+  part.noted = 0;
   parent.parts.push(part);
   parent.awaiting++;
   client.pool.counters.fragments++;
   connection.enqueue(part, bytes);
   if (connection.congested) client.stopReading(connection);
+  return part;
 }
 
 /** TOGETHER: forwarded whole if all keys live on one server, else an error says so. */

@@ -149,6 +149,8 @@ export class Pin {
   server: number;
   /** In a transaction. */
   multi: boolean;
+  /** Requests that its transaction has by now. */
+  queued: number;
   /** A request of the client's waits at the server. */
   blocking: boolean;
   /** Given back when all is answered, and then: the server keeps nothing of the client's for it. */
@@ -170,6 +172,7 @@ export class Pin {
   constructor(client: Client) {
     this.server = -1;
     this.multi = false;
+    this.queued = 0;
     this.blocking = false;
     this.over = false;
     this.clean = false;
@@ -359,6 +362,7 @@ export class Pin {
     if (this.connection === null && !this.doomed) {
       if (this.heldBytes < MOST_HELD) {
         this.keep(buf, at, length);
+        this.queued++;
         return answer(this.client, this.words.queued);
       }
       const how = this.settle(this.client.pool.pickAny());
@@ -372,7 +376,9 @@ export class Pin {
     // Redis too says so, and queues nothing.
     if (this.doomed) return answer(client, this.words.queued);
     if (!this.alive()) return this.doom(client.pool.codec.failure(LOST));
-    return this.send(scan, buf, at, length);
+    const how = this.send(scan, buf, at, length);
+    if (how === TAKEN) this.queued++;
+    return how;
   }
 
   /** The server is known: it gets what was held back. ORDINARY when all is well. */

@@ -3,6 +3,7 @@
 import type { PoolConfig } from "../config/schema.ts";
 import { type Hash, HASHES, hashKey, hashRange } from "../hash/mod.ts";
 import type { Address, Host, Socket, Timer } from "../host.ts";
+import { LimitedLog } from "../limit.ts";
 import type { Log } from "../log.ts";
 import { BufferPool } from "../out_buffer.ts";
 import {
@@ -19,10 +20,12 @@ import { buildRing, type Ring } from "../ring/mod.ts";
 import type { PoolSnapshot } from "../stats/snapshot.ts";
 import { Client } from "./client.ts";
 import { Door } from "./door.ts";
+import { clientConnected, clientRefused, serverReadmitted } from "./journal.ts";
 import { type Request, RequestPool } from "./request.ts";
 import { codecChanges, connectionsChange, keepServers, Retired } from "./retire.ts";
 import { Server } from "./server.ts";
 import type { ServerConnection } from "./server_connection.ts";
+import { SlowLog } from "./slow.ts";
 import { Topics } from "./topics.ts";
 import { type Flushable, Turn } from "./turn.ts";
 import { logRefused, usersOf } from "./users.ts";
@@ -64,15 +67,26 @@ export interface PoolContext {
 /** `pickAll`: the keys live on more than one server. */
 export const SEVERAL = -2;
 
-/** Tick (ms) of a pool without a timeout; with one, a tenth of it, but at least 5. */
+/** Most and least of a pool's tick (ms): see `tickOf`. */
 const TICK = 100;
+const SHORTEST_TICK = 5;
+
+/** How often (ms) a pool looks after its timeouts: a tenth of them late is early enough. */
+function tickOf({ timeout, health_check }: PoolConfig): number {
+  const times = [TICK * 10];
+  if (timeout > 0) times.push(timeout);
+  if (health_check !== undefined) times.push(health_check.interval, health_check.timeout);
+  return Math.max(SHORTEST_TICK, Math.min(...times) / 10);
+}
 
 export class Pool {
   readonly name: string;
   readonly label: string;
   config: PoolConfig;
   readonly host: Host;
-  readonly log: Log;
+  /** Repeated lines are held back. */
+  readonly log: LimitedLog;
+  readonly slow: SlowLog;
   readonly limits: Limits;
   /** The one every client starts with: see `Codec.dialect`. */
   codec: Codec;
@@ -121,7 +135,9 @@ export class Pool {
     this.name = config.name;
     this.label = `pool "${config.name}"`;
     this.host = host;
-    this.log = log;
+    this.log = new LimitedLog(log, () => host.now());
+    this.slow = new SlowLog(this.label, log);
+    this.slow.tick(0, config.slowlog_ms);
     this.limits = limits;
     this.buffers = new BufferPool(limits.segment);
     this.requests = new RequestPool();
@@ -207,10 +223,8 @@ export class Pool {
   }
 
   private keepTime(): void {
-    const { timeout } = this.config;
-    const tick = timeout > 0 ? Math.max(5, Math.min(TICK, timeout / 10)) : TICK;
     this.timer?.cancel();
-    this.timer = this.host.every(tick, () => this.tick());
+    this.timer = this.host.every(tickOf(this.config), () => this.tick());
   }
 
   /** Whether this process listens for it. */
@@ -238,7 +252,7 @@ export class Pool {
     this.config = config;
     this.configure();
     this.now = this.host.now();
-    if (keys.has("timeout") && this.timer !== null) this.keepTime();
+    if (this.timer !== null && (keys.has("timeout") || keys.has("health_check"))) this.keepTime();
     const reconnect = connectionsChange(keys);
     if (codecChanges(keys) || reconnect) this.changeCodec(before.redis === config.redis, reconnect);
     const deadline = this.now + patience;
@@ -247,7 +261,7 @@ export class Pool {
     for (const server of removed) this.retired.add(server.retire(), deadline);
     for (const server of servers) {
       if (reconnect) this.retired.add(server.renew(), deadline);
-      if (!this.autoEject) server.live = true;
+      if (!this.autoEject && config.health_check === undefined) server.live = true;
       if (config.preconnect) server.connect();
     }
     for (const client of this.clients) client.poolChanged();
@@ -282,8 +296,9 @@ export class Pool {
     this.stopListening();
     this.stopped = true;
     this.timer?.cancel();
-    for (const client of [...this.clients]) client.cutOffQuietly();
+    for (const client of [...this.clients]) client.cutOffQuietly("the proxy stops");
     for (const server of this.servers) {
+      server.endChecks();
       for (const connection of server.connections) connection.abort("");
     }
     this.topics.stop();
@@ -309,7 +324,7 @@ export class Pool {
   accept(socket: Socket): Client | null {
     const most = this.config.client_connections;
     if (most > 0 && this.clients.size >= most) {
-      this.log.warn(`${this.label}: client ${socket.remote} refused: ${most} are connected`);
+      clientRefused(this, socket.remote, most);
       const why = this.codec.failure("max number of clients reached");
       socket.write(why, 0, why.length);
       return null;
@@ -318,6 +333,7 @@ export class Pool {
     this.clients.add(client);
     this.counters.client_connections++;
     this.counters.accepted++;
+    clientConnected(client);
     return client;
   }
 
@@ -330,13 +346,12 @@ export class Pool {
   private tick(): void {
     const now = this.host.now();
     this.now = now;
-    const timeout = this.config.timeout;
-    for (const server of this.servers) {
-      for (const connection of server.connections) connection.tick(now, timeout);
-    }
-    this.topics.tick(now, timeout);
+    for (const server of this.servers) server.tick(now);
+    this.topics.tick(now, this.config.timeout);
     for (const client of this.lingering) client.tick(now);
-    this.retired.tick(now, timeout);
+    this.retired.tick(now, this.config.timeout);
+    this.slow.tick(now, this.config.slowlog_ms);
+    this.log.tick(now);
   }
 
   /** The index of the server that owns the key `buf[start, end)`; -1 when none is alive. */
@@ -431,7 +446,7 @@ export class Pool {
           continue;
         }
         server.live = true;
-        this.log.notice(`${server.label}: tried again`);
+        serverReadmitted(server, "tried again");
       }
       members.push({ name: server.name, weight: server.weight, index: server.index });
     }
@@ -503,7 +518,8 @@ export class Pool {
       wallClock: () => host.wallClock(),
       uptime: () => Math.floor((host.now() - startedAt) / 1000),
       port: () => this.port,
-      sessions: () => [...this.clients].map((client) => client.session),
+      listen: () => this.config.listen_text,
+      peers: () => [...this.clients],
       hidden: (kind, name) => this.topics.hidden(kind, name),
       counters: () => this.infoSections(),
     };

@@ -36,7 +36,7 @@ const DEFAULT_LIMITS: Limits = {
 /** How often (ms) it is looked whether clients that are to leave have left. */
 const DRAIN_TICK = 20;
 /** Global settings that only a new start changes. */
-const FIXED_SETTINGS = ["workers", "reuse_port", "admin", "statsd", "log_format"];
+const FIXED_SETTINGS = ["workers", "reuse_port", "admin", "statsd"];
 
 export class Proxy {
   pools: readonly Pool[];

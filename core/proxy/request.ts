@@ -44,6 +44,9 @@ export class Request implements FanOut, Part {
   parent: Request | null;
   /** Codec's own number of the command. */
   verb: number;
+  /** The slow log's: note[0, noted) is the beginning of the key. Undefined while it is off. */
+  note: Uint8Array;
+  noted: number;
   /** Parents only, from here on. */
   parts: Request[];
   awaiting: number;
@@ -68,6 +71,8 @@ export class Request implements FanOut, Part {
     this.failure = "";
     this.parent = null;
     this.verb = 0;
+    this.note = EMPTY;
+    this.noted = 0;
     this.parts = NO_PARTS;
     this.awaiting = 0;
     this.nkeys = 0;

@@ -14,7 +14,7 @@ export interface RingView {
     /** Part of the keys, 0 to 1. */
     readonly share: number;
   }[];
-  /** The server of the key asked for; null when none was, none is alive, or chance decides. */
+  /** The server of the key asked for; null when none was, or none is alive. */
   readonly owner: string | null;
 }
 
@@ -22,18 +22,18 @@ export interface RingView {
 export function viewRing(pool: Pool, key?: string): RingView {
   const { name, config, servers } = pool;
   const shares = pool.shares();
-  const byChance = config.distribution === "random" && servers.length > 1;
-  const owner = key === undefined || byChance ? -1 : pool.pick(bytes(key), 0, key.length);
   return {
     pool: name,
     distribution: config.distribution,
     hash: config.hash,
-    servers: servers.map(({ name, weight, live }, i) => ({
-      name,
-      weight,
-      live,
-      share: shares[i],
-    })),
-    owner: owner < 0 ? null : servers[owner].name,
+    servers: servers.map(({ name, weight, live }, i) => ({ name, weight, live, share: shares[i] })),
+    owner: key === undefined ? null : ownerOf(pool, key),
   };
+}
+
+/** The server of a key; null when none is alive, or when it is not the key that decides. */
+function ownerOf(pool: Pool, key: string): string | null {
+  const index = pool.pick(bytes(key), 0, key.length);
+  const byChance = pool.config.distribution === "random" && pool.servers.length > 1;
+  return index < 0 || byChance ? null : pool.servers[index].name;
 }

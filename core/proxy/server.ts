@@ -3,9 +3,12 @@
 
 import type { Address } from "../host.ts";
 import type { ServerConfig } from "../config/address.ts";
+import type { Fields } from "../log.ts";
 import type { Client } from "./client.ts";
 import { Latency, LATENCY_CLASSES } from "../stats/latency.ts";
 import type { ServerSnapshot } from "../stats/snapshot.ts";
+import { HealthCheck } from "./health.ts";
+import { serverEjected, serverReadmitted } from "./journal.ts";
 import type { Pool } from "./pool.ts";
 import { ServerConnection } from "./server_connection.ts";
 
@@ -36,6 +39,8 @@ export class Server {
   readonly address: Address;
   /** For log lines: `pool "cache": server "a" (127.0.0.1:6379)`. */
   readonly label: string;
+  /** The same for programs: pool, server, address. */
+  readonly fields: Fields;
   /** All connections, of whatever lane. */
   readonly connections: ServerConnection[];
   readonly counters: ServerCounters;
@@ -46,13 +51,17 @@ export class Server {
   live: boolean;
   /** Not in the pool any more: its last requests are being answered. */
   removed: boolean;
-  /** Pool time (ms) from which an ejected server is tried again. */
+  /** Pool time (ms) from which an ejected server is tried again; Infinity = a check decides. */
   retryAt: number;
+  /** Pool time of the last ejection. */
+  ejectedAt: number;
+  /** Asks now and then how it is; null when the pool wants no checks. */
+  private health: HealthCheck | null;
   /** Connections by lane (see Pool.laneOf); a lane's are made when it is first used. */
   private lanes: ServerConnection[][];
   /** Connections that serve one client at a time, while they serve none. */
   private extras: ServerConnection[];
-  private readonly pool: Pool;
+  readonly pool: Pool;
   private failedAt: number;
 
   constructor(pool: Pool, config: ServerConfig, index: number) {
@@ -65,6 +74,7 @@ export class Server {
     const where = path !== "" ? path : `${host}:${port}`;
     this.label = `pool "${pool.name}": server "${config.name}"` +
       (where === config.name ? "" : ` (${where})`);
+    this.fields = { pool: pool.name, server: config.name, address: where };
     this.counters = {
       server_eof: 0,
       server_err: 0,
@@ -82,6 +92,8 @@ export class Server {
     this.live = true;
     this.removed = false;
     this.retryAt = 0;
+    this.ejectedAt = -Infinity;
+    this.health = null;
     this.failedAt = -1;
     this.connections = [];
     this.lanes = [];
@@ -114,12 +126,14 @@ export class Server {
   retire(): ServerConnection[] {
     this.removed = true;
     this.live = false;
+    this.health?.stop();
     return this.retireAll();
   }
 
   /** New connections take the place of all it has. Returns those, which are to be closed. */
   renew(): ServerConnection[] {
     const old = this.retireAll();
+    this.health?.stop(); // what it says first may be something else now
     this.openLane(this.pool.lane);
     return old;
   }
@@ -222,17 +236,54 @@ export class Server {
 
   /** Counts a failure; at the limit the server leaves the ring for a while. */
   failed(): void {
-    const { config, log } = this.pool;
+    const { config } = this.pool;
     if (!config.auto_eject_hosts || !this.live || this.pool.stopped) return;
     this.failedAt = this.pool.now;
     this.failures++;
     if (this.failures < config.server_failure_limit) return;
+    this.eject(`${this.failures} failures in a row`);
+  }
+
+  /** Takes it out of the ring: for a while, or, with health checks, until it passes one. */
+  eject(reason: string): void {
+    const { pool } = this;
+    const { health_check, server_retry_timeout } = pool.config;
+    const retry = health_check === undefined ? server_retry_timeout : Infinity;
     this.failures = 0;
     this.live = false;
-    this.retryAt = this.pool.now + config.server_retry_timeout;
-    this.counters.server_ejected_at = Math.round(this.pool.host.wallClock() * 1000);
-    this.pool.counters.server_ejects++;
-    log.warn(`${this.label}: ejected for ${config.server_retry_timeout} ms`);
+    this.ejectedAt = pool.now;
+    this.retryAt = pool.now + retry;
+    this.counters.server_ejected_at = Math.round(pool.host.wallClock() * 1000);
+    pool.counters.server_ejects++;
+    serverEjected(this, reason, retry);
+    pool.rebuild();
+  }
+
+  /** It has passed a check. */
+  readmit(): void {
+    this.live = true;
+    serverReadmitted(this, "readmitted: it answers again");
+    this.pool.rebuild();
+  }
+
+  /** Called every tick: its connections, and the checks if the pool wants any. */
+  tick(now: number): void {
+    const { health_check, timeout } = this.pool.config;
+    for (const connection of this.connections) connection.tick(now, timeout);
+    if (health_check === undefined) {
+      if (this.health !== null) this.endChecks();
+      return;
+    }
+    this.health ??= new HealthCheck(this.pool, this);
+    this.health.tick(now, health_check.timeout);
+  }
+
+  /** No checks any more: what one of them has ejected is tried again with the next request. */
+  endChecks(): void {
+    this.health?.stop();
+    this.health = null;
+    if (this.live || this.retryAt !== Infinity || this.pool.stopped) return;
+    this.retryAt = this.pool.now;
     this.pool.rebuild();
   }
 }

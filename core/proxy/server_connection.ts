@@ -7,6 +7,13 @@ import { OutBuffer } from "../out_buffer.ts";
 import { type Codec, type Handshake, OWN, ReplyScan } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
 import { Keeper } from "./hold.ts";
+import {
+  serverBabbles,
+  serverClosed,
+  serverConnected,
+  serverConnecting,
+  serverRefuses,
+} from "./journal.ts";
 import type { Pool } from "./pool.ts";
 import { PLAIN, type Request, SPECIAL } from "./request.ts";
 import type { Server } from "./server.ts";
@@ -192,6 +199,7 @@ export class ServerConnection {
   connect(): void {
     if (this.state !== CLOSED) return;
     this.state = CONNECTING;
+    serverConnecting(this.server);
     this.link = new Link(this);
     this.socket = this.pool.host.connect(this.server.address, this.link);
   }
@@ -214,7 +222,7 @@ export class ServerConnection {
 
   private becomeReady(): void {
     this.state = READY;
-    this.pool.log.info(`${this.server.label}: connected`);
+    serverConnected(this.server);
     if (this.greeting === null) this.write();
   }
 
@@ -308,10 +316,12 @@ export class ServerConnection {
     let spanStart = 0;
     // Neighbours that were sent in one turn took equally long.
     const { classes } = codec;
+    const { slow } = this.pool;
     const { clock } = this.pool.turn;
     let sentAt = 0;
     let cls = 0;
     let alike = 0;
+    let late = false;
     let pos = start;
     while (pos < end) {
       const request = this.head;
@@ -328,8 +338,11 @@ export class ServerConnection {
         sentAt = request.sentAt;
         cls = classes[request.verb + 1];
         alike = 0;
+        // What blocks takes its time.
+        late = clock - sentAt > slow.ms && this.patience === 0;
       }
       alike++;
+      if (late) slow.tell(request, this.server, clock - sentAt, this.pool.now, "");
       const client = request.client;
       if (client.head === request && request.kind === PLAIN) {
         this.head = request.nextInFlight;
@@ -367,7 +380,7 @@ export class ServerConnection {
     this.streaming = false;
     if (this.pool.autoEject && fresh && pos > start) this.judge(buf, start, pos);
     if (pos < end) {
-      this.pool.log.warn(`${this.server.label}: sent a reply nobody waits for; closing`);
+      serverBabbles(this.server, "sent a reply nobody waits for");
       this.abort("EINVAL");
     }
   }
@@ -420,7 +433,7 @@ export class ServerConnection {
   /** The end of the input is in the middle of a reply: buf[pos, next) is of it, the rest a line. */
   private partial(request: Request, buf: Uint8Array, pos: number, next: number, end: number): void {
     if (this.scan.bad) {
-      this.pool.log.warn(`${this.server.label}: sent what is no reply; closing`);
+      serverBabbles(this.server, "sent what is no reply");
       return this.abort("EINVAL");
     }
     if (next < end) this.keepLine(buf, next, end);
@@ -489,9 +502,7 @@ export class ServerConnection {
       }
       if (this.codec.isError(buf, pos)) {
         const why = this.codec.errorText(buf, pos, next);
-        this.pool.log.error(
-          `${this.server.label}: refused redis_auth or redis_db (${why}); closing`,
-        );
+        serverRefuses(this.server, why);
         this.abort(`server refused redis_auth or redis_db: ${why}`);
         return end;
       }
@@ -580,18 +591,15 @@ export class ServerConnection {
   }
 
   private countLoss(error: string, text: string): void {
-    const { counters, label } = this.server;
+    const { counters } = this.server;
     if (error === "ETIMEDOUT") counters.server_timedout++;
     else if (error === "") counters.server_eof++;
     else counters.server_err++;
-    if (this.inFlight > 0 || error !== "") {
-      this.pool.log.notice(`${label}: closed: ${text}; ${this.inFlight} requests lost`);
-    } else {
-      this.pool.log.info(`${label}: closed by the server`);
-    }
+    serverClosed(this.server, error, text, this.inFlight);
   }
 
   private failAll(first: Request | null, text: string, streaming: boolean): void {
+    const { host, now, slow } = this.pool;
     let request = first;
     // A client that has had a part of its reply cannot be told: only closing is honest.
     if (streaming && request !== null && !request.client.closed) {
@@ -600,6 +608,10 @@ export class ServerConnection {
     while (request !== null) {
       const next: Request | null = request.nextInFlight;
       request.nextInFlight = null;
+      if (slow.on && text !== "") {
+        const ms = host.now() - request.sentAt;
+        if (ms > slow.ms) slow.tell(request, this.server, ms, now, text);
+      }
       this.pool.fail(request, text);
       request = next;
     }

@@ -15,6 +15,7 @@ import {
   type Publishing,
   REFUSED,
 } from "../protocol/publishing.ts";
+import { Backoff } from "./backoff.ts";
 import type { Pool } from "./pool.ts";
 import type { Server } from "./server.ts";
 import type { Topic, Topics } from "./topics.ts";
@@ -30,8 +31,7 @@ export const HEARD = 2;
 /** The connection was lost; asked for again on the next one. */
 export const LOST = 3;
 
-/** First and longest pause (ms) before a lost connection is tried again. */
-const FIRST_PAUSE = 50;
+/** Longest pause (ms) before a lost connection is tried again. */
 const LONGEST_PAUSE = 5000;
 /** Silence (ms) after which the server is asked whether it is there, and how long it may think. */
 const SILENCE = 10_000;
@@ -63,7 +63,7 @@ export class Subscriber {
   /** Requests without an answer, from `answered` on. */
   private expected: Expected[];
   private answered: number;
-  private pause: number;
+  private readonly backoff: Backoff;
   private retryAt: number;
   /** When it last heard of the server, or began to wait for it (pool time). */
   private heardAt: number;
@@ -88,7 +88,7 @@ export class Subscriber {
     this.looked = 0;
     this.expected = [];
     this.answered = 0;
-    this.pause = FIRST_PAUSE;
+    this.backoff = new Backoff((n) => this.pool.host.random(n));
     this.retryAt = 0;
     this.heardAt = 0;
     this.pinged = false;
@@ -165,7 +165,7 @@ export class Subscriber {
 
   private becomeReady(): void {
     this.state = READY;
-    this.pause = FIRST_PAUSE;
+    this.backoff.reset();
     this.pool.log.info(`${this.label}: connected; ${this.topics.size} subscriptions`);
     for (const topic of this.topics) {
       if (topic.states.get(this) === LOST) {
@@ -313,8 +313,7 @@ export class Subscriber {
     this.expected = [];
     this.answered = 0;
     this.pinged = false;
-    this.retryAt = this.pool.now + this.pause;
-    this.pause = Math.min(2 * this.pause, LONGEST_PAUSE);
+    this.retryAt = this.pool.now + this.backoff.next(LONGEST_PAUSE);
     if (this.pool.stopped) return;
     if (this.topics.size > 0) {
       this.pool.log.notice(`${this.label}: closed: ${why}; ${this.topics.size} subscriptions lost`);

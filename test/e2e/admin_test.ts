@@ -6,6 +6,7 @@ import * as dgram from "node:dgram";
 import * as fs from "node:fs";
 import * as http from "node:http";
 import * as path from "node:path";
+import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -18,6 +19,7 @@ import {
   root,
   run,
   Running,
+  runtime,
   startFake,
   startMemcached,
   startProxy,
@@ -51,6 +53,7 @@ test.before(async () => {
     },
     dice: { redis: true, distribution: "random", servers: [at(one, 1, "x"), at(two, 9, "y")] },
   }, { admin: `127.0.0.1:${admin}` });
+  await until("the admin address", () => request("/healthz").then(() => true, () => false));
 });
 
 interface Reply {
@@ -308,16 +311,14 @@ ours("a default address that is taken is a warning, one that was asked for an er
 
 ours("the configuration's address is used, and --admin goes before it", async () => {
   const [configured, asked] = [await freePort(), await freePort()];
-  const pools = {
-    global: { admin: `127.0.0.1:${configured}` },
-    p: { redis: true, servers: [at(dead)] },
-  };
-  const one = await startProxy(pools, { admin: "" });
+  const pools = { p: { redis: true, servers: [at(dead)] } };
+  const global = { admin: `127.0.0.1:${configured}` };
+  const one = await startProxy(pools, { admin: "", global });
   const answers = (port: number) =>
     request("/healthz", {}, port).then(({ status }) => status === 200, () => false);
   await until("the configured address", () => answers(configured));
   await one.stop();
-  const two = await startProxy(pools, { admin: `127.0.0.1:${asked}` });
+  const two = await startProxy(pools, { admin: `127.0.0.1:${asked}`, global });
   await until("the asked address", () => answers(asked));
   assert.not.ok(await answers(configured));
   await two.stop();
@@ -391,6 +392,39 @@ ours("several workers are one to the admin address", async () => {
   await own.stop();
 });
 
+/** Node 20 has no SO_REUSEPORT. */
+const takeover = runtime === "node" && Number(process.versions.node.split(".")[0]) < 22
+  ? test.skip
+  : ours;
+
+takeover("who takes over takes the admin address over too", async () => {
+  const port = await freePort();
+  const pidFile = tempPath("takeover.pid");
+  const args = ["-p", pidFile];
+  const admin = `127.0.0.1:${port}`;
+  const pools = { p: { redis: true, servers: [at(dead)] } };
+  const old = await startProxy(pools, { admin, args, global: { reuse_port: true } });
+  const [program, first] = command();
+  const next = new Running("next", program, [
+    ...[...first, "-c", old.confPath, "-a", "127.0.0.1", "-s", String(await freePort())],
+    ...[...args, "--admin", admin, "--takeover"],
+  ]);
+  assert.is((await old.exited()).code, 0, next.output());
+  assert.is((await request("/readyz", {}, port)).status, 200, next.output());
+  // With shared ports another ringmux, which follows nobody, is refused all the same.
+  const file = tempPath("other.yml");
+  fs.writeFileSync(
+    file,
+    `global: { reuse_port: true }\np:\n  listen: 127.0.0.1:${await freePort()}\n` +
+      `  servers:\n    - 127.0.0.1:${dead}:1\n`,
+  );
+  const stats = ["-a", "127.0.0.1", "-s", String(await freePort())];
+  const other = await run(program, [...first, "-c", file, ...stats, "--admin", admin]);
+  assert.is(other.code, 1);
+  assert.match(other.stderr, `admin: cannot listen on ${admin}: Address already in use`);
+  assert.is((await next.stop()).code, 0);
+});
+
 // ------------------------------------------------------------------------------------------ StatsD
 
 ours("StatsD gets the counts, the last of them when the proxy stops", async () => {
@@ -400,9 +434,8 @@ ours("StatsD gets the counts, the last of them when the proxy stops", async () =
   await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", () => resolve()));
   const redis = await startRedis();
   const own = await startProxy({
-    global: { statsd: `127.0.0.1:${socket.address().port}` },
     "my.pool": { redis: true, servers: [at(redis)] },
-  });
+  }, { global: { statsd: `127.0.0.1:${socket.address().port}` } });
   await until("the first lines", () => got.includes("ringmux.workers:1|g"));
   const wire = await Wire.open(own.port);
   wire.send(cmd("GET", "a").repeat(7));

@@ -42,10 +42,11 @@ const READER = "-@all +@read +@connection +multi +exec +discard +watch +unwatch 
   "+time +role +lastsave +acl|whoami +acl|cat +script|exists +function|list +eval_ro +evalsha_ro " +
   "+fcall_ro -getex -xreadgroup +acl|genpass +lolwut +acl|help +config|help +function|help " +
   "+latency|help +memory|help +module|help +script|help +slowlog|help +xgroup|help " +
-  "+xinfo|help +object|help";
+  "+xinfo|help +object|help +@pubsub +pubsub|help -publish " +
+  "-spublish";
 const ACL = [
   "user default on >main-secret ~* &* +@all",
-  "user alice on >alice-secret ~a:* ~shared* &a:* +@all -eval -evalsha -fcall",
+  "user alice on >alice-secret ~a:* ~shared* &a:* &shared* +@all -eval -evalsha -fcall",
   `user ro on >ro-secret ~* &* ${READER}`,
   "user free on >free-secret ~* &* +@all",
 ];
@@ -282,7 +283,7 @@ test("what shows or touches everybody's keys is refused to a user with prefixes"
     ["SLOWLOG GET", command("slowlog|get")],
     ["FUNCTION LIST", command("function|list")],
     ["ACL USERS", command("acl|users")],
-    ["CLIENT KILL 1.2.3.4:5", command("client")],
+    ["CLIENT KILL 1.2.3.4:5", command("client|kill")],
   ];
   for (const [line, expected] of cases) {
     assert.is(await exchange(proxy.port, log("alice") + lines(line)), `+OK\r\n${expected}`, line);

@@ -417,10 +417,6 @@ export async function startProxy(
     const listens: Target[] = [];
     const full: Pools = {};
     for (const [name, spec] of Object.entries(pools)) {
-      if (name === "global") {
-        full.global = spec; // settings, no pool
-        continue;
-      }
       const listen = String(spec.listen ?? `127.0.0.1:${await freePort()}`);
       full[name] = { listen, ...spec };
       if (listen.startsWith("/")) {

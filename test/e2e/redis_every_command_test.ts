@@ -163,7 +163,7 @@ async function sent(words: string[]): Promise<string> {
 const OURS = /^-ERR .*not supported by ringmux|^-ERR This instance has cluster support disabled/;
 
 /** Of CLIENT some subcommands are known and refused: docs/commands.md lists those which are not. */
-const UNSUPPORTED = ["caching", "kill", "pause", "reply", "tracking", "unblock", "unpause"]
+const UNSUPPORTED = ["caching", "pause", "reply", "tracking", "unblock", "unpause"]
   .map((sub) => `client|${sub}`);
 
 /** How many servers get a command of the section; undefined if that depends on more. */

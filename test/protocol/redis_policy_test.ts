@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bytes, text } from "../../core/bytes.ts";
 import {
+  ALL,
   ANY,
   type CommandPolicy,
   DONE,
@@ -146,6 +147,58 @@ test("a long value of a denied command is not passed on before it is judged", ()
     assert.is(codec.parseRequest(scan, begun, 0, begun.length), MORE);
     assert.ok(scan.length > 200_000);
     assert.is(scan.action, deny.length > 0 ? REFUSE : FORWARD);
+  }
+});
+
+test("DEBUG is refused unless allow names it, whatever else is allowed", () => {
+  for (const codec of [codecOf({ deny: ["keys"] }), codecOf({ allow: ["@all"] })]) {
+    assert.match(judge(codec, array("DEBUG SLEEP 0")), /^-ERR 'debug' is not supported by ringmux/);
+    assert.match(judge(codec, array("GET a")), /^get /);
+  }
+  assert.is(judge(codecOf({ allow: ["get"] }), array("DEBUG SLEEP 0")), off("debug", "allow"));
+  const both = codecOf({ allow: ["@all", "debug"], deny: ["debug"] });
+  assert.is(judge(both, array("DEBUG SLEEP 0")), off("debug", "deny"));
+});
+
+test("DEBUG goes by its key, to every server or to any, or is refused with the reason", () => {
+  for (const allow of [["debug"], ["@all", "debug"]]) {
+    const codec = codecOf({ allow, rename: { bug: "debug" } });
+    const plain = codecOf({ allow });
+    const route = (line: string): string => {
+      const scan = new Scan();
+      const buf = bytes(array(line));
+      assert.is(plain.parseRequest(scan, buf, 0, buf.length), DONE);
+      if (scan.action === REFUSE) return text(scan.error, 0, scan.error.length);
+      const key = (i: number) => {
+        if (scan.action === TOGETHER) plain.selectKey(scan, i);
+        return text(buf, scan.keyStart, scan.keyEnd);
+      };
+      if (scan.action === FORWARD) return `key ${key(0)}`;
+      if (scan.action === TOGETHER) return `keys ${key(0)} ${key(scan.nkeys - 1)}`;
+      return scan.action === ALL ? "all" : scan.action === ANY ? "any" : "?";
+    };
+    assert.is(route("DEBUG OBJECT k"), "key k");
+    assert.is(route("debug object k fast"), "key k");
+    assert.is(route("DEBUG SDSLEN k"), "key k");
+    assert.is(route("DEBUG DIGEST-VALUE k"), "key k");
+    assert.is(route("DEBUG DIGEST-VALUE k l m"), "keys k m");
+    for (const line of ["SLEEP 0", "JMAP", "RELOAD NOSAVE", "SET-ACTIVE-EXPIRE 0"]) {
+      assert.is(route(`DEBUG ${line}`), "all");
+    }
+    for (const line of ["HELP", "OBJECT", "DIGEST-VALUE"]) assert.is(route(`DEBUG ${line}`), "any");
+    for (
+      const [line, why] of [
+        ["SEGFAULT", "it would take servers down"],
+        ["POPULATE 10", "it would make keys on servers that do not own them"],
+        ["DIGEST", "the digests of servers do not add up"],
+        ["toString", "ringmux does not know where it goes"],
+      ]
+    ) {
+      const name = `debug ${line.split(" ")[0].toLowerCase()}`;
+      assert.match(route(`DEBUG ${line}`), `-ERR '${name}' is not supported by ringmux: ${why}`);
+    }
+    assert.match(route("DEBUG"), /^-ERR wrong number of arguments for 'debug' command/);
+    assert.is(judge(codec, array("BUG OBJECT k")), `debug ${array("debug OBJECT k")}`);
   }
 });
 

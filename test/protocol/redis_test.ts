@@ -27,6 +27,7 @@ import { COMMANDS, SUB, verbOf } from "../../core/protocol/redis/commands.ts";
 const MAX_REQUEST = 100_000;
 
 const sessions: Session[] = [];
+const killed: string[] = [];
 const facts: Facts = {
   pool: "cache",
   version: "1.2.3",
@@ -34,7 +35,15 @@ const facts: Facts = {
   wallClock: () => 1_795_433_469_123,
   uptime: () => 90_000,
   port: () => 22121,
-  sessions: () => sessions,
+  listen: () => "127.0.0.1:22121",
+  peers: () =>
+    sessions.map((session) => ({
+      session,
+      queuedInMulti: -1,
+      isBlocked: false,
+      idle: 2500,
+      kill: (asks) => void killed.push(`${session.id}${asks ? " itself" : ""}`),
+    })),
   counters: () => [["Stats", [["total_commands_processed", 7]]]],
 };
 const codecOf = (auth: string, db = 0) =>
@@ -1040,13 +1049,44 @@ test("CLIENT knows the session", () => {
   assert.is(say("CLIENT LIST").match(/id=7/g)!.length, 2);
   assert.is(say("CLIENT NO-EVICT on"), "+OK\r\n");
   assert.match(say("CLIENT REPLY OFF"), /^-ERR CLIENT REPLY OFF/);
-  assert.match(say("CLIENT KILL ID 5"), /^-ERR CLIENT KILL is not supported by ringmux/);
+  for (const sub of ["PAUSE 5", "UNPAUSE", "UNBLOCK 5"]) {
+    const name = `client ${sub.split(" ")[0].toLowerCase()}`;
+    assert.match(say(`CLIENT ${sub}`), `-ERR '${name}' is not supported by ringmux: `);
+  }
   assert.match(say("CLIENT TRACKING on"), /^-ERR client-side caching/);
   assert.is(say("CLIENT TRACKING off"), "+OK\r\n");
   assert.is(say("CLIENT GETREDIR"), ":-1\r\n");
   const off = "$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n";
   assert.is(say("CLIENT TRACKINGINFO"), `*6\r\n${off}`);
   assert.match(say("CLIENT HELP"), /^\*\d+\r\n\+CLIENT <subcommand>.*\r\n(\+.*\r\n)+$/);
+});
+
+test("CLIENT LIST chooses by id and type, CLIENT KILL by all that Redis has", () => {
+  const session = newSession();
+  const other = { ...newSession(), id: 8, remote: "10.0.0.9:6", subscribed: [1, 0, 0] };
+  sessions.splice(0, sessions.length, session, other);
+  const say = (line: string) => ask(codec, session, line);
+  const ids = (line: string) => [...say(line).matchAll(/(?:^|\n)id=(\d+) /g)].map((m) => m[1]);
+  assert.equal(ids("CLIENT LIST"), ["7", "8"]);
+  assert.equal(ids("CLIENT LIST ID 8 9 7"), ["8", "7"]);
+  assert.equal(ids("CLIENT LIST TYPE PubSub"), ["8"]);
+  assert.equal(ids("CLIENT LIST TYPE normal"), ["7"]);
+  assert.is(say("CLIENT LIST TYPE master"), "$0\r\n\r\n");
+  assert.match(say("CLIENT LIST ID 8"), / laddr=127\.0\.0\.1:22121 .* idle=2 flags=P .* multi=-1 /);
+  const kills = (line: string): [string, string[]] => {
+    killed.length = 0;
+    return [say(line), [...killed]];
+  };
+  assert.equal(kills("CLIENT KILL ID 8"), [":1\r\n", ["8"]]);
+  assert.equal(kills("CLIENT KILL ID 7"), [":0\r\n", []]);
+  assert.equal(kills("CLIENT KILL ID 7 SKIPME no"), [":1\r\n", ["7 itself"]]);
+  assert.equal(kills("CLIENT KILL SKIPME no"), [":2\r\n", ["7 itself", "8"]]);
+  assert.equal(kills("CLIENT KILL TYPE pubsub"), [":1\r\n", ["8"]]);
+  assert.equal(kills("CLIENT KILL ADDR 10.0.0.9:6"), [":1\r\n", ["8"]]);
+  assert.equal(kills("CLIENT KILL LADDR 127.0.0.1:1"), [":0\r\n", []]);
+  assert.equal(kills("CLIENT KILL USER default LADDR 127.0.0.1:22121"), [":1\r\n", ["8"]]);
+  assert.equal(kills("CLIENT KILL 10.0.0.9:5"), ["+OK\r\n", ["7 itself"]]);
+  assert.equal(kills("CLIENT KILL 10.0.0.9:7"), ["-ERR No such client\r\n", []]);
 });
 
 test("SELECT chooses a database, 0 being the pool's own", () => {

@@ -101,7 +101,7 @@ test("without a key any server answers, and says what is wrong with the argument
   assert.is(client.received(), "+OK\r\n");
 });
 
-test("what the server does not know, or is not fit for shared connections, stays unknown", async () => {
+test("what the server does not know stays unknown", async () => {
   const answers = [
     "*1\r\n*-1\r\n",
     "*1\r\n$-1\r\n",
@@ -109,10 +109,6 @@ test("what the server does not know, or is not fit for shared connections, stays
     "-ERR what\r\n",
     "*0\r\n",
     "+OK\r\n",
-    info("mod.do", { flags: ["blocking"] }),
-    info("mod.do", { flags: ["readonly", "movablekeys"] }),
-    info("mod.do", { flags: ["write"], keys: [0, 0, 0] }),
-    info("mod.do", { subcommands: bulk("mod.do|x") }),
     info("mod.do", { arity: 0 }),
     info("mod.do", { keys: [1, 1, 0] }),
   ];
@@ -128,6 +124,52 @@ test("what the server does not know, or is not fit for shared connections, stays
     assert.is(f.server("a").received(), "");
     assert.is(f.watch.requests.size, 0);
   }
+});
+
+test("what is not fit for shared connections is refused with the reason", async () => {
+  const answers: [Info, string][] = [
+    [{ flags: ["blocking"] }, "has the flag 'blocking'"],
+    [{ flags: ["readonly", "movablekeys"] }, "has the flag 'movablekeys'"],
+    [{ flags: ["write"], keys: [0, 0, 0] }, "writes without a key"],
+    [{ subcommands: bulk("mod.do|x") }, "has subcommands"],
+  ];
+  for (const [answer, why] of answers) {
+    const f = await started();
+    const client = f.client();
+    const refused = "-ERR 'mod.do' is not supported by ringmux: it is not in its command table, " +
+      `and the server says that it ${why}\r\n`;
+    f.say(client, command("mod.do", "k"));
+    f.server("a").received();
+    f.say(f.server("a"), info("mod.do", answer));
+    assert.is(client.received(), refused);
+    f.say(client, command("MOD.DO", "k"));
+    assert.is(client.received(), refused);
+    assert.is(f.server("a").received(), "");
+    assert.is(f.watch.requests.size, 0);
+  }
+});
+
+test("commands of Redis 8 that are in no table go where their key is", async () => {
+  // As Redis 8 tells of them: vector sets (VADD key ...), and a command of many keys (MSETEX n key ...).
+  for (const [name, flags] of [["vadd", ["write", "denyoom", "module"]], ["vsim", ["readonly"]]]) {
+    const f = await started();
+    const client = f.client();
+    const request = command(name as string, f.key("c"), "VALUES", "1", "0.5", "e");
+    f.say(client, request);
+    assert.is(f.server("a").received(), ask(name as string));
+    f.say(f.server("a"), info(name as string, { arity: -1, flags: flags as string[] }));
+    assert.is(f.server("c").received(), request);
+    f.say(f.server("c"), ":1\r\n");
+    assert.is(client.received(), ":1\r\n");
+  }
+  const f = await started();
+  const client = f.client();
+  f.say(client, command("msetex", "1", "k", "v"));
+  f.say(f.server("a"), info("msetex", { arity: -4, flags: ["write", "movablekeys"] }));
+  assert.match(
+    client.received(),
+    /^-ERR 'msetex' is not supported by ringmux: .*'movablekeys'\r\n$/,
+  );
 });
 
 test("an unknown command is asked about again after a while", async () => {

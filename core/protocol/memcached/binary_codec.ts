@@ -21,7 +21,7 @@ import {
   type Scan,
   type Session,
 } from "../codec.ts";
-import { BINARY_CLASSES, HEADER, opcodeOf } from "./binary_commands.ts";
+import { BINARY_CLASSES, BINARY_COMMANDS, HEADER, opcodeOf } from "./binary_commands.ts";
 import { join } from "./binary_join.ts";
 import {
   AUTH_CONTINUE,
@@ -49,6 +49,8 @@ const NOBODY: Origin = { tagHigh: 0, tagLow: 0 };
 
 export class BinaryCodec implements Codec {
   readonly classes: Uint8Array;
+  /** Servers are asked in the text protocol. */
+  readonly probe: Uint8Array;
   readonly pinning: null;
   readonly publishing: null;
   readonly replyHead: number;
@@ -59,11 +61,21 @@ export class BinaryCodec implements Codec {
   constructor(options: CodecOptions, facts: Facts) {
     this.users = options.users;
     this.classes = BINARY_CLASSES;
+    this.probe = EMPTY;
     this.pinning = null;
     this.publishing = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);
     this.facts = facts;
+  }
+
+  commandName(verb: number): string {
+    // The numbers beyond the opcodes are those of stat: see STAT_VERBS in binary_parse.ts.
+    return BINARY_COMMANDS[verb]?.name ?? "stat";
+  }
+
+  probeError(): string {
+    return "";
   }
 
   dialect(): Codec {

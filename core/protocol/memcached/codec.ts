@@ -43,11 +43,13 @@ import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
 
 const MN = verbOf("mn");
+const VERSION = bytes("version\r\n");
 const SET = verbOf("set");
 const LF = 10;
 
 export class MemcachedCodec implements Codec {
   readonly classes: Uint8Array;
+  readonly probe: Uint8Array;
   readonly pinning: null;
   readonly publishing: null;
   readonly replyHead: number;
@@ -62,6 +64,7 @@ export class MemcachedCodec implements Codec {
   constructor(options: CodecOptions, facts: Facts) {
     this.users = options.users;
     this.classes = CLASSES;
+    this.probe = VERSION;
     this.pinning = null;
     this.publishing = null;
     this.replyHead = 0;
@@ -70,6 +73,15 @@ export class MemcachedCodec implements Codec {
     this.facts = facts;
     this.failureText = "";
     this.failureLine = EMPTY;
+  }
+
+  commandName(verb: number): string {
+    return COMMANDS[verb]?.name ?? "";
+  }
+
+  /** A server that answers is well: it has no way to say anything else. */
+  probeError(): string {
+    return "";
   }
 
   dialect(byte: number): Codec {

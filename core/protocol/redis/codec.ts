@@ -38,8 +38,16 @@ const QUIT_VERB = verbOf("quit");
 const RESET = verbOf("reset");
 const MINUS = 45;
 
+const PING = bytes("*1\r\n$4\r\nPING\r\n");
+/**
+ * Errors by which a server says that it cannot work: it loads its data, runs a script for too long,
+ * has lost its master or cannot save. Any other (-NOAUTH) shows that it answers.
+ */
+const UNWELL = /^(LOADING|BUSY|MASTERDOWN|MISCONF|OOM) /;
+
 export class RedisCodec implements Codec, Judge {
   readonly classes: Uint8Array;
+  readonly probe: Uint8Array;
   readonly pinning: Pinning;
   readonly publishing: Publishing;
   private readonly options: CodecOptions;
@@ -50,6 +58,7 @@ export class RedisCodec implements Codec, Judge {
 
   constructor(options: CodecOptions, facts: Facts) {
     this.classes = CLASSES;
+    this.probe = PING;
     this.pinning = transactions(options.hashTag ?? "");
     this.publishing = PUBLISHING;
     this.options = options;
@@ -57,6 +66,16 @@ export class RedisCodec implements Codec, Judge {
     this.maxRequest = options.maxRequest;
     this.replyHead = 0;
     this.learned = new LearnedCommands();
+  }
+
+  commandName(verb: number): string {
+    return COMMANDS[verb]?.name ?? "";
+  }
+
+  probeError(buf: Uint8Array, start: number, end: number): string {
+    if (buf[start] !== MINUS) return "";
+    const error = this.errorText(buf, start, end);
+    return UNWELL.test(error) ? error : "";
   }
 
   dialect(): Codec {

@@ -377,6 +377,10 @@ hgetdel                 -5  1        forward
 hgetex                  -5  1        forward
 hsetex                  -6  1        forward
 waitaof                  4  -        refuse:wait
+xdelex                  -5  1        forward
+xackdel                 -6  1        forward
+delex                   -2  1        forward
+digest                   2  1        forward
 `;
 
 /** How keys are found when their places are not fixed (`Commands.keys`). */

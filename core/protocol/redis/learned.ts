@@ -4,6 +4,7 @@
 
 import { decimal, text } from "../../bytes.ts";
 import { ANY, FORWARD, type Part, type Scan, TOGETHER } from "../codec.ts";
+import { errorReply } from "./errors.ts";
 import { elementEnd } from "./reply.ts";
 
 /** Most names remembered: clients can make up as many as they like. */
@@ -18,8 +19,10 @@ const UNFIT = ["admin", "blocking", "pubsub", "movablekeys", "no_multi"];
 interface Learned {
   /** Milliseconds since 1970 after which it is asked about again. */
   readonly until: number;
-  /** 0: no server knows it, or it is not to be passed on. */
+  /** 0: no server knows it. */
   readonly arity: number;
+  /** Why it is not passed on; "" if it is. */
+  readonly unfit: string;
   readonly first: number;
   readonly last: number;
   readonly step: number;
@@ -56,6 +59,10 @@ export class LearnedCommands {
   route(scan: Scan, name: string): boolean {
     const known = this.byName.get(name);
     if (known === undefined || known.arity === 0) return false;
+    if (known.unfit !== "") {
+      scan.error = unfit(name, known.unfit);
+      return false;
+    }
     const { arity, first, last, step } = known;
     const n = scan.nargs;
     const fits = arity > 0 ? n === arity : n >= -arity;
@@ -78,7 +85,7 @@ export class LearnedCommands {
   }
 }
 
-const UNKNOWN = { arity: 0, first: 0, last: 0, step: 1, readOnly: false };
+const UNKNOWN = { arity: 0, unfit: "", first: 0, last: 0, step: 1, readOnly: false };
 
 /** `*1 *n name arity flags first last step ...`; null when it is not known or not fit. */
 function readInfo({ held, heldStart, heldEnd, failure }: Part): Learned | null {
@@ -99,13 +106,21 @@ function readInfo({ held, heldStart, heldEnd, failure }: Part): Learned | null {
   const [arity, first, last, step] = [int(1), int(3), int(4), int(5)];
   if (![arity, first, last, step].every(Number.isInteger) || arity === 0 || first < 0) return null;
   if (first > 0 && step < 1) return null;
-  if (UNFIT.some((flag) => flags.includes(flag))) return null;
-  // Without a key it would change one server out of many.
-  if (first === 0 && flags.includes("write")) return null;
-  // Each subcommand has keys of its own.
-  if (count.n > 9 && aggregate(held, spans[9][0]).n > 0) return null;
   const readOnly = flags.includes("readonly") && !flags.includes("write");
-  return { until: Infinity, arity, first, last, step, readOnly };
+  const flag = UNFIT.find((flag) => flags.includes(flag));
+  let why = flag === undefined ? "" : `has the flag '${flag}'`;
+  // Without a key it would change one server out of many.
+  if (why === "" && first === 0 && flags.includes("write")) why = "writes without a key";
+  // Each subcommand has keys of its own.
+  if (why === "" && count.n > 9 && aggregate(held, spans[9][0]).n > 0) why = "has subcommands";
+  return { until: Infinity, arity, unfit: why, first, last, step, readOnly };
+}
+
+function unfit(name: string, why: string): Uint8Array {
+  return errorReply(
+    `ERR '${name}' is not supported by ringmux: it is not in its command table, and the server ` +
+      `says that it ${why}`,
+  );
 }
 
 /** The length of the array or set that starts at `buf[p]`, and where its first element does. */

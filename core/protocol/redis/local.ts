@@ -1,16 +1,16 @@
 // Commands that ringmux answers itself: what client libraries send when they connect, and what
 // asks about the proxy. Texts are Redis 7.0's where Redis has them.
 
-import { bytes, decimal, isWord, text } from "../../bytes.ts";
+import { bytes, decimal, text } from "../../bytes.ts";
 import type { CodecOptions, Facts, Scan, Session } from "../codec.ts";
 import { auth, forget, helloLocked, OK, userName } from "./auth.ts";
 import { CHANNEL, SHARD } from "../publishing.ts";
-import { COMMANDS, verbOf } from "./commands.ts";
-import { errorReply, NOT_INTEGER, unknownSubcommand, wrongArity } from "./errors.ts";
+import { client, setName } from "./client_command.ts";
+import { COMMANDS } from "./commands.ts";
+import { errorReply, NOT_INTEGER, wrongArity } from "./errors.ts";
+import { array, bulk, verbatim } from "./values.ts";
 
 const PONG = bytes("+PONG\r\n");
-const NIL = bytes("$-1\r\n");
-const NULL = bytes("_\r\n");
 const RESET = bytes("+RESET\r\n");
 const ROLE = bytes("*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
 const NOT_A_VERSION = errorReply("ERR Protocol version is not an integer or out of range");
@@ -45,7 +45,7 @@ export function answer(
     case "hello":
       return hello(args, session, options);
     case "client":
-      return client(args, session, facts);
+      return client(args, session, facts, usersOf(options));
     case "info":
       return verbatim(info(args, facts), session);
     case "time": {
@@ -55,7 +55,7 @@ export function answer(
     case "acl|whoami":
       return bulk(userName(session));
     case "acl|users":
-      return array(options.users?.names().sort() ?? ["default"]);
+      return array(usersOf(options));
     case "pubsub|numsub":
       return ownSubscribers(CHANNEL, args, facts);
     case "pubsub|shardnumsub":
@@ -75,6 +75,10 @@ export function answer(
   }
 }
 
+function usersOf(options: CodecOptions): string[] {
+  return options.users?.names().sort() ?? ["default"];
+}
+
 /** What is to be added to the servers' numbers of subscribers: pairs of name and number. */
 function ownSubscribers(kind: number, args: Args, facts: Facts): Uint8Array {
   const pairs = args.slice(2).map((name) =>
@@ -91,26 +95,6 @@ const ART = `
         o---o
 
 `;
-
-function bulk(value: string): Uint8Array {
-  return bytes(`$${value.length}\r\n${value}\r\n`);
-}
-
-/** Text for people: RESP3 has a type of its own for it. */
-function verbatim(value: string, session: Session): Uint8Array {
-  return session.resp === 3 ? bytes(`=${value.length + 4}\r\ntxt:${value}\r\n`) : bulk(value);
-}
-
-function array(values: readonly string[]): Uint8Array {
-  return bytes(
-    `*${values.length}\r\n` + values.map((v) => `$${v.length}\r\n${v}\r\n`).join(""),
-  );
-}
-
-/** An array of simple strings. */
-function lines(values: readonly string[]): Uint8Array {
-  return bytes(`*${values.length}\r\n${values.map((v) => `+${v}\r\n`).join("")}`);
-}
 
 /** Highest database number taken: each in use costs connections to every server. */
 const MAX_DB = 63;
@@ -158,118 +142,6 @@ function hello(args: Args, session: Session, options: CodecOptions): Uint8Array 
 
 /** The Redis whose commands ringmux speaks; clients look at it to decide what they may send. */
 export const REDIS_VERSION = "7.0.15";
-
-function setName(name: string, session: Session): Uint8Array {
-  for (let i = 0; i < name.length; i++) {
-    const c = name.charCodeAt(i);
-    if (c < 33 || c > 126) {
-      return errorReply(
-        "ERR Client names cannot contain spaces, newlines or special characters.",
-      );
-    }
-  }
-  session.name = name;
-  return OK;
-}
-
-const CLIENT = verbOf("client");
-
-/** Arities of CLIENT's subcommands as COMMAND reports them (setinfo, no-touch: Redis 7.2). */
-const CLIENT_ARITY: Record<string, number> = {
-  ...{ caching: 3, getname: 2, getredir: 2, help: 2, id: 2, info: 2, kill: -3, list: -2 },
-  ...{ "no-evict": 3, "no-touch": 3, pause: -3, reply: 3, setinfo: 4, setname: 3, tracking: -3 },
-  ...{ trackinginfo: 2, unblock: -3, unpause: 2 },
-};
-
-/** What `CLIENT HELP` lists, in Redis's form. */
-const CLIENT_HELP = lines([
-  "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-  ...["GETNAME", "    Return the name of the current connection."],
-  ...["ID", "    Return the ID of the current connection."],
-  ...["INFO", "    Return information about the current client connection."],
-  ...["LIST", "    Return information about the clients of this pool."],
-  ...["NO-EVICT (ON|OFF)", "    Accepted, without effect."],
-  ...["NO-TOUCH (ON|OFF)", "    Accepted, without effect."],
-  ...["REPLY ON", "    Accepted; OFF and SKIP are not supported by ringmux."],
-  ...["SETINFO <lib-name|lib-ver> <value>", "    Set what CLIENT LIST shows of the library."],
-  ...["SETNAME <name>", "    Assign the name <name> to the current connection."],
-  ...["HELP", "    Print this help."],
-]);
-const NOBODY = bytes(":-1\r\n");
-/** Client-side caching is off. */
-const TRACKING_OFF = "$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n";
-const NO_TRACKING = bytes(`*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
-const NO_TRACKING_RESP3 = bytes(`%3\r\n$5\r\nflags\r\n~1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
-
-function client(args: Args, session: Session, facts: Facts): Uint8Array {
-  const sub = args[1].toLowerCase();
-  const arity = Object.hasOwn(CLIENT_ARITY, sub) ? CLIENT_ARITY[sub] : 0;
-  if (arity === 0) {
-    const name = bytes(args[1]);
-    return unknownSubcommand(CLIENT, name, 0, name.length);
-  }
-  if (arity > 0 ? args.length !== arity : args.length < -arity) return wrongArity(`client|${sub}`);
-  switch (sub) {
-    case "setname":
-      return setName(args[2], session);
-    case "getname":
-      if (session.name !== "") return bulk(session.name);
-      return session.resp === 3 ? NULL : NIL;
-    case "id":
-      return bytes(`:${session.id}\r\n`);
-    case "setinfo": {
-      const what = bytes(args[2]);
-      if (isWord(what, 0, what.length, "lib-name")) session.libName = args[3];
-      else if (isWord(what, 0, what.length, "lib-ver")) session.libVersion = args[3];
-      else return errorReply(`ERR Unrecognized option '${args[2]}'`);
-      return OK;
-    }
-    case "info":
-      return verbatim(`${clientLine(session, facts)}\n`, session);
-    case "list": {
-      let lines = "";
-      // Who has a part of the keys sees a part of the clients: those of the same user.
-      const own = (session.user?.prefixes.length ?? 0) > 0;
-      for (const one of facts.sessions()) {
-        if (!own || one.user === session.user) lines += `${clientLine(one, facts)}\n`;
-      }
-      return verbatim(lines, session);
-    }
-    case "no-evict":
-    case "no-touch":
-      return OK;
-    case "reply":
-      return args[2]?.toLowerCase() === "on"
-        ? OK
-        : errorReply("ERR CLIENT REPLY OFF and SKIP are not supported by ringmux");
-    case "help":
-      return CLIENT_HELP;
-    case "getredir":
-      return NOBODY;
-    case "trackinginfo":
-      return session.resp === 3 ? NO_TRACKING_RESP3 : NO_TRACKING;
-    case "caching":
-    case "tracking":
-      if (sub === "tracking" && args[2].toLowerCase() === "off") return OK;
-      return errorReply("ERR client-side caching (CLIENT TRACKING) is not supported by ringmux");
-    default:
-      return errorReply(
-        `ERR CLIENT ${
-          args[1].slice(0, 64)
-        } is not supported by ringmux (SETNAME, GETNAME, ID, SETINFO, INFO and LIST are)`,
-      );
-  }
-}
-
-function clientLine(session: Session, facts: Facts): string {
-  const age = Math.max(0, Math.floor((facts.wallClock() - session.since) / 1000));
-  const [sub, psub, ssub] = session.subscribed ?? [0, 0, 0];
-  return `id=${session.id} addr=${session.remote} laddr= fd=-1 name=${session.name} age=${age} ` +
-    `idle=0 flags=${sub + psub + ssub > 0 ? "P" : "N"} db=${session.db} sub=${sub} psub=${psub} ` +
-    `ssub=${ssub} multi=-1 ` +
-    `user=${userName(session)} resp=${session.resp} ` +
-    `lib-name=${session.libName} lib-ver=${session.libVersion}`;
-}
 
 /** INFO [section ...]: the proxy's own figures, in Redis's shape. */
 function info(args: Args, facts: Facts): string {

@@ -5,6 +5,7 @@
 import { bytes, text } from "../../bytes.ts";
 import {
   type CodecOptions,
+  type CommandPolicy,
   DONE,
   type Facts,
   FORWARD,
@@ -15,6 +16,7 @@ import {
 } from "../codec.ts";
 import { RedisCodec } from "./codec.ts";
 import { COMMANDS, lookup, verbOf } from "./commands.ts";
+import { routeDebug } from "./debug.ts";
 import { switchedOff, unknownCommand } from "./errors.ts";
 
 /** What may be done with a command, by its number. */
@@ -31,13 +33,16 @@ const MOVES = 4;
 /** Without these no client gets anywhere; `allow` need not name them (`deny` can). */
 const ALWAYS = ["auth", "hello", "quit", "reset"];
 
+/** In `allow`: every command that is not refused anyway. */
+const EVERYTHING = "@all";
+const DEBUG = verbOf("debug");
 const MOVE = verbOf("move");
 const MOVING = [MOVE, verbOf("copy")];
 /** Longest new name that a configuration may give. */
 const LONGEST_NAME = 64;
 const CRLF = bytes("\r\n");
 
-const NO_POLICY = { deny: [], allow: [], rename: {} };
+const NO_POLICY: CommandPolicy = { deny: [], allow: [], rename: {} };
 
 /** Whether a pool with these options needs this codec. */
 export function isPoliced(options: CodecOptions): boolean {
@@ -52,19 +57,23 @@ export class PolicedCodec extends RedisCodec {
   private readonly db: string;
   /** Only what `allow` names works. */
   private readonly isClosed: boolean;
+  /** DEBUG is carried out; else it is refused, as it is without any rules. */
+  private readonly opensDebug: boolean;
 
   constructor(options: CodecOptions, facts: Facts) {
     super(options, facts);
     const { deny, allow, rename } = options.commands ?? NO_POLICY;
     const hidden = Object.values(rename);
     this.db = String(options.db);
-    this.isClosed = allow.length > 0;
+    const everything = allow.length === 0 || allow.includes(EVERYTHING);
+    this.isClosed = !everything;
+    this.opensDebug = allow.includes("debug");
     this.renamed = new Map(Object.entries(rename).map(([name, old]) => [name, bytes(old)]));
     this.rules = Uint8Array.from(COMMANDS, ({ name }, verb) => {
       const container = name.split("|")[0];
       const among = (names: readonly string[]) => names.includes(name) || names.includes(container);
       if (among(deny)) return DENIED;
-      if (allow.length > 0 && !among([...allow, ...ALWAYS])) return NOT_ALLOWED;
+      if (!everything && !among([...allow, ...ALWAYS])) return NOT_ALLOWED;
       if (hidden.includes(container)) return HIDDEN;
       return options.db > 0 && MOVING.includes(verb) ? MOVES : FREE;
     });
@@ -98,6 +107,11 @@ export class PolicedCodec extends RedisCodec {
     }
     const rule = this.rules[verb];
     if (rule !== FREE) this.apply(rule, verb, scan, buf, start);
+    else if (verb === DEBUG) this.debug(scan, buf, start);
+  }
+
+  private debug(scan: Scan, buf: Uint8Array, start: number): void {
+    if (this.opensDebug && scan.nargs > 1) routeDebug(scan, buf, start);
   }
 
   private apply(rule: number, verb: number, scan: Scan, buf: Uint8Array, start: number): void {
@@ -119,6 +133,7 @@ export class PolicedCodec extends RedisCodec {
     const rule = this.rules[verb];
     const request = scan.scratch as Uint8Array;
     if (rule !== FREE && rule !== HIDDEN) this.apply(rule, verb, scan, request, 0);
+    else if (verb === DEBUG) this.debug(scan, request, 0);
     else if (this.db !== "0" && MOVING.includes(verb)) this.mapDatabase(scan, request, 0);
   }
 

@@ -50,8 +50,8 @@ const COMMON = "auth hello quit reset ping echo select client info command time 
 
 const LISTS: readonly (readonly [number, string])[] = [
   [READS | KEYLESS, COMMON],
-  // Of Redis 7.4, which the list of reads does not know; WATCH, which changes nothing.
-  [READS, "httl hpttl hexpiretime hpexpiretime watch lastsave script|exists function|list"],
+  // Of Redis 7.4 and 8, which the list of reads does not know; WATCH, which changes nothing.
+  [READS, "digest httl hpttl hexpiretime hpexpiretime watch lastsave script|exists function|list"],
   [READS, "subscribe psubscribe ssubscribe pubsub pubsub|channels pubsub|numsub pubsub|numpat"],
   [READS, "pubsub|shardchannels pubsub|shardnumsub"],
   [SCRIPT, "eval eval_ro evalsha evalsha_ro fcall fcall_ro"],
@@ -77,6 +77,7 @@ for (const [right, names] of LISTS) {
 }
 
 const CLIENT = verbOf("client");
+const DEBUG = verbOf("debug");
 const CONFIG_GET = verbOf("config|get");
 const KEYS = verbOf("keys");
 /** What a client may say and ask about its connection. */
@@ -84,6 +85,8 @@ const CLIENT_WORDS = new Set(
   ("caching getname getredir help id info list no-evict no-touch reply setinfo setname tracking " +
     "trackinginfo").split(" "),
 );
+/** What it may not: it concerns other clients. */
+const CLIENT_MORE = new Set(["kill", "pause", "unblock", "unpause"]);
 
 const denials: (Uint8Array | undefined)[] = [];
 
@@ -135,9 +138,14 @@ export function denied(
   const rights = RIGHTS[verb];
   const no = (): Uint8Array => denials[verb] ??= commandDenied(COMMANDS[verb].name);
   if (user.readOnly && (rights & READS) === 0) return no();
-  if (verb === CLIENT && !CLIENT_WORDS.has(argument(scan, buf, start, 1).toLowerCase())) {
-    return no();
+  if (verb === CLIENT) {
+    const sub = argument(scan, buf, start, 1).toLowerCase();
+    if (!CLIENT_WORDS.has(sub)) {
+      return commandDenied(CLIENT_MORE.has(sub) ? `client|${sub}` : "client");
+    }
   }
+  // What it opens is for administrators, also where it has a key.
+  if (verb === DEBUG) return no();
   if (user.prefixes.length === 0) return null;
   if ((rights & SCRIPT) !== 0 && !user.scripts) return no();
   if ((rights & CHANNEL) !== 0) {
@@ -167,6 +175,7 @@ function deniedModule(
   judge: Judge,
 ): Uint8Array | null {
   const name = argument(scan, buf, start, 0).toLowerCase();
+  if (name === "debug") return commandDenied(name);
   if (user.readOnly && !judge.isReadOnly(name)) return commandDenied(name);
   if (user.prefixes.length === 0) return null;
   if (!isKeyed(scan)) return commandDenied(name);

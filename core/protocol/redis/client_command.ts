@@ -1,0 +1,310 @@
+// CLIENT: what a client may say and ask of its own connection, and of the other clients of the
+// pool (LIST, KILL). Texts are Redis 7.0's (networking.c) where Redis has them.
+
+import { bytes, decimal } from "../../bytes.ts";
+import type { Facts, Peer, Session } from "../codec.ts";
+import { OK, userName } from "./auth.ts";
+import { verbOf } from "./commands.ts";
+import { errorReply, SYNTAX_ERROR, unknownSubcommand, wrongArity } from "./errors.ts";
+import { bulk, verbatim } from "./values.ts";
+
+/** Arguments of a request as byte strings. */
+type Args = readonly string[];
+
+const CLIENT = verbOf("client");
+const NIL = bytes("$-1\r\n");
+const NULL = bytes("_\r\n");
+const NOBODY = bytes(":-1\r\n");
+
+/** Arities of the subcommands as COMMAND reports them (setinfo, no-touch: Redis 7.2). */
+const ARITY: Record<string, number> = {
+  ...{ caching: 3, getname: 2, getredir: 2, help: 2, id: 2, info: 2, kill: -3, list: -2 },
+  ...{ "no-evict": 3, "no-touch": 3, pause: -3, reply: 3, setinfo: 4, setname: 3, tracking: -3 },
+  ...{ trackinginfo: 2, unblock: -3, unpause: 2 },
+};
+
+/** An array of simple strings. */
+function lines(values: readonly string[]): Uint8Array {
+  return bytes(`*${values.length}\r\n${values.map((v) => `+${v}\r\n`).join("")}`);
+}
+
+/** What `CLIENT HELP` lists, in Redis's form. */
+const HELP = lines([
+  "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+  ...["GETNAME", "    Return the name of the current connection."],
+  ...["GETREDIR", "    Return -1: client-side caching is off."],
+  ...["ID", "    Return the ID of the current connection."],
+  ...["INFO", "    Return information about the current client connection."],
+  ...["KILL <ip:port>", "    Kill connection made from <ip:port>."],
+  "KILL <option> <value> [<option> <value> [...]]",
+  ...["    Kill connections of this pool. Options are:"],
+  ...["    * ADDR (<ip:port>|<unixsocket>:0)", "      Kill connections made from the address."],
+  ...["    * LADDR (<ip:port>|<unixsocket>:0)", "      Kill connections made to the address."],
+  ...["    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)", "      Kill connections by type."],
+  ...["    * USER <username>", "      Kill connections authenticated by <username>."],
+  ...["    * SKIPME (YES|NO)", "      Skip killing current connection (default: yes)."],
+  ...["    * ID <client-id>", "      Kill connections by client id."],
+  ...["LIST [options ...]", "    Return information about the clients of this pool. Options:"],
+  ...["    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)", "      Return clients of specified type."],
+  ...["    * ID <client-id> [<client-id> ...]", "      Return clients of specified IDs."],
+  ...["NO-EVICT (ON|OFF)", "    Accepted, without effect."],
+  ...["NO-TOUCH (ON|OFF)", "    Accepted, without effect."],
+  ...["REPLY ON", "    Accepted; OFF and SKIP are not supported by ringmux."],
+  ...["SETINFO <lib-name|lib-ver> <value>", "    Set what CLIENT LIST shows of the library."],
+  ...["SETNAME <name>", "    Assign the name <name> to the current connection."],
+  ...["TRACKING OFF", "    Accepted; client-side caching is not supported by ringmux."],
+  ...["TRACKINGINFO", "    Report that client-side caching is off."],
+  ...["HELP", "    Print this help."],
+]);
+
+/** Client-side caching is off. */
+const TRACKING_OFF = "$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n";
+const NO_TRACKING = bytes(`*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
+const NO_TRACKING_RESP3 = bytes(`%3\r\n$5\r\nflags\r\n~1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
+
+/** Why a subcommand is refused. */
+const REFUSED: Record<string, string> = {
+  pause: "it would have to stop the clients of every ringmux in front of these servers; pause " +
+    "them at the servers themselves",
+  unpause: "there is no CLIENT PAUSE either",
+  unblock: "which client waits there is known to its server only; CLIENT KILL ends the wait",
+};
+
+export function client(
+  args: Args,
+  session: Session,
+  facts: Facts,
+  users: readonly string[],
+): Uint8Array {
+  const sub = args[1].toLowerCase();
+  const arity = Object.hasOwn(ARITY, sub) ? ARITY[sub] : 0;
+  if (arity === 0) {
+    const name = bytes(args[1]);
+    return unknownSubcommand(CLIENT, name, 0, name.length);
+  }
+  if (arity > 0 ? args.length !== arity : args.length < -arity) return wrongArity(`client|${sub}`);
+  switch (sub) {
+    case "setname":
+      return setName(args[2], session);
+    case "getname":
+      if (session.name !== "") return bulk(session.name);
+      return session.resp === 3 ? NULL : NIL;
+    case "id":
+      return bytes(`:${session.id}\r\n`);
+    case "setinfo":
+      return setInfo(args, session);
+    case "info":
+      return verbatim(ownLine(session, facts), session);
+    case "list":
+      return list(args, session, facts);
+    case "kill":
+      return kill(args, session, facts, users);
+    case "no-evict":
+    case "no-touch":
+      return /^(on|off)$/i.test(args[2]) ? OK : SYNTAX_ERROR;
+    case "reply":
+      return reply(args[2].toLowerCase());
+    case "help":
+      return HELP;
+    case "getredir":
+      return NOBODY;
+    case "trackinginfo":
+      return session.resp === 3 ? NO_TRACKING_RESP3 : NO_TRACKING;
+    case "caching":
+    case "tracking":
+      if (sub === "tracking" && args[2].toLowerCase() === "off") return OK;
+      return errorReply("ERR client-side caching (CLIENT TRACKING) is not supported by ringmux");
+    default:
+      return errorReply(`ERR 'client ${sub}' is not supported by ringmux: ${REFUSED[sub]}`);
+  }
+}
+
+/** Names end up in CLIENT LIST, whose lines and words they must not break. */
+function isPlain(name: string): boolean {
+  return /^[!-~]*$/.test(name);
+}
+
+export function setName(name: string, session: Session): Uint8Array {
+  if (!isPlain(name)) {
+    return errorReply("ERR Client names cannot contain spaces, newlines or special characters.");
+  }
+  session.name = name;
+  return OK;
+}
+
+function setInfo(args: Args, session: Session): Uint8Array {
+  const what = args[2].toLowerCase();
+  if (what !== "lib-name" && what !== "lib-ver") {
+    return errorReply(`ERR Unrecognized option '${args[2]}'`);
+  }
+  if (!isPlain(args[3])) {
+    return errorReply(`ERR ${what} cannot contain spaces, newlines or special characters.`);
+  }
+  if (what === "lib-name") session.libName = args[3];
+  else session.libVersion = args[3];
+  return OK;
+}
+
+function reply(how: string): Uint8Array {
+  if (how === "on") return OK;
+  if (how !== "off" && how !== "skip") return SYNTAX_ERROR;
+  return errorReply("ERR CLIENT REPLY OFF and SKIP are not supported by ringmux");
+}
+
+const TYPES: Record<string, string> = {
+  ...{ normal: "normal", slave: "replica", replica: "replica", pubsub: "pubsub", master: "master" },
+};
+
+/** The type by its name; "" when there is none of that name. */
+function typeOf(name: string): string {
+  const word = name.toLowerCase();
+  return Object.hasOwn(TYPES, word) ? TYPES[word] : "";
+}
+
+/** What a client is: servers and replicas are not among the clients of a proxy. */
+function isOfType({ session }: Peer, type: string): boolean {
+  return type === (isListening(session) ? "pubsub" : "normal");
+}
+
+function isListening({ subscribed }: Session): boolean {
+  return (subscribed ?? []).some((n) => n > 0);
+}
+
+const unknownType = (name: string) => errorReply(`ERR Unknown client type '${name}'`);
+
+/** Who has a part of the keys sees a part of the clients: those of the same user. */
+function* visible(session: Session, facts: Facts): Iterable<Peer> {
+  const own = (session.user?.prefixes.length ?? 0) > 0;
+  for (const peer of facts.peers()) if (!own || peer.session.user === session.user) yield peer;
+}
+
+function list(args: Args, session: Session, facts: Facts): Uint8Array {
+  const how = args[2]?.toLowerCase() ?? "";
+  let peers = [...visible(session, facts)];
+  if (args.length === 4 && how === "type") {
+    const type = typeOf(args[3]);
+    if (type === "") return unknownType(args[3]);
+    peers = peers.filter((peer) => isOfType(peer, type));
+  } else if (args.length > 3 && how === "id") {
+    const ids = args.slice(3);
+    if (!ids.every((id) => /^(0|-?[1-9]\d{0,18})$/.test(id))) {
+      return errorReply("ERR Invalid client ID");
+    }
+    const byId = new Map(peers.map((peer) => [String(peer.session.id), peer]));
+    peers = ids.flatMap((id) => byId.get(id) ?? []);
+  } else if (args.length !== 2) {
+    return SYNTAX_ERROR;
+  }
+  return verbatim(peers.map((peer) => `${clientLine(peer, facts)}\n`).join(""), session);
+}
+
+/** Which clients CLIENT KILL is to end; "" and -1 stand for any. */
+interface Marked {
+  id: number;
+  addr: string;
+  laddr: string;
+  type: string;
+  user: string | null;
+  skipMe: boolean;
+}
+
+function kill(
+  args: Args,
+  session: Session,
+  facts: Facts,
+  users: readonly string[],
+): Uint8Array {
+  const old = args.length === 3;
+  const marked: Marked = { id: -1, addr: "", laddr: "", type: "", user: null, skipMe: !old };
+  if (old) marked.addr = args[2];
+  for (let i = 2; !old && i < args.length; i += 2) {
+    const error = i + 1 < args.length
+      ? readMark(args[i], args[i + 1], marked, users)
+      : SYNTAX_ERROR;
+    if (error !== null) return error;
+  }
+  let killed = 0;
+  // Restricted users are kept from this by rights.ts.
+  for (const peer of facts.peers()) {
+    const asks = peer.session === session;
+    if (!isMarked(peer, marked, facts) || (asks && marked.skipMe)) continue;
+    peer.kill(asks);
+    killed++;
+  }
+  if (!old) return bytes(`:${killed}\r\n`);
+  return killed > 0 ? OK : errorReply("ERR No such client");
+}
+
+function isMarked(peer: Peer, marked: Marked, facts: Facts): boolean {
+  const { session } = peer;
+  return (marked.addr === "" || addressOf(session, facts) === marked.addr) &&
+    (marked.laddr === "" || localAddress(facts) === marked.laddr) &&
+    (marked.type === "" || isOfType(peer, marked.type)) &&
+    (marked.id < 0 || session.id === marked.id) &&
+    (marked.user === null || userName(session) === marked.user);
+}
+
+/** Reads one pair of CLIENT KILL's options; the error if it is wrong. */
+function readMark(
+  option: string,
+  value: string,
+  marked: Marked,
+  users: readonly string[],
+): Uint8Array | null {
+  switch (option.toLowerCase()) {
+    case "id": {
+      const digits = bytes(value);
+      marked.id = decimal(digits, 0, digits.length, Number.MAX_SAFE_INTEGER);
+      return marked.id > 0 ? null : errorReply("ERR client-id should be greater than 0");
+    }
+    case "type":
+      marked.type = typeOf(value);
+      return marked.type === "" ? unknownType(value) : null;
+    case "addr":
+      marked.addr = value;
+      return null;
+    case "laddr":
+      marked.laddr = value;
+      return null;
+    case "user":
+      marked.user = value;
+      return users.includes(value) ? null : errorReply(`ERR No such user '${value}'`);
+    case "skipme":
+      if (!/^(yes|no)$/i.test(value)) return SYNTAX_ERROR;
+      marked.skipMe = value.toLowerCase() === "yes";
+      return null;
+    default:
+      return SYNTAX_ERROR;
+  }
+}
+
+/** Clients of a unix socket have its path for an address, as in Redis. */
+function addressOf({ remote }: Session, facts: Facts): string {
+  return facts.listen().startsWith("/") ? localAddress(facts) : remote;
+}
+
+/** Where the pool listens: the address that a client has connected to, unless that is "any". */
+function localAddress(facts: Facts): string {
+  const listen = facts.listen();
+  return listen.startsWith("/") ? `${listen.split(" ")[0]}:0` : listen;
+}
+
+function ownLine(session: Session, facts: Facts): string {
+  for (const peer of facts.peers()) {
+    if (peer.session === session) return `${clientLine(peer, facts)}\n`;
+  }
+  return "";
+}
+
+function clientLine(peer: Peer, facts: Facts): string {
+  const { session, queuedInMulti, isBlocked, idle } = peer;
+  const age = Math.max(0, Math.floor((facts.wallClock() - session.since) / 1000));
+  const [sub, psub, ssub] = session.subscribed ?? [0, 0, 0];
+  const flags = (isListening(session) ? "P" : "") + (queuedInMulti >= 0 ? "x" : "") +
+    (isBlocked ? "b" : "");
+  return `id=${session.id} addr=${addressOf(session, facts)} laddr=${localAddress(facts)} fd=-1 ` +
+    `name=${session.name} age=${age} idle=${Math.max(0, Math.floor(idle / 1000))} ` +
+    `flags=${flags || "N"} db=${session.db} sub=${sub} psub=${psub} ssub=${ssub} ` +
+    `multi=${queuedInMulti} user=${userName(session)} resp=${session.resp} ` +
+    `lib-name=${session.libName} lib-ver=${session.libVersion}`;
+}
