@@ -81,9 +81,9 @@ button { cursor: pointer; }
 .pool h2 { font-size: 1.15rem; line-height: 1.3; overflow-wrap: anywhere; }
 .pool > header .quiet { font-size: .85rem; overflow-wrap: anywhere; }
 .charts {
-  display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.2fr) minmax(0, 1fr); gap: 20px; margin: 12px 0 14px;
+  display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.3fr) minmax(0, 1fr); gap: 20px; margin: 12px 0 14px;
 }
-figure { margin: 0; min-width: 0; }
+figure { margin: 0; min-width: 0; display: flex; flex-direction: column; }
 figcaption { display: flex; flex-wrap: wrap; gap: 0 12px; align-items: baseline;
   min-height: 1.9rem; }
 h3 { font-size: .85rem; font-weight: 600; color: var(--quiet); }
@@ -92,11 +92,11 @@ h3 { font-size: .85rem; font-weight: 600; color: var(--quiet); }
 .legend i { display: inline-block; width: 12px; height: 3px; margin-right: 5px; border-radius: 2px;
   vertical-align: middle; }
 .legends { margin-left: auto; display: flex; flex-wrap: wrap; gap: 0 10px; align-items: baseline; }
-.plot { position: relative; margin-top: 4px; }
+.plot { position: relative; margin-top: auto; padding-top: 4px; }
 .plot svg { display: block; width: 100%; height: 112px; overflow: visible; }
 .axis { position: absolute; left: 0; font-size: .75rem; color: var(--quiet); pointer-events: none;
   background: color-mix(in srgb, var(--card) 75%, transparent); padding: 0 3px; line-height: 1.3; }
-.axis.top { top: 0; }
+.axis.top { top: 4px; }
 .axis.low { bottom: 0; }
 .times { display: flex; justify-content: space-between; font-size: .75rem; color: var(--quiet); }
 .grid { stroke: var(--line); stroke-width: 1; }

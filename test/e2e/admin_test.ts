@@ -5,6 +5,7 @@
 import * as dgram from "node:dgram";
 import * as fs from "node:fs";
 import * as http from "node:http";
+import * as net from "node:net";
 import * as path from "node:path";
 import process from "node:process";
 import { test } from "uvu";
@@ -279,18 +280,20 @@ ours("a page from elsewhere gets nothing, and no page may reload", async () => {
 
 ours("a default address that is taken is a warning, one that was asked for an error", async () => {
   const pools = { p: { redis: true, servers: [at(dead)] } };
-  // Whoever has it: this proxy, or another one on this machine.
+  // The port is this test's, or already somebody's on this machine, who may give it back meanwhile.
+  const holder = net.createServer();
+  const ownsIt = await new Promise<boolean>((resolve) => {
+    holder.once("error", () => resolve(false));
+    holder.listen(22223, "127.0.0.1", () => resolve(true));
+  });
   const first = await startProxy(pools, { admin: "" });
   await until("a word on it", () => /admin/.test(first.output()));
-  const second = await startProxy(pools, { admin: "" });
-  await until(
-    "the warning",
-    () =>
-      /admin: not served: cannot listen on 127\.0\.0\.1:22223: Address already in use/
-        .test(second.output()),
-  );
-  assert.not.ok(second.gone);
-  await Promise.all([first.stop(), second.stop()]);
+  const warned = /admin: not served: cannot listen on 127\.0\.0\.1:22223: Address already in use/
+    .test(first.output());
+  assert.ok(warned || !ownsIt, first.output());
+  assert.not.ok(first.gone);
+  await first.stop();
+  holder.close();
 
   const file = tempPath("taken.yml");
   const listen = await freePort();
