@@ -66,9 +66,12 @@ async function withWindows(
   log: Log,
 ): Promise<Running> {
   try {
-    const windows = await openWindows(options.admin, config, running.control, log);
+    const { admin, takeover } = options;
+    const shared = takeover || config.global.reuse_port;
+    const windows = await openWindows(config, running.control, log, { admin, takeover, shared });
     const stop = running.stop.bind(running);
     running.stop = async () => {
+      await windows.stopping();
       await stop();
       await windows.close();
     };

@@ -41,7 +41,11 @@ export class LocalControl implements Control {
 
 /** What a process can tell of itself: its proxy's state, and what it uses. */
 export function snapshotOf(proxy: Proxy): Snapshot {
+  return { ...proxy.snapshot(), ...usage() };
+}
+
+/** Bytes of memory and seconds of CPU time that this process uses and has used. */
+export function usage(): { memory: number; cpu: number } {
   const { user, system } = process.cpuUsage();
-  const memory = process.memoryUsage.rss();
-  return { ...proxy.snapshot(), memory, cpu: (user + system) / 1e6 };
+  return { memory: process.memoryUsage.rss(), cpu: (user + system) / 1e6 };
 }

@@ -108,6 +108,7 @@ ringmux is running: conf/demo.yml, two pools over three small demo servers each.
              redis-cli -p 22121 mget hello none
   memcached  printf 'set hello 0 0 5\\r\\nworld\\r\\nget hello\\r\\nquit\\r\\n' | nc 127.0.0.1 22122
   stats      nc 127.0.0.1 ${DEMO_STATS_PORT}
+  live page  http://127.0.0.1:22223/
 
 With your own servers: npm start -- my.yml. Ctrl-C stops everything.
 `);

@@ -14,6 +14,7 @@ import { VERSION } from "../core/version.ts";
 import { Peer } from "./channel.ts";
 import type { Running } from "./cli.ts";
 import type { Control } from "./control.ts";
+import { usage } from "./local_control.ts";
 import type { Log } from "./log.ts";
 import type { Spawner, WorkerProcess } from "./spawn.ts";
 
@@ -210,6 +211,7 @@ export class Supervisor implements Running {
       runtime: host.runtime,
       uptime: Math.floor((host.now() - this.startedAt) / 1000),
       time: host.wallClock(),
+      ...usage(),
     }, all);
   }
 

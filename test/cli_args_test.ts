@@ -184,6 +184,17 @@ test("--workers takes a number or auto, --takeover nothing", () => {
   assert.is(refusal("--workers"), "option --workers requires a number or auto");
 });
 
+test("--admin takes host:port or off", () => {
+  assert.is(options("--admin 127.0.0.1:9").admin, "127.0.0.1:9");
+  assert.is(options("--admin=[::1]:9").admin, "[::1]:9");
+  assert.is(options("--admin off").admin, "off");
+  for (const wrong of ["nowhere", "/a/path", "host:0", "on"]) {
+    const text = `option --admin value ${wrong} has to be host:port or off`;
+    assert.is(refusal(`--admin ${wrong}`), text);
+  }
+  assert.is(refusal("--admin"), "option --admin requires a host:port");
+});
+
 test("an unknown or ambiguous long option is named", () => {
   assert.is(refusal("--bogus"), "invalid option -- 'bogus'");
   assert.is(refusal("--ver"), "option --ver is ambiguous (--version, --verbose)");

@@ -6,27 +6,41 @@ import type { Log } from "../../core/log.ts";
 import type { Control } from "../control.ts";
 import { adminAddress } from "./address.ts";
 
+export interface WindowOptions {
+  /** The option --admin; "" without it. */
+  readonly admin: string;
+  /** Ports are shared with another ringmux, which this one follows or which may follow it. */
+  readonly shared: boolean;
+  /** It follows one, which still has the ports. */
+  readonly takeover: boolean;
+}
+
 export interface Windows {
-  /** Closes the admin address and sends the last metrics. */
+  /** The proxy is about to stop: sends metrics, and leaves a shared address to who follows. */
+  stopping(): Promise<void>;
+  /** It has stopped: sends the last metrics, and closes. */
   close(): Promise<void>;
 }
 
-/** `admin` is the option --admin, "" without it. */
 export async function openWindows(
-  admin: string,
   config: Config,
   control: Control,
   log: Log,
+  options: WindowOptions,
 ): Promise<Windows> {
-  const where = adminAddress(admin, config.global.admin);
+  const where = adminAddress(options.admin, config.global.admin);
   const { statsd } = config.global;
   const server = where === null
     ? null
-    : await (await import("./server.ts")).startAdmin(where, control, log);
+    : await (await import("./server.ts")).startAdmin(where, control, log, options);
   const push = statsd === ""
     ? null
     : (await import("./statsd.ts")).startStatsd(statsd, control, log);
   return {
+    async stopping() {
+      if (options.shared) server?.close();
+      await push?.send();
+    },
     async close() {
       server?.close();
       await push?.close();

@@ -46,6 +46,10 @@ function number(n) {
   return n.toFixed(n < 1 ? 2 : 1);
 }
 
+function count(n, what) {
+  return number(n) + " " + what + (n === 1 ? "" : "s");
+}
+
 function duration(s) {
   if (s === 0) return "–";
   if (s < 0.9995e-3) return (s * 1e6).toFixed(0) + " µs";
@@ -328,9 +332,9 @@ function poolView(name) {
     set(badge, live === all ? "all live" : live + " of " + all + " live");
     badge.className = "badge " + (live === all ? "good" : "bad");
     set(about, pool.protocol + " on " + pool.listen + " · " +
-      number(pool.counters.client_connections) + " clients · " +
-      number(pool.counters.forward_error) + " errors · " +
-      number(pool.counters.server_ejects) + " ejections");
+      count(pool.counters.client_connections, "client") + " · " +
+      count(pool.counters.forward_error, "error") + " · " +
+      count(pool.counters.server_ejects, "ejection"));
     for (const one of charts) one.update(track.series);
     const names = new Set(pool.servers.map((server) => server.name));
     for (const [known, row] of rows) {

@@ -3,8 +3,8 @@
 export const STYLE = `
 :root {
   --back: #f3f5f8; --card: #ffffff; --line: #d9dfe7; --text: #17202b; --quiet: #566273;
-  --blue: #2563eb; --blue-soft: #2563eb22; --teal: #0f766e; --amber: #b45309; --red: #c81e3a;
-  --red-soft: #c81e3a1a; --green: #15803d; --green-soft: #15803d1a; --track: #e4e9f0;
+  --blue: #1d4ed8; --blue-soft: #1d4ed81c; --teal: #0f766e; --amber: #b45309; --red: #c81e3a;
+  --red-soft: #c81e3a1a; --green: #0f6b2f; --green-soft: #0f6b2f1a; --track: #e4e9f0;
   --shadow: 0 1px 2px #10203010, 0 2px 8px #1020300a;
 }
 @media (prefers-color-scheme: dark) {
@@ -72,6 +72,7 @@ button { cursor: pointer; }
 #range input { position: absolute; opacity: 0; inset: 0; margin: 0; cursor: pointer; }
 #range span {
   display: block; padding: 7px 12px; border-radius: 7px; color: var(--text); font-size: .9rem;
+  white-space: nowrap;
 }
 #range input:checked + span { background: var(--blue-soft); color: var(--blue); font-weight: 600; }
 #range input:focus-visible + span { outline: 2px solid var(--blue); outline-offset: 1px; }
@@ -80,9 +81,9 @@ button { cursor: pointer; }
 .pool h2 { font-size: 1.15rem; line-height: 1.3; overflow-wrap: anywhere; }
 .pool > header .quiet { font-size: .85rem; overflow-wrap: anywhere; }
 .charts {
-  display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.2fr) minmax(0, 1fr); gap: 20px; margin: 12px 0 14px;
+  display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.3fr) minmax(0, 1fr); gap: 20px; margin: 12px 0 14px;
 }
-figure { margin: 0; min-width: 0; }
+figure { margin: 0; min-width: 0; display: flex; flex-direction: column; }
 figcaption { display: flex; flex-wrap: wrap; gap: 0 12px; align-items: baseline;
   min-height: 1.9rem; }
 h3 { font-size: .85rem; font-weight: 600; color: var(--quiet); }
@@ -91,11 +92,11 @@ h3 { font-size: .85rem; font-weight: 600; color: var(--quiet); }
 .legend i { display: inline-block; width: 12px; height: 3px; margin-right: 5px; border-radius: 2px;
   vertical-align: middle; }
 .legends { margin-left: auto; display: flex; flex-wrap: wrap; gap: 0 10px; align-items: baseline; }
-.plot { position: relative; margin-top: 4px; }
+.plot { position: relative; margin-top: auto; padding-top: 4px; }
 .plot svg { display: block; width: 100%; height: 112px; overflow: visible; }
 .axis { position: absolute; left: 0; font-size: .75rem; color: var(--quiet); pointer-events: none;
   background: color-mix(in srgb, var(--card) 75%, transparent); padding: 0 3px; line-height: 1.3; }
-.axis.top { top: 0; }
+.axis.top { top: 4px; }
 .axis.low { bottom: 0; }
 .times { display: flex; justify-content: space-between; font-size: .75rem; color: var(--quiet); }
 .grid { stroke: var(--line); stroke-width: 1; }
@@ -120,9 +121,10 @@ td.name span { display: block; font-size: .8rem; }
 .bar rect { fill: var(--blue); }
 @media (min-width: 901px) {
   table { table-layout: fixed; }
-  th:nth-child(1) { width: 21%; }
+  th:nth-child(1) { width: 19%; }
   th:nth-child(2) { width: 8%; }
-  th:nth-child(3) { width: 21%; }
+  th:nth-child(3) { width: 20%; }
+  th:nth-child(8) { width: 10.5%; }
   th.spark { width: 136px; }
 }
 td.spark svg { display: block; width: 120px; height: 26px; }
@@ -140,7 +142,9 @@ footer { display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 4px 2px 20px; f
   .tiles > div { padding: 8px 12px; }
   .tiles dd { font-size: 1.25rem; }
   #find .field:not(.grow) { flex: 1 1 90px; }
-  #range { flex: 1; justify-content: space-between; }
+  #range { flex: 1; justify-content: space-between; padding: 10px 12px; }
+  #range #range-label { padding-left: 0; }
+  #range span { padding: 7px 8px; }
   table, tbody, tr, td { display: block; }
   thead { display: none; }
   tr { display: grid; grid-template-columns: 1fr 1fr 1fr; border-top: 1px solid var(--line);

@@ -1,6 +1,7 @@
 // The admin address on HTTP: one server for Deno, Bun and Node (srvx), the routes of app.ts and the
 // sampling behind the graphs.
 
+import { createServer } from "node:net";
 import { serve } from "srvx";
 import { errnoText } from "../../core/errno.ts";
 import type { Log } from "../../core/log.ts";
@@ -26,6 +27,7 @@ export async function startAdmin(
   where: AdminAddress,
   control: Control,
   log: Log,
+  { shared, takeover }: { readonly shared: boolean; readonly takeover: boolean },
 ): Promise<Admin | null> {
   const { host, port } = where.address;
   const shown = `${host.includes(":") ? `[${host}]` : host}:${port}`;
@@ -33,10 +35,13 @@ export async function startAdmin(
   const app = createApp({ control, history, host });
   let server: ReturnType<typeof serve>;
   try {
+    // A shared port could be had beside any program's: first without sharing.
+    if (shared && !takeover) await probe(host, port);
     server = serve({
       fetch: (request) => app.fetch(request),
       hostname: host,
       port,
+      reusePort: shared,
       silent: true,
       gracefulShutdown: false,
       maxRequestBodySize: BODY,
@@ -53,12 +58,26 @@ export async function startAdmin(
     control.snapshot().then((snapshot) => history.add(snapshot), () => {});
   }, SAMPLE);
   unref(timer);
+  let closed = false;
   return {
     close() {
+      if (closed) return;
+      closed = true;
       clearInterval(timer);
       server.close(true).catch(() => {});
     },
   };
+}
+
+/** Rejects when somebody has the port. */
+async function probe(host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const listener = createServer();
+    listener.once("error", reject);
+    listener.listen({ host, port, exclusive: true }, () => listener.close(() => resolve()));
+  });
+  // Deno lets go of a listener a moment after it was closed.
+  await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 /** A timer that does not keep the process alive: an object in Node and Bun, a number in Deno. */

@@ -13,6 +13,8 @@ import { parseHostPort } from "./address.ts";
 import { buckets, differences } from "./history.ts";
 
 export interface Push {
+  /** Sends now. Workers that have ended tell no counts any more, so this is for before that. */
+  send(): Promise<void>;
   /** Sends what has come since the last time. */
   close(): Promise<void>;
 }
@@ -63,6 +65,7 @@ export function startStatsd(
   const timer = setInterval(quietly, interval);
   log.notice(`metrics to StatsD at ${where} every ${interval / 1000} s`);
   return {
+    send: quietly,
     async close() {
       clearInterval(timer);
       await quietly();

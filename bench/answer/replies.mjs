@@ -32,7 +32,11 @@ export class Answers {
       for (let i = 0; i < 12; i++) out[written + 5 + i] = input[at + DIGITS + i];
       written += REPLY;
     }
-    this.rest = at < end ? input.slice(at, end) : this.rest.length > 0 ? new Uint8Array(0) : this.rest;
+    this.rest = at < end
+      ? input.slice(at, end)
+      : this.rest.length > 0
+      ? new Uint8Array(0)
+      : this.rest;
     return out.subarray(0, written);
   }
 }

@@ -187,9 +187,20 @@ export const suite = (bench: Bench): void => {
   add("GET pipelined by 16 to 64 servers", 16, true, 64, (c) => several(16, c, get));
   add("MGET of 10 keys", 1, true, 4, (c) => array("MGET", ...keys(10, c)));
   add("MGET of 100 keys", 1, true, 4, (c) => array("MGET", ...keys(100, c)));
-  add("MSET of 10 keys", 1, true, 4, (c) => array("MSET", ...keys(10, c).flatMap((k) => [k, VALUE])));
+  add(
+    "MSET of 10 keys",
+    1,
+    true,
+    4,
+    (c) => array("MSET", ...keys(10, c).flatMap((k) => [k, VALUE])),
+  );
   add("memcached get", 1, false, 2, (c) => `get ${key(c)}\r\n`);
-  add("memcached get pipelined by 16", 16, false, 2, (c) =>
-    several(16, c, (i) => `get ${key(i)}\r\n`));
+  add(
+    "memcached get pipelined by 16",
+    16,
+    false,
+    2,
+    (c) => several(16, c, (i) => `get ${key(i)}\r\n`),
+  );
   add("memcached get of 50 keys", 1, false, 4, (c) => `get ${keys(50, c).join(" ")}\r\n`);
 };

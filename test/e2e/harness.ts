@@ -425,10 +425,6 @@ export async function startProxy(
     const listens: Target[] = [];
     const full: Pools = {};
     for (const [name, spec] of Object.entries(pools)) {
-      if (name === "global") {
-        full.global = spec; // settings, no pool
-        continue;
-      }
       const listen = String(spec.listen ?? `127.0.0.1:${await freePort()}`);
       full[name] = { listen, ...spec };
       if (listen.startsWith("/")) {
@@ -453,7 +449,8 @@ export async function startProxy(
       ...(opts.args ?? []),
     ], opts.env);
     Object.assign(proxy, { ports, port: Object.values(ports)[0], statsPort, confPath });
-    for (const target of [...listens, statsPort]) {
+    const admin = Number(/:(\d+)$/.exec(opts.admin ?? "")?.[1] ?? statsPort);
+    for (const target of [...listens, statsPort, admin]) {
       await until(
         `${proxy.name} to listen on ${JSON.stringify(target)}\n${proxy.output()}`,
         async () => proxy.gone || await canConnect(target),

@@ -1,7 +1,10 @@
-// The live page in a real browser: it shows the pools, its numbers move under load, the look-up box
-// agrees with /ring, and it fits a phone in light and dark.
+// The live page in a real browser (headless Chromium): it shows what is there, keeps up with it,
+// fits a phone, and asks nobody but the proxy for anything. With RINGMUX_SCREENSHOTS=folder it
+// leaves pictures there.
 // Needs: redis-server chromium
 
+import * as path from "node:path";
+import process from "node:process";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -10,7 +13,9 @@ import {
   cmd,
   freePort,
   ours,
+  PATIENCE,
   type ProxyProcess,
+  type ServerProcess,
   startProxy,
   startRedis,
   tempPath,
@@ -19,114 +24,245 @@ import {
   Wire,
 } from "./harness.ts";
 
+/** A name that would be a tag if it were taken for HTML. */
+const HOSTILE = "<img/src=x/onerror=document.title='hacked'>";
+const SLOW = 6 * PATIENCE;
+
 let proxy: ProxyProcess;
+let second: ServerProcess;
 let browser: Browser;
-let url = "";
+let address = "";
+let load: Wire[] = [];
+let loading = true;
 
 test.before(async () => {
-  const [one, two] = await Promise.all([startRedis(), startRedis()]);
+  const one = await startRedis();
+  second = await startRedis();
   const admin = await freePort();
-  url = `http://127.0.0.1:${admin}/`;
+  address = `http://127.0.0.1:${admin}/`;
   proxy = await startProxy({
-    sessions: { redis: true, servers: [at(one, 1, "one"), at(two, 3, "two")] },
-    "<b>pages</b>": { redis: true, servers: [at(one, 1, "first")] },
+    sessions: {
+      redis: true,
+      auto_eject_hosts: true,
+      server_failure_limit: 1,
+      server_retry_timeout: 600_000,
+      servers: [at(one, 1, "redis-a"), at(second, 2, "redis-b")],
+    },
+    pages: { redis: true, servers: [at(one, 1, HOSTILE), at(second, 1, "two")] },
   }, { admin: `127.0.0.1:${admin}` });
-  await until("the admin address", () => fetch(`${url}healthz`).then(({ ok }) => ok, () => false));
-  const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"];
-  const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
   browser = await chromium.launch({
     executablePath: which("chromium"),
-    args: ["--headless", ...flags, ...quiet],
-    env: { ...process.env, HOME: tempPath("home") },
+    args: [
+      ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
+      ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+      `--crash-dumps-dir=${tempPath("crashes")}`,
+    ],
+    timeout: SLOW,
   });
+  load = [await Wire.open(proxy.ports.sessions), await Wire.open(proxy.ports.pages)];
+  for (const wire of load) void keepAsking(wire);
 });
 
 test.after(async () => {
+  loading = false;
   await browser?.close();
 });
 
-/** The page, and everything it complained about. */
-async function open(options: { width: number; dark?: boolean }) {
-  const context = await browser.newContext({
-    viewport: { width: options.width, height: 800 },
-    colorScheme: options.dark ? "dark" : "light",
-  });
-  const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
-  const complaints: string[] = [];
-  page.on("console", (message) => {
-    if (message.type() === "error") complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("request", (request) => {
-    if (!request.url().startsWith(url)) complaints.push(`asks ${request.url()}`);
-  });
-  await page.goto(url);
-  await until("the pools", async () => /sessions\s+all live/.test(await text(page)));
-  return { page, complaints, close: () => context.close() };
+/** A few requests at a time, so that there is something to show and the machine is not busy. */
+async function keepAsking(wire: Wire): Promise<void> {
+  for (let i = 0; loading && !wire.ended; i++) {
+    const keys = Array.from(
+      { length: 20 },
+      (_, k) => `user:${(Math.imul(i + k, 0x9e3779b1) >>> 0)}`,
+    );
+    wire.send(keys.map((key) => cmd("GET", key)).join(""));
+    await wire.replies(keys.length).catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
-const text = (page: Page): Promise<string> => page.locator("body").innerText();
+interface Visit {
+  page: Page;
+  /** What the console, the page and the network complain of. */
+  complaints: string[];
+  /** Addresses asked for. */
+  asked: string[];
+  close(): Promise<void>;
+}
 
-ours("the page shows pools and servers, names with markup as they are", async () => {
-  const { page, complaints, close } = await open({ width: 1200 });
-  await until("all names", async () => {
-    const shown = await text(page);
-    return ["sessions", "<b>pages</b>", "one", "two", "first"].every((name) => shown.includes(name));
+/** The wide page that several tests look at; its complaints are those of all of them. */
+let wide: Visit | null = null;
+
+async function usual(): Promise<Visit> {
+  return wide ??= await visit();
+}
+
+async function visit(width = 1240, colorScheme: "light" | "dark" = "light"): Promise<Visit> {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
+  const page = await context.newPage();
+  page.setDefaultTimeout(SLOW);
+  const found: Visit = { page, complaints: [], asked: [], close: () => context.close() };
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) found.complaints.push(message.text());
   });
-  assert.is(await page.locator("b", { hasText: "pages" }).count(), 0);
+  page.on("pageerror", (error) => found.complaints.push(error.message));
+  page.on("request", (request) => found.asked.push(request.url()));
+  await page.goto(address);
+  await page.waitForSelector("section.pool h2");
+  return found;
+}
+
+/** Waits until an expression is true. Not by waitForFunction: the page's policy forbids eval. */
+async function holds(page: Page, expression: string): Promise<void> {
+  await until(expression, () => page.evaluate<boolean>(expression), SLOW);
+}
+
+async function picture(page: Page, name: string): Promise<void> {
+  const folder = process.env.RINGMUX_SCREENSHOTS;
+  if (folder === undefined) return;
+  await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
+}
+
+ours("it shows the pools, their servers and their state, and nobody complains", async () => {
+  const { page, complaints, asked } = await usual();
+  const pools = await page.locator("section.pool h2").allTextContents();
+  assert.equal(pools.sort(), ["pages", "sessions"]);
+  const names = await page.locator("td.name b").allTextContents();
+  assert.equal(names.sort(), [HOSTILE, "redis-a", "redis-b", "two"].sort());
+  assert.is(await page.locator("#t-servers").textContent(), "4 / 4");
+  assert.is(await page.locator("#state").textContent(), "ready");
+  assert.is(await page.locator("td.state .good").count(), 4);
+  assert.is(await page.title(), "ringmux", "a name is no HTML");
+  assert.is(await page.locator("main img").count(), 0);
+  for (const url of asked) assert.ok(url.startsWith(address), url);
   assert.equal(complaints, []);
-  await close();
 });
 
-ours("the numbers move under load", async () => {
-  const { page, complaints, close } = await open({ width: 1200 });
-  const wire = await Wire.open(proxy.ports.sessions);
-  await until("requests a second", async () => {
-    wire.send(cmd("GET", "a").repeat(50));
-    await wire.replies(50);
-    const found = /Requests\/s\s+([\d,]+)/.exec(await text(page));
-    return found !== null && Number(found[1].replaceAll(",", "")) > 0;
-  });
-  wire.close();
+ours("numbers and graphs keep up with the load", async () => {
+  const { page, complaints } = await usual();
+  await holds(
+    page,
+    'Number(document.getElementById("t-requests").textContent.replace(/[^0-9.]/g, "")) > 10',
+  );
+  const line = () => page.locator("section.pool .line.s-blue").first().getAttribute("d");
+  const before = await line();
+  assert.match(before ?? "", /^M[0-9]/);
+  await until("the graph to move", async () => await line() !== before, SLOW);
+  const label = await page.locator("section.pool .plot svg").nth(1).getAttribute("aria-label");
+  assert.match(
+    label ?? "",
+    /^Latency: p50 [0-9.]+ .?s, p99 [0-9.]+ .?s, p99\.9 [0-9.]+ .?s; most shown /,
+  );
   assert.equal(complaints, []);
-  await close();
 });
 
 ours("the look-up box gives the server that /ring gives", async () => {
-  const { page, complaints, close } = await open({ width: 1200 });
-  for (const key of ["user:42", "ключ", "user:7:profile"]) {
-    const query = new URLSearchParams({ pool: "sessions", key });
-    const [ring] = await (await fetch(`${url}ring?${query}`)).json();
-    await page.getByLabel("Where does a key live?").fill(key);
+  const { page, complaints } = await usual();
+  for (const key of ["user:42", "a b&c=d", "ключ", "<b>x</b>"]) {
     await page.getByLabel("Pool", { exact: true }).selectOption("sessions");
-    await page.getByRole("button", { name: "Look up" }).click();
-    const answer = page.locator("output");
-    await until(`the owner of ${key}`, async () => {
-      const found = await answer.innerText();
-      return found.includes(key) && found.includes(ring.owner);
-    });
+    await page.getByLabel("Where does a key live?").fill(key);
+    await page.keyboard.press("Enter");
+    const query = new URLSearchParams({ pool: "sessions", key });
+    const [ring] = await (await fetch(`${address}ring?${query}`)).json();
+    await holds(
+      page,
+      `document.getElementById("found").textContent.startsWith(${
+        JSON.stringify(JSON.stringify(key))
+      })`,
+    );
+    assert.is(await page.locator("#found b").textContent(), ring.owner, key);
   }
   assert.equal(complaints, []);
-  await close();
 });
 
-ours("a phone needs no scrolling sideways, and dark is dark", async () => {
-  const background = (page: Page) =>
-    page.evaluate("getComputedStyle(document.body).backgroundColor") as Promise<string>;
-  const brightness = (color: string) =>
-    color.match(/\d+/g)!.slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3;
-  const light = await open({ width: 360 });
-  const dark = await open({ width: 360, dark: true });
-  for (const { page } of [light, dark]) {
-    const width = await page.evaluate("document.documentElement.scrollWidth") as number;
-    assert.ok(width <= 360, `${width} pixels wide`);
+ours("light and dark, wide and on a phone: all can be read, and nothing is cut off", async () => {
+  for (const scheme of ["light", "dark"] as const) {
+    const { page, complaints, close } = await visit(1240, scheme);
+    const back = await page.evaluate<string>("getComputedStyle(document.body).backgroundColor");
+    const shade = Math.max(...(back.match(/\d+/g) ?? []).slice(0, 3).map(Number));
+    assert.ok(scheme === "dark" ? shade < 64 : shade > 192, `${scheme}: ${back}`);
+    // WCAG AA asks for 4.5.
+    assert.equal(await page.evaluate<string[]>(CONTRAST), [], scheme);
+    await picture(page, scheme);
+    await page.setViewportSize({ width: 360, height: 780 });
+    const wide = await page.evaluate<string[]>(`
+      [...document.querySelectorAll("body *")]
+        .filter((e) => !e.closest("svg") && !e.closest(".hidden"))
+        .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+        .map((e) => e.tagName + "." + e.className)`);
+    assert.equal(wide, []);
+    assert.is(await page.evaluate<number>("document.documentElement.scrollWidth"), 360);
+    await picture(page, `phone-${scheme}`);
+    assert.equal(complaints, []);
+    await close();
   }
-  assert.ok(brightness(await background(light.page)) > 200);
-  assert.ok(brightness(await background(dark.page)) < 60);
-  assert.equal([...light.complaints, ...dark.complaints], []);
-  await light.close();
-  await dark.close();
+});
+
+/** Texts whose contrast with what is behind them is below 4.5 (transparent layers blended). */
+const CONTRAST = `(() => {
+  const parse = (text) => {
+    const n = (text.match(/[0-9.]+/g) ?? [0, 0, 0, 0]).map(Number);
+    const scale = text.startsWith("color(") ? 255 : 1;
+    return [n[0] * scale, n[1] * scale, n[2] * scale, n[3] ?? 1];
+  };
+  const over = (top, under) => top.slice(0, 3).map((c, i) => c * top[3] + under[i] * (1 - top[3]));
+  const behind = (e) => e === null
+    ? [255, 255, 255]
+    : over(parse(getComputedStyle(e).backgroundColor), behind(e.parentElement));
+  const luminance = (rgb) => {
+    const [r, g, b] = rgb.map((c) => c / 255)
+      .map((c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const poor = [];
+  for (const e of document.querySelectorAll("body *:not(svg *)")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim() !== "");
+    if (!own || e.closest("noscript") || e.closest(".hidden")) continue;
+    const back = behind(e);
+    const [a, b] = [luminance(over(parse(getComputedStyle(e).color), back)), luminance(back)];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) poor.push(e.tagName + "." + e.className + ": " + contrast.toFixed(2));
+  }
+  return poor;
+})()`;
+
+ours("everything has a name, and the keyboard is enough", async () => {
+  const { page, complaints } = await usual();
+  const nameless = await page.evaluate<string[]>(`
+    [...document.querySelectorAll("input, select, button, [role=img], section")]
+      .filter((e) => !e.labels?.length && !e.getAttribute("aria-label") && !e.textContent.trim())
+      .map((e) => e.outerHTML)`);
+  assert.equal(nameless, []);
+  await page.locator('#range input[value="300"]').focus();
+  await page.keyboard.press("ArrowLeft");
+  await holds(page, 'document.querySelector(".times span").textContent === "−1 min"');
+  await page.locator(".plot svg").first().focus();
+  await page.keyboard.press("ArrowLeft");
+  await page.keyboard.press("ArrowLeft");
+  const cross = page.locator(".plot svg .cross").first();
+  assert.is(await cross.getAttribute("visibility"), "visible");
+  await page.keyboard.press("Escape");
+  assert.is(await cross.getAttribute("visibility"), "hidden");
+  assert.equal(complaints, []);
+});
+
+ours("a server that is ejected shows at once, and a proxy that is gone too", async () => {
+  const { page, close } = await visit();
+  await second.stop("SIGKILL");
+  await page.waitForSelector("td.state .bad");
+  assert.is(await page.locator("td.state .bad").textContent(), "ejected");
+  await holds(page, 'document.getElementById("t-servers").textContent === "3 / 4"');
+  const row = page.locator("tr", { hasText: "redis-b" });
+  await until(
+    "its share to be gone",
+    async () => (await row.locator(".share").textContent())?.trim() === "0 % of keys",
+    SLOW,
+  );
+  await picture(page, "ejected");
+  loading = false;
+  await proxy.stop();
+  await holds(page, 'document.getElementById("state").textContent === "no answer"');
+  await close();
 });
 
 test.run();

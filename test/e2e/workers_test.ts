@@ -194,8 +194,10 @@ ours("the drain ends after drain_timeout; a second signal ends it at once", asyn
 
 const two = ["--workers", "2"];
 
-function workerPids(proxy: ProxyProcess): number[] {
-  return /2 workers: pids (\d+), (\d+)/.exec(proxy.output())!.slice(1).map(Number);
+async function workerPids(proxy: ProxyProcess): Promise<number[]> {
+  // The line comes after the ports take connections.
+  const pids = () => /2 workers: pids (\d+), (\d+)/.exec(proxy.output());
+  return (await until("the workers' pids", pids))!.slice(1).map(Number);
 }
 
 ours("two workers: stats are summed, a killed one is replaced, and both end with it", async () => {
@@ -212,7 +214,7 @@ ours("two workers: stats are summed, a killed one is replaced, and both end with
   assert.is(stats.r.client_connections, 16);
   assert.is(stats.r.s0.requests, 16);
   assert.is(stats.u.s0.requests, 1);
-  const [, victim] = workerPids(proxy);
+  const [, victim] = await workerPids(proxy);
   process.kill(victim, "SIGKILL");
   await until("another", () => /worker 2 started again, pid \d+/.test(proxy.output()), 30_000);
   let alive = 0;
@@ -228,7 +230,7 @@ ours("two workers: stats are summed, a killed one is replaced, and both end with
     assert.is(await wire.ask("GET", "k"), bulk("1"));
   }
   await reload(proxy, (text) => text.replaceAll(":1 s0", ":2 s0"));
-  const pids = workerPids(proxy);
+  const pids = await workerPids(proxy);
   assert.is((await proxy.stop()).code, 0);
   await until("the workers' end", () => pids.every((pid) => !isAlive(pid)));
 });
@@ -244,7 +246,7 @@ function isAlive(pid: number): boolean {
 
 ours("workers end by themselves when their supervisor is killed", async () => {
   const proxy = await startProxy({ r: { redis: true, servers: [at(redis[0])] } }, { args: two });
-  const pids = workerPids(proxy);
+  const pids = await workerPids(proxy);
   proxy.kill("SIGKILL");
   await until("their end", () => pids.every((pid) => !isAlive(pid)));
 });
