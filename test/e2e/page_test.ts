@@ -57,6 +57,7 @@ test.before(async () => {
       ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
       `--crash-dumps-dir=${tempPath("crashes")}`,
     ],
+    env: { ...process.env, HOME: tempPath("home") },
     timeout: SLOW,
   });
   load = [await Wire.open(proxy.ports.sessions), await Wire.open(proxy.ports.pages)];

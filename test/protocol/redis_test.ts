@@ -1161,4 +1161,16 @@ test("the errors for lost servers and scattered keys", () => {
   assert.is(codec.errorText(error, 0, error.length), "WRONGPASS no");
 });
 
+test("a count line as long as may be is judged alike however it is cut", () => {
+  const data = bytes(`*1${"v".repeat(30)}\ra`);
+  const whole = new Scan();
+  assert.is(codec.parseRequest(whole, data, 0, data.length), BAD);
+  for (let cut = 1; cut < data.length; cut++) {
+    const scan = new Scan();
+    assert.is(codec.parseRequest(scan, data, 0, cut), MORE, `cut at ${cut}`);
+    assert.is(codec.parseRequest(scan, data, 0, data.length), BAD);
+    assert.equal(scan.error, whole.error);
+  }
+});
+
 test.run();

@@ -98,7 +98,8 @@ export function parseRequest(
       p += 4;
     } else {
       const q = lineEnd(buf, p + 1, end);
-      if (q < 0) return end - p > MAX_LENGTH_LINE ? bad(scan, BIG_MULTIBULK) : MORE;
+      // One byte more: the CR may be there, and its LF not yet.
+      if (q < 0) return end - p > MAX_LENGTH_LINE + 1 ? bad(scan, BIG_MULTIBULK) : MORE;
       if (buf[p + 1] === 45 && decimal(buf, p + 2, q, MAX_ARGS) > 0) {
         left = 0; // a negative count: Redis passes over it
       } else {
