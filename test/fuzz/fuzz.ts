@@ -17,7 +17,8 @@ const facts: Facts = {
   wallClock: () => 0,
   uptime: () => 0,
   port: () => 1,
-  sessions: () => [],
+  listen: () => "127.0.0.1:1",
+  peers: () => [],
   hidden: () => 0,
   counters: () => [],
 };
