@@ -2,7 +2,7 @@
 // a browser send requests to a loopback address; what it cannot do is choose the Host header, which
 // is the name in its own URL (DNS rebinding), nor keep the browser from telling that it is a page.
 
-import { parseListen } from "../../core/config/address.ts";
+import { parseHostPort } from "../../core/config/address.ts";
 import type { Address } from "../../core/host.ts";
 
 export const DEFAULT_ADMIN = "127.0.0.1:22223";
@@ -23,13 +23,6 @@ export function adminAddress(option: string, configured: string): AdminAddress |
   const address = parseHostPort(given === "" ? DEFAULT_ADMIN : given);
   if (typeof address === "string") throw new Error(`admin "${given}" ${address}`);
   return { address, explicit: given !== "" };
-}
-
-/** `host:port`. Returns what is wrong as a string. */
-export function parseHostPort(text: string): Address | string {
-  const address = parseListen(text);
-  if (typeof address === "string") return address;
-  return address.path === "" ? address : "has to be host:port";
 }
 
 export function isLoopback(host: string): boolean {

@@ -34,6 +34,13 @@ export function parseListen(text: string): Address | string {
   return tcpAddress(text.slice(0, colon), text.slice(colon + 1));
 }
 
+/** `host:port`. Returns what is wrong as a string. */
+export function parseHostPort(text: string): Address | string {
+  const address = parseListen(text);
+  if (typeof address === "string") return address;
+  return address.path === "" ? address : "has to be host:port";
+}
+
 /**
  * `host:port:weight [name]` or `/path:weight [name]`, read from the right as nutcracker does, so
  * that an IPv6 address needs no brackets (and may have them).

@@ -1,6 +1,6 @@
 // What can only be judged of several values together. Each rule tells its mistake.
 
-import { parseListen } from "./address.ts";
+import { parseHostPort } from "./address.ts";
 import type { AuthConfig, GlobalConfig, UserConfig } from "./groups.ts";
 import type { POOL_KEYS, PoolConfig } from "./schema.ts";
 
@@ -47,15 +47,10 @@ function secrets(of: AuthConfig | UserConfig): number {
 
 export function judgeGlobal(values: GlobalConfig, note: (message: string) => void): void {
   const { admin, statsd } = values;
-  if (admin !== "" && admin !== "off" && !isHostPort(admin)) {
+  if (admin !== "" && admin !== "off" && typeof parseHostPort(admin) === "string") {
     note(`global.admin "${admin}" has to be host:port or off`);
   }
-  if (statsd !== "" && !isHostPort(statsd)) {
+  if (statsd !== "" && typeof parseHostPort(statsd) === "string") {
     note(`global.statsd "${statsd}" has to be host:port`);
   }
-}
-
-function isHostPort(text: string): boolean {
-  const address = parseListen(text);
-  return typeof address !== "string" && address.path === "";
 }

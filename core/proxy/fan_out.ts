@@ -1,7 +1,7 @@
 // Requests that concern several servers: split by key, sent to all, led from one to the next, or
 // refused because their keys would have to be on one. See Codec for what a fragment looks like.
 
-import { ASKED, type Scan } from "../protocol/codec.ts";
+import { ASKED, FORWARD, type Scan } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
 import { type Request, SPECIAL } from "./request.ts";
 import { SEVERAL } from "./pool.ts";
@@ -200,6 +200,23 @@ function addPart(parent: Request, connection: ServerConnection, bytes: number): 
   return part;
 }
 
+/** `serverOf`: the request has no key. */
+export const NO_KEY = -3;
+
+/** The index of the server that has all keys of a request; -1, SEVERAL or NO_KEY if there is none. */
+export function serverOf(client: Client, scan: Scan, buf: Uint8Array, at: number): number {
+  const { pool, codec } = client;
+  if (scan.action === FORWARD) return pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
+  let first = NO_KEY;
+  for (let i = 0; i < scan.nkeys; i++) {
+    codec.selectKey(scan, i);
+    const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
+    if (i === 0) first = server;
+    else if (server !== first) return SEVERAL;
+  }
+  return first;
+}
+
 /** TOGETHER: forwarded whole if all keys live on one server, else an error says so. */
 export function together(
   client: Client,
@@ -208,16 +225,11 @@ export function together(
   at: number,
   length: number,
 ): void {
-  const { pool, codec } = client;
-  if (scan.nkeys === 0) return client.send(pool.anyConnection(client), scan, buf, at, length);
-  let first = -1;
-  for (let i = 0; i < scan.nkeys; i++) {
-    codec.selectKey(scan, i);
-    const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
-    if (i === 0) first = server;
-    else if (server !== first) return client.answer(crossServerError(client, scan, buf, at));
-  }
-  const connection = first < 0 ? null : pool.servers[first].connectionFor(client);
+  const { pool } = client;
+  const server = serverOf(client, scan, buf, at);
+  if (server === NO_KEY) return client.send(pool.anyConnection(client), scan, buf, at, length);
+  if (server === SEVERAL) return client.answer(crossServerError(client, scan, buf, at));
+  const connection = server < 0 ? null : pool.servers[server].connectionFor(client);
   client.send(connection, scan, buf, at, length);
 }
 

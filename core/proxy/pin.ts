@@ -28,7 +28,8 @@ import {
   WALK,
 } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
-import { crossServerError } from "./fan_out.ts";
+import { crossServerError, NO_KEY, serverOf } from "./fan_out.ts";
+import { SEVERAL } from "./pool.ts";
 import { SPECIAL } from "./request.ts";
 import type { ServerConnection } from "./server_connection.ts";
 
@@ -36,10 +37,6 @@ import type { ServerConnection } from "./server_connection.ts";
 export const TAKEN = 0;
 export const LATER = 1;
 export const ORDINARY = 2;
-
-/** Instead of a server's index (-1: none is alive): the keys live on several, or there is no key. */
-const SEVERAL = -2;
-const NO_KEY = -3;
 /** The server of a pin that is not in the pool any more. */
 const GONE = -4;
 
@@ -77,20 +74,6 @@ export function pinned(
 function answer(client: Client, bytes: Uint8Array): number {
   client.answer(bytes);
   return TAKEN;
-}
-
-/** The index of the server that has all keys of a request, or one of the numbers above. */
-function serverOf(client: Client, scan: Scan, buf: Uint8Array, at: number): number {
-  const { pool } = client;
-  if (scan.action === FORWARD) return pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
-  let first = NO_KEY;
-  for (let i = 0; i < scan.nkeys; i++) {
-    pool.codec.selectKey(scan, i);
-    const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
-    if (i === 0) first = server;
-    else if (server !== first) return SEVERAL;
-  }
-  return first;
 }
 
 /**
