@@ -41,8 +41,10 @@ export interface System {
   signal?(pid: number, signal: string): void;
   /** Its arguments, with blanks between; "" when there is no such process. */
   commandLine?(pid: number): string;
-  /** Calls `changed` when a file is another one than before. */
-  watchFile?(path: string, changed: () => void): { stop(): void };
+  /** What tells one state of a file from another; "" when it is not there. */
+  fileState?(path: string): string;
+  /** Calls `changed` when a file is in another state than `known`. */
+  watchFile?(path: string, known: string, changed: () => void): { stop(): void };
   /**
    * Starts this program again, detached, and waits until it calls `daemonReady` or dies. Returns
    * the status to exit with.
@@ -86,7 +88,8 @@ export async function runCommand(
     system.stderr(options.stderr);
     return options.exit;
   }
-  const { config, lines } = await readConfig(system, options.confFile);
+  const reading = await readConfig(system, options.confFile);
+  const { config, lines } = reading;
   const verdict = `ringmux: configuration file '${options.confFile}' syntax is`;
   if (options.testConf) {
     system.stderr(lines.map((line) => `${line}\n`).join(""));
@@ -104,13 +107,14 @@ export async function runCommand(
   }
   if (options.daemonize && !system.isDaemon) return await system.daemonize();
   for (const line of lines) log.warn(line);
-  return await run(system, options, config, log, start);
+  return await run(system, options, config, reading.state, log, start);
 }
 
 async function run(
   system: System,
   options: CliOptions,
   config: Config,
+  state: string,
   log: TextLog,
   start: Start,
 ): Promise<number> {
@@ -137,7 +141,7 @@ async function run(
     options.confFile,
     log,
     () => readConfig(system, options.confFile),
-    (changed) => system.watchFile?.(options.confFile, changed) ?? { stop() {} },
+    (known, changed) => system.watchFile?.(options.confFile, known, changed) ?? { stop() {} },
   );
   const stopped = untilSignal(system, options, log, () => running, reloader);
   try {
@@ -155,7 +159,7 @@ async function run(
       adjustLog(log, options, next);
       target.levelChanged?.();
     });
-    reloader.watching(config.global.watch);
+    reloader.watching(config.global.watch, state);
   }
   if (running !== null && system.isDaemon) system.daemonReady();
   if (running !== null) system.notify?.("READY=1");
@@ -263,22 +267,23 @@ async function readConfig(
   system: System,
   file: string,
 ): Promise<Reading> {
+  const state = system.fileState?.(file) ?? "";
   let text: string;
   try {
     text = await system.readTextFile(file);
   } catch (error) {
-    return { config: null, lines: [`${file}: cannot be read: ${reason(error)}`] };
+    return { state, config: null, lines: [`${file}: cannot be read: ${reason(error)}`] };
   }
   const { config, mistakes } = checkConfig(text, file);
-  if (config === null) return { config, lines: mistakes.map(formatMistake) };
+  if (config === null) return { state, config, lines: mistakes.map(formatMistake) };
   const resolved = await resolveSecrets(config, secretsBeside(file), text, file);
   const pem = await resolveCertificates(
     ...[resolved.config, pemBeside(file), Date.now(), text, file] as const,
   );
   const errors = [...resolved.errors, ...pem.errors];
   const warnings = [...resolved.warnings, ...pem.warnings];
-  if (errors.length > 0) return { config: null, lines: [...errors, ...warnings] };
-  return { config: pem.config, lines: warnings };
+  if (errors.length > 0) return { state, config: null, lines: [...errors, ...warnings] };
+  return { state, config: pem.config, lines: warnings };
 }
 
 /** Makes the log as the configuration wants it. The command line goes before it. */

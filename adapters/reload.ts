@@ -6,11 +6,16 @@ import type { Log } from "./log.ts";
 
 /** What a checked file gave: the configuration and warnings, or null and a line for every mistake. */
 export interface Reading {
+  /** What `fileState` said before the file was read. */
+  readonly state: string;
   readonly config: Config | null;
   readonly lines: readonly string[];
 }
 
 type Target = (config: Config) => Promise<unknown> | void;
+
+/** Calls `changed` when the file is another one than when it was in the state `known`. */
+type Watch = (known: string, changed: () => void) => { stop(): void };
 
 export class Reloader {
   /** Says that it runs, and how it takes a configuration over. Before that a reload waits. */
@@ -19,7 +24,7 @@ export class Reloader {
   private readonly file: string;
   private readonly log: Log;
   private readonly read: () => Promise<Reading>;
-  private readonly watch: (changed: () => void) => { stop(): void };
+  private readonly watch: Watch;
   private watcher: { stop(): void } | null;
   /** One reload at a time. */
   private last: Promise<unknown>;
@@ -28,7 +33,7 @@ export class Reloader {
     file: string,
     log: Log,
     read: () => Promise<Reading>,
-    watch: (changed: () => void) => { stop(): void },
+    watch: Watch,
   ) {
     this.begin = () => {};
     this.begun = new Promise((resolve) => this.begin = resolve);
@@ -50,13 +55,13 @@ export class Reloader {
   private async now(): Promise<string[]> {
     const { log, file } = this;
     const target = await this.begun;
-    const { config, lines } = await this.read();
+    const { config, lines, state } = await this.read();
     const wrong = config === null ? [...lines] : [];
     if (config !== null) {
       for (const line of lines) log.warn(line);
       try {
         await target(config);
-        this.watching(config.global.watch);
+        this.watching(config.global.watch, state);
         log.notice(`configuration reloaded from '${file}'`);
         return [];
       } catch (error) {
@@ -68,12 +73,12 @@ export class Reloader {
     return wrong;
   }
 
-  /** Watches the file, or no more. */
-  watching(on: boolean): void {
+  /** Watches the file, last read in the state `known`, or no more. */
+  watching(on: boolean, known = ""): void {
     if (on === (this.watcher !== null)) return;
     this.watcher?.stop();
     this.watcher = on
-      ? this.watch(() => {
+      ? this.watch(known, () => {
         this.log.notice(`'${this.file}' has changed, reloading configuration`);
         void this.reload();
       })

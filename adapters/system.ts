@@ -8,7 +8,7 @@ import process from "node:process";
 import type { System } from "./cli.ts";
 import type { Sink } from "./log.ts";
 import { createNotifier } from "./notify.ts";
-import { watchFile } from "./watch.ts";
+import { fileState, watchFile } from "./watch.ts";
 
 /** Set in the environment of a daemon, so that it does not start another one. */
 const DAEMON_MARK = "RINGMUX_DAEMON";
@@ -52,6 +52,7 @@ export function createSystem(): System {
         return "";
       }
     },
+    fileState,
     watchFile,
     signalNumber: (signal) => os.constants.signals[signal as NodeJS.Signals] ?? 0,
     daemonize,

@@ -11,12 +11,14 @@ export interface Watcher {
   stop(): void;
 }
 
-/** Calls `changed` when the file is another one than before and has been the same for one look. */
-export function watchFile(path: string, changed: () => void): Watcher {
-  let known = look(path);
+/**
+ * Calls `changed` when the file is another one than `known` (what `fileState` gave before it was
+ * read, so that no change is missed) and has been the same for one look.
+ */
+export function watchFile(path: string, known: string, changed: () => void): Watcher {
   let before = known;
   const timer = setInterval(() => {
-    const now = look(path);
+    const now = fileState(path);
     // While it is written, or gone for a moment, there is nothing to read.
     if (now !== "" && now === before && now !== known) {
       known = now;
@@ -29,7 +31,7 @@ export function watchFile(path: string, changed: () => void): Watcher {
 }
 
 /** What tells one state of the file from another; "" when it cannot be had. */
-function look(path: string): string {
+export function fileState(path: string): string {
   try {
     const { ino, size, mtimeMs } = fs.statSync(path);
     return `${ino} ${size} ${mtimeMs}`;
