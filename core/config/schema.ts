@@ -120,8 +120,8 @@ export const PoolSchema = v.strictObject({
     integer(
       0,
       MAX_INT,
-      "A subscribed client that leaves more bytes than this unread is cut off. 0: no limit. " +
-        "Redis pools only.",
+      "A subscribed client that leaves more bytes than this unread, or more than a quarter of it for " +
+        "60 s, is cut off. 0: no limit. Redis pools only.",
     ),
     33554432,
   ),

@@ -655,6 +655,7 @@ export class Client implements SocketHandler, Peer {
   drain(): void {
     if (this.closed) return; // cut off, and the runtime has not told of the close yet
     this.out.drained(this.socket);
+    if (this.out.size === 0) this.subscriptions?.allRead();
     if (this.blocks !== null && this.out.size < HIGH_WATER) this.blocks.unblock();
     if (this.paused) this.readOn();
     if (this.finishing && this.head === null && this.out.size === 0) this.linger();
@@ -666,10 +667,10 @@ export class Client implements SocketHandler, Peer {
     if (this.subscriptions !== null && this.subscriptions.total > 0) {
       const bytes = size + this.subscriptions.heldBytes;
       const most = this.pool.config.pubsub_output_limit;
-      if (most > 0 && bytes > most) {
-        this.cutOff(
-          `subscriber did not read ${bytes} bytes of messages (pubsub_output_limit: ${most})`,
-        );
+      const why = most > 0 ? this.subscriptions.tooSlow(bytes, most, this.pool.now) : "";
+      if (why !== "") {
+        const unread = `${bytes} bytes of messages${why} (pubsub_output_limit: ${most})`;
+        this.cutOff(`subscriber did not read ${unread}`);
         return false;
       }
     }

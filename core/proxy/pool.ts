@@ -270,6 +270,7 @@ export class Pool {
     }
     for (const client of this.clients) client.poolChanged();
     this.rebuild();
+    if (reconnect) this.topics.renew();
   }
 
   /** New clients get the new codec at once; those that are there too, if they can. */

@@ -291,6 +291,18 @@ export class Subscriber {
     }
   }
 
+  /** The server is to be spoken to in another way: all is asked for again on a new connection. */
+  renew(): void {
+    const { socket } = this;
+    if (this.state === CLOSED) return;
+    this.reset();
+    for (const topic of this.topics) {
+      if (topic.states.get(this) === HEARD) topic.states.set(this, LOST);
+    }
+    socket?.close();
+    this.connect();
+  }
+
   abort(errno: string): void {
     const { socket } = this;
     if (this.state === CLOSED) return;
@@ -300,21 +312,10 @@ export class Subscriber {
 
   /** The connection is no more; what it was to hear is asked for again later. */
   private gone(errno: string): void {
-    if (this.state > CONNECTING) this.server.counters.server_connections--;
-    const why = errnoText(errno);
-    this.state = CLOSED;
-    this.socket = null;
-    this.handler = null;
-    this.out.clear();
-    this.scan.reset();
-    this.carry = EMPTY;
-    this.carried = 0;
-    this.looked = 0;
-    this.expected = [];
-    this.answered = 0;
-    this.pinged = false;
+    this.reset();
     this.retryAt = this.pool.now + this.backoff.next(LONGEST_PAUSE);
     if (this.pool.stopped) return;
+    const why = errnoText(errno);
     if (this.topics.size > 0) {
       this.pool.log.notice(`${this.label}: closed: ${why}; ${this.topics.size} subscriptions lost`);
     }
@@ -326,5 +327,21 @@ export class Subscriber {
       topic.error = this.pool.codec.failure(why);
       this.table.settled(topic);
     }
+  }
+
+  /** Forgets the connection. */
+  private reset(): void {
+    if (this.state > CONNECTING) this.server.counters.server_connections--;
+    this.state = CLOSED;
+    this.socket = null;
+    this.handler = null;
+    this.out.clear();
+    this.scan.reset();
+    this.carry = EMPTY;
+    this.carried = 0;
+    this.looked = 0;
+    this.expected = [];
+    this.answered = 0;
+    this.pinged = false;
   }
 }

@@ -9,6 +9,10 @@ import { LATER, ORDINARY, TAKEN } from "./pin.ts";
 import { type Request, SPECIAL } from "./request.ts";
 import type { Topic } from "./topics.ts";
 
+/** Of `pubsub_output_limit`: who has more than this unread for so long (ms) is cut off, as in Redis. */
+const SOFT_SHARE = 0.25;
+const SOFT_TIME = 60_000;
+
 /** One confirmation of a request to subscribe. */
 interface Line {
   readonly topic: Topic;
@@ -84,6 +88,8 @@ export class Subscriptions {
   private waiting: Waiting | null;
   /** Messages that have to wait; null while there are none. */
   private held: OutBuffer | null;
+  /** Since when (pool time) more is unread than may be for long; -1 when it is not. */
+  private slowSince: number;
 
   constructor(client: Client) {
     this.client = client;
@@ -92,6 +98,7 @@ export class Subscriptions {
     for (let kind = 0; kind < KINDS; kind++) this.topics.push(new Map());
     this.waiting = null;
     this.held = null;
+    this.slowSince = -1;
   }
 
   get total(): number {
@@ -101,6 +108,20 @@ export class Subscriptions {
 
   get heldBytes(): number {
     return this.held === null ? 0 : this.held.size;
+  }
+
+  /** How the client's `bytes` unread are too many; "" if they are not. */
+  tooSlow(bytes: number, most: number, now: number): string {
+    if (bytes > most) return " in time";
+    if (bytes <= most * SOFT_SHARE) this.slowSince = -1;
+    else if (this.slowSince < 0) this.slowSince = now;
+    else if (now - this.slowSince >= SOFT_TIME) return ` for ${SOFT_TIME / 1000} s`;
+    return "";
+  }
+
+  /** Nothing is unread any more. */
+  allRead(): void {
+    this.slowSince = -1;
   }
 
   /** Redis counts channels and patterns together, and channels of shards by themselves. */

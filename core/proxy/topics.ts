@@ -158,6 +158,11 @@ export class Topics {
     }
   }
 
+  /** Servers are spoken to in another way (password, TLS): see Subscriber.renew. */
+  renew(): void {
+    for (const subscriber of this.subscribers.values()) subscriber.renew();
+  }
+
   /** Gives a message to every client of its topic. */
   deliver(kind: number, name: string, buf: Uint8Array, start: number, end: number): void {
     const topic = this.tables[kind].get(name);

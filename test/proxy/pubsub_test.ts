@@ -4,7 +4,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bulk, command, Fixture } from "./fixture.ts";
-import type { FakeSocket } from "./fake_host.ts";
+import { type FakeSocket, takeAll, takeNone } from "./fake_host.ts";
 
 const line = (word: string, name: string, n: number) => `*3\r\n${bulk(word)}${bulk(name)}:${n}\r\n`;
 const message = (name: string, said: string) =>
@@ -84,6 +84,115 @@ test("a lost server fails who waits, and is subscribed to again for who does not
   f.say(again, line("subscribe", "c", 1) + message("c", "back"));
   assert.is(old.received(), message("c", "back"));
   assert.is(late.received(), "");
+});
+
+test("a channel moves when its server is ejected, and back when that answers again", async () => {
+  const f = await Fixture.start({
+    servers: ["a", "b"],
+    config: [
+      "auto_eject_hosts: true",
+      "server_failure_limit: 1",
+      "server_retry_timeout: 1000",
+      "distribution: ketama",
+    ],
+  });
+  const channel = f.key("b");
+  const [listener, other] = [f.client(), f.client()];
+  f.say(listener, command("SUBSCRIBE", channel));
+  const first = f.server("b");
+  assert.is(first.received(), command("SUBSCRIBE", channel));
+  f.say(first, line("subscribe", channel, 1));
+  listener.received();
+  f.say(other, command("GET", channel));
+  // The subscriber's connection is the older one; a lost request ejects the server.
+  f.connections("b")[1].fail("ECONNRESET");
+  f.settle();
+  assert.is(f.owner(channel), "a");
+  const there = f.server("a");
+  assert.is(there.received(), command("SUBSCRIBE", channel));
+  // Until it is heard at its new place, it is heard at the old one.
+  f.say(first, message(channel, "last"));
+  assert.is(listener.received(), message(channel, "last"));
+  assert.is(first.received(), "");
+  f.say(there, line("subscribe", channel, 1));
+  assert.is(first.received(), command("UNSUBSCRIBE", channel));
+  f.say(first, line("unsubscribe", channel, 0));
+  f.say(there, message(channel, "moved"));
+  assert.is(listener.received(), message(channel, "moved"));
+
+  f.host.pass(1500);
+  f.say(other, command("GET", channel));
+  assert.is(f.owner(channel), "b");
+  assert.is(first.received(), command("SUBSCRIBE", channel));
+  f.say(first, line("subscribe", channel, 1));
+  assert.is(
+    there.received().slice(-command("UNSUBSCRIBE", channel).length),
+    command("UNSUBSCRIBE", channel),
+  );
+  f.say(first, message(channel, "back"));
+  assert.is(listener.received(), message(channel, "back"));
+});
+
+test("another password: subscribed anew over a new connection, and nobody is told", async () => {
+  const f = await Fixture.start({ config: ["redis_auth: one"] });
+  const [client, late] = [f.client(), f.client()];
+  f.say(client, command("AUTH", "one") + command("SUBSCRIBE", "c"));
+  const old = f.server("a");
+  assert.is(old.received(), command("AUTH", "one"));
+  f.say(old, "+OK\r\n");
+  assert.is(old.received(), command("SUBSCRIBE", "c"));
+  f.say(old, line("subscribe", "c", 1));
+  client.received();
+  f.say(late, command("AUTH", "one") + command("SUBSCRIBE", "d"));
+  late.received();
+
+  await f.reload({ config: ["redis_auth: other"] });
+  f.settle();
+  assert.ok(old.gone);
+  const now = f.server("a");
+  assert.is(now.received(), command("AUTH", "other"));
+  f.say(now, "+OK\r\n");
+  assert.is(now.received(), command("SUBSCRIBE", "c") + command("SUBSCRIBE", "d"));
+  f.say(now, line("subscribe", "c", 1) + line("subscribe", "d", 2) + message("c", "still"));
+  assert.is(client.received(), message("c", "still"));
+  assert.is(late.received(), line("subscribe", "d", 1));
+  assert.not.match(f.logged.join("\n"), /subscriptions lost/);
+});
+
+test("who has a quarter of the limit unread for a minute is cut off, as beyond the limit", async () => {
+  const f = await Fixture.start({ config: ["pubsub_output_limit: 4000"] });
+  const [slow, slower, quick] = [f.client(), f.client(), f.client()];
+  for (const client of [slow, slower, quick]) f.say(client, command("SUBSCRIBE", "c"));
+  const server = f.server("a");
+  f.say(server, line("subscribe", "c", 1));
+  for (const client of [slow, slower]) client.taker = takeNone;
+  const some = message("c", "x".repeat(1500));
+  const pass = (seconds: number) => {
+    for (let i = 0; i < seconds; i++) {
+      f.host.pass(1000);
+      f.say(server, `*2\r\n${bulk("pong")}${bulk("")}`); // it is alive
+    }
+  };
+  f.say(server, some);
+  pass(30);
+  // One of them catches up in time; its minute begins anew.
+  slow.taker = takeAll;
+  slow.drain();
+  f.settle();
+  slow.taker = takeNone;
+  f.say(server, message("c", "a"));
+  pass(25);
+  f.say(server, some);
+  assert.not(slower.gone);
+  pass(6);
+  f.say(server, message("c", "b"));
+  assert.ok(slower.gone);
+  assert.not(slow.gone);
+  assert.match(f.logged.join("\n"), /bytes of messages for 60 s \(pubsub_output_limit: 4000\)/);
+  f.say(server, some + some);
+  assert.ok(slow.gone);
+  assert.match(f.logged.join("\n"), /bytes of messages in time \(pubsub_output_limit: 4000\)/);
+  assert.not(quick.gone);
 });
 
 test("random: clients, channels and losses; nothing astray, nothing lost while all is up", async () => {
