@@ -1,6 +1,7 @@
 // What a supervisor and its workers say to each other: orders down, answers and log lines up, each
 // a line of JSON in a pipe (or a message of Node's cluster). Plain data only.
 
+import process from "node:process";
 import type { Readable, Writable } from "node:stream";
 import type { Config } from "../core/config/schema.ts";
 import type { Fields } from "../core/log.ts";
@@ -57,7 +58,10 @@ export function lineChannel(input: Readable, output: Writable): Channel {
       input.on("data", (text: string) => {
         const lines = (rest + text).split("\n");
         rest = lines.pop() as string;
-        for (const line of lines) message(JSON.parse(line));
+        for (const line of lines) {
+          const one = parsed(line);
+          if (one !== undefined) message(one);
+        }
       });
       const close = (): void => {
         if (open) closed();
@@ -66,6 +70,16 @@ export function lineChannel(input: Readable, output: Writable): Channel {
       for (const event of ["end", "close", "error"]) input.on(event, close);
     },
   };
+}
+
+/** A line that is no message, which a runtime may print to the same pipe, is for people to read. */
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    process.stderr.write(`${line}\n`);
+    return undefined;
+  }
 }
 
 interface IpcEnd {

@@ -8,6 +8,7 @@ import { isPatternWithin, isWithin, type User, Users } from "../../core/protocol
 import { DONE, type Facts, REFUSE, Scan, type Session } from "../../core/protocol/codec.ts";
 import { saslPlain } from "../../core/protocol/memcached/sasl.ts";
 import { RedisCodec } from "../../core/protocol/redis/codec.ts";
+import { PolicedCodec } from "../../core/protocol/redis/policy.ts";
 import { COMMANDS, KEYS_COUNTED, KEYS_STREAMS, SUB } from "../../core/protocol/redis/commands.ts";
 import { CLASSES } from "../../core/protocol/redis/effects.ts";
 import { CLASS_WRITE } from "../../core/stats/latency.ts";
@@ -24,6 +25,7 @@ const prefixes = (...texts: string[]) => texts.map((prefix) => bytes(prefix));
 const users = new Users([
   user("reader", { readOnly: true }),
   user("part", { prefixes: prefixes("a:", "b:") }),
+  user("free", {}),
   user("both", { readOnly: true, prefixes: prefixes("a:") }),
 ], () => {});
 const codec = new RedisCodec(
@@ -40,15 +42,29 @@ function sessionOf(name: string): Session {
 }
 
 /** The error of a request that the user may not make; "" for one that it may. */
-function judge(session: Session, words: string[]): string {
+function judge(session: Session, words: string[], by: RedisCodec = codec): string {
   const request = bytes(
     `*${words.length}\r\n${words.map((word) => `$${word.length}\r\n${word}\r\n`).join("")}`,
   );
   const scan = new Scan();
-  assert.is(codec.parseRequest(scan, request, 0, request.length), DONE);
-  codec.guard(scan, request, 0, session);
+  assert.is(by.parseRequest(scan, request, 0, request.length), DONE);
+  by.guard(scan, request, 0, session);
   return scan.action === REFUSE ? text(scan.error, 0, scan.error.length - 2) : "";
 }
+
+test("DEBUG that a pool opens stays closed to users with restrictions", () => {
+  const commands = { deny: [], allow: ["@all", "debug"], rename: {} };
+  const open = new PolicedCodec(
+    { auth: "", db: 0, maxRequest: 1 << 20, users, commands },
+    { wallClock: () => 0 } as unknown as Facts,
+  );
+  for (const words of [["DEBUG", "SLEEP", "0"], ["DEBUG", "OBJECT", "a:1"], ["DEBUG", "HELP"]]) {
+    for (const name of ["reader", "part", "both"]) {
+      assert.match(judge(sessionOf(name), words, open), /^-NOPERM .* 'debug' command/);
+    }
+    assert.is(judge(sessionOf("free"), words, open), "");
+  }
+});
 
 /** A request of every command that is carried out, with `key` in every place of a key. */
 function* requests(key: string): Iterable<{ name: string; words: string[]; verb: number }> {

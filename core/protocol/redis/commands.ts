@@ -37,7 +37,8 @@ import {
 //        together all keys must live on one server
 //        any      any live server;  all: every server, the replies joined: ok, sum, first,
 //                 concat (arrays one after the other), least (element-wise minimum), oldest (the
-//                 least number), most (the greatest), union (each element once), some (one that is not nil), anyok (OK if one server says so)
+//                 least number), most (the greatest), union (each element once), some (one that is
+//                 not nil), anyok (OK if one server says so)
 //        gather   every server's and ringmux's own;  walk: one server after the other by a cursor
 //        pin      on a connection of the client's own: block (waits at the server), or the part that
 //                 it has in a transaction
