@@ -4,11 +4,12 @@
 import { bytes, utf8 } from "../bytes.ts";
 import type { AuthConfig, UserConfig } from "../config/groups.ts";
 import type { PoolConfig } from "../config/schema.ts";
+import { Limit } from "../limit.ts";
 import type { Log } from "../log.ts";
 import { type Refused, type User, Users } from "../protocol/access.ts";
 
-/** Between two lines about failed attempts (ms). */
-const QUIET = 1000;
+/** Lines a second about failed attempts. */
+const MOST = 1;
 
 /**
  * The users of `config.auth`; undefined without one. Throws when a password is still in a file or a
@@ -51,18 +52,14 @@ function userOf(name: string, config: AuthConfig | UserConfig): User {
 
 /** Logs failed attempts. */
 export function logRefused(label: string, log: Log, now: () => number): Refused {
-  let last = -QUIET;
-  let unsaid = 0;
+  const limit = new Limit(MOST);
   return ({ remote }, name, known) => {
-    if (now() - last < QUIET) {
-      unsaid++;
-      return;
-    }
-    last = now();
+    if (!limit.admit(now())) return;
     // A name that is not known may be a password in the wrong place: it is not shown.
     const who = known ? `user "${name}"` : "a user that does not exist";
+    const unsaid = limit.suppressed;
     const more = unsaid > 0 ? `; ${unsaid} more since the last such line` : "";
+    limit.suppressed = 0;
     log.warn(`${label}: client ${remote}: authentication as ${who} failed${more}`);
-    unsaid = 0;
   };
 }
