@@ -7,7 +7,7 @@ export { type Resolved, resolveSecrets, type SecretSource } from "./core/config/
 export { type Hash, HASHES, hashKey, type HashName } from "./core/hash/mod.ts";
 export type { Address, Host, Listener, Socket, SocketHandler, Timer } from "./core/host.ts";
 export type { Log } from "./core/log.ts";
-export { Proxy, type ProxyOptions } from "./core/proxy/proxy.ts";
+export { Proxy, type ProxyOptions } from "./core/proxy.ts";
 export { buildRing, type Distribution, type Member, type Ring } from "./core/ring/mod.ts";
 export { VERSION } from "./core/version.ts";
 

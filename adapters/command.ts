@@ -3,7 +3,7 @@
 import { availableParallelism } from "node:os";
 import type { Config } from "../core/config/schema.ts";
 import type { Host } from "../core/host.ts";
-import { Proxy } from "../core/proxy/proxy.ts";
+import { Proxy } from "../core/proxy.ts";
 import { openWindows } from "./admin/open.ts";
 import { type CliOptions, runCommand, type Running, type Start } from "./cli.ts";
 import type { Control } from "./control.ts";

@@ -1,7 +1,7 @@
 // The Control of a single process: one proxy, asked directly.
 
 import process from "node:process";
-import type { Proxy } from "../core/proxy/proxy.ts";
+import type { Proxy } from "../core/proxy.ts";
 import type { Snapshot } from "../core/stats/snapshot.ts";
 import type { Control, RingView } from "./control.ts";
 

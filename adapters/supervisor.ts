@@ -5,8 +5,8 @@
 import { rmSync } from "node:fs";
 import type { Config } from "../core/config/schema.ts";
 import type { Address, Host, Listener } from "../core/host.ts";
-import { listening, placeOf } from "../core/proxy/door.ts";
-import type { RingView } from "../core/proxy/ring_view.ts";
+import { listening, placeOf } from "../core/door.ts";
+import type { RingView } from "../core/ring_view.ts";
 import { StatsConnection } from "../core/stats/connection.ts";
 import { statsLine } from "../core/stats/report.ts";
 import { mergeSnapshots, type Snapshot } from "../core/stats/snapshot.ts";

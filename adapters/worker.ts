@@ -2,7 +2,7 @@
 
 import type { Host } from "../core/host.ts";
 import type { Fields } from "../core/log.ts";
-import { Proxy } from "../core/proxy/proxy.ts";
+import { Proxy } from "../core/proxy.ts";
 import { type Channel, type LogMethod, type Order, Peer } from "./channel.ts";
 import type { System } from "./cli.ts";
 import { snapshotOf } from "./local_control.ts";

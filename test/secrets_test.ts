@@ -11,7 +11,7 @@ import { secretsBeside } from "../adapters/secrets.ts";
 import { loadConfig } from "../core/config/load.ts";
 import { type Resolved, resolveSecrets, type SecretSource } from "../core/config/secrets.ts";
 import { sameSecret } from "../core/protocol/access.ts";
-import { usersOf } from "../core/proxy/users.ts";
+import { usersOf } from "../core/users.ts";
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ringmux-secrets-"));
 test.after(() => fs.rmSync(folder, { recursive: true, force: true }));

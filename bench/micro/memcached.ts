@@ -4,7 +4,7 @@
 
 import type { Bench } from "tinybench";
 import type { Socket } from "../../core/host.ts";
-import { BufferPool, OutBuffer } from "../../core/out_buffer.ts";
+import { BufferPool, OutBuffer } from "../../core/wire/out_buffer.ts";
 import { DONE, type Facts, type Part, ReplyScan, Scan } from "../../core/protocol/codec.ts";
 import { MemcachedCodec } from "../../core/protocol/memcached/codec.ts";
 
@@ -17,6 +17,7 @@ const decoder = new TextDecoder();
 
 const sink: Socket = {
   remote: "",
+  copies: false,
   write: (_buf, start, end) => end - start,
   pause() {},
   resume() {},

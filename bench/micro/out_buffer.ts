@@ -4,7 +4,7 @@
 
 import type { Bench } from "tinybench";
 import type { Socket } from "../../core/host.ts";
-import { BufferPool, OutBuffer } from "../../core/out_buffer.ts";
+import { BufferPool, OutBuffer } from "../../core/wire/out_buffer.ts";
 
 /** Takes everything at once, as a socket mostly does. */
 const sink: Socket = {

@@ -5,7 +5,7 @@
 import type { Bench } from "tinybench";
 import { loadConfig } from "../../core/config/load.ts";
 import type { Host, Socket, SocketHandler } from "../../core/host.ts";
-import { Proxy } from "../../core/proxy/proxy.ts";
+import { Proxy } from "../../core/proxy.ts";
 
 const CLIENTS = 50;
 /** Bytes of one read. */

@@ -5,7 +5,7 @@
 
 import type { Bench } from "tinybench";
 import type { Socket } from "../../core/host.ts";
-import { BufferPool, OutBuffer } from "../../core/out_buffer.ts";
+import { BufferPool, OutBuffer } from "../../core/wire/out_buffer.ts";
 import { DONE, type Facts, type Part, ReplyScan, Scan } from "../../core/protocol/codec.ts";
 import { RedisCodec } from "../../core/protocol/redis/codec.ts";
 

@@ -1,5 +1,5 @@
 // What changes from one configuration to the next: pools are told apart by their names, servers by
-// name and address. Plain data; who carries it out is core/proxy/reload.ts.
+// name and address. Plain data; who carries it out is Proxy.reload.
 
 import type { ServerConfig } from "./address.ts";
 import { type Config, NO_TIMEOUT, type PoolConfig } from "./schema.ts";

@@ -2,7 +2,7 @@
 // answer locally. Knows nothing of sockets, rings or pools. Everything on the data path is
 // (buffer, offset) integers; results land in reused Scan objects.
 
-import type { OutBuffer } from "../out_buffer.ts";
+import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Refused, User, Users } from "./access.ts";
 

@@ -2,7 +2,7 @@
 
 import { bytes, utf8 } from "../bytes.ts";
 import type { Socket, SocketHandler } from "../host.ts";
-import { BufferPool, OutBuffer } from "../out_buffer.ts";
+import { BufferPool, OutBuffer } from "../wire/out_buffer.ts";
 
 export class StatsConnection implements SocketHandler {
   private readonly socket: Socket;

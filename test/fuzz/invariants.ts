@@ -3,7 +3,7 @@
 // the stream was cut. Each check gives "" or what is wrong.
 
 import { bytes, text } from "../../core/bytes.ts";
-import { BufferPool, OutBuffer } from "../../core/out_buffer.ts";
+import { BufferPool, OutBuffer } from "../../core/wire/out_buffer.ts";
 import {
   BAD,
   type Codec,

@@ -4,7 +4,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bytes, text } from "../../core/bytes.ts";
-import { BufferPool, OutBuffer } from "../../core/out_buffer.ts";
+import { BufferPool, OutBuffer } from "../../core/wire/out_buffer.ts";
 import {
   BAD,
   DONE,

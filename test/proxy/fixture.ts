@@ -3,10 +3,10 @@
 // a test reads what they received and says what they answer.
 
 import { loadConfig } from "../../core/config/load.ts";
-import type { Pool } from "../../core/proxy/pool.ts";
-import { Proxy } from "../../core/proxy/proxy.ts";
-import type { Request } from "../../core/proxy/request.ts";
-import type { Limits } from "../../core/proxy/pool.ts";
+import type { Pool } from "../../core/pool.ts";
+import { Proxy } from "../../core/proxy.ts";
+import type { Request } from "../../core/exchange/request.ts";
+import type { Limits } from "../../core/pool.ts";
 import { bytes } from "../../core/bytes.ts";
 import { FakeHost, type FakeSocket } from "./fake_host.ts";
 

@@ -2,7 +2,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { Backoff } from "../../core/proxy/backoff.ts";
+import { Backoff } from "../../core/link/backoff.ts";
 import { FakeHost, type FakeSocket } from "./fake_host.ts";
 import { command, Fixture, type Setting } from "./fixture.ts";
 

@@ -3,7 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Host } from "../../core/host.ts";
-import { Turn } from "../../core/proxy/turn.ts";
+import { Turn } from "../../core/wire/turn.ts";
 
 class Clockwork {
   clock = 0;

@@ -3,7 +3,7 @@
 // Format: memcached's doc/protocol-binary.txt.
 
 import { EMPTY, text } from "../../bytes.ts";
-import type { OutBuffer } from "../../out_buffer.ts";
+import type { OutBuffer } from "../../wire/out_buffer.ts";
 import { leave, LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,

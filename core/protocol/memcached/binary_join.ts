@@ -2,7 +2,7 @@
 // Format: memcached's doc/protocol-binary.txt.
 
 import { text } from "../../bytes.ts";
-import type { OutBuffer } from "../../out_buffer.ts";
+import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { FanOut, Part } from "../codec.ts";
 import { HEADER } from "./binary_commands.ts";
 import {

@@ -3,7 +3,7 @@
 // Format: memcached's doc/protocol.txt.
 
 import { bytes, EMPTY, text } from "../../bytes.ts";
-import type { OutBuffer } from "../../out_buffer.ts";
+import type { OutBuffer } from "../../wire/out_buffer.ts";
 import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,

@@ -3,7 +3,7 @@
 // the joined values: for each key of the request the next value of that key's fragment.
 
 import { copy } from "../../bytes.ts";
-import type { OutBuffer } from "../../out_buffer.ts";
+import type { OutBuffer } from "../../wire/out_buffer.ts";
 import { type FanOut, type Part, type Scan, SPLIT } from "../codec.ts";
 import { COMMANDS, GAT, JOIN_CONCAT, JOIN_FIRST, JOIN_SUM } from "./commands.ts";
 import { END, serverError } from "./errors.ts";

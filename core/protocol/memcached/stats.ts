@@ -2,7 +2,7 @@
 // up follows the table. Not a hot path: it works on strings. Names: memcached's doc/protocol.txt.
 
 import { text } from "../../bytes.ts";
-import type { OutBuffer } from "../../out_buffer.ts";
+import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { Part } from "../codec.ts";
 import { END } from "./errors.ts";
 

@@ -1,7 +1,7 @@
 // The Redis protocol as the proxy meets it: ties the parts of this folder together.
 
 import { bytes, text, utf8 } from "../../bytes.ts";
-import type { OutBuffer } from "../../out_buffer.ts";
+import type { OutBuffer } from "../../wire/out_buffer.ts";
 import { LOCKED_BULK, renew } from "../access.ts";
 import {
   ASKED,

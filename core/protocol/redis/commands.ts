@@ -44,7 +44,7 @@ import {
 //                 it has in a transaction
 //        local    answered by ringmux; in a transaction: queue (a server does), reset (ends it),
 //                 else refused;  sub: the row is found by the subcommand
-//        topics   publish and subscribe (core/proxy/subscriptions.ts)
+//        topics   publish and subscribe (core/client/subscriptions.ts)
 //        refuse   answered by an error; the word chooses its text (errors.ts)
 const TABLE = `
 acl                      -2  -        sub

@@ -4,7 +4,7 @@
 // more bits than its table of keys, so there is room for the factor. What does not fit is an error.
 
 import { bytes, text } from "../../bytes.ts";
-import type { OutBuffer } from "../../out_buffer.ts";
+import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { FanOut, Scan } from "../codec.ts";
 import { BAD_PART, errorReply } from "./errors.ts";
 

@@ -1,7 +1,7 @@
 // Commands that go to several servers: makes the fragments and joins their replies.
 
 import { copy, decimal } from "../../bytes.ts";
-import type { OutBuffer } from "../../out_buffer.ts";
+import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { FanOut, Part, Scan } from "../codec.ts";
 import {
   COMMANDS,

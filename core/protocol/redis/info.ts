@@ -3,7 +3,7 @@
 // unless a rule below says otherwise. https://redis.io/docs/latest/commands/info/
 
 import { text } from "../../bytes.ts";
-import type { OutBuffer } from "../../out_buffer.ts";
+import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { FanOut, Part } from "../codec.ts";
 
 /** Sections that speak of one process and are not passed on. */

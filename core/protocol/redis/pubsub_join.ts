@@ -1,7 +1,7 @@
 // Joins the replies of PUBSUB: servers know this proxy's subscriptions only, one for all its clients.
 
 import { bytes, decimal, text } from "../../bytes.ts";
-import type { OutBuffer } from "../../out_buffer.ts";
+import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { FanOut, Part } from "../codec.ts";
 import { BAD_PART } from "./errors.ts";
 import { elementEnd } from "./reply.ts";

@@ -1,6 +1,6 @@
 // A limit on lines of the log that others can cause at will: a few each second, then their number.
 
-import { Limit } from "../limit.ts";
+import { Limit } from "./limit.ts";
 
 /** Lines each second. */
 const MOST = 5;

@@ -4,7 +4,7 @@
 import { EMPTY } from "../bytes.ts";
 import { errnoText } from "../errno.ts";
 import type { Socket, SocketHandler } from "../host.ts";
-import { OutBuffer } from "../out_buffer.ts";
+import { OutBuffer } from "../wire/out_buffer.ts";
 import { ReplyScan } from "../protocol/codec.ts";
 import {
   ALIVE,
@@ -15,10 +15,10 @@ import {
   type Publishing,
   REFUSED,
 } from "../protocol/publishing.ts";
-import { Backoff } from "./backoff.ts";
-import type { Pool } from "./pool.ts";
+import { Backoff } from "../link/backoff.ts";
+import type { Pool } from "../pool.ts";
 import type { Server } from "./server.ts";
-import type { Topic, Topics } from "./topics.ts";
+import type { Topic, Topics } from "../exchange/topics.ts";
 
 const CLOSED = 0;
 const CONNECTING = 1;

@@ -7,7 +7,7 @@ import { Limit } from "../limit.ts";
 import type { Log } from "../log.ts";
 import { type Codec, FORWARD, OWN, PIN, type Scan, SPLIT, TOGETHER } from "../protocol/codec.ts";
 import type { Request } from "./request.ts";
-import type { Server } from "./server.ts";
+import type { Server } from "../server/server.ts";
 
 /** Bytes of a key that are kept. */
 const KEPT = 64;

@@ -28,10 +28,10 @@ import {
   WALK,
 } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
-import { crossServerError, NO_KEY, serverOf } from "./fan_out.ts";
-import { SEVERAL } from "./pool.ts";
-import { SPECIAL } from "./request.ts";
-import type { ServerConnection } from "./server_connection.ts";
+import { crossServerError, NO_KEY, serverOf } from "../exchange/fan_out.ts";
+import { SEVERAL } from "../pool.ts";
+import { SPECIAL } from "../exchange/request.ts";
+import type { ServerConnection } from "../link/server_connection.ts";
 
 /** What became of a request: it is seen to; it has to wait for the earlier ones; it needs no pin. */
 export const TAKEN = 0;

@@ -1,9 +1,9 @@
 // Where a pool listens. The pool behind a door may change while it is open, so that a reload can
 // rename a pool, or let two of them swap their addresses, without refusing a client.
 
-import { errnoText } from "../errno.ts";
-import type { Host, Listener, ListenTls, Socket } from "../host.ts";
-import type { Client } from "./client.ts";
+import { errnoText } from "./errno.ts";
+import type { Host, Listener, ListenTls, Socket } from "./host.ts";
+import type { Client } from "./client/client.ts";
 
 /** What a door needs of its pool. */
 export interface Behind {

@@ -3,20 +3,20 @@
 
 import { errnoText } from "../errno.ts";
 import type { Socket, SocketHandler } from "../host.ts";
-import { OutBuffer } from "../out_buffer.ts";
+import { OutBuffer } from "../wire/out_buffer.ts";
 import { type Codec, type Handshake, OWN, ReplyScan } from "../protocol/codec.ts";
-import type { Client } from "./client.ts";
-import { Keeper } from "./hold.ts";
+import type { Client } from "../client/client.ts";
+import { Keeper } from "../wire/hold.ts";
 import {
   serverBabbles,
   serverClosed,
   serverConnected,
   serverConnecting,
   serverRefuses,
-} from "./journal.ts";
-import type { Pool } from "./pool.ts";
-import { PLAIN, type Request, SPECIAL } from "./request.ts";
-import type { Server } from "./server.ts";
+} from "../journal.ts";
+import type { Pool } from "../pool.ts";
+import { PLAIN, type Request, SPECIAL } from "../exchange/request.ts";
+import type { Server } from "../server/server.ts";
 
 /** No socket; the next request opens one. */
 const CLOSED = 0;

@@ -3,8 +3,8 @@
 
 import type { ServerConfig } from "../config/address.ts";
 import { sameServer } from "../config/diff.ts";
-import type { Pool } from "./pool.ts";
-import { Server } from "./server.ts";
+import type { Pool } from "../pool.ts";
+import { Server } from "../server/server.ts";
 import type { ServerConnection } from "./server_connection.ts";
 
 /** Errors for requests that were not answered in time. */

@@ -3,7 +3,7 @@
 // may overtake it or be overtaken (see Client.startUpload).
 
 import type { Request } from "./request.ts";
-import type { ServerConnection } from "./server_connection.ts";
+import type { ServerConnection } from "../link/server_connection.ts";
 
 /** Requests longer than this (bytes) are not gathered. */
 export const UPLOAD = 1 << 20;

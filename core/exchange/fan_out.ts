@@ -2,11 +2,11 @@
 // refused because their keys would have to be on one. See Codec for what a fragment looks like.
 
 import { ASKED, FORWARD, type Scan } from "../protocol/codec.ts";
-import type { Client } from "./client.ts";
+import type { Client } from "../client/client.ts";
 import { type Request, SPECIAL } from "./request.ts";
-import { SEVERAL } from "./pool.ts";
-import type { Server } from "./server.ts";
-import type { ServerConnection } from "./server_connection.ts";
+import { SEVERAL } from "../pool.ts";
+import type { Server } from "../server/server.ts";
+import type { ServerConnection } from "../link/server_connection.ts";
 
 /** Per server: its number of keys, zero between uses; then the index of its part. */
 let counts = new Int32Array(64);

@@ -1,11 +1,11 @@
 // One pool: a listener, the servers behind it and the ring that says which of them owns a key.
 
-import type { PoolConfig } from "../config/schema.ts";
-import { type Hash, HASHES, hashKey, hashRange } from "../hash/mod.ts";
-import type { Address, Host, Socket, Timer } from "../host.ts";
-import { LimitedLog } from "../limit.ts";
-import type { Log } from "../log.ts";
-import { BufferPool } from "../out_buffer.ts";
+import type { PoolConfig } from "./config/schema.ts";
+import { type Hash, HASHES, hashKey, hashRange } from "./hash/mod.ts";
+import type { Address, Host, Socket, Timer } from "./host.ts";
+import { LimitedLog } from "./limit.ts";
+import type { Log } from "./log.ts";
+import { BufferPool } from "./wire/out_buffer.ts";
 import {
   type Codec,
   type Facts,
@@ -13,22 +13,22 @@ import {
   OWN,
   Scan,
   type Session,
-} from "../protocol/codec.ts";
-import { newCodec } from "../protocol/mod.ts";
-import { CHANNEL, PATTERN, SHARD } from "../protocol/publishing.ts";
-import { buildRing, type Ring } from "../ring/mod.ts";
-import type { PoolSnapshot } from "../stats/snapshot.ts";
-import { Client } from "./client.ts";
+} from "./protocol/codec.ts";
+import { newCodec } from "./protocol/mod.ts";
+import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
+import { buildRing, type Ring } from "./ring/mod.ts";
+import type { PoolSnapshot } from "./stats/snapshot.ts";
+import { Client } from "./client/client.ts";
 import { Door } from "./door.ts";
 import { clientConnected, clientFailsAtTls, clientRefused, serverReadmitted } from "./journal.ts";
-import { type Request, RequestPool } from "./request.ts";
-import { codecChanges, connectionsChange, keepServers, Retired } from "./retire.ts";
-import { Server } from "./server.ts";
-import type { ServerConnection } from "./server_connection.ts";
-import { SlowLog } from "./slow.ts";
+import { type Request, RequestPool } from "./exchange/request.ts";
+import { codecChanges, connectionsChange, keepServers, Retired } from "./link/retire.ts";
+import { Server } from "./server/server.ts";
+import type { ServerConnection } from "./link/server_connection.ts";
+import { SlowLog } from "./exchange/slow.ts";
 import { Throttle } from "./throttle.ts";
-import { Topics } from "./topics.ts";
-import { type Flushable, Turn } from "./turn.ts";
+import { Topics } from "./exchange/topics.ts";
+import { type Flushable, Turn } from "./wire/turn.ts";
 import { logRefused, usersOf } from "./users.ts";
 
 /** Bounds on memory, in bytes. */

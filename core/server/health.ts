@@ -4,11 +4,11 @@
 
 import { errnoText } from "../errno.ts";
 import type { Socket, SocketHandler } from "../host.ts";
-import { OutBuffer } from "../out_buffer.ts";
+import { OutBuffer } from "../wire/out_buffer.ts";
 import { ReplyScan } from "../protocol/codec.ts";
-import { Backoff } from "./backoff.ts";
-import { checkFailed } from "./journal.ts";
-import type { Pool } from "./pool.ts";
+import { Backoff } from "../link/backoff.ts";
+import { checkFailed } from "../journal.ts";
+import type { Pool } from "../pool.ts";
 import type { Server } from "./server.ts";
 
 /** More (bytes) than the replies to a check and to what comes before the first one. */

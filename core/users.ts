@@ -1,12 +1,12 @@
 // The users of a pool, from its configuration; failed attempts to come in are logged here, without
 // passwords and not more often than somebody can read.
 
-import { bytes, utf8 } from "../bytes.ts";
-import type { AuthConfig, UserConfig } from "../config/groups.ts";
-import type { PoolConfig } from "../config/schema.ts";
-import { Limit } from "../limit.ts";
-import type { Log } from "../log.ts";
-import { type Refused, type User, Users } from "../protocol/access.ts";
+import { bytes, utf8 } from "./bytes.ts";
+import type { AuthConfig, UserConfig } from "./config/groups.ts";
+import type { PoolConfig } from "./config/schema.ts";
+import { Limit } from "./limit.ts";
+import type { Log } from "./log.ts";
+import { type Refused, type User, Users } from "./protocol/access.ts";
 
 /** Lines a second about failed attempts. */
 const MOST = 1;

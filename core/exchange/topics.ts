@@ -4,11 +4,11 @@
 
 import { bytes, EMPTY } from "../bytes.ts";
 import { CHANNEL, KINDS, PATTERN, type Publishing, SHARD } from "../protocol/publishing.ts";
-import type { Client } from "./client.ts";
-import type { Pool } from "./pool.ts";
-import type { Server } from "./server.ts";
-import { HEARD, LOST, Subscriber } from "./subscriber.ts";
-import type { Waiting } from "./subscriptions.ts";
+import type { Client } from "../client/client.ts";
+import type { Pool } from "../pool.ts";
+import type { Server } from "../server/server.ts";
+import { HEARD, LOST, Subscriber } from "../server/subscriber.ts";
+import type { Waiting } from "../client/subscriptions.ts";
 
 export class Topic {
   readonly kind: number;

@@ -4,7 +4,7 @@
 import { EMPTY } from "../bytes.ts";
 import { errnoText } from "../errno.ts";
 import type { Socket, SocketHandler } from "../host.ts";
-import { OutBuffer } from "../out_buffer.ts";
+import { OutBuffer } from "../wire/out_buffer.ts";
 import {
   ALL,
   ANY,
@@ -26,14 +26,14 @@ import {
   TOPICS,
   WALK,
 } from "../protocol/codec.ts";
-import { fanOutAll, fanOutKeys, gather, inquire, together, walk } from "./fan_out.ts";
-import { clientClosed, clientFails, protocolError } from "./journal.ts";
+import { fanOutAll, fanOutKeys, gather, inquire, together, walk } from "../exchange/fan_out.ts";
+import { clientClosed, clientFails, protocolError } from "../journal.ts";
 import { LATER, ORDINARY, type Pin, pinned } from "./pin.ts";
-import type { Pool } from "./pool.ts";
-import { type Request, SPECIAL } from "./request.ts";
-import type { ServerConnection } from "./server_connection.ts";
+import type { Pool } from "../pool.ts";
+import { type Request, SPECIAL } from "../exchange/request.ts";
+import type { ServerConnection } from "../link/server_connection.ts";
 import { refusedToListener, subscribed, type Subscriptions } from "./subscriptions.ts";
-import { UPLOAD, Upload } from "./upload.ts";
+import { UPLOAD, Upload } from "../exchange/upload.ts";
 
 /** Requests in flight of one client; at the limit its reading stops until half are answered. */
 const MAX_QUEUED = 8192;

@@ -4,8 +4,8 @@
 
 import { EMPTY } from "../bytes.ts";
 import type { FanOut, Part } from "../protocol/codec.ts";
-import type { Client } from "./client.ts";
-import type { Hold } from "./hold.ts";
+import type { Client } from "../client/client.ts";
+import type { Hold } from "../wire/hold.ts";
 
 /** Goes straight from the server's bytes to the client's, if it is the client's next. */
 export const PLAIN = 0;

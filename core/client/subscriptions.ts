@@ -1,13 +1,13 @@
 // What one client is subscribed to, and the messages for it. A message goes between replies, never
 // into one, and not before the client has been told that it is subscribed.
 
-import { OutBuffer } from "../out_buffer.ts";
+import { OutBuffer } from "../wire/out_buffer.ts";
 import type { Scan } from "../protocol/codec.ts";
 import { KINDS, PATTERN, type Publishing, SHARD } from "../protocol/publishing.ts";
 import type { Client } from "./client.ts";
 import { LATER, ORDINARY, TAKEN } from "./pin.ts";
-import { type Request, SPECIAL } from "./request.ts";
-import type { Topic } from "./topics.ts";
+import { type Request, SPECIAL } from "../exchange/request.ts";
+import type { Topic } from "../exchange/topics.ts";
 
 /** Of `pubsub_output_limit`: who has more than this unread for so long (ms) is cut off, as in Redis. */
 const SOFT_SHARE = 0.25;

@@ -1,10 +1,10 @@
 // The lines of the log about clients and servers: what happened to whom, why, and the figures.
 // Once as text, for people, and once as fields, for programs. The events are listed in docs/logs.md.
 
-import type { Fields } from "../log.ts";
-import type { Client } from "./client.ts";
+import type { Fields } from "./log.ts";
+import type { Client } from "./client/client.ts";
 import type { Pool } from "./pool.ts";
-import type { Server } from "./server.ts";
+import type { Server } from "./server/server.ts";
 
 function of(client: Client, event: string): Record<string, string | number> {
   return { event, pool: client.pool.name, client: client.session.remote };

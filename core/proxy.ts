@@ -1,13 +1,13 @@
 // The whole proxy: all pools of a configuration and the stats port, on one runtime.
 
-import type { Config, PoolConfig } from "../config/schema.ts";
-import { diffConfigs } from "../config/diff.ts";
-import type { Address, Host, Listener, Timer } from "../host.ts";
-import type { Log } from "../log.ts";
-import { statsLine } from "../stats/report.ts";
-import { StatsConnection } from "../stats/connection.ts";
-import type { Snapshot } from "../stats/snapshot.ts";
-import { VERSION } from "../version.ts";
+import type { Config, PoolConfig } from "./config/schema.ts";
+import { diffConfigs } from "./config/diff.ts";
+import type { Address, Host, Listener, Timer } from "./host.ts";
+import type { Log } from "./log.ts";
+import { statsLine } from "./stats/report.ts";
+import { StatsConnection } from "./stats/connection.ts";
+import type { Snapshot } from "./stats/snapshot.ts";
+import { VERSION } from "./version.ts";
 import { Door, listening, placeOf } from "./door.ts";
 import { type Limits, Pool } from "./pool.ts";
 import { type RingView, viewRing } from "./ring_view.ts";

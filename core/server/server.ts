@@ -4,13 +4,13 @@
 import type { Address, Socket, SocketHandler } from "../host.ts";
 import type { ServerConfig } from "../config/address.ts";
 import type { Fields } from "../log.ts";
-import type { Client } from "./client.ts";
+import type { Client } from "../client/client.ts";
 import { Latency, LATENCY_CLASSES } from "../stats/latency.ts";
 import type { ServerSnapshot } from "../stats/snapshot.ts";
 import { HealthCheck } from "./health.ts";
-import { serverEjected, serverReadmitted } from "./journal.ts";
-import type { Pool } from "./pool.ts";
-import { ServerConnection } from "./server_connection.ts";
+import { serverEjected, serverReadmitted } from "../journal.ts";
+import type { Pool } from "../pool.ts";
+import { ServerConnection } from "../link/server_connection.ts";
 
 /** Counters by the names they have in the stats. */
 export interface ServerCounters {

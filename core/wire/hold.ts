@@ -3,7 +3,7 @@
 // reply in it has gone. Imports only the buffer pool.
 
 import { copy } from "../bytes.ts";
-import type { BufferPool } from "../out_buffer.ts";
+import type { BufferPool } from "./out_buffer.ts";
 
 const CHUNK = 16384;
 /** A larger chunk does not stay with its keeper when it is empty. */

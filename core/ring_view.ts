@@ -1,6 +1,6 @@
 // Where keys go, for people: each server's part of the keys, and who owns a given one.
 
-import { bytes } from "../bytes.ts";
+import { bytes } from "./bytes.ts";
 import type { Pool } from "./pool.ts";
 
 export interface RingView {

@@ -2,8 +2,8 @@
 // Buffers are borrowed from a shared pool while there is something to send and given back when it
 // is sent, so an idle connection holds none. Knows sockets only through host.ts.
 
-import { copy } from "./bytes.ts";
-import { PENDING, type Socket } from "./host.ts";
+import { copy } from "../bytes.ts";
+import { PENDING, type Socket } from "../host.ts";
 
 const SMALLEST = 4096;
 /** Default of `BufferPool.segment`. */
