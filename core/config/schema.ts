@@ -180,7 +180,7 @@ export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   listen_text: string;
   /** Two ASCII characters; "" for none. */
   hash_tag: string;
-  /** "" for none. Of the file or variable below once secrets are resolved (adapters/secrets.ts). */
+  /** "" for none. Of the file or variable below once secrets are resolved (adapters/system/secrets.ts). */
   redis_auth: string;
   /** "" for none: where the password comes from. */
   redis_auth_file: string;
