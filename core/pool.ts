@@ -1,5 +1,6 @@
 // One pool: a listener, the servers behind it and the ring that says which of them owns a key.
 
+import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import type { PoolConfig } from "./config/schema.ts";
 import { type Hash, HASHES, hashKey, hashRange } from "./hash/mod.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
@@ -22,7 +23,7 @@ import { Client } from "./client/client.ts";
 import { Door } from "./door.ts";
 import { clientConnected, clientFailsAtTls, clientRefused, serverReadmitted } from "./journal.ts";
 import { type Request, RequestPool } from "./exchange/request.ts";
-import { codecChanges, connectionsChange, keepServers, Retired } from "./link/retire.ts";
+import { keepServers, Retired } from "./link/retire.ts";
 import { Server } from "./server/server.ts";
 import type { ServerConnection } from "./link/server_connection.ts";
 import { SlowLog } from "./exchange/slow.ts";
@@ -256,7 +257,7 @@ export class Pool {
     this.config = config;
     this.configure();
     this.now = this.host.now();
-    if (this.timer !== null && (keys.has("timeout") || keys.has("health_check"))) this.keepTime();
+    if (this.timer !== null && tickChanges(keys)) this.keepTime();
     const reconnect = connectionsChange(keys);
     if (codecChanges(keys) || reconnect) this.changeCodec(before.redis === config.redis, reconnect);
     const deadline = this.now + patience;

@@ -2,6 +2,7 @@
 
 import type { Config, PoolConfig } from "./config/schema.ts";
 import { diffConfigs } from "./config/diff.ts";
+import { needsNewStart } from "./config/keys.ts";
 import type { Address, Host, Listener, Timer } from "./host.ts";
 import type { Log } from "./log.ts";
 import { statsLine } from "./stats/report.ts";
@@ -35,8 +36,6 @@ const DEFAULT_LIMITS: Limits = {
 
 /** How often (ms) it is looked whether clients that are to leave have left. */
 const DRAIN_TICK = 20;
-/** Global settings that only a new start changes. */
-const FIXED_SETTINGS = ["workers", "reuse_port", "admin", "statsd"];
 
 export class Proxy {
   pools: readonly Pool[];
@@ -148,7 +147,7 @@ export class Proxy {
     const lines = diff.changed.flatMap((pool) => pool.lines);
     for (const { name } of diff.removed) lines.push(`pool "${name}": removed`);
     for (const key of diff.global) {
-      const later = FIXED_SETTINGS.includes(key) ? " (after a new start)" : "";
+      const later = needsNewStart(key) ? " (after a new start)" : "";
       lines.push(`global: ${key} changed${later}`);
     }
     for (const line of lines) log.notice(line);

@@ -8,7 +8,7 @@ import type { Log } from "../../core/log.ts";
 import { POOL_COUNTERS, SERVER_COUNTERS } from "../../core/stats/counters.ts";
 import { quantile } from "../../core/stats/latency.ts";
 import type { PoolSnapshot, ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
-import type { Control } from "../control.ts";
+import type { Control } from "../control/control.ts";
 import { parseHostPort } from "../../core/config/address.ts";
 import { buckets, differences } from "./history.ts";
 

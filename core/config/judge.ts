@@ -2,11 +2,9 @@
 
 import { parseHostPort } from "./address.ts";
 import type { AuthConfig, GlobalConfig, UserConfig } from "./groups.ts";
-import type { POOL_KEYS, PoolConfig } from "./schema.ts";
+import type { PoolConfig, PoolKey } from "./schema.ts";
 
-type Key = typeof POOL_KEYS[number];
-
-export function judgePool(pool: PoolConfig, note: (key: Key, message: string) => void): void {
+export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string) => void): void {
   const given = [pool.redis_auth, pool.redis_auth_file, pool.redis_auth_env];
   if (given.filter((value) => value !== "").length > 1) {
     note("redis_auth", "only one of redis_auth, redis_auth_file and redis_auth_env can be given");

@@ -1,6 +1,6 @@
 // Snapshots made by hand, and a Control that tells them.
 
-import type { Control, RingView } from "../../adapters/control.ts";
+import type { Control, RingView } from "../../adapters/control/control.ts";
 import { Latency } from "../../core/stats/latency.ts";
 import type { PoolSnapshot, ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
 

@@ -3,19 +3,19 @@
 // adds up what they count.
 
 import { rmSync } from "node:fs";
-import type { Config } from "../core/config/schema.ts";
-import type { Address, Host, Listener } from "../core/host.ts";
-import { listening, placeOf } from "../core/door.ts";
-import type { RingView } from "../core/ring_view.ts";
-import { StatsConnection } from "../core/stats/connection.ts";
-import { statsLine } from "../core/stats/report.ts";
-import { mergeSnapshots, type Snapshot } from "../core/stats/snapshot.ts";
-import { VERSION } from "../core/version.ts";
+import type { Config } from "../../core/config/schema.ts";
+import type { Address, Host, Listener } from "../../core/host.ts";
+import { listening, placeOf } from "../../core/door.ts";
+import type { RingView } from "../../core/ring_view.ts";
+import { StatsConnection } from "../../core/stats/connection.ts";
+import { statsLine } from "../../core/stats/report.ts";
+import { mergeSnapshots, type Snapshot } from "../../core/stats/snapshot.ts";
+import { VERSION } from "../../core/version.ts";
 import { Peer } from "./channel.ts";
-import type { Running } from "./cli.ts";
-import type { Control } from "./control.ts";
-import { usage } from "./local_control.ts";
-import type { Log } from "./log.ts";
+import type { Running } from "../control/running.ts";
+import type { Control } from "../control/control.ts";
+import { usage } from "../control/local_control.ts";
+import type { Log } from "../log/log.ts";
 import type { Spawner, WorkerProcess } from "./spawn.ts";
 
 /** Milliseconds before a worker is started again that has died; doubled up to the other. */

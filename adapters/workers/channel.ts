@@ -3,8 +3,8 @@
 
 import process from "node:process";
 import type { Readable, Writable } from "node:stream";
-import type { Config } from "../core/config/schema.ts";
-import type { Fields } from "../core/log.ts";
+import type { Config } from "../../core/config/schema.ts";
+import type { Fields } from "../../core/log.ts";
 
 /** How a worker is to run what it is given. */
 export interface WorkerSetup {

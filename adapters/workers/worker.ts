@@ -1,12 +1,12 @@
 // One of several workers: a proxy that does what its supervisor says, and ends when that ends.
 
-import type { Host } from "../core/host.ts";
-import type { Fields } from "../core/log.ts";
-import { Proxy } from "../core/proxy.ts";
+import type { Host } from "../../core/host.ts";
+import type { Fields } from "../../core/log.ts";
+import { Proxy } from "../../core/proxy.ts";
 import { type Channel, type LogMethod, type Order, Peer } from "./channel.ts";
-import type { System } from "./cli.ts";
-import { snapshotOf } from "./local_control.ts";
-import type { Log } from "./log.ts";
+import type { System } from "../system/system.ts";
+import { snapshotOf } from "../control/local_control.ts";
+import type { Log } from "../log/log.ts";
 
 /** The numbers of nutcracker's levels that core's messages have: see log.ts. */
 const LEVELS: Readonly<Record<LogMethod, number>> = {
