@@ -539,6 +539,7 @@ for (let v = 0; v < COMMANDS.length; v++) {
 /** The number of the command named `buf[start, end)`, in any case; -1 if it is not known. */
 export function lookup(buf: Uint8Array, start: number, end: number): number {
   const n = end - start;
+  if (n > LONGEST) return -1;
   let h = n;
   for (let i = start; i < end; i++) h = Math.imul(h, 31) + (buf[i] | 32);
   h &= SLOTS - 1;

@@ -1,7 +1,7 @@
 // Publish and subscribe in the bytes of Redis (pubsub.c, server.c of Redis 7.0). Servers are spoken
 // to in RESP2: its messages differ from RESP3's in the first byte only.
 
-import { bytes, decimal, text } from "../../bytes.ts";
+import { bytes, clipped, decimal, text } from "../../bytes.ts";
 import { ASKED, LOCAL, NOTHING, QUIT, REFUSE, type Scan, TOPICS } from "../codec.ts";
 import {
   ALIVE,
@@ -16,6 +16,8 @@ import {
 } from "../publishing.ts";
 import { COMMANDS, lookup, lookupSub, SUB, verbOf } from "./commands.ts";
 import { errorReply } from "./errors.ts";
+import { LONGEST_NAME } from "./learned.ts";
+import { Room } from "./values.ts";
 
 /** Words by kind. */
 const ON = ["subscribe", "psubscribe", "ssubscribe"];
@@ -110,10 +112,13 @@ function answerInstead(scan: Scan, buf: Uint8Array, at: number): Uint8Array | nu
   if (action === LOCAL && scan.verb === RESET) return null;
   if (action === LOCAL && scan.verb === PING) {
     if (scan.nargs > 2) return null;
-    const said = scan.nargs === 2 ? text(buf, at + args[2], at + args[3]) : "";
-    return bytes(`*2\r\n${bulk("pong")}${bulk(said)}`);
+    const [from, to] = scan.nargs === 2 ? [at + args[2], at + args[3]] : [at, at];
+    const room = new Room(to - from + 64);
+    room.ascii(`*2\r\n${bulk("pong")}`);
+    room.bulk(buf, from, to);
+    return room.done();
   }
-  let name = text(buf, at + args[0], at + args[1]).toLowerCase();
+  let name = clipped(buf, at + args[0], at + args[1], LONGEST_NAME).toLowerCase();
   if (scan.verb !== ASKED) {
     let verb = lookup(buf, at + args[0], at + args[1]);
     if (verb >= 0 && COMMANDS[verb].action === SUB && scan.nargs > 1) {
