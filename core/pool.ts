@@ -337,6 +337,12 @@ export class Pool {
     this.counters.client_connections--;
   }
 
+  /** The connection takes no more requests. */
+  closeWhenAnswered(connection: ServerConnection): void {
+    connection.retired = true;
+    this.retired.add([connection], Infinity);
+  }
+
   private tick(): void {
     const now = this.host.now();
     this.now = now;
