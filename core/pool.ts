@@ -18,6 +18,7 @@ import {
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { buildRing, type Ring } from "./ring/mod.ts";
+import { infoFields, newPoolCounters, type PoolCounters } from "./stats/counters.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Client } from "./client/client.ts";
 import { Door } from "./door.ts";
@@ -41,18 +42,6 @@ export interface Limits {
   readonly clientOutput: number;
   /** Output that is gathered in one piece before it is written. */
   readonly segment: number;
-}
-
-/** Counters by the names they have in the stats. */
-export interface PoolCounters {
-  client_eof: number;
-  client_err: number;
-  client_connections: number;
-  server_ejects: number;
-  forward_error: number;
-  fragments: number;
-  /** Clients ever accepted. */
-  accepted: number;
 }
 
 /** What a pool is given by the proxy it is part of. */
@@ -158,15 +147,7 @@ export class Pool {
     this.topics = new Topics(this, context.hearings);
     this.clients = new Set();
     this.lingering = new Set();
-    this.counters = {
-      client_eof: 0,
-      client_err: 0,
-      client_connections: 0,
-      server_ejects: 0,
-      forward_error: 0,
-      fragments: 0,
-      accepted: 0,
-    };
+    this.counters = newPoolCounters();
     this.autoEject = false;
     this.stopped = false;
     this.now = host.now();
@@ -359,6 +340,12 @@ export class Pool {
     this.counters.client_connections--;
   }
 
+  /** The connection takes no more requests. */
+  closeWhenAnswered(connection: ServerConnection): void {
+    connection.retired = true;
+    this.retired.add([connection], Infinity);
+  }
+
   private tick(): void {
     const now = this.host.now();
     this.now = now;
@@ -514,13 +501,11 @@ export class Pool {
   }
 
   snapshot(): PoolSnapshot {
-    const { accepted, ...counters } = this.counters;
     return {
       name: this.name,
       listen: this.config.listen_text,
       protocol: this.config.redis ? "redis" : "memcached",
-      counters,
-      accepted,
+      counters: { ...this.counters },
       servers: this.servers.map((server) => server.snapshot()),
     };
   }
@@ -543,17 +528,10 @@ export class Pool {
 
   private infoSections(): [string, [string, number | string][]][] {
     const counters = this.servers.map((server) => server.counters);
-    const sum = (name: "requests" | "responses" | "request_bytes" | "response_bytes") =>
-      counters.reduce((total, c) => total + c[name], 0);
     return [
-      ["Clients", [["connected_clients", this.clients.size]]],
+      ["Clients", infoFields("Clients", this.counters, counters)],
       ["Stats", [
-        ["total_connections_received", this.counters.accepted],
-        ["total_commands_processed", sum("requests")],
-        ["total_net_input_bytes", sum("request_bytes")],
-        ["total_net_output_bytes", sum("response_bytes")],
-        ["forward_errors", this.counters.forward_error],
-        ["server_ejects", this.counters.server_ejects],
+        ...infoFields("Stats", this.counters, counters),
         ["pubsub_channels", this.topics.count(CHANNEL)],
         ["pubsub_patterns", this.topics.count(PATTERN)],
         ["pubsubshard_channels", this.topics.count(SHARD)],

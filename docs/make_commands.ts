@@ -101,6 +101,7 @@ const MEMCACHED_JOINS: Record<number, string> = {
   [memcached.JOIN_SUM]: "the sums",
   [memcached.JOIN_FIRST]: "the first server's",
   [memcached.JOIN_CONCAT]: "one after the other",
+  [memcached.JOIN_KEYS]: "one after the other, over connections of their own",
 };
 
 function memcachedSection(): Section {
@@ -110,13 +111,14 @@ function memcachedSection(): Section {
     const isStats = c.shape === memcached.STATS && c.name !== "stats";
     return isStats ? `\`stats ${c.name}\`` : `\`${c.name}\``;
   };
+  const all = [...by(codec.ALL), ...by(codec.APART)];
   const text = [
     "### One key: to the key's server\n",
     list(by(codec.FORWARD).map(name)),
     "### Many keys: split by server, the values joined\n",
     list(by(codec.SPLIT).map(name)),
     "### No key: to every server, the replies joined\n",
-    table(["commands", "the joined reply"], by(codec.ALL), name, (c) => MEMCACHED_JOINS[c.join]),
+    table(["commands", "the joined reply"], all, name, (c) => MEMCACHED_JOINS[c.join]),
     "### No key: to the first server that is alive\n",
     list(by(codec.ANY).map(name)),
     "### Answered by ringmux\n",

@@ -8,6 +8,7 @@ import { OutBuffer } from "../wire/out_buffer.ts";
 import {
   ALL,
   ANY,
+  APART,
   BAD,
   type Codec,
   FORWARD,
@@ -26,6 +27,7 @@ import {
   TOPICS,
   WALK,
 } from "../protocol/codec.ts";
+import { fanOutApart } from "../exchange/apart.ts";
 import { fanOutAll, fanOutKeys, gather, inquire, together, walk } from "../exchange/fan_out.ts";
 import { clientClosed, clientFails, protocolError } from "../journal.ts";
 import { LATER, ORDINARY, type Pin, pinned } from "./pin.ts";
@@ -468,6 +470,7 @@ export class Client implements SocketHandler, Peer {
       const how = pinned(this, scan, buf, at, length);
       if (how !== ORDINARY) return how !== LATER;
     }
+    if (scan.action === APART && this.head !== null) return false;
     if (scan.action === TOPICS) {
       const how = subscribed(this, scan, buf, at);
       if (how !== ORDINARY) return how !== LATER;
@@ -494,6 +497,8 @@ export class Client implements SocketHandler, Peer {
         return fanOutKeys(this, scan, buf, at, length);
       case ALL:
         return fanOutAll(this, scan, buf, at, length);
+      case APART:
+        return fanOutApart(this, scan, buf, at, length);
       case GATHER:
         return gather(this, scan, buf, at, length);
       case WALK:
