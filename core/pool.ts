@@ -29,6 +29,7 @@ import { Server } from "./server/server.ts";
 import type { ServerConnection } from "./link/server_connection.ts";
 import { SlowLog } from "./exchange/slow.ts";
 import { Throttle } from "./throttle.ts";
+import type { Hearings } from "./exchange/census.ts";
 import { Topics } from "./exchange/topics.ts";
 import { type Flushable, Turn } from "./wire/turn.ts";
 import { logRefused, usersOf } from "./users.ts";
@@ -53,6 +54,8 @@ export interface PoolContext {
   readonly reusePort: boolean;
   /** Unix sockets are listened on too; false in all workers but one (see docs/operations.md). */
   readonly unixSockets: boolean;
+  /** Tells other processes that share the pools of subscribed clients; null if there are none. */
+  readonly hearings: ((hearings: Hearings) => void) | null;
 }
 
 /** `pickAll`: the keys live on more than one server. */
@@ -141,7 +144,7 @@ export class Pool {
     this.codecs = [];
     this.handshakes = [];
     this.lane = this.laneOf(this.codec.newSession(0, "", 0), this.codec);
-    this.topics = new Topics(this);
+    this.topics = new Topics(this, context.hearings);
     this.clients = new Set();
     this.lingering = new Set();
     this.counters = newPoolCounters();
@@ -518,7 +521,7 @@ export class Pool {
       port: () => this.port,
       listen: () => this.config.listen_text,
       peers: () => [...this.clients],
-      hidden: (kind, name) => this.topics.hidden(kind, name),
+      hidden: (kind, name) => this.topics.census.hidden(kind, name),
       counters: () => this.infoSections(),
     };
   }

@@ -34,7 +34,7 @@ import {
 //        streams  the first half of what follows STREAMS
 // how    forward  one key: to its server
 //        split    by server, the replies joined: array in key order, sum, ok (all of them +OK)
-//        together all keys must live on one server
+//        together all keys must live on one server; publish: ringmux adds to the number in the reply
 //        any      any live server;  all: every server, the replies joined: ok, sum, first,
 //                 concat (arrays one after the other), least (element-wise minimum), oldest (the
 //                 least number), most (the greatest), union (each element once), some (one that is
@@ -223,7 +223,7 @@ psetex                   4  1        forward
 psubscribe              -2  -        topics
 psync                   -3  -        refuse:admin
 pttl                     2  1        forward
-publish                  3  1        forward
+publish                  3  1        together:publish
 pubsub                  -2  -        sub
 pubsub|channels         -2  -        all:union
 pubsub|help              2  -        any
@@ -284,7 +284,7 @@ smove                    4  1..2     together
 sort                    -2  1+store  together
 sort_ro                 -2  1        forward
 spop                    -2  1        forward
-spublish                 3  1        forward
+spublish                 3  1        together:publish
 srandmember             -2  1        forward
 srem                    -3  1        forward
 sscan                   -3  1        forward
@@ -406,6 +406,7 @@ export const JOIN_CURSOR = 11;
 export const JOIN_UNION = 12;
 export const JOIN_MOST = 13;
 export const JOIN_NUMSUB = 14;
+export const JOIN_PUBLISH = 15;
 
 /** Action of a container command: its row is found with the subcommand's name behind a "|". */
 export const SUB = -1;
@@ -450,6 +451,7 @@ const JOINS: Record<string, number> = {
   union: JOIN_UNION,
   most: JOIN_MOST,
   numsub: JOIN_NUMSUB,
+  publish: JOIN_PUBLISH,
 };
 
 /** One row of the table. */
