@@ -23,7 +23,7 @@ import {
 } from "../core/config/keys.ts";
 import { checkConfig, ConfigError, formatMistake, loadConfig } from "../core/config/load.ts";
 import { POOL_KEYS, type PoolConfig } from "../core/config/schema.ts";
-import { hasSecret, type Row, type Rows } from "../core/config/rows.ts";
+import { hasSecret, type Row } from "../core/config/rows.ts";
 import { nearest } from "../core/config/suggest.ts";
 import { HASH_NAMES } from "../core/hash/mod.ts";
 
@@ -533,22 +533,30 @@ test("a key of one protocol's pools is refused in another pool, whichever key it
   }
 });
 
-/** Every path of a secret below rows, and a line of YAML that gives it a value. */
-function* secrets(rows: Rows): Generator<(value: string) => string> {
-  for (const [key, row] of Object.entries(rows)) {
-    if (row.secret) yield (value) => `${key}: ${value}`;
-    const inner = "keys" in row ? row.keys : "each" in row ? row.each : {};
-    for (const line of secrets(inner)) {
-      yield "each" in row
-        ? (value) => `${key}: {ann: {${line(value)}}}`
-        : (value) => `${key}: {${line(value)}}`;
-    }
+test("keys within others are refused in pools of the other protocol likewise", () => {
+  const users = "auth: {users: {ann: {password: x, scripts: true}}}";
+  assert.equal(mistakes(file(users)), [
+    'c.yml:3: pool "p": auth.users.ann.scripts is only valid with redis: true',
+  ]);
+  assert.equal(mistakes(file(users, "redis: true")), []);
+});
+
+/** For every secret below a row a line of YAML that gives it a value. */
+function* secrets(key: string, row: Row): Generator<(value: string) => string> {
+  if (row.secret) yield (value) => `${key}: ${value}`;
+  const inside: [string, Row][] = "keys" in row
+    ? Object.entries(row.keys)
+    : "each" in row
+    ? [["ann", row.each]]
+    : [];
+  for (const [name, inner] of inside) {
+    for (const line of secrets(name, inner)) yield (value) => `${key}: {${line(value)}}`;
   }
 }
 
 test("the value of a secret key shows in no message and in no line of a reload", () => {
   let seen = 0;
-  for (const line of secrets(POOL_ROWS)) {
+  for (const line of POOL_KEYS.flatMap((key) => [...secrets(key, POOL_ROWS[key])])) {
     seen++;
     const whole = (value: string) =>
       file("redis: true", line(value).replace("tls: {", "tls: {cert: a, ")); // they go together
@@ -562,6 +570,18 @@ test("the value of a secret key shows in no message and in no line of a reload",
     }
   }
   assert.is(seen, 5); // redis_auth, auth.password, auth.users.*.password, tls.key, server_tls.key
+});
+
+test("a value that follows its key without a space is not shown", () => {
+  assert.equal(mistakes("{p: {listen: '127.0.0.1:1', redis_auth:hunter2, servers: ['a:1:1']}}"), [
+    'c.yml:1: pool "p": key "redis_auth:..." is not known; did you mean redis_auth?',
+  ]);
+  assert.equal(mistakes(file("auth: {password:hunter2}")), [
+    'c.yml:3: pool "p": key "auth.password:..." is not known; did you mean password?',
+  ]);
+  assert.equal(mistakes(file("auth: {users: {'ann :hunter2': {password: x}}}")), [
+    'c.yml:3: pool "p": auth.users "ann :...": names are ASCII without spaces',
+  ]);
 });
 
 test("a key that stands in the place of its file's name is not shown", () => {
@@ -737,13 +757,15 @@ function invalid(schema: Record<string, unknown>, value: unknown, at = "file"): 
   }
   for (const [key, then] of Object.entries(schema.dependencies ?? {})) {
     if (!entries.some(([name]) => name === key)) continue;
-    const { redis } = value as { redis?: boolean };
-    const { required = [], properties } = then as Record<string, { redis?: { const: boolean } }>;
-    if (
-      redis === undefined ? (required as string[]).length > 0 : redis !== properties.redis?.const
-    ) {
-      return `${at}.${key}`;
-    }
+    const { required = [], properties } = then as {
+      required?: string[];
+      properties: Record<string, { enum: unknown[] }>;
+    };
+    const settings = value as Record<string, unknown>;
+    const unmet = Object.entries(properties).some(([other, { enum: values }]) =>
+      Object.hasOwn(settings, other) ? !values.includes(settings[other]) : required.includes(other)
+    );
+    if (unmet) return `${at}.${key}`;
   }
   const known = (schema.properties ?? {}) as Record<string, Record<string, unknown>>;
   for (const [name, inner] of entries) {
