@@ -3,7 +3,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { bulk, command, Fixture } from "./fixture.ts";
+import { bulk, command, Fixture } from "../fake/fixture.ts";
 
 test("a request goes to the server of its key and the reply to its client", async () => {
   const f = await Fixture.start({ servers: ["a", "b"] });

@@ -4,9 +4,9 @@
 import fc from "fast-check";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { bytes } from "../core/bytes.ts";
-import { BufferPool, OutBuffer } from "../core/wire/out_buffer.ts";
-import { FakeHost, FakeSocket, lend, takeAll, takeNone, takeSome } from "./proxy/fake_host.ts";
+import { bytes } from "../../core/bytes.ts";
+import { BufferPool, OutBuffer } from "../../core/wire/out_buffer.ts";
+import { FakeHost, FakeSocket, lend, takeAll, takeNone, takeSome } from "../fake/fake_host.ts";
 
 function socketThat(taker: (n: number) => number): FakeSocket {
   const socket = new FakeSocket(new FakeHost(), "peer");

@@ -3,8 +3,8 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type FakeSocket, lend, takeSome } from "./fake_host.ts";
-import { bulk, command, Fixture } from "./fixture.ts";
+import { type FakeSocket, lend, takeSome } from "../fake/fake_host.ts";
+import { bulk, command, Fixture } from "../fake/fixture.ts";
 
 const refuse = (error: string) => (socket: FakeSocket) =>
   socket.host.later(() => socket.fail(error));

@@ -3,10 +3,10 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type PemSource, resolveCertificates } from "../core/config/certificates.ts";
-import { diffConfigs } from "../core/config/diff.ts";
-import { loadConfig } from "../core/config/load.ts";
-import { Throttle } from "../core/throttle.ts";
+import { type PemSource, resolveCertificates } from "../../core/config/certificates.ts";
+import { diffConfigs } from "../../core/config/diff.ts";
+import { loadConfig } from "../../core/config/load.ts";
+import { Throttle } from "../../core/throttle.ts";
 
 const TEXT = `cache:
   listen: 127.0.0.1:1

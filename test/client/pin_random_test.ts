@@ -5,9 +5,9 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { bulk, command, Fixture } from "./fixture.ts";
-import type { FakeSocket } from "./fake_host.ts";
-import { type Dice, dice } from "./models.ts";
+import { bulk, command, Fixture } from "../fake/fixture.ts";
+import type { FakeSocket } from "../fake/fake_host.ts";
+import { type Dice, dice } from "../fake/models.ts";
 
 const OK = "+OK\r\n";
 const QUEUED = "+QUEUED\r\n";

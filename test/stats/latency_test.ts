@@ -2,7 +2,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { Latency, LATENCY_BOUNDS, mergeLatency, quantile } from "../core/stats/latency.ts";
+import { Latency, LATENCY_BOUNDS, mergeLatency, quantile } from "../../core/stats/latency.ts";
 
 test("a duration is counted in the first bucket that is not below it", () => {
   const edges = LATENCY_BOUNDS.flatMap((bound) => [bound * 0.999, bound, bound * 1.001]);

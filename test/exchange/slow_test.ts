@@ -2,7 +2,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { bulk, command, Fixture } from "./fixture.ts";
+import { bulk, command, Fixture } from "../fake/fixture.ts";
 
 function slow(f: Fixture): string[] {
   return f.logged.filter((line) => line.includes("slow"));

@@ -9,10 +9,10 @@ import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { parse } from "yaml";
-import { DOCS_FILE, generate, SCHEMA_FILE } from "../conf/make_schema.ts";
-import { compareNames, parseListen, parseServer } from "../core/config/address.ts";
-import { diffConfigs } from "../core/config/diff.ts";
-import { GLOBAL_KEYS } from "../core/config/groups.ts";
+import { DOCS_FILE, generate, SCHEMA_FILE } from "../../conf/make_schema.ts";
+import { compareNames, parseListen, parseServer } from "../../core/config/address.ts";
+import { diffConfigs } from "../../core/config/diff.ts";
+import { GLOBAL_KEYS } from "../../core/config/groups.ts";
 import {
   bindChanges,
   codecChanges,
@@ -20,12 +20,12 @@ import {
   needsNewStart,
   POOL_ROWS,
   tickChanges,
-} from "../core/config/keys.ts";
-import { checkConfig, ConfigError, formatMistake, loadConfig } from "../core/config/load.ts";
-import { POOL_KEYS, type PoolConfig } from "../core/config/schema.ts";
-import { hasSecret, type Row } from "../core/config/rows.ts";
-import { nearest } from "../core/config/suggest.ts";
-import { HASH_NAMES } from "../core/hash/mod.ts";
+} from "../../core/config/keys.ts";
+import { checkConfig, ConfigError, formatMistake, loadConfig } from "../../core/config/load.ts";
+import { POOL_KEYS, type PoolConfig } from "../../core/config/schema.ts";
+import { hasSecret, type Row } from "../../core/config/rows.ts";
+import { nearest } from "../../core/config/suggest.ts";
+import { HASH_NAMES } from "../../core/hash/mod.ts";
 
 const root = process.env.RINGMUX_ROOT ?? process.cwd();
 const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8");

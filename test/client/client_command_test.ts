@@ -3,7 +3,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { bulk, command, Fixture } from "./fixture.ts";
+import { bulk, command, Fixture } from "../fake/fixture.ts";
 
 const line = (reply: string, id: number): string =>
   new RegExp(`(?:^|\\n)id=${id} .*`).exec(reply)?.[0] ?? "";

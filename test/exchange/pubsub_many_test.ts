@@ -3,8 +3,8 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { bulk, command, Fixture } from "./fixture.ts";
-import type { FakeSocket } from "./fake_host.ts";
+import { bulk, command, Fixture } from "../fake/fixture.ts";
+import type { FakeSocket } from "../fake/fake_host.ts";
 
 const ITERATORS = [new Set<number>().values(), new Map<number, number>().entries(), [].values()]
   .map((iterator) => Object.getPrototypeOf(iterator) as { next: () => unknown });

@@ -3,13 +3,13 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { HASH_NAMES, HASHES, hashKey, type HashName, hashRange } from "../core/hash/mod.ts";
-import { md5Words } from "../core/hash/md5.ts";
-import { pointCount } from "../core/ring/ketama.ts";
-import { buildRing, type Distribution, type Member } from "../core/ring/mod.ts";
-import { goldenKeys } from "./golden/keys.ts";
-import { DIGITS, inRingOrder, type Placement, type Vectors } from "./golden/vectors.ts";
-import json from "./golden/vectors.json" with { type: "json" };
+import { HASH_NAMES, HASHES, hashKey, type HashName, hashRange } from "../../core/hash/mod.ts";
+import { md5Words } from "../../core/hash/md5.ts";
+import { pointCount } from "../../core/ring/ketama.ts";
+import { buildRing, type Distribution, type Member } from "../../core/ring/mod.ts";
+import { goldenKeys } from "../golden/keys.ts";
+import { DIGITS, inRingOrder, type Placement, type Vectors } from "../golden/vectors.ts";
+import json from "../golden/vectors.json" with { type: "json" };
 
 const vectors: Vectors = json;
 

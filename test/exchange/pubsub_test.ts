@@ -3,8 +3,8 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { bulk, command, Fixture } from "./fixture.ts";
-import { type FakeSocket, takeAll, takeNone } from "./fake_host.ts";
+import { bulk, command, Fixture } from "../fake/fixture.ts";
+import { type FakeSocket, takeAll, takeNone } from "../fake/fake_host.ts";
 
 const line = (word: string, name: string, n: number) => `*3\r\n${bulk(word)}${bulk(name)}:${n}\r\n`;
 const message = (name: string, said: string) =>

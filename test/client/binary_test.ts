@@ -5,8 +5,8 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { VERSION } from "../../core/version.ts";
 import { ask, FLAGS, packetEnd, readPackets, SOON, tell } from "../protocol/packets.ts";
-import type { FakeSocket } from "./fake_host.ts";
-import { Fixture, type Setting } from "./fixture.ts";
+import type { FakeSocket } from "../fake/fake_host.ts";
+import { Fixture, type Setting } from "../fake/fixture.ts";
 
 const start = (setting: Setting = {}): Promise<Fixture> =>
   Fixture.start({ memcached: true, ...setting });

@@ -7,11 +7,11 @@ import * as path from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { secretsBeside } from "../adapters/system/secrets.ts";
-import { loadConfig } from "../core/config/load.ts";
-import { type Resolved, resolveSecrets, type SecretSource } from "../core/config/secrets.ts";
-import { sameSecret } from "../core/protocol/access.ts";
-import { usersOf } from "../core/users.ts";
+import { secretsBeside } from "../../adapters/system/secrets.ts";
+import { loadConfig } from "../../core/config/load.ts";
+import { type Resolved, resolveSecrets, type SecretSource } from "../../core/config/secrets.ts";
+import { sameSecret } from "../../core/protocol/access.ts";
+import { usersOf } from "../../core/users.ts";
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ringmux-secrets-"));
 test.after(() => fs.rmSync(folder, { recursive: true, force: true }));

@@ -3,8 +3,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Backoff } from "../../core/link/backoff.ts";
-import { FakeHost, type FakeSocket } from "./fake_host.ts";
-import { command, Fixture, type Setting } from "./fixture.ts";
+import { FakeHost, type FakeSocket } from "../fake/fake_host.ts";
+import { command, Fixture, type Setting } from "../fake/fixture.ts";
 
 const PING = command("PING");
 const CHECK = ["health_check:", "  interval: 1000", "  timeout: 300"];

@@ -3,7 +3,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { bulk, command, Fixture } from "./fixture.ts";
+import { bulk, command, Fixture } from "../fake/fixture.ts";
 
 interface Info {
   arity?: number;

@@ -3,10 +3,10 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { type Hash, HASH_NAMES, HASHES, hashKey } from "../core/hash/mod.ts";
-import { md5Words } from "../core/hash/md5.ts";
-import { goldenKeys } from "./golden/keys.ts";
-import vectors from "./golden/vectors.json" with { type: "json" };
+import { type Hash, HASH_NAMES, HASHES, hashKey } from "../../core/hash/mod.ts";
+import { md5Words } from "../../core/hash/md5.ts";
+import { goldenKeys } from "../golden/keys.ts";
+import vectors from "../golden/vectors.json" with { type: "json" };
 
 const encoder = new TextEncoder();
 

@@ -4,8 +4,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bytes } from "../../core/bytes.ts";
-import { lend, takeAll, takeNone, takeSome } from "./fake_host.ts";
-import { bulk, command, Fixture } from "./fixture.ts";
+import { lend, takeAll, takeNone, takeSome } from "../fake/fake_host.ts";
+import { bulk, command, Fixture } from "../fake/fixture.ts";
 
 const MB = 1 << 20;
 
