@@ -14,8 +14,9 @@ import {
   type Publishing,
   REFUSED,
 } from "../publishing.ts";
-import { COMMANDS, lookup, lookupSub, SUB, verbOf } from "./commands.ts";
+import { COMMANDS, SUB, verbOf } from "./commands.ts";
 import { errorReply } from "./errors.ts";
+import { lookup, lookupSub } from "./lookup.ts";
 
 /** Words by kind. */
 const ON = ["subscribe", "psubscribe", "ssubscribe"];
