@@ -12,9 +12,6 @@ export { buildRing, type Distribution, type Member, type Ring } from "./core/rin
 export { VERSION } from "./core/version.ts";
 
 if (import.meta.main && "Deno" in globalThis) {
-  const [{ denoHost }, { runProxyCommand }] = await Promise.all([
-    import("./adapters/deno.ts"),
-    import("./adapters/command.ts"),
-  ]);
-  await runProxyCommand(denoHost);
+  const { run } = await import("./adapters/deno.ts");
+  await run();
 }

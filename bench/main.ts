@@ -89,8 +89,8 @@ function save(results: Results): void {
 
 /** Node runs what `npm run build` makes. */
 function buildForNode(): void {
-  if (!existsSync("adapters/build.mjs")) return;
-  const { status, stderr } = spawnSync(process.execPath, ["adapters/build.mjs"], {
+  if (!existsSync("adapters/tools/build.mjs")) return;
+  const { status, stderr } = spawnSync(process.execPath, ["adapters/tools/build.mjs"], {
     encoding: "utf8",
   });
   if (status !== 0) console.log(`the build for Node failed: ${complaint(stderr)}`);

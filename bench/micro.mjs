@@ -26,7 +26,7 @@ await build({
   platform: "node",
   format: "esm",
   target: "node20",
-  // As in adapters/build.mjs: the other build of it is CommonJS.
+  // As in adapters/tools/build.mjs: the other build of it is CommonJS.
   alias: { yaml: join(root, "node_modules/yaml/browser/index.js") },
   logLevel: "warning",
 });

@@ -137,22 +137,65 @@ test("each protocol keeps to its own folder", () => {
   }
 });
 
-test("an adapter imports no runtime but its own", () => {
-  const runtimes: Record<string, RegExp> = {
-    "adapters/deno.ts": /\bBun\b|["']bun/,
-    "adapters/bun.ts": /\bDeno\b/,
-    "adapters/node.ts": /\bDeno\b|\bBun\b|["']bun/,
-  };
-  for (const [file, foreign] of Object.entries(runtimes)) {
-    const text = code(fs.readFileSync(path.join(root, file), "utf8"), false);
-    assert.not.match(text, foreign, file);
-    for (const specifier of imports(file)) {
-      const to = target(file, specifier);
-      const others = Object.keys(runtimes).filter((other) => other !== file);
-      assert.not.ok(to !== null && others.includes(to), `${file} imports ${to}`);
+test("a runtime's folder names no runtime but its own, and what they share none", () => {
+  for (const folder of ["bun", "deno", "node", "shared"]) {
+    for (const file of sources(`adapters/runtimes/${folder}`)) {
+      const text = code(fs.readFileSync(path.join(root, file), "utf8"), true);
+      for (const name of ["Bun", "Deno"].filter((one) => one.toLowerCase() !== folder)) {
+        assert.not.match(text, new RegExp(`\\b${name}\\b`), file);
+      }
+      for (const specifier of imports(file)) {
+        const to = target(file, specifier) ?? specifier;
+        const own = [folder, `adapters/runtimes/${folder}/`];
+        const allowed = ["core/", "adapters/runtimes/shared/", "node:", ...own];
+        assert.ok(allowed.some((one) => to.startsWith(one)), `${file} imports ${to}`);
+      }
     }
   }
 });
+
+/** The parts of adapters/, the lower ones first: imports go down only. */
+const PARTS = ["log", "system", "control", "workers", "admin", "command", "runtimes"];
+
+test("inside adapters/ imports go down only", () => {
+  const partOf = (file: string): string => /^adapters\/(\w+)\//.exec(file)?.[1] ?? "";
+  for (const part of PARTS) {
+    for (const file of sources(`adapters/${part}`)) {
+      for (const specifier of imports(file)) {
+        const to = target(file, specifier) ?? "core/";
+        if (to.startsWith("core/")) continue;
+        const level = PARTS.indexOf(partOf(to));
+        const allowed = level >= 0 && level <= PARTS.indexOf(part);
+        assert.ok(allowed, `${file} imports ${to}`);
+      }
+    }
+  }
+});
+
+test("no file of adapters/ imports itself by way of others", () => {
+  assert.equal(circle(sources("adapters")), []);
+});
+
+/** Files that import each other in a circle, or none. */
+function circle(files: string[]): string[] {
+  const done = new Set<string>();
+  const visit = (file: string, path: string[]): string[] => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return [];
+    done.add(file);
+    for (const specifier of imports(file)) {
+      const to = target(file, specifier);
+      const found = to === null || !files.includes(to) ? [] : visit(to, [...path, file]);
+      if (found.length > 0) return found;
+    }
+    return [];
+  };
+  for (const file of files) {
+    const found = visit(file, []);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
 
 test("nothing but mod.ts, tests and benchmarks imports adapters/ from outside", () => {
   for (const file of ["mod.ts", ...core]) {

@@ -6,15 +6,11 @@ import * as path from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { defaultOptions } from "../adapters/args.ts";
-import {
-  type CliOptions,
-  parseArgs,
-  runCommand,
-  type Running,
-  type System,
-} from "../adapters/cli.ts";
-import { type Sink, TextLog } from "../adapters/log.ts";
+import { defaultOptions } from "../adapters/command/args.ts";
+import { type CliOptions, parseArgs, runCommand } from "../adapters/command/cli.ts";
+import type { Running } from "../adapters/control/running.ts";
+import { type Sink, TextLog } from "../adapters/log/log.ts";
+import type { System } from "../adapters/system/system.ts";
 import { describeCounters } from "../core/stats/counters.ts";
 import { VERSION } from "../core/version.ts";
 

@@ -11,8 +11,19 @@ import * as assert from "uvu/assert";
 import { parse } from "yaml";
 import { DOCS_FILE, generate, SCHEMA_FILE } from "../conf/make_schema.ts";
 import { compareNames, parseListen, parseServer } from "../core/config/address.ts";
+import { diffConfigs } from "../core/config/diff.ts";
+import { GLOBAL_KEYS } from "../core/config/groups.ts";
+import {
+  bindChanges,
+  codecChanges,
+  connectionsChange,
+  needsNewStart,
+  POOL_ROWS,
+  tickChanges,
+} from "../core/config/keys.ts";
 import { checkConfig, ConfigError, formatMistake, loadConfig } from "../core/config/load.ts";
 import { POOL_KEYS, type PoolConfig } from "../core/config/schema.ts";
+import { hasSecret, type Row } from "../core/config/rows.ts";
 import { nearest } from "../core/config/suggest.ts";
 import { HASH_NAMES } from "../core/hash/mod.ts";
 
@@ -60,6 +71,10 @@ test("a pool with listen and servers only has nutcracker's defaults", () => {
     server_retry_timeout: 30000,
     server_failure_limit: 2,
     pinned_connections: 64,
+    pinned_share: 50,
+    pinned_idle_timeout: 60000,
+    server_lanes: 32,
+    lane_idle_timeout: 60000,
     pubsub_output_limit: 33554432,
     servers: [{
       name: "127.0.0.1",
@@ -91,6 +106,10 @@ test("every key is taken over", () => {
     "server_retry_timeout: 2000",
     "server_failure_limit: 5",
     "pinned_connections: 7",
+    "pinned_share: 100",
+    "pinned_idle_timeout: 0",
+    "server_lanes: 8",
+    "lane_idle_timeout: 1000",
     "pubsub_output_limit: 1000",
   );
   const { name: _n, listen: _l, listen_text: _t, servers: _s, ...rest } = p;
@@ -115,6 +134,10 @@ test("every key is taken over", () => {
     server_retry_timeout: 2000,
     server_failure_limit: 5,
     pinned_connections: 7,
+    pinned_share: 100,
+    pinned_idle_timeout: 0,
+    server_lanes: 8,
+    lane_idle_timeout: 1000,
     pubsub_output_limit: 1000,
   });
 });
@@ -487,6 +510,118 @@ test("a password never shows in a message", () => {
   }
 });
 
+/** A value that each key takes, if its default is none; groups are written in one line. */
+const VALUES: Record<string, string> = {
+  redis_auth: "x",
+  redis_auth_file: "x",
+  redis_auth_env: "x",
+  redis_user: "x",
+  commands: "{deny: [keys]}",
+};
+
+test("a key of one protocol's pools is refused in another pool, whichever key it is", () => {
+  const own = POOL_KEYS.filter((key) => (POOL_ROWS[key] as Row).only === "redis");
+  assert.ok(own.includes("pinned_connections") && own.includes("pubsub_output_limit"));
+  for (const key of own) {
+    const { default: usual } = POOL_ROWS[key] as { default?: unknown };
+    const line = `${key}: ${VALUES[key] ?? usual}`;
+    const expected = [`c.yml:3: pool "p": ${key} is only valid with redis: true`];
+    assert.equal(mistakes(file(line)), expected);
+    assert.equal(mistakes(file(line, "redis: false")), expected);
+    const more = key === "redis_user" ? ["redis_auth: y"] : [];
+    assert.equal(mistakes(file(line, "redis: true", ...more)), []);
+  }
+});
+
+test("keys within others are refused in pools of the other protocol likewise", () => {
+  const users = "auth: {users: {ann: {password: x, scripts: true}}}";
+  assert.equal(mistakes(file(users)), [
+    'c.yml:3: pool "p": auth.users.ann.scripts is only valid with redis: true',
+  ]);
+  assert.equal(mistakes(file(users, "redis: true")), []);
+});
+
+/** For every secret below a row a line of YAML that gives it a value. */
+function* secrets(key: string, row: Row): Generator<(value: string) => string> {
+  if (row.secret) yield (value) => `${key}: ${value}`;
+  const inside: [string, Row][] = "keys" in row
+    ? Object.entries(row.keys)
+    : "each" in row
+    ? [["ann", row.each]]
+    : [];
+  for (const [name, inner] of inside) {
+    for (const line of secrets(name, inner)) yield (value) => `${key}: {${line(value)}}`;
+  }
+}
+
+test("the value of a secret key shows in no message and in no line of a reload", () => {
+  let seen = 0;
+  for (const line of POOL_KEYS.flatMap((key) => [...secrets(key, POOL_ROWS[key])])) {
+    seen++;
+    const whole = (value: string) =>
+      file("redis: true", line(value).replace("tls: {", "tls: {cert: a, ")); // they go together
+    const [before, after] = [whole("hunter2"), whole("hunter3")].map((text) => loadConfig(text));
+    const lines = diffConfigs(before, after).changed.flatMap((pool) => pool.lines);
+    assert.is(lines.length, 1, line(""));
+    assert.not.match(lines[0], /hunter/);
+    for (const wrong of ["[hunter2, a]", "{hunter2: hunter2}", '"hunter2\\nhunter2"']) {
+      const told = mistakes(whole(wrong)).join("\n");
+      assert.not.match(told, /hunter/);
+    }
+  }
+  assert.is(seen, 5); // redis_auth, auth.password, auth.users.*.password, tls.key, server_tls.key
+});
+
+test("a value that follows its key without a space is not shown", () => {
+  assert.equal(mistakes("{p: {listen: '127.0.0.1:1', redis_auth:hunter2, servers: ['a:1:1']}}"), [
+    'c.yml:1: pool "p": key "redis_auth:..." is not known; did you mean redis_auth?',
+  ]);
+  assert.equal(mistakes(file("auth: {password:hunter2}")), [
+    'c.yml:3: pool "p": key "auth.password:..." is not known; did you mean password?',
+  ]);
+  assert.equal(mistakes(file("auth: {users: {'ann :hunter2': {password: x}}}")), [
+    'c.yml:3: pool "p": auth.users "ann :...": names are ASCII without spaces',
+  ]);
+});
+
+test("a key that stands in the place of its file's name is not shown", () => {
+  const pem = '"-----BEGIN PRIVATE KEY-----\\nhunter2\\n-----END PRIVATE KEY-----"';
+  for (const group of ["tls", "server_tls"]) {
+    for (const key of ["key", "cert", "ca"]) {
+      const others = ["key", "cert"].filter((one) => one !== key).map((one) => `${one}: a, `);
+      assert.equal(mistakes(file(`${group}: {${others.join("")}${key}: ${pem}}`)), [
+        `c.yml:3: pool "p": ${group}.${key} has to be the name of a file, not what is in it`,
+      ]);
+    }
+  }
+});
+
+test("a password in the URL of a server is not shown", () => {
+  const text = file().replace(`${dup}:1`, '"redis://ann:hunter2@a:6379:1"');
+  assert.equal(mistakes(text), [
+    'c.yml:4: pool "p": server "redis://...@a:6379:1" has an invalid host "redis://...@a"',
+  ]);
+});
+
+test("what a reload does is said by the rows", () => {
+  const having = (changed: (keys: ReadonlySet<string>) => boolean) =>
+    POOL_KEYS.filter((key) => changed(new Set([key, "name"])));
+  assert.equal(having(codecChanges), [
+    ...["hash_tag", "redis", "redis_auth", "redis_user", "auth", "redis_db", "commands"],
+  ]);
+  assert.equal(having(connectionsChange), [
+    ...["redis", "redis_auth", "redis_user", "server_tls", "redis_db", "server_connections"],
+  ]);
+  assert.equal(having(tickChanges), ["timeout", "health_check"]);
+  assert.equal(POOL_KEYS.filter(bindChanges), ["backlog"]);
+  assert.equal(Object.keys(GLOBAL_KEYS).filter(needsNewStart), [
+    ...["workers", "admin", "statsd", "reuse_port"],
+  ]);
+  assert.equal(POOL_KEYS.filter((key) => hasSecret(POOL_ROWS[key])), [
+    ...["redis_auth", "auth", "tls", "server_tls"],
+  ]);
+});
+
 test("all mistakes are told, in file order", () => {
   const text = "a:\n  lisen: 127.0.0.1:1\n  redis: yes\n  servers:\n   - x:1:0\n   - y:1:1\n" +
     "b:\n  listen: 127.0.0.1:99999\n  hash: md55\n  servers:\n   - x\n";
@@ -620,6 +755,18 @@ function invalid(schema: Record<string, unknown>, value: unknown, at = "file"): 
   for (const key of (schema.required ?? []) as string[]) {
     if (!entries.some(([name]) => name === key)) return `${at}.${key}`;
   }
+  for (const [key, then] of Object.entries(schema.dependencies ?? {})) {
+    if (!entries.some(([name]) => name === key)) continue;
+    const { required = [], properties } = then as {
+      required?: string[];
+      properties: Record<string, { enum: unknown[] }>;
+    };
+    const settings = value as Record<string, unknown>;
+    const unmet = Object.entries(properties).some(([other, { enum: values }]) =>
+      Object.hasOwn(settings, other) ? !values.includes(settings[other]) : required.includes(other)
+    );
+    if (unmet) return `${at}.${key}`;
+  }
   const known = (schema.properties ?? {}) as Record<string, Record<string, unknown>>;
   for (const [name, inner] of entries) {
     const found = known[name] ?? (schema.additionalProperties || null);
@@ -636,8 +783,12 @@ test("the JSON Schema takes the examples and refuses what is misspelt or out of 
   assert.is(judge(file("redis: true", "redis_auth: 123", "timeout: 0")), "");
   const commands = ["commands:", "  deny: [keys]", "  rename: {wipe: flushall}"];
   assert.is(judge(file("redis: true", ...commands)), "");
-  assert.is(judge(file("commands: {denied: [keys]}")), "file.p.commands.denied");
-  assert.is(judge(file("commands: {deny: keys}")), "file.p.commands.deny");
+  const wrongCommands = (line: string) => judge(file("redis: true", line));
+  assert.is(wrongCommands("commands: {denied: [keys]}"), "file.p.commands.denied");
+  assert.is(wrongCommands("commands: {deny: keys}"), "file.p.commands.deny");
+  assert.is(judge(file("pinned_connections: 3")), "file.p.pinned_connections");
+  assert.is(judge(file("pinned_connections: 3", "redis: false")), "file.p.pinned_connections");
+  assert.is(judge(file("pinned_connections: 3", "redis: true")), "");
   assert.is(judge(file("tiemout: 4")), "file.p.tiemout");
   assert.is(judge(file("timeout: -1")), "file.p.timeout");
   assert.is(judge(file("timeout: soon")), "file.p.timeout");

@@ -74,7 +74,7 @@ test("the Dockerfile copies what is there, and runs it as nobody special", () =>
     assert.not.ok(ignored.includes(file), `${file} is in .dockerignore`);
   }
   // What the build reads besides is copied too.
-  const built = read("adapters/build.mjs").matchAll(/entry: "([^"/]+)/g);
+  const built = read("adapters/tools/build.mjs").matchAll(/entry: "([^"/]+)/g);
   for (const [, file] of built) assert.ok(copied.includes(file), `${file} is not copied`);
   const one = (name: string): string => all.filter(([is]) => is === name).at(-1)?.[1] ?? "";
   assert.is(one("USER"), "node");

@@ -2,7 +2,7 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { levelOf, type Sink, TextLog } from "../adapters/log.ts";
+import { levelOf, type Sink, TextLog } from "../adapters/log/log.ts";
 import { LOG_LEVELS } from "../core/config/groups.ts";
 import { LimitedLog } from "../core/limit.ts";
 import type { Fields } from "../core/log.ts";

@@ -46,7 +46,11 @@ async function main() {
 
   if (options.words.length === 0) await runAll(checks());
   if (e2e.length > 0 && options.runtimes.includes("node")) {
-    await runAll([{ label: "build", command: process.execPath, args: ["adapters/build.mjs"] }]);
+    await runAll([{
+      label: "build",
+      command: process.execPath,
+      args: ["adapters/tools/build.mjs"],
+    }]);
   }
   const bundled = await bundle([...unit, ...e2e]);
 

@@ -7,7 +7,7 @@ import * as path from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { secretsBeside } from "../adapters/secrets.ts";
+import { secretsBeside } from "../adapters/system/secrets.ts";
 import { loadConfig } from "../core/config/load.ts";
 import { type Resolved, resolveSecrets, type SecretSource } from "../core/config/secrets.ts";
 import { sameSecret } from "../core/protocol/access.ts";

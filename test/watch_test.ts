@@ -5,7 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { fileState, watchFile } from "../adapters/watch.ts";
+import { fileState, watchFile } from "../adapters/system/watch.ts";
 
 /** The text of the file when the watcher calls. */
 function nextChange(file: string, known: string, then: () => void = () => {}): Promise<string> {

@@ -5,7 +5,7 @@ import { Hono } from "hono";
 import { utf8 } from "../../core/bytes.ts";
 import { statsLine } from "../../core/stats/report.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
-import type { Control } from "../control.ts";
+import type { Control } from "../control/control.ts";
 import { isLoopback, isTrustedHost } from "./address.ts";
 import type { History } from "./history.ts";
 import { ICON, PAGE } from "./page_html.ts";

@@ -3,7 +3,7 @@
 
 import type { Config } from "../../core/config/schema.ts";
 import type { Log } from "../../core/log.ts";
-import type { Control } from "../control.ts";
+import type { Control } from "../control/control.ts";
 import { adminAddress } from "./address.ts";
 
 export interface WindowOptions {

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { serve } from "srvx";
 import { errnoText } from "../../core/errno.ts";
 import type { Log } from "../../core/log.ts";
-import type { Control } from "../control.ts";
+import type { Control } from "../control/control.ts";
 import type { AdminAddress } from "./address.ts";
 import { createApp } from "./app.ts";
 import { History } from "./history.ts";

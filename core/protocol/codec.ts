@@ -67,6 +67,12 @@ export const WALK = 10;
 /** Every live server gets it; `Codec.join` makes one reply of theirs and `Codec.answer`'s. */
 export const GATHER = 11;
 
+/**
+ * As ALL, for replies whose end cannot be told for sure: each server gets it over a connection that
+ * is closed afterwards.
+ */
+export const APART = 13;
+
 /** About topics of publish and subscribe: see publishing.ts. */
 export const TOPICS = 12;
 
@@ -383,7 +389,7 @@ export interface Codec {
   ): void;
   /** WALK: the answer when no server is left to go to. */
   walkEnd(): Uint8Array;
-  /** Joins the replies of a SPLIT, ALL, GATHER or WALK request into the one the client sees. */
+  /** Joins the replies of a SPLIT, ALL, APART, GATHER or WALK request into the one the client sees. */
   join(fanOut: FanOut, out: OutBuffer): void;
 
   /**

@@ -58,7 +58,12 @@ async function works(program: string, first: string[], name: string): Promise<vo
 on("node", "npm")("the npm package: packed, installed without a network, run", async () => {
   const out = path.dirname(tempPath("out"));
   // The bundles are those that this run of the tests has built.
-  const packed = await run(process.execPath, ["adapters/package.mjs", "--no-build", "--out", out]);
+  const packed = await run(process.execPath, [
+    "adapters/tools/package.mjs",
+    "--no-build",
+    "--out",
+    out,
+  ]);
   assert.is(packed.code, 0, packed.stderr);
   const archive = packed.stdout.trim();
   const folder = path.dirname(tempPath("app"));

@@ -159,6 +159,50 @@ test("another password: subscribed anew over a new connection, and nobody is tol
   assert.not.match(f.logged.join("\n"), /subscriptions lost/);
 });
 
+test("another redis_db: what clients call 0 is that one from now on", async () => {
+  const f = await Fixture.start({ config: ["redis_db: 3"] });
+  const client = f.client();
+  f.say(client, command("SUBSCRIBE", "__keyevent@0__:set"));
+  const old = f.server("a");
+  assert.is(old.received(), command("SELECT", "3"));
+  f.say(old, "+OK\r\n");
+  assert.is(old.received(), command("SUBSCRIBE", "__keyevent@3__:set"));
+  f.say(old, line("subscribe", "__keyevent@3__:set", 1) + message("__keyevent@3__:set", "k"));
+  assert.is(
+    client.received(),
+    line("subscribe", "__keyevent@0__:set", 1) + message("__keyevent@0__:set", "k"),
+  );
+  await f.reload({ config: ["redis_db: 12"] });
+  f.settle();
+  const now = f.server("a");
+  assert.is(now.received(), command("SELECT", "12"));
+  f.say(now, "+OK\r\n");
+  assert.is(now.received(), command("SUBSCRIBE", "__keyevent@12__:set"));
+  f.say(now, line("subscribe", "__keyevent@12__:set", 1) + message("__keyevent@12__:set", "k"));
+  assert.is(client.received(), message("__keyevent@0__:set", "k"));
+});
+
+test("PUBLISH counts clients that the server does not know of; its errors are its own", async () => {
+  const f = await Fixture.start();
+  const [one, two, speaker] = [f.client(), f.client(), f.client()];
+  for (const client of [one, two]) f.say(client, command("SUBSCRIBE", "c"));
+  const listener = f.server("a");
+  f.say(listener, line("subscribe", "c", 1));
+  f.say(speaker, command("PUBLISH", "c", "hi") + command("PUBLISH", "d", "hi"));
+  const server = f.connections("a").find((one) => one !== listener) as FakeSocket;
+  assert.is(server.received(), command("PUBLISH", "c", "hi") + command("PUBLISH", "d", "hi"));
+  f.say(server, ":4\r\n:1\r\n");
+  assert.is(speaker.received(), ":5\r\n:1\r\n");
+  f.say(speaker, command("PUBLISH", "c", "hi"));
+  f.say(server, "-NOPERM no\r\n");
+  assert.is(speaker.received(), "-NOPERM no\r\n");
+  f.say(speaker, command("PUBLISH", "c", "hi"));
+  server.fail("ECONNRESET");
+  f.settle();
+  assert.match(speaker.received(), /^-ERR Connection reset by peer/);
+  assert.is(f.watch.requests.size, 0);
+});
+
 test("who has a quarter of the limit unread for a minute is cut off, as beyond the limit", async () => {
   const f = await Fixture.start({ config: ["pubsub_output_limit: 4000"] });
   const [slow, slower, quick] = [f.client(), f.client(), f.client()];

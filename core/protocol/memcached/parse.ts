@@ -49,6 +49,7 @@ const BLANK = 32;
 const PLUS = 43;
 const MINUS = 45;
 const LETTER_B = 98;
+const LETTER_K = 107;
 const LETTER_Q = 113;
 
 const SMALL_ARGS = 32;
@@ -259,6 +260,7 @@ export class RequestParser {
         if (n > 1) {
           scan.verb = findStats(buf, start + args[2], start + args[3]);
           if (scan.verb < 0) return refuse(scan, errors.ERROR, line);
+          scan.action = COMMANDS[scan.verb].action;
         }
         return DONE;
       default:
@@ -342,6 +344,10 @@ export class RequestParser {
     if (q === TWICE || b === TWICE) {
       return refuse(scan, isGet ? errors.DUPLICATE_FLAG : errors.BAD_FLAG, line);
     }
+    const shown = scan.verb === ME || flag(scan, buf, start, 2, n, LETTER_K) !== 0;
+    if (b > 0 && shown && !this.mayBeShown(scan, buf, start)) {
+      return refuse(scan, errors.KEY_WITH_LF, line);
+    }
     if (scan.verb === ME) {
       if (b > 0) this.binaryKey(scan, buf, start, 0);
       return DONE;
@@ -369,6 +375,10 @@ export class RequestParser {
       return refuseBlock(scan, errors.DUPLICATE_FLAG, total, have);
     }
     oneKeyAt(scan, args[2], args[3]);
+    const shown = flag(scan, buf, start, 3, n, LETTER_K) !== 0;
+    if (b > 0 && shown && !this.mayBeShown(scan, buf, start)) {
+      return refuseBlock(scan, errors.KEY_WITH_LF, total, have);
+    }
     scan.mute = q > 0 ? COMMANDS[scan.verb].quiet : MUTE_NONE;
     const result = block(scan, buf, start, end, total, q + b === 0, errors.BAD_CHUNK);
     if (result === DONE && scan.action === FORWARD) {
@@ -386,6 +396,20 @@ export class RequestParser {
     copy(scratch, from, buf, start + to, start + length);
     scan.scratch = scratch;
     scan.scratchLength = length - (to - from);
+  }
+
+  /**
+   * Whether a reply may have the key in it that stands here in base64: memcached writes it as it is
+   * if it was not stored in base64 (the binary protocol's, mg and ma with N), and a line break in
+   * it would be taken for the end of the reply.
+   */
+  private mayBeShown(scan: Scan, buf: Uint8Array, start: number): boolean {
+    const key = this.scratch.room(MAX_KEY);
+    const end = decodeBase64(buf, start + scan.keyStart, start + scan.keyEnd, key, 0);
+    // memcached makes something even of what is no base64.
+    if (end < 0) return false;
+    for (let i = 0; i < end; i++) if (key[i] === LF) return false;
+    return true;
   }
 
   /**

@@ -26,7 +26,7 @@ import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
 import { LearnedCommands } from "./learned.ts";
 import { answer } from "./local.ts";
 import { keyArgument, parseRequest, selectKey } from "./parse.ts";
-import { PUBLISHING } from "./pubsub.ts";
+import { publishing } from "./pubsub.ts";
 import { parseReply } from "./reply.ts";
 import { denied, type Judge, lockedLimit } from "./rights.ts";
 import { transactions } from "./transaction.ts";
@@ -56,7 +56,7 @@ export class RedisCodec implements Codec, Judge {
     this.classes = CLASSES;
     this.probe = PING;
     this.pinning = transactions(options.hashTag ?? "");
-    this.publishing = PUBLISHING;
+    this.publishing = publishing(options.db);
     this.options = options;
     this.facts = facts;
     this.maxRequest = options.maxRequest;

@@ -49,6 +49,7 @@ export const JOIN_CURSOR = 11;
 export const JOIN_UNION = 12;
 export const JOIN_MOST = 13;
 export const JOIN_NUMSUB = 14;
+export const JOIN_PUBLISH = 15;
 
 /** Flags (`Command.flags`). */
 export const READONLY = 1;
@@ -119,6 +120,7 @@ const JOINS: Words = {
   union: JOIN_UNION,
   most: JOIN_MOST,
   numsub: JOIN_NUMSUB,
+  publish: JOIN_PUBLISH,
 };
 const FLAGS: Words = {
   r: READONLY,
@@ -230,7 +232,8 @@ function row(line: string): Command {
   const [verb, detail = ""] = how.split(":");
   const action = find(ACTIONS, verb, line);
   const isPin = action === PIN || action === LOCAL;
-  const isJoined = [SPLIT, ALL, GATHER, WALK].includes(action);
+  const isJoined = [SPLIT, ALL, GATHER, WALK].includes(action) ||
+    (action === TOGETHER && detail !== "");
   const flags = all(FLAGS, list(letters, ""), line);
   const own = list(groups, ",");
   all(Object.fromEntries(CATEGORIES.map((category) => [category, 0])), own, line);

@@ -12,7 +12,7 @@
 //        streams  the first half of what follows STREAMS
 // how    forward  one key: to its server
 //        split    by server, the replies joined: array in key order, sum, ok (all of them +OK)
-//        together all keys must live on one server
+//        together all keys must live on one server; publish: ringmux adds to the number in the reply
 //        any      any live server;  all: every server, the replies joined: ok, sum, first,
 //                 concat (arrays one after the other), least (element-wise minimum), oldest (the
 //                 least number), most (the greatest), union (each element once), some (one that is
@@ -304,7 +304,7 @@ psetex                    4 1       forward        w   2.6.0   string
 psubscribe               -2 -       topics         p   2.0.0   - look+patterns
 psync                    -3 -       refuse:admin   a   2.8.0
 pttl                      2 1       forward        rf  2.6.0   keyspace
-publish                   3 1       forward        fp  2.0.0   - channel
+publish                   3 1       together:publish fp  2.0.0   - channel
 pubsub                   -2 -       sub            -   2.8.0
 pubsub|channels          -2 -       all:union      p   2.8.0   - look
 pubsub|help               2 -       any            -   6.2.0   - free
@@ -366,7 +366,7 @@ smove                     4 1..2    together       wf  1.0.0   set
 sort                     -2 1+store together       w   1.0.0   set,sortedset,list,dangerous sorts
 sort_ro                  -2 1       forward        r   7.0.0   set,sortedset,list,dangerous sorts
 spop                     -2 1       forward        wf  1.0.0   set
-spublish                  3 1       forward        fp  7.0.0   - channel
+spublish                  3 1       together:publish fp  7.0.0   - channel
 srandmember              -2 1       forward        r   1.0.0   set
 srem                     -3 1       forward        wf  1.0.0   set
 sscan                    -3 1       forward        r   2.8.0   set

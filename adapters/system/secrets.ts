@@ -4,8 +4,8 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import process from "node:process";
-import type { SecretSource } from "../core/config/secrets.ts";
-import { plain } from "./system.ts";
+import type { SecretSource } from "../../core/config/secrets.ts";
+import { plain } from "./plain.ts";
 
 /** No secret is longer; a device that never ends is not read to its end. */
 const MOST = 65536;

@@ -9,7 +9,7 @@ import * as net from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const demo = join(root, "conf", "demo.yml");
 const ringmux = join(root, "dist", "ringmux.js");
 const demoServers = join(root, "dist", "demo.js");
@@ -31,7 +31,7 @@ function prepare() {
   const built = Math.min(...[ringmux, demoServers].map(changed));
   if (built < newest(["core", "adapters", "mod.ts", "package.json"])) {
     console.error("building ...");
-    quietly(process.execPath, [join(root, "adapters", "build.mjs")], "the build failed");
+    quietly(process.execPath, [join(root, "adapters", "tools", "build.mjs")], "the build failed");
   }
 }
 

@@ -4,8 +4,8 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import type { PemSource } from "../core/config/certificates.ts";
-import { plain } from "./system.ts";
+import type { PemSource } from "../../core/config/certificates.ts";
+import { plain } from "./plain.ts";
 
 /** PEM files as the configuration file `confFile` names them. */
 export function pemBeside(confFile: string): PemSource {

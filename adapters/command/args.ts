@@ -2,11 +2,11 @@
 // options, defaults and messages. New: a configuration file may be named without -c, and options
 // with a long name only. Pure: knows nothing of runtimes, files or processes.
 
-import { parseHostPort } from "../core/config/address.ts";
-import { describeCounters } from "../core/stats/counters.ts";
-import { VERSION } from "../core/version.ts";
-import { DEFAULT_ADMIN } from "./admin/address.ts";
-import { levelOf, MAX_LEVEL } from "./log.ts";
+import { parseHostPort } from "../../core/config/address.ts";
+import { describeCounters } from "../../core/stats/counters.ts";
+import { VERSION } from "../../core/version.ts";
+import { DEFAULT_ADMIN } from "../admin/address.ts";
+import { levelOf, MAX_LEVEL } from "../log/log.ts";
 
 export interface CliOptions {
   /** -t: check the configuration file and exit. */

@@ -1,18 +1,19 @@
 // What the command runs on every runtime: the proxy with the options of the command line.
 
 import { availableParallelism } from "node:os";
-import type { Config } from "../core/config/schema.ts";
-import type { Host } from "../core/host.ts";
-import { Proxy } from "../core/proxy.ts";
-import { openWindows } from "./admin/open.ts";
-import { type CliOptions, runCommand, type Running, type Start } from "./cli.ts";
-import type { Control } from "./control.ts";
-import { LocalControl } from "./local_control.ts";
-import type { Log } from "./log.ts";
-import { canReusePort, makeSpawner, supervisorChannel } from "./spawn.ts";
-import { probe, Supervisor } from "./supervisor.ts";
-import { createSystem } from "./system.ts";
-import { runWorker } from "./worker.ts";
+import type { Config } from "../../core/config/schema.ts";
+import type { Host } from "../../core/host.ts";
+import { Proxy } from "../../core/proxy.ts";
+import { openWindows } from "../admin/open.ts";
+import type { Running } from "../control/running.ts";
+import { type CliOptions, runCommand, type Start } from "./cli.ts";
+import type { Control } from "../control/control.ts";
+import { LocalControl } from "../control/local_control.ts";
+import type { Log } from "../log/log.ts";
+import { canReusePort, makeSpawner, supervisorChannel } from "../workers/spawn.ts";
+import { probe, Supervisor } from "../workers/supervisor.ts";
+import { createSystem } from "../system/system.ts";
+import { runWorker } from "../workers/worker.ts";
 
 /** Runs `ringmux` on `host` and ends the process with its exit status. */
 export async function runProxyCommand(host: Host): Promise<void> {

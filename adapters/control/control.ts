@@ -2,10 +2,10 @@
 // stats port and the signals stand on this one interface. Everything is plain data, so that a
 // supervisor can pass it on to its workers.
 
-import type { RingView } from "../core/ring_view.ts";
-import type { Snapshot } from "../core/stats/snapshot.ts";
+import type { RingView } from "../../core/ring_view.ts";
+import type { Snapshot } from "../../core/stats/snapshot.ts";
 
-export type { RingView } from "../core/ring_view.ts";
+export type { RingView } from "../../core/ring_view.ts";
 
 export interface Control {
   /** Clients are served. */

@@ -1,4 +1,4 @@
-// Makes the npm package, dist/ringmux-VERSION.tgz: node adapters/package.mjs [--no-build]
+// Makes the npm package, dist/ringmux-VERSION.tgz: node adapters/tools/package.mjs [--no-build]
 // [--out FOLDER]. What it needs is bundled in it, so its package.json names no dependencies, and
 // `npm install` fetches nothing. To publish: npm publish dist/ringmux-VERSION.tgz
 
@@ -16,11 +16,11 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const args = process.argv.slice(2);
 const out = args.includes("--out") ? resolve(args[args.indexOf("--out") + 1]) : join(root, "dist");
 if (!args.includes("--no-build")) {
-  execFileSync(process.execPath, [join(root, "adapters/build.mjs")], { stdio: "inherit" });
+  execFileSync(process.execPath, [join(root, "adapters/tools/build.mjs")], { stdio: "inherit" });
 }
 
 const full = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));

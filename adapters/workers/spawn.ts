@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { type Channel, ipcChannel, lineChannel } from "./channel.ts";
-import { ownCommand } from "./system.ts";
+import { ownCommand } from "../system/system.ts";
 
 /** Set in the environment of a worker: its number, from 1. */
 export const WORKER_MARK = "RINGMUX_WORKER";

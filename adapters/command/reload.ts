@@ -1,8 +1,8 @@
 // Reading the configuration again: at a signal, when the file changes, or when the admin address is
 // asked to. A file with mistakes, or a change that fails, leaves everything as it is and says why.
 
-import type { Config } from "../core/config/schema.ts";
-import type { Log } from "./log.ts";
+import type { Config } from "../../core/config/schema.ts";
+import type { Log } from "../log/log.ts";
 
 /** What a checked file gave: the configuration and warnings, or null and a line for every mistake. */
 export interface Reading {

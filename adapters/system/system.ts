@@ -5,10 +5,52 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import process from "node:process";
-import type { System } from "./cli.ts";
-import type { Sink } from "./log.ts";
+import type { Sink } from "../log/log.ts";
 import { createNotifier } from "./notify.ts";
+import { plain } from "./plain.ts";
 import { fileState, watchFile } from "./watch.ts";
+
+/** What the command needs of the operating system. Failures are Errors; `message` says why. */
+export interface System {
+  /** Arguments behind the program's name. */
+  readonly args: readonly string[];
+  readonly pid: number;
+  readonly hostname: string;
+  /** "node 20.20.2" */
+  readonly runtime: string;
+  /** "Linux 6.1.0 x64" */
+  readonly platform: string;
+  /** This process is the child that `daemonize` has started. */
+  readonly isDaemon: boolean;
+  readTextFile(path: string): Promise<string>;
+  /** Creates or replaces a file that everybody may read. */
+  writeFile(path: string, text: string): void;
+  removeFile(path: string): void;
+  /** Opens a log file to append to. */
+  openLog(path: string): Sink;
+  stderr(text: string): void;
+  /** Calls `fn` at every such signal ("SIGHUP"); does nothing where there is no such signal. */
+  on(signal: string, fn: () => void): void;
+  signalNumber(signal: string): number;
+  /** Sends a signal to another process. */
+  signal?(pid: number, signal: string): void;
+  /** Its arguments, with blanks between; "" when there is no such process. */
+  commandLine?(pid: number): string;
+  /** What tells one state of a file from another; "" when it is not there. */
+  fileState?(path: string): string;
+  /** Calls `changed` when a file is in another state than `known`. */
+  watchFile?(path: string, known: string, changed: () => void): { stop(): void };
+  /**
+   * Starts this program again, detached, and waits until it calls `daemonReady` or dies. Returns
+   * the status to exit with.
+   */
+  daemonize(): Promise<number>;
+  /** In the child: start-up is over, the parent may go. */
+  daemonReady(): void;
+  /** Tells a service manager that waits for it: "READY=1", "RELOADING=1", "STOPPING=1". */
+  notify?(...state: string[]): void;
+  exit(code: number): never;
+}
 
 /** Set in the environment of a daemon, so that it does not start another one. */
 const DAEMON_MARK = "RINGMUX_DAEMON";
@@ -158,11 +200,4 @@ function attempt<T>(fn: () => T): T {
   } catch (error) {
     throw plain(error);
   }
-}
-
-/** The system's own words: "no such file or directory" for "ENOENT: no such ..., open 'x'". */
-export function plain(error: unknown): Error {
-  const text = error instanceof Error ? error.message : String(error);
-  const found = /^[A-Z0-9]+: (.*?)(?:, [a-z]+(?: '.*')?)?$/.exec(text);
-  return new Error(found === null ? text : found[1]);
 }

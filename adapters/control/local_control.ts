@@ -1,8 +1,8 @@
 // The Control of a single process: one proxy, asked directly.
 
 import process from "node:process";
-import type { Proxy } from "../core/proxy.ts";
-import type { Snapshot } from "../core/stats/snapshot.ts";
+import type { Proxy } from "../../core/proxy.ts";
+import type { Snapshot } from "../../core/stats/snapshot.ts";
 import type { Control, RingView } from "./control.ts";
 
 export class LocalControl implements Control {

@@ -2,72 +2,20 @@
 // proxy. Portable: a runtime enters through System, the proxy through `start`. What nutcracker
 // does is in nc.c and nc_signal.c.
 
-import { checkConfig, formatMistake } from "../core/config/load.ts";
-import type { Config } from "../core/config/schema.ts";
-import { resolveCertificates } from "../core/config/certificates.ts";
-import { resolveSecrets } from "../core/config/secrets.ts";
-import { VERSION } from "../core/version.ts";
+import { checkConfig, formatMistake } from "../../core/config/load.ts";
+import type { Config } from "../../core/config/schema.ts";
+import { resolveCertificates } from "../../core/config/certificates.ts";
+import { resolveSecrets } from "../../core/config/secrets.ts";
+import { VERSION } from "../../core/version.ts";
+import type { Running } from "../control/running.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
-import { levelOf, type Log, type Sink, TextLog } from "./log.ts";
+import { levelOf, type Log, type Sink, TextLog } from "../log/log.ts";
 import { type Reading, Reloader } from "./reload.ts";
-import { secretsBeside } from "./secrets.ts";
-import { pemBeside } from "./tls_files.ts";
+import { secretsBeside } from "../system/secrets.ts";
+import type { System } from "../system/system.ts";
+import { pemBeside } from "../system/tls_files.ts";
 
 export { type CliOptions, type Exit, parseArgs } from "./args.ts";
-
-/** What the command needs of the operating system. Failures are Errors; `message` says why. */
-export interface System {
-  /** Arguments behind the program's name. */
-  readonly args: readonly string[];
-  readonly pid: number;
-  readonly hostname: string;
-  /** "node 20.20.2" */
-  readonly runtime: string;
-  /** "Linux 6.1.0 x64" */
-  readonly platform: string;
-  /** This process is the child that `daemonize` has started. */
-  readonly isDaemon: boolean;
-  readTextFile(path: string): Promise<string>;
-  /** Creates or replaces a file that everybody may read. */
-  writeFile(path: string, text: string): void;
-  removeFile(path: string): void;
-  /** Opens a log file to append to. */
-  openLog(path: string): Sink;
-  stderr(text: string): void;
-  /** Calls `fn` at every such signal ("SIGHUP"); does nothing where there is no such signal. */
-  on(signal: string, fn: () => void): void;
-  signalNumber(signal: string): number;
-  /** Sends a signal to another process. */
-  signal?(pid: number, signal: string): void;
-  /** Its arguments, with blanks between; "" when there is no such process. */
-  commandLine?(pid: number): string;
-  /** What tells one state of a file from another; "" when it is not there. */
-  fileState?(path: string): string;
-  /** Calls `changed` when a file is in another state than `known`. */
-  watchFile?(path: string, known: string, changed: () => void): { stop(): void };
-  /**
-   * Starts this program again, detached, and waits until it calls `daemonReady` or dies. Returns
-   * the status to exit with.
-   */
-  daemonize(): Promise<number>;
-  /** In the child: start-up is over, the parent may go. */
-  daemonReady(): void;
-  /** Tells a service manager that waits for it: "READY=1", "RELOADING=1", "STOPPING=1". */
-  notify?(...state: string[]): void;
-  exit(code: number): never;
-}
-
-/** A running proxy. */
-export interface Running {
-  /** Lets clients have the replies they wait for, then ends it. */
-  stop(): Promise<void>;
-  /** Ends it at once. */
-  abort?(): void;
-  /** Goes over to another configuration; rejects, with nothing changed, when that cannot be. */
-  reload?(config: Config): Promise<unknown> | void;
-  /** The log's level is another one. */
-  levelChanged?(): void;
-}
 
 /** `reload` reads the file again and returns what is wrong with it, if it was not taken over. */
 export type Start = (

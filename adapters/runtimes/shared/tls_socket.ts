@@ -15,7 +15,7 @@ import {
   PENDING,
   type Socket,
   type SocketHandler,
-} from "../core/host.ts";
+} from "../../../core/host.ts";
 import { tlsReason } from "./tls_reason.ts";
 
 /** How long (ms) a client may take for the handshake. */
