@@ -7,7 +7,7 @@ import process from "node:process";
 import { type ConversionConfig, toJsonSchema } from "@valibot/to-json-schema";
 import { GLOBAL_KEYS } from "../core/config/groups.ts";
 import { POOL_ROWS } from "../core/config/keys.ts";
-import { EFFECTS, type Row, type Rows } from "../core/config/rows.ts";
+import { conditionsOf, EFFECTS, type Row, type Rows } from "../core/config/rows.ts";
 import { FileSchema } from "../core/config/schema.ts";
 
 export const SCHEMA_FILE = "conf/ringmux.schema.json";
@@ -74,14 +74,26 @@ function textOrNumber(group: Property): Property {
   return { ...group, properties };
 }
 
-/** Keys that need another: those of one protocol's pools. */
+/** Keys that may be given only where another has a certain value: those of one protocol's pools. */
 function dependencies(): Record<string, unknown> {
-  const entries = Object.entries(POOL_ROWS as Rows).flatMap(([key, { only }]) => {
-    if (only === undefined) return [];
-    const redis = { properties: { redis: { const: only === "redis" } } };
-    return [[key, only === "redis" ? { required: ["redis"], ...redis } : redis]];
+  const rows: Rows = POOL_ROWS;
+  const entries = Object.entries(rows).flatMap(([key, row]) => {
+    const conditions = conditionsOf(row);
+    if (conditions.length === 0) return [];
+    const required = conditions.filter(([other, ...values]) => {
+      const { default: usual } = rows[other] as { default?: unknown };
+      return !values.includes(String(usual));
+    }).map(([other]) => other);
+    const properties = Object.fromEntries(
+      conditions.map(([other, ...values]) => [other, { enum: values.map(plain) }]),
+    );
+    return [[key, { ...(required.length > 0 && { required }), properties }]];
   });
   return Object.fromEntries(entries);
+}
+
+function plain(value: string): unknown {
+  return value === "true" || value === "false" ? value === "true" : value;
 }
 
 /** `rows` tell what a reload does; those of keys within others do as these do. */

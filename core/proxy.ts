@@ -13,6 +13,7 @@ import { Door, listening, placeOf } from "./door.ts";
 import { type Limits, Pool } from "./pool.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
 import { usersOf } from "./users.ts";
+import type { Hearings } from "./exchange/census.ts";
 
 export interface ProxyOptions {
   readonly log: Log;
@@ -26,6 +27,8 @@ export interface ProxyOptions {
   readonly reusePort?: boolean;
   /** False: another process listens on the unix sockets. */
   readonly unixSockets?: boolean;
+  /** Tells other processes that share the pools of subscribed clients: see `heard`. */
+  readonly hearings?: (hearings: Hearings) => void;
 }
 
 const DEFAULT_LIMITS: Limits = {
@@ -69,6 +72,7 @@ export class Proxy {
       startedAt: this.startedAt,
       reusePort: options.reusePort ?? false,
       unixSockets: options.unixSockets ?? true,
+      hearings: options.hearings ?? null,
     });
   }
 
@@ -257,6 +261,16 @@ export class Proxy {
   /** Port of the stats; 0 when they are not served. */
   get statsPort(): number {
     return this.statsListener?.port ?? 0;
+  }
+
+  /** Another process, with this number, tells what this one is told by `ProxyOptions.hearings`. */
+  heard(from: number, hearings: Hearings): void {
+    this.pools.find(({ name }) => name === hearings.pool)?.topics.census.heard(from, hearings);
+  }
+
+  /** Other processes are told all that there is to tell: one of them has just begun. */
+  tellHearings(): void {
+    for (const pool of this.pools) pool.topics.tellAll();
   }
 
   /** The stats JSON, with its line end. */

@@ -34,6 +34,7 @@ import { LATER, ORDINARY, type Pin, pinned } from "./pin.ts";
 import type { Pool } from "../pool.ts";
 import { type Request, SPECIAL } from "../exchange/request.ts";
 import type { ServerConnection } from "../link/server_connection.ts";
+import { publish } from "../exchange/publish.ts";
 import { refusedToListener, subscribed, type Subscriptions } from "./subscriptions.ts";
 import { UPLOAD, Upload } from "../exchange/upload.ts";
 
@@ -509,6 +510,7 @@ export class Client implements SocketHandler, Peer {
         return this.send(connection, scan, buf, at, length);
       }
       default:
+        if (codec.publishing !== null && publish(this, scan, buf, at, length)) return;
         return together(this, scan, buf, at, length);
     }
   }

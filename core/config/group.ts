@@ -2,7 +2,7 @@
 // shows a secret.
 
 import * as v from "valibot";
-import { entryOf, type Row, type Rows } from "./rows.ts";
+import { conditionsOf, entryOf, type Row, type Rows, shown, type ValueRow } from "./rows.ts";
 import { nearest } from "./suggest.ts";
 import { NOT_A_PATH } from "./values.ts";
 import type { Mapping, Node, Place } from "./yaml.ts";
@@ -17,7 +17,7 @@ export type Note = (place: Place, message: string) => void;
 export function readRow(row: Row, node: Node, path: string, note: Note): unknown {
   if ("keys" in row) return readKeys(row.keys, node, path, note);
   if ("each" in row) return readNames(row.each, node, path, note);
-  if (typeOf(row.type) === "array") return readList(row, node, path, note);
+  if ("items" in row) return readList(row.items, node, path, note);
   return readScalar(row, node, path, note);
 }
 
@@ -27,11 +27,6 @@ export function readNothing(row: Row, missing: () => void): unknown {
   if (result.success) return result.output;
   missing();
   return undefined;
-}
-
-/** What a schema takes, whatever is done with it then. */
-function typeOf(schema: v.GenericSchema): string {
-  return schema.type;
 }
 
 /** The value of a mapping whose keys are these. */
@@ -44,9 +39,9 @@ export function readKeys(rows: Rows, node: Node, path: string, note: Note): unkn
   const values: Record<string, unknown> = {};
   eachOnce(node, path, note, (name, value, place) => {
     if (!Object.hasOwn(rows, name)) {
-      const near = nearest(name, names);
+      const near = nearest(name.split(":", 1)[0], names);
       const hint = near !== "" ? `did you mean ${near}?` : `known: ${names.join(", ")}`;
-      return note(place, `key "${path}.${name}" is not known; ${hint}`);
+      return note(place, `key "${path}.${shownKey(name)}" is not known; ${hint}`);
     }
     values[name] = readRow(rows[name], value, `${path}.${name}`, note);
   });
@@ -57,14 +52,14 @@ export function readKeys(rows: Rows, node: Node, path: string, note: Note): unkn
   return values;
 }
 
-function readNames(each: Rows, node: Node, path: string, note: Note): unknown {
+function readNames(each: Row, node: Node, path: string, note: Note): unknown {
   if (node.kind !== "mapping") {
     note(node, `${path} has to be a mapping`);
     return undefined;
   }
   const values: Record<string, unknown> = Object.create(null);
   eachOnce(node, path, note, (name, value) => {
-    values[name] = readKeys(each, value, `${path}.${name}`, note);
+    values[name] = readRow(each, value, `${path}.${name}`, note);
   });
   return values;
 }
@@ -87,53 +82,66 @@ function eachOnce(
   }
 }
 
-/** A list of single values. */
-function readList(row: Row, node: Node, path: string, note: Note): unknown {
-  if (node.kind !== "list") {
-    note(node, `${path} has to be a list`);
-    return undefined;
-  }
-  const texts: string[] = [];
-  for (const item of node.items) {
-    const text = singleText(item, path, "", note);
-    if (text !== undefined) texts.push(text);
-  }
-  return judged(row, texts, node, path, "", note);
+function readList(items: Row, node: Node, path: string, note: Note): unknown {
+  if (node.kind === "list") return node.items.map((item) => readRow(items, item, path, note));
+  note(node, `${path} has to be a list`);
+  return undefined;
 }
 
-function readScalar(row: Row, node: Node, path: string, note: Note): unknown {
-  const text = singleText(node, path, row.hint ?? "", note);
-  if (text === undefined || !("type" in row)) return undefined;
-  const shown = row.secret ? "" : ` "${text}"`;
-  return judged(row, fromText(typeOf(row.type), text), node, path, shown, note);
-}
-
-/** The text of a node that has to be a single value. */
-function singleText(node: Node, path: string, hint: string, note: Note): string | undefined {
+function readScalar(row: ValueRow, node: Node, path: string, note: Note): unknown {
   if (node.kind !== "scalar") {
     const what = node.kind === "list" ? "a list" : "a mapping";
-    note(node, `${path} has to be a single value, not ${what}${hint && `; ${hint}`}`);
-  } else if (node.text === "") {
-    note(node, `${path} has no value`);
-  } else {
-    return node.text;
+    const hint = row.hint === undefined ? "" : `; ${row.hint}`;
+    note(node, `${path} has to be a single value, not ${what}${hint}`);
+    return undefined;
   }
+  if (node.text === "") {
+    note(node, `${path} has no value`);
+    return undefined;
+  }
+  // What a schema takes, whatever it makes of it.
+  const result = v.safeParse(row.type, fromText(row.type.type, node.text));
+  if (result.success) return result.output;
+  const { message } = result.issues[0];
+  const value = row.secret || message === NOT_A_PATH ? "" : ` "${node.text}"`;
+  note(node, `${path}${value} ${message}`);
   return undefined;
 }
 
-function judged(
-  row: Row,
-  value: unknown,
-  place: Place,
-  path: string,
-  shown: string,
-  note: Note,
-): unknown {
-  const result = v.safeParse(entryOf(row), value);
-  if (result.success) return result.output;
-  const { message } = result.issues[0];
-  note(place, `${path}${message === NOT_A_PATH ? "" : shown} ${message}`);
-  return undefined;
+/**
+ * Keys that may not be given because of another key of the pool, `settings`, at any depth: a key of
+ * a Redis pool in a memcached pool.
+ */
+export function judgeConditions(rows: Rows, body: Mapping, note: Note): void {
+  const settings = new Map(body.entries.map(({ key, value }) => [key.text, value]));
+  const valueOf = (key: string): string => {
+    const node = settings.get(key);
+    if (node !== undefined) return node.kind === "scalar" ? node.text : "";
+    return String((rows[key] as Partial<ValueRow> | undefined)?.default ?? "");
+  };
+  const judge = (row: Row, node: Node, path: string): void => {
+    const failed = conditionsOf(row).find(([key, ...values]) => !values.includes(valueOf(key)));
+    if (failed !== undefined) return note(node, `${path} is only valid with ${shown(failed)}`);
+    if ("keys" in row) return judgeKeys(row.keys, node, path);
+    if ("each" in row && node.kind === "mapping") {
+      for (const { key, value } of node.entries) judge(row.each, value, `${path}.${key.text}`);
+    }
+    if ("items" in row && node.kind === "list") {
+      for (const item of node.items) judge(row.items, item, path);
+    }
+  };
+  const judgeKeys = (keys: Rows, node: Node, path: string): void => {
+    if (node.kind !== "mapping") return;
+    for (const { key: { text: key }, value } of node.entries) {
+      if (Object.hasOwn(keys, key)) judge(keys[key], value, path === "" ? key : `${path}.${key}`);
+    }
+  };
+  judgeKeys(rows, body, "");
+}
+
+/** A key as a message shows it: what follows a colon may be a value, and a secret. */
+export function shownKey(key: string): string {
+  return key.replace(/:.*$/s, ":...");
 }
 
 /**

@@ -74,20 +74,20 @@ export const USER_KEYS = {
     text: "read-only: only commands that change nothing.",
   },
   prefixes: {
-    type: v.array(text()),
-    default: [] as string[],
+    items: { type: text(), text: "" },
     text: "If given, only keys (and channels) that begin with one of these.",
   },
   scripts: {
     type: flag(),
     default: false,
+    only: "redis",
     text: "A user with prefixes may run scripts: only the keys they declare are checked.",
   },
 } as const satisfies Rows;
 
 export const AUTH_KEYS = {
   ...PASSWORD_KEYS,
-  users: { each: USER_KEYS, text: "Users by name." },
+  users: { each: { keys: USER_KEYS, text: "" }, text: "Users by name." },
 } as const satisfies Rows;
 
 export const HEALTH_KEYS = {

@@ -1,6 +1,7 @@
 // What can only be judged of several values together. Each rule tells its mistake.
 
 import { parseHostPort } from "./address.ts";
+import { shownKey } from "./group.ts";
 import type { AuthConfig, GlobalConfig, UserConfig } from "./groups.ts";
 import type { PoolConfig, PoolKey } from "./schema.ts";
 
@@ -31,7 +32,9 @@ function judgeAuth(auth: AuthConfig, note: (message: string) => void): void {
     note("auth.password is that of the user default: give it in one place");
   }
   for (const name of names) {
-    if (!/^[!-~]+$/.test(name)) note(`auth.users "${name}": names are ASCII without spaces`);
+    if (!/^[!-~]+$/.test(name)) {
+      note(`auth.users "${shownKey(name)}": names are ASCII without spaces`);
+    }
     if (secrets(auth.users[name]) !== 1) {
       note(`auth.users.${name} needs one of password, password_file and password_env`);
     }

@@ -4,11 +4,11 @@
 import * as v from "valibot";
 import { compareNames, type ServerConfig } from "./address.ts";
 import { readCommands } from "./commands.ts";
-import { readKeys, readNothing, readRow } from "./group.ts";
+import { judgeConditions, readKeys, readNothing, readRow, shownKey } from "./group.ts";
 import { GLOBAL_KEYS, type GlobalConfig } from "./groups.ts";
 import { judgeGlobal, judgePool } from "./judge.ts";
 import { POOL_ROWS, ServerSchema } from "./keys.ts";
-import { type Row, schemaOf, type ValuesOf } from "./rows.ts";
+import { schemaOf, type ValuesOf } from "./rows.ts";
 import { type Config, POOL_KEYS, type PoolConfig, type PoolKey } from "./schema.ts";
 import { nearest } from "./suggest.ts";
 import { type Mapping, type Node, parseYaml, type Place, type Scalar } from "./yaml.ts";
@@ -146,7 +146,9 @@ class Check {
     for (const key of ["listen", "servers"] as const) {
       if (!nodes.has(key)) this.note(name, `${key} is missing`, key);
     }
-    this.judgeProtocol(nodes);
+    judgeConditions(POOL_ROWS, body, (place, message) => {
+      this.note(place, message, message.split(/[ .]/, 1)[0]);
+    });
     const values: Partial<Record<PoolKey, unknown>> = {};
     for (const key of POOL_KEYS) {
       const node = nodes.get(key);
@@ -172,18 +174,6 @@ class Check {
     return this.mistakes.length > before ? null : pool;
   }
 
-  /** Keys that only pools of the other protocol have. */
-  private judgeProtocol(nodes: Map<PoolKey, Node>): void {
-    const redis = nodes.get("redis");
-    const isRedis = redis !== undefined && redis.kind === "scalar" && redis.text === "true";
-    for (const [key, node] of nodes) {
-      const { only }: Row = POOL_ROWS[key];
-      if (only === undefined || (only === "redis") === isRedis) continue;
-      const needed = only === "redis" ? "with redis: true" : "without redis: true";
-      this.note(node, `${key} is only valid ${needed}`, key);
-    }
-  }
-
   private readValue(key: PoolKey, node: Node): unknown {
     const note = (place: Place, message: string) => this.note(place, message, key);
     if (key === "servers") return this.readServers(node);
@@ -202,9 +192,10 @@ class Check {
       }
       places.set(key.text, key);
       if (!(POOL_KEYS as string[]).includes(key.text)) {
-        const near = nearest(key.text, POOL_KEYS);
+        const near = nearest(key.text.split(":", 1)[0], POOL_KEYS);
         const hint = near !== "" ? `did you mean ${near}?` : `known: ${POOL_KEYS.join(", ")}`;
-        this.note(key, `key "${key.text}" is not known; ${hint}`, key.text);
+        const name = shownKey(key.text);
+        this.note(key, `key "${name}" is not known; ${hint}`, name);
         continue;
       }
       nodes.set(key.text as PoolKey, value);

@@ -98,7 +98,7 @@ export function fanOutAll(
   sendToAll(parent, live, buf, at, length);
 }
 
-function sendToAll(
+export function sendToAll(
   parent: Request,
   servers: readonly Server[],
   buf: Uint8Array,

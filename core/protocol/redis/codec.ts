@@ -19,22 +19,18 @@ import {
   type Session,
 } from "../codec.ts";
 import type { Publishing } from "../publishing.ts";
-import { COMMANDS, verbOf } from "./commands.ts";
+import { BEFORE_AUTH, CLASSES, COMMANDS, verbOf } from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
-import { CLASSES } from "./effects.ts";
 import { crossServer, errorReply, keyText, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
 import { LearnedCommands, LONGEST_NAME } from "./learned.ts";
 import { answer } from "./local.ts";
 import { keyArgument, parseRequest, selectKey } from "./parse.ts";
-import { PUBLISHING } from "./pubsub.ts";
+import { publishing } from "./pubsub.ts";
 import { parseReply } from "./reply.ts";
 import { denied, type Judge, lockedLimit } from "./rights.ts";
 import { transactions } from "./transaction.ts";
 
-const AUTH = verbOf("auth");
-const HELLO = verbOf("hello");
-const QUIT_VERB = verbOf("quit");
 const RESET = verbOf("reset");
 const MINUS = 45;
 
@@ -60,7 +56,7 @@ export class RedisCodec implements Codec, Judge {
     this.classes = CLASSES;
     this.probe = PING;
     this.pinning = transactions(options.hashTag ?? "");
-    this.publishing = PUBLISHING;
+    this.publishing = publishing(options.db);
     this.options = options;
     this.facts = facts;
     this.maxRequest = options.maxRequest;
@@ -204,8 +200,9 @@ export class RedisCodec implements Codec, Judge {
 
   openToAll(scan: Scan): boolean {
     const { verb } = scan;
-    return verb === AUTH || verb === HELLO || verb === QUIT_VERB ||
-      (verb === RESET && this.options.users !== undefined);
+    if (verb === ASKED || (COMMANDS[verb].flags & BEFORE_AUTH) === 0) return false;
+    // twemproxy, whose password this is in a pool without users, knows no RESET.
+    return verb !== RESET || this.options.users !== undefined;
   }
 
   lockedError(): Uint8Array {

@@ -12,6 +12,8 @@ import { LONGEST_TOPIC } from "./parse.ts";
 import { errorReply, NOT_INTEGER, quoted, wrongArity } from "./errors.ts";
 import { AROUND, array, bulk, bulkOf, Room, verbatim } from "./values.ts";
 
+/** What the names of CLIENT's subcommands begin with in the table. */
+const CLIENT = "client|";
 const PONG = bytes("+PONG\r\n");
 const RESET = bytes("+RESET\r\n");
 const ROLE = bytes("*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
@@ -50,6 +52,9 @@ export function answer(
     const [from, to] = [start + scan.args[2 * i], start + scan.args[2 * i + 1]];
     args.push(clipped(buf, from, to, LONGEST));
   }
+  if (name.startsWith(CLIENT)) {
+    return client(name.slice(CLIENT.length), args, session, facts, usersOf(options));
+  }
   switch (name) {
     case "auth":
       return auth(args, session, options);
@@ -57,8 +62,6 @@ export function answer(
       return select(args, session, options);
     case "hello":
       return hello(args, session, options);
-    case "client":
-      return client(args, session, facts, usersOf(options));
     case "info":
       return verbatim(info(args, facts), session);
     case "time": {

@@ -41,11 +41,23 @@ export function joinUnion(parts: readonly Part[], out: OutBuffer): void {
 export function joinMost(parts: readonly Part[], out: OutBuffer): void {
   let most = 0;
   for (const { held, heldStart, heldEnd } of parts) {
-    const n = decimal(held, heldStart + 1, heldEnd - 2, Number.MAX_SAFE_INTEGER);
-    if (held[heldStart] !== 58 || n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
+    const n = integer(held, heldStart, heldEnd);
+    if (n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
     most = Math.max(most, n);
   }
   out.ascii(`:${most}\r\n`);
+}
+
+/** The clients that the server knows of, and those it does not. */
+export function joinPublish({ parts, held }: FanOut, out: OutBuffer): void {
+  const own = held === undefined ? 0 : integer(held, 0, held.length);
+  const n = integer(parts[0].held, parts[0].heldStart, parts[0].heldEnd);
+  if (n < 0 || own < 0) return out.append(BAD_PART, 0, BAD_PART.length);
+  out.ascii(`:${n + own}\r\n`);
+}
+
+function integer(buf: Uint8Array, start: number, end: number): number {
+  return buf[start] !== 58 ? -1 : decimal(buf, start + 1, end - 2, Number.MAX_SAFE_INTEGER);
 }
 
 /** Pairs of name and number: the servers' numbers and the proxy's own are added up. */

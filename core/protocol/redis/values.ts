@@ -34,9 +34,13 @@ export class Room {
 
   bulk(buf: Uint8Array, start: number, end: number): void {
     this.ascii(`$${end - start}\r\n`);
+    this.span(buf, start, end);
+    this.ascii("\r\n");
+  }
+
+  span(buf: Uint8Array, start: number, end: number): void {
     copy(buf, start, end, this.buf, this.at);
     this.at += end - start;
-    this.ascii("\r\n");
   }
 
   done(): Uint8Array {
