@@ -22,7 +22,7 @@ export function generateNames(): string {
     else lines[lines.length - 1] = last === "" ? name : `${last} ${name}`;
   }
   return "// The names of Redis commands that `commands:` may speak of; those of subcommands have " +
-    'a "|".\n// Written by docs/make_commands.ts from core/protocol/redis/commands.ts.\n\n' +
+    'a "|".\n// Written by docs/make_commands.ts from core/protocol/redis/table.ts.\n\n' +
     `const NAMES = \`\n${lines.join("\n")}\n\`;\n\n` +
     "export const COMMAND_NAMES: readonly string[] = NAMES.trim().split(/\\s/);\n";
 }
@@ -63,8 +63,8 @@ const REDIS_JOINS: Record<number, string> = {
 };
 
 function redisSection(): Section {
-  const rows = redis.COMMANDS.filter((c) => c.action !== redis.SUB);
-  const by = (action: number) => rows.filter((c) => c.action === action);
+  const rows = redis.COMMANDS;
+  const by = (action: number) => rows.filter((c) => c.action === action || c.alone === action);
   const upper = (c: redis.Command) => `\`${c.name.replace("|", " ").toUpperCase()}\``;
   const join = (c: redis.Command) => REDIS_JOINS[c.join];
   const publishes = (c: redis.Command) => c.join === redis.JOIN_PUBLISH;

@@ -262,7 +262,7 @@ const ARRAYS: Record<string, [string, string][]> = {
   ],
   "commands for any server, for all, and for ringmux itself": [
     ["COMMAND", "any command"],
-    ["COMMAND DOCS get", "any command"],
+    ["COMMAND DOCS get", "any command|docs"],
     ["RANDOMKEY", "all randomkey"],
     ["INFO", "gather info"],
     ["INFO keyspace stats", "gather info"],
@@ -280,7 +280,7 @@ const ARRAYS: Record<string, [string, string][]> = {
     ["FUNCTION LOAD REPLACE x", "all function|load"],
     ["PING", "local ping"],
     ["PING x", "local ping"],
-    ["CLIENT SETNAME x", "local client"],
+    ["CLIENT SETNAME x", "local client|setname"],
     ["HELLO", "local hello"],
     ["QUIT", "quit quit"],
   ],

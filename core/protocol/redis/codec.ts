@@ -19,9 +19,8 @@ import {
   type Session,
 } from "../codec.ts";
 import type { Publishing } from "../publishing.ts";
-import { COMMANDS, verbOf } from "./commands.ts";
+import { BEFORE_AUTH, CLASSES, COMMANDS, verbOf } from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
-import { CLASSES } from "./effects.ts";
 import { crossServer, errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
 import { LearnedCommands } from "./learned.ts";
@@ -32,9 +31,6 @@ import { parseReply } from "./reply.ts";
 import { denied, type Judge, lockedLimit } from "./rights.ts";
 import { transactions } from "./transaction.ts";
 
-const AUTH = verbOf("auth");
-const HELLO = verbOf("hello");
-const QUIT_VERB = verbOf("quit");
 const RESET = verbOf("reset");
 const MINUS = 45;
 
@@ -203,8 +199,9 @@ export class RedisCodec implements Codec, Judge {
 
   openToAll(scan: Scan): boolean {
     const { verb } = scan;
-    return verb === AUTH || verb === HELLO || verb === QUIT_VERB ||
-      (verb === RESET && this.options.users !== undefined);
+    if (verb === ASKED || (COMMANDS[verb].flags & BEFORE_AUTH) === 0) return false;
+    // twemproxy, whose password this is in a pool without users, knows no RESET.
+    return verb !== RESET || this.options.users !== undefined;
   }
 
   lockedError(): Uint8Array {

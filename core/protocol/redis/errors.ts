@@ -2,6 +2,7 @@
 // case it is used to the byte (server.c, networking.c of Redis 7.0).
 
 import { bytes, text, utf8 } from "../../bytes.ts";
+import { REFUSE } from "../codec.ts";
 import { COMMANDS } from "./commands.ts";
 
 /** Longest piece of a client's input that is quoted back (as Redis does). */
@@ -94,12 +95,24 @@ const REASONS: Record<string, string> = {
   config: "it would change one server or all of them: connect to the servers directly",
   wait:
     "a server counts only the writes of the connection that asks, and clients share connections",
+  pause: "it would have to stop the clients of every ringmux in front of these servers; pause " +
+    "them at the servers themselves",
+  unpause: "there is no CLIENT PAUSE either",
+  unblock: "which client waits there is known to its server only; CLIENT KILL ends the wait",
+  importing: "a server would take every client of the connection for a source of imports",
 };
+
+for (const { name, action, reason } of COMMANDS) {
+  const known = reason === "cluster" || Object.hasOwn(REASONS, reason);
+  if (action === REFUSE && !known) throw new Error(`redis/table.ts: ${name}: refuse:${reason}?`);
+}
 
 /** A command that changes the connection's own state, or asks about it, inside MULTI. */
 export function notInTransaction(verb: number): Uint8Array {
   return errorReply(
-    `ERR '${COMMANDS[verb].name}' is not supported by ringmux inside a transaction`,
+    `ERR '${
+      COMMANDS[verb].name.replace("|", " ")
+    }' is not supported by ringmux inside a transaction`,
   );
 }
 

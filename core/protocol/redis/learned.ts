@@ -39,7 +39,7 @@ export class LearnedCommands {
 
   /** Whether a server is to be asked about the command `name`. */
   isNew(name: string, now: number): boolean {
-    if (!/^[!-~]{1,64}$/.test(name) || name.length > LONGEST_NAME) return false;
+    if (!/^[!-{}~]{1,64}$/.test(name) || name.length > LONGEST_NAME) return false;
     const known = this.byName.get(name);
     return known === undefined || known.until < now;
   }

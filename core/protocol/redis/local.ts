@@ -10,6 +10,8 @@ import { COMMANDS } from "./commands.ts";
 import { errorReply, NOT_INTEGER, wrongArity } from "./errors.ts";
 import { array, bulk, verbatim } from "./values.ts";
 
+/** What the names of CLIENT's subcommands begin with in the table. */
+const CLIENT = "client|";
 const PONG = bytes("+PONG\r\n");
 const RESET = bytes("+RESET\r\n");
 const ROLE = bytes("*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
@@ -32,7 +34,11 @@ export function answer(
   for (let i = 0; i < scan.nargs; i++) {
     args.push(text(buf, start + scan.args[2 * i], start + scan.args[2 * i + 1]));
   }
-  switch (COMMANDS[scan.verb].name) {
+  const { name } = COMMANDS[scan.verb];
+  if (name.startsWith(CLIENT)) {
+    return client(name.slice(CLIENT.length), args, session, facts, usersOf(options));
+  }
+  switch (name) {
     case "ping":
       if (args.length > 2) return wrongArity("ping");
       return args.length === 2 ? bulk(args[1]) : PONG;
@@ -44,8 +50,6 @@ export function answer(
       return select(args, session, options);
     case "hello":
       return hello(args, session, options);
-    case "client":
-      return client(args, session, facts, usersOf(options));
     case "info":
       return verbatim(info(args, facts), session);
     case "time": {

@@ -29,8 +29,6 @@ import {
   KEYS_COUNTED,
   KEYS_FIXED,
   KEYS_STORE,
-  lookup,
-  lookupSub,
   SUB,
 } from "./commands.ts";
 import { readCursor } from "./cursor.ts";
@@ -53,6 +51,7 @@ import {
   wrongArity,
 } from "./errors.ts";
 import { splitInline } from "./inline.ts";
+import { lookup, lookupSub } from "./lookup.ts";
 
 const CR = 13;
 const LF = 10;
@@ -235,7 +234,10 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
   }
   if (ACTION[verb] === SUB) {
     scan.verb = verb;
-    if (scan.nargs < 2) return refuse(scan, wrongArity(COMMANDS[verb].name));
+    if (scan.nargs < 2) {
+      scan.action = COMMANDS[verb].alone;
+      return scan.action === SUB ? refuse(scan, wrongArity(COMMANDS[verb].name)) : undefined;
+    }
     const sub = lookupSub(verb, buf, start + args[2], start + args[3]);
     if (sub < 0) {
       return refuse(scan, unknownSubcommand(verb, buf, start + args[2], start + args[3]));
@@ -307,7 +309,8 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
     const count = decimal(buf, start + args[2 * at], start + args[2 * at + 1], MAX_ARGS);
     // A script may have no key. A number that cannot be right is for a server to refuse: any one,
     // in the words it has for this command.
-    scan.nkeys = command.first + (count > n - at - 1 || count < 0 ? 0 : count);
+    const fits = count >= 0 && count * command.step <= n - at - 1;
+    scan.nkeys = command.first + (fits ? count : 0);
     if (scan.nkeys > 0) selectKey(scan, 0);
     return;
   }
@@ -327,7 +330,7 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
     }
     return selectKey(scan, 0);
   }
-  // KEYS_STREAMS: XREAD [COUNT n] [BLOCK ms] [GROUP g c] [NOACK] STREAMS key ... id ...
+  // KEYS_STREAMS: XREADGROUP GROUP g c [COUNT n] [BLOCK ms] [CLAIM ms] [NOACK] STREAMS key ... id ...
   for (let i = 1; i < n - 1; i++) {
     const from = start + args[2 * i];
     const to = start + args[2 * i + 1];
@@ -335,7 +338,7 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
       scan.action = PIN;
       scan.pin = PIN_BLOCK;
       setWait(scan, buf, start, ++i, 1);
-    } else if (isWord(buf, from, to, "count")) i++;
+    } else if (isWord(buf, from, to, "count") || isWord(buf, from, to, "claim")) i++;
     else if (isWord(buf, from, to, "group")) i += 2;
     else if (isWord(buf, from, to, "streams")) {
       const rest = n - i - 1;
@@ -355,7 +358,7 @@ export function keyArgument(scan: Scan, i: number): number {
     case KEYS_FIXED:
       return command.first + i * command.step;
     case KEYS_COUNTED:
-      return i < command.first ? 1 : command.countAt + 1 + i - command.first;
+      return i < command.first ? 1 : command.countAt + 1 + (i - command.first) * command.step;
     case KEYS_STORE:
       return i === 0 ? 1 : scan.left;
     default:

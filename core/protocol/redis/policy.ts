@@ -15,9 +15,10 @@ import {
   type Scan,
 } from "../codec.ts";
 import { RedisCodec } from "./codec.ts";
-import { COMMANDS, lookup, verbOf } from "./commands.ts";
+import { BEFORE_AUTH, COMMANDS, NAMES_DB, verbOf } from "./commands.ts";
 import { routeDebug } from "./debug.ts";
 import { switchedOff, unknownCommand } from "./errors.ts";
+import { lookup } from "./lookup.ts";
 
 /** What may be done with a command, by its number. */
 const FREE = 0;
@@ -30,14 +31,10 @@ const NOT_ALLOWED = 3;
 /** It names a database, which may be the pool's. */
 const MOVES = 4;
 
-/** Without these no client gets anywhere; `allow` need not name them (`deny` can). */
-const ALWAYS = ["auth", "hello", "quit", "reset"];
-
 /** In `allow`: every command that is not refused anyway. */
 const EVERYTHING = "@all";
 const DEBUG = verbOf("debug");
 const MOVE = verbOf("move");
-const MOVING = [MOVE, verbOf("copy")];
 /** Longest new name that a configuration may give. */
 const LONGEST_NAME = 64;
 const CRLF = bytes("\r\n");
@@ -69,13 +66,14 @@ export class PolicedCodec extends RedisCodec {
     this.isClosed = !everything;
     this.opensDebug = allow.includes("debug");
     this.renamed = new Map(Object.entries(rename).map(([name, old]) => [name, bytes(old)]));
-    this.rules = Uint8Array.from(COMMANDS, ({ name }, verb) => {
+    this.rules = Uint8Array.from(COMMANDS, ({ name, flags }) => {
       const container = name.split("|")[0];
       const among = (names: readonly string[]) => names.includes(name) || names.includes(container);
       if (among(deny)) return DENIED;
-      if (!everything && !among([...allow, ...ALWAYS])) return NOT_ALLOWED;
+      // Without what is BEFORE_AUTH no client gets anywhere; `allow` need not name it (`deny` can).
+      if (!everything && !among(allow) && (flags & BEFORE_AUTH) === 0) return NOT_ALLOWED;
       if (hidden.includes(container)) return HIDDEN;
-      return options.db > 0 && MOVING.includes(verb) ? MOVES : FREE;
+      return options.db > 0 && (flags & NAMES_DB) !== 0 ? MOVES : FREE;
     });
   }
 
@@ -134,7 +132,9 @@ export class PolicedCodec extends RedisCodec {
     const request = scan.scratch as Uint8Array;
     if (rule !== FREE && rule !== HIDDEN) this.apply(rule, verb, scan, request, 0);
     else if (verb === DEBUG) this.debug(scan, request, 0);
-    else if (this.db !== "0" && MOVING.includes(verb)) this.mapDatabase(scan, request, 0);
+    else if (this.db !== "0" && ((COMMANDS[verb]?.flags ?? 0) & NAMES_DB) !== 0) {
+      this.mapDatabase(scan, request, 0);
+    }
   }
 
   /** Clients know the pool's database as 0 (see SELECT). */

@@ -15,10 +15,11 @@ import {
   REFUSED,
   SHARD,
 } from "../publishing.ts";
-import { COMMANDS, lookup, lookupSub, SUB, verbOf } from "./commands.ts";
+import { COMMANDS, SUB, verbOf } from "./commands.ts";
 import { errorReply } from "./errors.ts";
 import { EventNames, EVENTS } from "./events.ts";
 import { globMatches } from "./glob.ts";
+import { lookup, lookupSub } from "./lookup.ts";
 
 /** Words by kind. */
 const ON = ["subscribe", "psubscribe", "ssubscribe"];
