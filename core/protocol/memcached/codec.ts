@@ -24,6 +24,7 @@ import {
 } from "../codec.ts";
 import { BinaryCodec } from "./binary_codec.ts";
 import { REQUEST_MAGIC } from "./binary_commands.ts";
+import { selectKey } from "./classic.ts";
 import { CLASSES, COMMANDS, MUTE_ALL, verbOf } from "./commands.ts";
 import {
   AUTH_FAILED,
@@ -37,7 +38,7 @@ import {
   UNAUTHENTICATED,
 } from "./errors.ts";
 import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
-import { RequestParser, selectKey, TAG_VERSION } from "./parse.ts";
+import { RequestParser, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
