@@ -69,7 +69,7 @@ export class Door {
 }
 
 /** The mode of a unix socket is no part of its place: its path can be bound only once. */
-export function placeOf(config: Behind["config"]): string {
+export function placeOf(config: Pick<Behind["config"], "listen" | "listen_text">): string {
   return config.listen.path !== "" ? config.listen.path : config.listen_text;
 }
 

@@ -6,10 +6,10 @@ import { needsNewStart } from "./config/keys.ts";
 import type { Address, Host, Listener, Timer } from "./host.ts";
 import type { Log } from "./log.ts";
 import { statsLine } from "./stats/report.ts";
-import { StatsConnection } from "./stats/connection.ts";
+import { listenForStats } from "./stats/listener.ts";
 import type { Snapshot } from "./stats/snapshot.ts";
 import { VERSION } from "./version.ts";
-import { Door, listening, placeOf } from "./door.ts";
+import { Door, placeOf } from "./door.ts";
 import { type Limits, Pool } from "./pool.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
 import { usersOf } from "./users.ts";
@@ -85,17 +85,8 @@ export class Proxy {
         this.tellListening(pool);
       }
       if (stats !== null) {
-        const options = {
-          backlog: 128,
-          keepAlive: false,
-          reusePort: this.options.reusePort ?? false,
-        };
-        const listener = this.host.listen(
-          stats,
-          options,
-          (socket) => new StatsConnection(socket, this.stats()),
-        );
-        this.statsListener = await listening(listener, "stats", `${stats.host}:${stats.port}`);
+        const reusePort = this.options.reusePort ?? false;
+        this.statsListener = await listenForStats(this.host, stats, reusePort, () => this.stats());
         log.notice(`stats on ${stats.host}:${this.statsListener.port}`);
       }
     } catch (error) {
