@@ -247,6 +247,8 @@ export interface Facts {
   port(): number;
   /** Where it listens, as the configuration has it. */
   listen(): string;
+  /** How many servers the pool has, live or not. */
+  servers(): number;
   peers(): Iterable<Peer>;
   /** Subscribed clients (by kind and name of the topic) that the servers do not know of. */
   hidden(kind: number, name: string): number;
@@ -276,6 +278,10 @@ export interface CodecOptions {
 
 /** What a pool's configuration says about commands. Names are in lower case. */
 export interface CommandPolicy {
+  /**
+   * Names ("get", "config", "config|get") and Redis's categories ("@write"), or "-" and such a one
+   * for what is taken off the list again; the last that fits a command counts.
+   */
   readonly deny: readonly string[];
   /** If not empty, only these. */
   readonly allow: readonly string[];
