@@ -80,6 +80,11 @@ export interface Inquiry {
 export interface Codec {
   /** By `Scan.verb` + 1 (ASKED comes first): the command's class, see stats/latency.ts. */
   readonly classes: Uint8Array;
+  /**
+   * In the same order: 1 if an error in the reply is the server's own, so that `isServerFailure` may
+   * be asked about it; 0 if a client can make it say what it likes (a script).
+   */
+  readonly judged: Uint8Array;
   /** The name of a command, for people. */
   commandName(verb: number): string;
   /** A request by which a server shows that it is well. */

@@ -19,7 +19,7 @@ import {
   type Session,
 } from "../codec.ts";
 import type { Publishing } from "../publishing.ts";
-import { BEFORE_AUTH, CLASSES, COMMANDS, verbOf } from "./commands.ts";
+import { BEFORE_AUTH, CLASSES, COMMANDS, JUDGED, verbOf } from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
 import { crossServer, errorReply, keyText, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
@@ -43,6 +43,7 @@ const UNWELL = /^(LOADING|BUSY|MASTERDOWN|MISCONF|OOM) /;
 
 export class RedisCodec implements Codec, Judge {
   readonly classes: Uint8Array;
+  readonly judged: Uint8Array;
   readonly probe: Uint8Array;
   readonly pinning: Pinning;
   readonly publishing: Publishing;
@@ -54,6 +55,7 @@ export class RedisCodec implements Codec, Judge {
 
   constructor(options: CodecOptions, facts: Facts) {
     this.classes = CLASSES;
+    this.judged = JUDGED;
     this.probe = PING;
     this.pinning = transactions(options.hashTag ?? "");
     this.publishing = publishing(options.db);
