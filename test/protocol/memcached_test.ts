@@ -662,7 +662,7 @@ test("local answers and the line for a lost server", () => {
   const answer = (request: string): string => {
     const buf = bytes(request);
     codec.parseRequest(scan, buf, 0, buf.length);
-    const out = codec.answer(scan);
+    const out = codec.answer(scan, buf, 0, codec.newSession(1, "", 0));
     return text(out, 0, out.length);
   };
   assert.is(answer("mn\r\n"), "MN\r\n");
@@ -691,6 +691,7 @@ function written(fill: (out: OutBuffer) => void): string {
   fill(out);
   out.flush({
     remote: "",
+    copies: true,
     write(buf: Uint8Array, start: number, end: number): number {
       sent += text(buf, start, end);
       return end - start;

@@ -2,7 +2,7 @@
 // another name (commands: in the configuration), and database 0, which means redis_db. A codec of
 // its own, so that pools without such settings pay nothing for them.
 
-import { bytes, text } from "../../bytes.ts";
+import { bytes, isWord, text } from "../../bytes.ts";
 import {
   type CodecOptions,
   type CommandPolicy,
@@ -141,12 +141,13 @@ export class PolicedCodec extends RedisCodec {
   private mapDatabase(scan: Scan, buf: Uint8Array, start: number): void {
     if (scan.action === REFUSE) return;
     const { args } = scan;
-    const word = (i: number) => text(buf, start + args[2 * i], start + args[2 * i + 1]);
+    const is = (i: number, word: string) =>
+      isWord(buf, start + args[2 * i], start + args[2 * i + 1], word);
     let at = scan.verb === MOVE ? 2 : -1;
     for (let i = 3; at < 0 && i < scan.nargs - 1; i++) {
-      if (word(i).toLowerCase() === "db") at = i + 1;
+      if (is(i, "db")) at = i + 1;
     }
-    if (at > 0 && word(at) === "0") this.rewrite(scan, buf, start, at, bytes(this.db));
+    if (at > 0 && is(at, "0")) this.rewrite(scan, buf, start, at, bytes(this.db));
   }
 
   /** Replaces one argument: the request is then `scan.scratch`. */
