@@ -1,7 +1,7 @@
 // What the proxy asks a protocol about publish and subscribe: requests to servers, what comes of
 // them, and what clients are told. Who is subscribed to what is core/exchange/topics.ts.
 
-import type { Scan } from "./codec.ts";
+import type { Scan } from "./scan.ts";
 
 /** Kinds of topics. */
 export const CHANNEL = 0;

@@ -4,19 +4,19 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bytes, text } from "../../core/bytes.ts";
+import type { CommandPolicy } from "../../core/protocol/codec.ts";
 import {
   ALL,
   ANY,
-  type CommandPolicy,
   DONE,
-  type Facts,
   FORWARD,
   MORE,
   NOTHING,
   REFUSE,
   Scan,
   TOGETHER,
-} from "../../core/protocol/codec.ts";
+} from "../../core/protocol/scan.ts";
+import type { Facts } from "../../core/protocol/session.ts";
 import { newCodec } from "../../core/protocol/mod.ts";
 import { RedisCodec } from "../../core/protocol/redis/codec.ts";
 import { COMMANDS, SUB } from "../../core/protocol/redis/commands.ts";

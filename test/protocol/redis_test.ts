@@ -668,6 +668,20 @@ test("an error reply, and one that says the server cannot work", () => {
   assert.equal(is("$5\r\n-OOM \r\n"), [false, false]);
 });
 
+test("errors that a client can make a server say are not the server's", () => {
+  const judged = (name: string): number => codec.judged[verbOf(name) + 1];
+  for (const name of ["get", "set", "ping", "exec", "mget", "script|kill", "publish"]) {
+    assert.is(judged(name), 1, name);
+  }
+  for (const name of ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"]) {
+    assert.is(judged(name), 0, name);
+  }
+  for (const name of ["script|load", "function|load", "function|restore", "debug", "unknown"]) {
+    assert.is(judged(name), 0, name);
+  }
+  assert.is(codec.judged.length, codec.classes.length);
+});
+
 // ------------------------------------------------------------------------------- splitting, joining
 
 function contents(out: OutBuffer): string {

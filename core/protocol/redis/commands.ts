@@ -278,6 +278,17 @@ export const CLASSES: Uint8Array = Uint8Array.of(
   ),
 );
 
+/** Scripts, and what runs code when it is loaded: their errors say what a client has written. */
+function sayAnything({ name, rights }: Command): boolean {
+  return (rights & SCRIPT) !== 0 || /^(function\|(load|restore)|debug)$/.test(name);
+}
+
+/** See `Codec.judged`. A command that is not known may be a script of a module's. */
+export const JUDGED: Uint8Array = Uint8Array.of(
+  0,
+  ...COMMANDS.map((command) => sayAnything(command) ? 0 : 1),
+);
+
 const byName: ReadonlyMap<string, number> = new Map(COMMANDS.map((c, verb) => [c.name, verb]));
 
 /** The number of a command by its lower-case name; -1 if there is none. */

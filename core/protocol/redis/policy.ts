@@ -2,21 +2,10 @@
 // by another name (commands: in the configuration), and database 0, which means redis_db. A codec of
 // its own, so that pools without such settings pay nothing for them.
 
-import { bytes, text } from "../../bytes.ts";
-import {
-  ALL,
-  ANY,
-  ASKED,
-  type CodecOptions,
-  type CommandPolicy,
-  DONE,
-  type Facts,
-  FORWARD,
-  type Inquiry,
-  NOTHING,
-  REFUSE,
-  type Scan,
-} from "../codec.ts";
+import { bytes, isWord, text } from "../../bytes.ts";
+import type { CodecOptions, CommandPolicy, Inquiry } from "../codec.ts";
+import { ALL, ANY, ASKED, DONE, FORWARD, NOTHING, REFUSE, type Scan } from "../scan.ts";
+import type { Facts } from "../session.ts";
 import { RedisCodec } from "./codec.ts";
 import { BEFORE_AUTH, COMMANDS, NAMES_DB, SUB, verbOf } from "./commands.ts";
 import { routeDebug } from "./debug.ts";
@@ -207,12 +196,13 @@ export class PolicedCodec extends RedisCodec {
   private mapDatabase(scan: Scan, buf: Uint8Array, start: number): void {
     if (scan.action === REFUSE) return;
     const { args } = scan;
-    const word = (i: number) => text(buf, start + args[2 * i], start + args[2 * i + 1]);
+    const is = (i: number, word: string) =>
+      isWord(buf, start + args[2 * i], start + args[2 * i + 1], word);
     let at = scan.verb === MOVE ? 2 : -1;
     for (let i = 3; at < 0 && i < scan.nargs - 1; i++) {
-      if (word(i).toLowerCase() === "db") at = i + 1;
+      if (is(i, "db")) at = i + 1;
     }
-    if (at > 0 && word(at) === "0") this.rewrite(scan, buf, start, at, bytes(this.db));
+    if (at > 0 && is(at, "0")) this.rewrite(scan, buf, start, at, bytes(this.db));
   }
 
   /** Replaces one argument: the request is then `scan.scratch`. */
