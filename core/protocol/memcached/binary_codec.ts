@@ -47,10 +47,12 @@ const SASL_STEP = opcodeOf("sasl_step");
 const isSasl = (verb: number): boolean => verb >= SASL_LIST && verb <= SASL_STEP;
 /** Characters of a server's error that are shown. */
 const LONGEST_ERROR = 1024;
+const NOT_JUDGED = new Uint8Array(BINARY_CLASSES.length);
 const NOBODY: Origin = { tagHigh: 0, tagLow: 0 };
 
 export class BinaryCodec implements Codec {
   readonly classes: Uint8Array;
+  readonly judged: Uint8Array;
   /** Servers are asked in the text protocol. */
   readonly probe: Uint8Array;
   readonly pinning: null;
@@ -63,6 +65,7 @@ export class BinaryCodec implements Codec {
   constructor(options: CodecOptions, facts: Facts) {
     this.users = options.users;
     this.classes = BINARY_CLASSES;
+    this.judged = NOT_JUDGED;
     this.probe = EMPTY;
     this.pinning = null;
     this.publishing = null;

@@ -43,6 +43,8 @@ import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
 
+/** No error of memcached says that the server cannot work. */
+const NOT_JUDGED = new Uint8Array(CLASSES.length);
 const MN = verbOf("mn");
 const VERSION = bytes("version\r\n");
 const SET = verbOf("set");
@@ -50,6 +52,7 @@ const LF = 10;
 
 export class MemcachedCodec implements Codec {
   readonly classes: Uint8Array;
+  readonly judged: Uint8Array;
   readonly probe: Uint8Array;
   readonly pinning: null;
   readonly publishing: null;
@@ -65,6 +68,7 @@ export class MemcachedCodec implements Codec {
   constructor(options: CodecOptions, facts: Facts) {
     this.users = options.users;
     this.classes = CLASSES;
+    this.judged = NOT_JUDGED;
     this.probe = VERSION;
     this.pinning = null;
     this.publishing = null;

@@ -19,7 +19,7 @@ import {
   type Session,
 } from "../codec.ts";
 import type { Publishing } from "../publishing.ts";
-import { BEFORE_AUTH, CLASSES, COMMANDS, verbOf } from "./commands.ts";
+import { BEFORE_AUTH, CLASSES, COMMANDS, JUDGED, verbOf } from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
 import { crossServer, errorReply, keyText, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
@@ -43,17 +43,19 @@ const UNWELL = /^(LOADING|BUSY|MASTERDOWN|MISCONF|OOM) /;
 
 export class RedisCodec implements Codec, Judge {
   readonly classes: Uint8Array;
+  readonly judged: Uint8Array;
   readonly probe: Uint8Array;
   readonly pinning: Pinning;
   readonly publishing: Publishing;
   private readonly options: CodecOptions;
-  private readonly facts: Facts;
+  protected readonly facts: Facts;
   private readonly maxRequest: number;
   readonly replyHead: number;
   private readonly learned: LearnedCommands;
 
   constructor(options: CodecOptions, facts: Facts) {
     this.classes = CLASSES;
+    this.judged = JUDGED;
     this.probe = PING;
     this.pinning = transactions(options.hashTag ?? "");
     this.publishing = publishing(options.db);
@@ -96,6 +98,11 @@ export class RedisCodec implements Codec, Judge {
     }
     const request = `*3\r\n$7\r\nCOMMAND\r\n$4\r\nINFO\r\n$${name.length}\r\n${name}\r\n`;
     return { request: bytes(request), name: bytes(name) };
+  }
+
+  /** The ACL categories of a command that was learned. */
+  protected categoriesOf(name: string): readonly string[] {
+    return this.learned.categoriesOf(name);
   }
 
   selectKey(scan: Scan, i: number): void {
