@@ -16,6 +16,8 @@ export interface Behind {
     readonly tls?: ListenTls;
   };
   accept(socket: Socket): Client | null;
+  /** Whether one more may come in while so many others are at their TLS handshake. */
+  hasRoom(remote: string, handshakes: number): boolean;
   /** A client failed at TLS. */
   handshakeFailed(remote: string, why: string): void;
 }
@@ -50,6 +52,8 @@ export class Door {
       get tls(): ListenTls | undefined {
         return door.pool === null ? pool.config.tls : door.pool.config.tls;
       },
+      room: (remote: string, handshakes: number) =>
+        door.pool === null || door.pool.hasRoom(remote, handshakes),
       refused: (remote: string, why: string) => door.pool?.handshakeFailed(remote, why),
     };
     const accept = (socket: Socket) => door.pool?.accept(socket) ?? null;

@@ -178,6 +178,7 @@ export class Proxy {
           label: pool.label,
           config: next,
           accept: pool.accept.bind(pool),
+          hasRoom: pool.hasRoom.bind(pool),
           handshakeFailed: pool.handshakeFailed.bind(pool),
         };
         opened.set(place, await Door.open(this.host, behind, this.options.reusePort ?? false));
