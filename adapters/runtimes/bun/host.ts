@@ -25,6 +25,11 @@ class BunSocket implements Socket {
   error: string;
   /** Closed before the connection was made. */
   private cancelled: boolean;
+  /** A write was cut short: `drain` is owed. */
+  private blocked: boolean;
+  /** FIN was sent; was received. */
+  private finished: boolean;
+  private ended: boolean;
 
   constructor(remote: string, handler: SocketHandler | null) {
     this.remote = remote;
@@ -32,6 +37,9 @@ class BunSocket implements Socket {
     this.inner = null;
     this.error = "";
     this.cancelled = false;
+    this.blocked = false;
+    this.finished = false;
+    this.ended = false;
   }
 
   opened(inner: Inner): void {
@@ -41,7 +49,22 @@ class BunSocket implements Socket {
     else this.handler?.open();
   }
 
+  drained(): void {
+    // Bun tells it of writes too that were taken whole.
+    if (!this.blocked) return;
+    this.blocked = false;
+    this.handler?.drain();
+  }
+
+  gotEnd(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.handler?.end();
+  }
+
   closed(error: string): void {
+    // Where both have sent FIN Bun tells the end only.
+    if (this.finished && error === "") this.gotEnd();
     const handler = this.handler;
     this.handler = null;
     handler?.close(error);
@@ -49,7 +72,17 @@ class BunSocket implements Socket {
 
   write(buf: Uint8Array, start: number, end: number): number {
     const taken = (this.inner as Inner).write(buf, start, end - start);
-    return taken < 0 ? 0 : taken;
+    if (taken === end - start) return taken;
+    this.blocked = true;
+    if (taken >= 0) return taken;
+    // It is gone, and Bun keeps that to itself.
+    if (this.handler !== null) setImmediate(() => this.lost());
+    return 0;
+  }
+
+  private lost(): void {
+    this.inner?.terminate();
+    this.closed("EPIPE");
   }
 
   pause(): void {
@@ -61,10 +94,12 @@ class BunSocket implements Socket {
   }
 
   shutdown(): void {
+    this.finished = true;
     this.inner?.shutdown();
   }
 
   close(): void {
+    this.ended = true;
     // Not terminate(): that resets the connection, and what the kernel has not sent yet is lost.
     if (this.inner !== null) this.inner.end();
     else this.cancelled = true;
@@ -83,10 +118,10 @@ const handlers = {
     inner.data.handler?.data(chunk, 0, chunk.length);
   },
   drain(inner: Inner): void {
-    inner.data.handler?.drain();
+    inner.data.drained();
   },
   end(inner: Inner): void {
-    inner.data.handler?.end();
+    inner.data.gotEnd();
   },
   error(inner: Inner, error: Error): void {
     inner.data.error = codeOf(error);

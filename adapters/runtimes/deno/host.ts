@@ -28,8 +28,9 @@ class DenoSocket implements Socket {
   private reading: boolean;
   private paused: boolean;
   private closed: boolean;
-  /** FIN received: no more reads. */
+  /** FIN received: no more reads. FIN sent. */
   private ended: boolean;
+  private finished: boolean;
   private writing: boolean;
   /** FIN is to follow the write that is under way. */
   private shutdownAfter: boolean;
@@ -45,6 +46,7 @@ class DenoSocket implements Socket {
     this.paused = false;
     this.closed = false;
     this.ended = false;
+    this.finished = false;
     this.writing = false;
     this.shutdownAfter = false;
     this.toWrite = this.buffer;
@@ -70,7 +72,8 @@ class DenoSocket implements Socket {
     if (this.closed) return;
     if (n === null) {
       this.ended = true;
-      return this.handler.end();
+      this.handler.end();
+      return this.closeWhenOver();
     }
     const buffer = this.buffer;
     if (n === buffer.length && n < LARGEST_BUFFER) this.buffer = new Uint8Array(n * 4);
@@ -79,6 +82,7 @@ class DenoSocket implements Socket {
   }
 
   write(buf: Uint8Array, start: number, end: number): number {
+    if (this.closed) return 0;
     this.toWrite = buf.subarray(start, end);
     this.writing = true;
     (this.conn as Deno.Conn).write(this.toWrite).then(this.afterWrite, this.onError);
@@ -108,13 +112,21 @@ class DenoSocket implements Socket {
   }
 
   shutdown(): void {
-    if (this.closed) return;
+    if (this.closed || this.finished) return;
     if (this.writing) {
       this.shutdownAfter = true;
       return;
     }
     this.shutdownAfter = false;
-    (this.conn as Deno.Conn).closeWrite().catch(this.onError);
+    (this.conn as Deno.Conn).closeWrite().then(() => {
+      this.finished = true;
+      this.closeWhenOver();
+    }, this.onError);
+  }
+
+  /** Both have sent FIN. */
+  private closeWhenOver(): void {
+    if (this.ended && this.finished) this.failed("");
   }
 
   close(): void {

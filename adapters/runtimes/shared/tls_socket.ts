@@ -59,9 +59,11 @@ class TlsSocket implements Socket {
 
   pause(): void {
     this.socket.pause();
+    if (READS_ON) connectionOf(this.socket)?.readStop();
   }
 
   resume(): void {
+    if (READS_ON && this.socket.isPaused()) connectionOf(this.socket)?.readStart();
     this.socket.resume();
   }
 
@@ -73,6 +75,19 @@ class TlsSocket implements Socket {
     this.closed = true;
     this.socket.destroy();
   }
+}
+
+/** Deno's TLS reads on while its stream is paused, and keeps all of it: the connection must stop. */
+const READS_ON = "Deno" in globalThis;
+
+interface Reading {
+  readStop(): void;
+  readStart(): void;
+}
+
+/** The connection below TLS. */
+function connectionOf(socket: tls.TLSSocket): Reading | null | undefined {
+  return (socket as unknown as { _handle: { _parent?: Reading } | null })._handle?._parent;
 }
 
 /** An errno name as it is; what went wrong with TLS in words. */
