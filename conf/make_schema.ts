@@ -1,10 +1,13 @@
-// Writes what is derived from core/config/schema.ts: conf/ringmux.schema.json (for editors) and
-// the table of keys in docs/configuration.md. Run from the project's root after every change of
-// the schema: deno run -A conf/make_schema.ts (or bun conf/make_schema.ts). A test compares.
+// Writes what is derived from the rows of core/config/keys.ts: conf/ringmux.schema.json (for editors)
+// and the tables of keys in docs/configuration.md. Run from the project's root after every change
+// of them: deno run -A conf/make_schema.ts (or bun conf/make_schema.ts). A test compares.
 
 import * as fs from "node:fs";
 import process from "node:process";
 import { type ConversionConfig, toJsonSchema } from "@valibot/to-json-schema";
+import { GLOBAL_KEYS } from "../core/config/groups.ts";
+import { POOL_ROWS } from "../core/config/keys.ts";
+import { conditionsOf, EFFECTS, type Row, type Rows } from "../core/config/rows.ts";
 import { FileSchema } from "../core/config/schema.ts";
 
 export const SCHEMA_FILE = "conf/ringmux.schema.json";
@@ -44,16 +47,17 @@ export function generate(docs: string): { schema: string; docs: string } {
     description: "Pools by name; twemproxy (nutcracker) files are valid.",
     ...rest,
     minProperties: 1,
-    additionalProperties: { ...pool, properties },
+    additionalProperties: { ...pool, properties, dependencies: dependencies() },
   };
   const start = docs.indexOf(BEGIN);
   const end = docs.indexOf(END);
   if (start < 0 || end < start) throw new Error(`${DOCS_FILE} has lost its markers`);
   return {
     schema: JSON.stringify(schema, null, 2) + "\n",
-    docs: docs.slice(0, start + BEGIN.length) + "\n\n" + table(properties) +
+    docs: docs.slice(0, start + BEGIN.length) + "\n\n" + table(properties, POOL_ROWS) +
       "\n### Keys of a pool that hold others\n\n" + nestedTables(properties) +
-      "## Keys of `global`\n\n" + table(rest.properties.global.properties ?? {}) + "\n" +
+      "## Keys of `global`\n\n" + table(rest.properties.global.properties ?? {}, GLOBAL_KEYS) +
+      "\n" +
       docs.slice(end),
   };
 }
@@ -70,23 +74,54 @@ function textOrNumber(group: Property): Property {
   return { ...group, properties };
 }
 
+/** Keys that may be given only where another has a certain value: those of one protocol's pools. */
+function dependencies(): Record<string, unknown> {
+  const rows: Rows = POOL_ROWS;
+  const entries = Object.entries(rows).flatMap(([key, row]) => {
+    const conditions = conditionsOf(row);
+    if (conditions.length === 0) return [];
+    const required = conditions.filter(([other, ...values]) => {
+      const { default: usual } = rows[other] as { default?: unknown };
+      return !values.includes(String(usual));
+    }).map(([other]) => other);
+    const properties = Object.fromEntries(
+      conditions.map(([other, ...values]) => [other, { enum: values.map(plain) }]),
+    );
+    return [[key, { ...(required.length > 0 && { required }), properties }]];
+  });
+  return Object.fromEntries(entries);
+}
+
+function plain(value: string): unknown {
+  return value === "true" || value === "false" ? value === "true" : value;
+}
+
+/** `rows` tell what a reload does; those of keys within others do as these do. */
 function table(
   properties: Record<string, Property>,
+  rows: Rows | null,
   required: readonly string[] = ["listen", "servers"],
 ): string {
-  const rows = Object.entries(properties).map(([key, property]) => {
+  const lines = Object.entries(properties).map(([key, property]) => {
     const must = required.includes(key.slice(key.lastIndexOf(".") + 1));
     const cells = [`\`${key}\``, values(property), must ? "required" : fallback(property)];
+    if (rows !== null) cells.push(reload(rows[key]));
     return `| ${cells.join(" | ")} | ${property.description ?? ""} |\n`;
   });
-  return "| key | values | default | meaning |\n|---|---|---|---|\n" + rows.join("");
+  const titles = ["key", "values", "default", ...(rows === null ? [] : ["at a reload"]), "meaning"];
+  return `| ${titles.join(" | ")} |\n|${"---|".repeat(titles.length)}\n${lines.join("")}`;
+}
+
+/** What a reload does with a changed value: the last of its effects tells most. */
+function reload({ reload: effects = [] }: Row): string {
+  return effects.length === 0 ? "at once" : EFFECTS[effects[effects.length - 1]];
 }
 
 /** One table for each key with keys of its own, but for commands, which has a section. */
 function nestedTables(properties: Record<string, Property>): string {
   return Object.entries(properties)
     .filter(([key, { properties: own }]) => own !== undefined && key !== "commands")
-    .map(([key, property]) => table(flatten(key, property), property.required ?? []) + "\n")
+    .map(([key, property]) => table(flatten(key, property), null, property.required ?? []) + "\n")
     .join("");
 }
 

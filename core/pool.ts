@@ -1,5 +1,6 @@
 // One pool: a listener, the servers behind it and the ring that says which of them owns a key.
 
+import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import type { PoolConfig } from "./config/schema.ts";
 import { type Hash, HASHES, hashKey, hashRange } from "./hash/mod.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
@@ -17,16 +18,18 @@ import {
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { buildRing, type Ring } from "./ring/mod.ts";
+import { infoFields, newPoolCounters, type PoolCounters } from "./stats/counters.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Client } from "./client/client.ts";
 import { Door } from "./door.ts";
 import { clientConnected, clientFailsAtTls, clientRefused, serverReadmitted } from "./journal.ts";
 import { type Request, RequestPool } from "./exchange/request.ts";
-import { codecChanges, connectionsChange, keepServers, Retired } from "./link/retire.ts";
+import { keepServers, Retired } from "./link/retire.ts";
 import { Server } from "./server/server.ts";
 import type { ServerConnection } from "./link/server_connection.ts";
 import { SlowLog } from "./exchange/slow.ts";
 import { Throttle } from "./throttle.ts";
+import type { Hearings } from "./exchange/census.ts";
 import { Topics } from "./exchange/topics.ts";
 import { type Flushable, Turn } from "./wire/turn.ts";
 import { logRefused, usersOf } from "./users.ts";
@@ -41,18 +44,6 @@ export interface Limits {
   readonly segment: number;
 }
 
-/** Counters by the names they have in the stats. */
-export interface PoolCounters {
-  client_eof: number;
-  client_err: number;
-  client_connections: number;
-  server_ejects: number;
-  forward_error: number;
-  fragments: number;
-  /** Clients ever accepted. */
-  accepted: number;
-}
-
 /** What a pool is given by the proxy it is part of. */
 export interface PoolContext {
   readonly host: Host;
@@ -63,6 +54,8 @@ export interface PoolContext {
   readonly reusePort: boolean;
   /** Unix sockets are listened on too; false in all workers but one (see docs/operations.md). */
   readonly unixSockets: boolean;
+  /** Tells other processes that share the pools of subscribed clients; null if there are none. */
+  readonly hearings: ((hearings: Hearings) => void) | null;
 }
 
 /** `pickAll`: the keys live on more than one server. */
@@ -151,18 +144,10 @@ export class Pool {
     this.codecs = [];
     this.handshakes = [];
     this.lane = this.laneOf(this.codec.newSession(0, "", 0), this.codec);
-    this.topics = new Topics(this);
+    this.topics = new Topics(this, context.hearings);
     this.clients = new Set();
     this.lingering = new Set();
-    this.counters = {
-      client_eof: 0,
-      client_err: 0,
-      client_connections: 0,
-      server_ejects: 0,
-      forward_error: 0,
-      fragments: 0,
-      accepted: 0,
-    };
+    this.counters = newPoolCounters();
     this.autoEject = false;
     this.stopped = false;
     this.now = host.now();
@@ -256,7 +241,7 @@ export class Pool {
     this.config = config;
     this.configure();
     this.now = this.host.now();
-    if (this.timer !== null && (keys.has("timeout") || keys.has("health_check"))) this.keepTime();
+    if (this.timer !== null && tickChanges(keys)) this.keepTime();
     const reconnect = connectionsChange(keys);
     if (codecChanges(keys) || reconnect) this.changeCodec(before.redis === config.redis, reconnect);
     const deadline = this.now + patience;
@@ -353,6 +338,12 @@ export class Pool {
     this.clients.delete(client);
     this.lingering.delete(client);
     this.counters.client_connections--;
+  }
+
+  /** The connection takes no more requests. */
+  closeWhenAnswered(connection: ServerConnection): void {
+    connection.retired = true;
+    this.retired.add([connection], Infinity);
   }
 
   private tick(): void {
@@ -510,13 +501,11 @@ export class Pool {
   }
 
   snapshot(): PoolSnapshot {
-    const { accepted, ...counters } = this.counters;
     return {
       name: this.name,
       listen: this.config.listen_text,
       protocol: this.config.redis ? "redis" : "memcached",
-      counters,
-      accepted,
+      counters: { ...this.counters },
       servers: this.servers.map((server) => server.snapshot()),
     };
   }
@@ -532,24 +521,17 @@ export class Pool {
       port: () => this.port,
       listen: () => this.config.listen_text,
       peers: () => [...this.clients],
-      hidden: (kind, name) => this.topics.hidden(kind, name),
+      hidden: (kind, name) => this.topics.census.hidden(kind, name),
       counters: () => this.infoSections(),
     };
   }
 
   private infoSections(): [string, [string, number | string][]][] {
     const counters = this.servers.map((server) => server.counters);
-    const sum = (name: "requests" | "responses" | "request_bytes" | "response_bytes") =>
-      counters.reduce((total, c) => total + c[name], 0);
     return [
-      ["Clients", [["connected_clients", this.clients.size]]],
+      ["Clients", infoFields("Clients", this.counters, counters)],
       ["Stats", [
-        ["total_connections_received", this.counters.accepted],
-        ["total_commands_processed", sum("requests")],
-        ["total_net_input_bytes", sum("request_bytes")],
-        ["total_net_output_bytes", sum("response_bytes")],
-        ["forward_errors", this.counters.forward_error],
-        ["server_ejects", this.counters.server_ejects],
+        ...infoFields("Stats", this.counters, counters),
         ["pubsub_channels", this.topics.count(CHANNEL)],
         ["pubsub_patterns", this.topics.count(PATTERN)],
         ["pubsubshard_channels", this.topics.count(SHARD)],

@@ -2,6 +2,7 @@
 
 import type { Config, PoolConfig } from "./config/schema.ts";
 import { diffConfigs } from "./config/diff.ts";
+import { needsNewStart } from "./config/keys.ts";
 import type { Address, Host, Listener, Timer } from "./host.ts";
 import type { Log } from "./log.ts";
 import { statsLine } from "./stats/report.ts";
@@ -12,6 +13,7 @@ import { Door, listening, placeOf } from "./door.ts";
 import { type Limits, Pool } from "./pool.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
 import { usersOf } from "./users.ts";
+import type { Hearings } from "./exchange/census.ts";
 
 export interface ProxyOptions {
   readonly log: Log;
@@ -25,6 +27,8 @@ export interface ProxyOptions {
   readonly reusePort?: boolean;
   /** False: another process listens on the unix sockets. */
   readonly unixSockets?: boolean;
+  /** Tells other processes that share the pools of subscribed clients: see `heard`. */
+  readonly hearings?: (hearings: Hearings) => void;
 }
 
 const DEFAULT_LIMITS: Limits = {
@@ -35,8 +39,6 @@ const DEFAULT_LIMITS: Limits = {
 
 /** How often (ms) it is looked whether clients that are to leave have left. */
 const DRAIN_TICK = 20;
-/** Global settings that only a new start changes. */
-const FIXED_SETTINGS = ["workers", "reuse_port", "admin", "statsd"];
 
 export class Proxy {
   pools: readonly Pool[];
@@ -70,6 +72,7 @@ export class Proxy {
       startedAt: this.startedAt,
       reusePort: options.reusePort ?? false,
       unixSockets: options.unixSockets ?? true,
+      hearings: options.hearings ?? null,
     });
   }
 
@@ -148,7 +151,7 @@ export class Proxy {
     const lines = diff.changed.flatMap((pool) => pool.lines);
     for (const { name } of diff.removed) lines.push(`pool "${name}": removed`);
     for (const key of diff.global) {
-      const later = FIXED_SETTINGS.includes(key) ? " (after a new start)" : "";
+      const later = needsNewStart(key) ? " (after a new start)" : "";
       lines.push(`global: ${key} changed${later}`);
     }
     for (const line of lines) log.notice(line);
@@ -258,6 +261,16 @@ export class Proxy {
   /** Port of the stats; 0 when they are not served. */
   get statsPort(): number {
     return this.statsListener?.port ?? 0;
+  }
+
+  /** Another process, with this number, tells what this one is told by `ProxyOptions.hearings`. */
+  heard(from: number, hearings: Hearings): void {
+    this.pools.find(({ name }) => name === hearings.pool)?.topics.census.heard(from, hearings);
+  }
+
+  /** Other processes are told all that there is to tell: one of them has just begun. */
+  tellHearings(): void {
+    for (const pool of this.pools) pool.topics.tellAll();
   }
 
   /** The stats JSON, with its line end. */

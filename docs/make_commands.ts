@@ -22,7 +22,7 @@ export function generateNames(): string {
     else lines[lines.length - 1] = last === "" ? name : `${last} ${name}`;
   }
   return "// The names of Redis commands that `commands:` may speak of; those of subcommands have " +
-    'a "|".\n// Written by docs/make_commands.ts from core/protocol/redis/commands.ts.\n\n' +
+    'a "|".\n// Written by docs/make_commands.ts from core/protocol/redis/table.ts.\n\n' +
     `const NAMES = \`\n${lines.join("\n")}\n\`;\n\n` +
     "export const COMMAND_NAMES: readonly string[] = NAMES.trim().split(/\\s/);\n";
 }
@@ -63,10 +63,11 @@ const REDIS_JOINS: Record<number, string> = {
 };
 
 function redisSection(): Section {
-  const rows = redis.COMMANDS.filter((c) => c.action !== redis.SUB);
-  const by = (action: number) => rows.filter((c) => c.action === action);
+  const rows = redis.COMMANDS;
+  const by = (action: number) => rows.filter((c) => c.action === action || c.alone === action);
   const upper = (c: redis.Command) => `\`${c.name.replace("|", " ").toUpperCase()}\``;
   const join = (c: redis.Command) => REDIS_JOINS[c.join];
+  const publishes = (c: redis.Command) => c.join === redis.JOIN_PUBLISH;
   const why = (c: redis.Command) => reason(refusal(redis.COMMANDS.indexOf(c)));
   const text = [
     "### One key: to the key's server\n",
@@ -74,13 +75,13 @@ function redisSection(): Section {
     "### Many keys: split by server, the replies joined\n",
     table(["commands", "the joined reply"], by(codec.SPLIT), upper, join),
     "### Many keys that must live on one server\n",
-    list(by(codec.TOGETHER).map(upper)),
+    list(by(codec.TOGETHER).filter((c) => !publishes(c)).map(upper)),
     "### Transactions: on a connection of the client's own\n",
     list(by(codec.PIN).filter((c) => c.pin !== codec.PIN_BLOCK).map(upper)),
     "### Blocking: on a connection of the client's own\n",
     list(by(codec.PIN).filter((c) => c.pin === codec.PIN_BLOCK).map(upper)),
     "### Publish and subscribe: to a channel's server, or to all of them for a pattern\n",
-    list(by(codec.TOPICS).map(upper)),
+    list(rows.filter((c) => c.action === codec.TOPICS || publishes(c)).map(upper)),
     "### No key: to every server, the replies joined\n",
     table(["commands", "the joined reply"], [...by(codec.ALL), ...by(codec.GATHER)], upper, join),
     "### No key: to one server after the other, by the cursor\n",
@@ -100,6 +101,7 @@ const MEMCACHED_JOINS: Record<number, string> = {
   [memcached.JOIN_SUM]: "the sums",
   [memcached.JOIN_FIRST]: "the first server's",
   [memcached.JOIN_CONCAT]: "one after the other",
+  [memcached.JOIN_KEYS]: "one after the other, over connections of their own",
 };
 
 function memcachedSection(): Section {
@@ -109,13 +111,14 @@ function memcachedSection(): Section {
     const isStats = c.shape === memcached.STATS && c.name !== "stats";
     return isStats ? `\`stats ${c.name}\`` : `\`${c.name}\``;
   };
+  const all = [...by(codec.ALL), ...by(codec.APART)];
   const text = [
     "### One key: to the key's server\n",
     list(by(codec.FORWARD).map(name)),
     "### Many keys: split by server, the values joined\n",
     list(by(codec.SPLIT).map(name)),
     "### No key: to every server, the replies joined\n",
-    table(["commands", "the joined reply"], by(codec.ALL), name, (c) => MEMCACHED_JOINS[c.join]),
+    table(["commands", "the joined reply"], all, name, (c) => MEMCACHED_JOINS[c.join]),
     "### No key: to the first server that is alive\n",
     list(by(codec.ANY).map(name)),
     "### Answered by ringmux\n",

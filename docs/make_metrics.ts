@@ -1,16 +1,17 @@
-// Writes the table of metrics in docs/monitoring.md from adapters/admin/metrics.ts. Run from the
-// project's root after every change there: deno run -A docs/make_metrics.ts (or bun
-// docs/make_metrics.ts). A test compares.
+// Writes the table of metrics in docs/monitoring.md from core/stats/metrics.ts and the rows of
+// core/stats/counters.ts. Run from the project's root after every change there: deno run -A
+// docs/make_metrics.ts (or bun docs/make_metrics.ts). A test compares.
 
 import * as fs from "node:fs";
 import process from "node:process";
 import {
   LATENCY_METRIC,
+  type Metric,
   POOL_METRICS,
   PREFIX,
   PROCESS_METRICS,
   SERVER_METRICS,
-} from "../adapters/admin/metrics.ts";
+} from "../core/stats/metrics.ts";
 
 export const METRICS_FILE = "docs/monitoring.md";
 const BEGIN = "<!-- metrics: written by docs/make_metrics.ts -->";
@@ -22,18 +23,32 @@ export function generateMetrics(docs: string): string {
   const end = docs.indexOf(END);
   if (start < 0 || end < start) throw new Error(`${METRICS_FILE} has lost its marks`);
   const usual = [
-    ...PROCESS_METRICS.map((row) => line(row, "")),
-    ...POOL_METRICS.map((row) => line(row, "`pool`")),
-    ...SERVER_METRICS.map((row) => line(row, "`pool` `server`")),
-    line(LATENCY_METRIC, "`pool` `server` `class`"),
+    ...PROCESS_METRICS.map((metric) => line(metric, "ringmux", "")),
+    ...POOL_METRICS.map((metric) => line(metric, "ringmux.POOL", "`pool`")),
+    ...SERVER_METRICS.map((metric) => line(metric, "ringmux.POOL.SERVER", "`pool` `server`")),
+    line(LATENCY_METRIC, "", "`pool` `server` `class`"),
   ];
-  const table = `| metric | type | labels | meaning |\n|---|---|---|---|\n${usual.join("")}`;
+  const table = "| metric | type | labels | StatsD | meaning |\n|---|---|---|---|---|\n" +
+    usual.join("");
   return `${docs.slice(0, start + BEGIN.length)}\n\n${table}\n${docs.slice(end)}`;
 }
 
+const PROTOCOLS = { redis: "Redis", memcached: "memcached" } as const;
+
 /** The more labels of an info metric are told by its help. */
-function line([name, kind, help]: readonly [string, string, string, ...unknown[]], labels: string) {
-  return `| \`${PREFIX}${name}\` | ${kind} | ${labels} | ${help} |\n`;
+function line(
+  { name, kind, help, statsd, only }:
+    | Partial<Metric<never>>
+    | typeof LATENCY_METRIC & {
+      readonly statsd?: string;
+      readonly only?: undefined;
+    },
+  of: string,
+  labels: string,
+): string {
+  const sent = statsd === undefined ? "" : `\`${of}.${statsd}\``;
+  const whose = only === undefined ? "" : ` ${PROTOCOLS[only]} pools only.`;
+  return `| \`${PREFIX}${name}\` | ${kind} | ${labels} | ${sent} | ${help}${whose} |\n`;
 }
 
 if (/make_metrics\.(ts|m?js)$/.test(process.argv[1] ?? "")) {

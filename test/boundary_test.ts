@@ -176,6 +176,12 @@ test("no file of adapters/ imports itself by way of others", () => {
   assert.equal(circle(sources("adapters")), []);
 });
 
+test("below the middle no file of core/ imports itself by way of others", () => {
+  for (const folder of ["protocol", "config", "ring", "hash", "stats", "wire"]) {
+    assert.equal(circle(sources(`core/${folder}`)), []);
+  }
+});
+
 /** Files that import each other in a circle, or none. */
 function circle(files: string[]): string[] {
   const done = new Set<string>();

@@ -5,9 +5,15 @@
 import { createSocket } from "node:dgram";
 import { isIP } from "node:net";
 import type { Log } from "../../core/log.ts";
-import { POOL_COUNTERS, SERVER_COUNTERS } from "../../core/stats/counters.ts";
+import { having } from "../../core/stats/counters.ts";
 import { quantile } from "../../core/stats/latency.ts";
-import type { PoolSnapshot, ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
+import {
+  type Metric,
+  POOL_METRICS,
+  PROCESS_METRICS,
+  SERVER_METRICS,
+} from "../../core/stats/metrics.ts";
+import type { ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
 import type { Control } from "../control/control.ts";
 import { parseHostPort } from "../../core/config/address.ts";
 import { buckets, differences } from "./history.ts";
@@ -76,42 +82,47 @@ export function startStatsd(
 
 /** The lines of one sending. Without a snapshot before, counters are sent from zero. */
 export function statsdLines(now: Snapshot, last: Snapshot | null): string[] {
-  const lines = [`ringmux.uptime:${now.uptime}|g`, `ringmux.workers:${now.workers}|g`];
+  const lines: string[] = [];
+  add(lines, "ringmux", PROCESS_METRICS, { ...now, ready: true }, undefined);
   for (const pool of now.pools) {
     const before = last?.pools.find(({ name }) => name === pool.name);
-    poolLines(lines, pool, before);
+    const prefix = `ringmux.${part(pool.name)}`;
+    add(lines, prefix, having(POOL_METRICS, pool.protocol), pool, before);
     for (const server of pool.servers) {
       const then = before?.servers.find(({ name }) => name === server.name);
-      serverLines(lines, `ringmux.${part(pool.name)}.${part(server.name)}`, server, then);
+      const own = `${prefix}.${part(server.name)}`;
+      add(lines, own, having(SERVER_METRICS, pool.protocol), server, then);
+      addLatencies(lines, own, server, then);
     }
   }
   return lines;
 }
 
-function poolLines(lines: string[], pool: PoolSnapshot, before: PoolSnapshot | undefined): void {
-  const prefix = `ringmux.${part(pool.name)}`;
-  for (const { name, kind } of POOL_COUNTERS) {
-    const { [name]: value } = pool.counters;
-    if (kind === "gauge") lines.push(`${prefix}.${name}:${value}|g`);
-    else lines.push(`${prefix}.${name}:${grown(value, before?.counters[name])}|c`);
+function add<T>(
+  lines: string[],
+  prefix: string,
+  metrics: readonly Metric<T>[],
+  now: T,
+  before: T | undefined,
+): void {
+  for (const { statsd, kind, value } of metrics) {
+    const known = value(now);
+    if (statsd === undefined || known === undefined) continue;
+    const then = before === undefined ? 0 : value(before);
+    lines.push(
+      kind === "gauge"
+        ? `${prefix}.${statsd}:${known}|g`
+        : `${prefix}.${statsd}:${grown(known, then)}|c`,
+    );
   }
-  lines.push(`${prefix}.live_servers:${pool.servers.filter(({ live }) => live).length}|g`);
 }
 
-function serverLines(
+function addLatencies(
   lines: string[],
   prefix: string,
   server: ServerSnapshot,
   then: ServerSnapshot | undefined,
 ): void {
-  for (const { name, kind } of SERVER_COUNTERS) {
-    const value = server.counters[name];
-    if (kind === "gauge") lines.push(`${prefix}.${name}:${value}|g`);
-    if (kind === "counter") {
-      lines.push(`${prefix}.${name}:${grown(value, then?.counters[name])}|c`);
-    }
-  }
-  lines.push(`${prefix}.live:${Number(server.live)}|g`);
   const counts = differences(buckets([server]), buckets(then === undefined ? [] : [then]));
   for (const [name, q] of PERCENTILES) {
     const ms = Number((quantile(counts, q) * 1000).toPrecision(6));

@@ -4,6 +4,7 @@
 import process from "node:process";
 import type { Readable, Writable } from "node:stream";
 import type { Config } from "../../core/config/schema.ts";
+import type { Hearings } from "../../core/exchange/census.ts";
 import type { Fields } from "../../core/log.ts";
 
 /** How a worker is to run what it is given. */
@@ -23,6 +24,8 @@ export type Order =
   | { readonly do: "snapshot" }
   | { readonly do: "rings"; readonly pool?: string; readonly key?: string }
   | { readonly do: "level"; readonly level: number }
+  /** Another worker has begun: all that others are told of subscribed clients is told again. */
+  | { readonly do: "hearings" }
   | { readonly do: "drain" };
 
 export const LOG_METHODS = ["error", "warn", "notice", "info", "debug"] as const;
@@ -37,6 +40,9 @@ interface Message {
   log?: LogMethod;
   text?: string;
   fields?: Fields;
+  /** What worker number `from` tells the others of subscribed clients. */
+  hearings?: Hearings;
+  from?: number;
 }
 
 /** Carries messages both ways. */
@@ -114,6 +120,7 @@ export interface PeerEvents {
   /** Carries out an order; what it resolves to is the answer. */
   order?(order: Order): unknown;
   log?(method: LogMethod, text: string, fields: Fields): void;
+  hearings?(hearings: Hearings, from: number): void;
   closed(): void;
 }
 
@@ -155,9 +162,14 @@ export class Peer {
     this.channel.send({ log: method, text, fields });
   }
 
+  tellHearings(hearings: Hearings, from = 0): void {
+    this.channel.send({ hearings, from });
+  }
+
   private received(message: Message, events: PeerEvents): void {
-    const { id, order, log, text, fields } = message;
+    const { id, order, log, text, fields, hearings, from } = message;
     if (log !== undefined) return events.log?.(log, text ?? "", fields ?? {});
+    if (hearings !== undefined) return events.hearings?.(hearings, from ?? 0);
     if (id === undefined) return;
     if (order !== undefined) {
       Promise.resolve(order).then((one) => events.order?.(one)).then(

@@ -4,6 +4,7 @@
 
 import { rmSync } from "node:fs";
 import type { Config } from "../../core/config/schema.ts";
+import type { Hearings } from "../../core/exchange/census.ts";
 import type { Address, Host, Listener } from "../../core/host.ts";
 import { listening, placeOf } from "../../core/door.ts";
 import type { RingView } from "../../core/ring_view.ts";
@@ -127,6 +128,7 @@ export class Supervisor implements Running {
           worker: slot.number,
           pid: process.pid,
         }),
+      hearings: (hearings) => this.passOn(slot, hearings),
       closed: () => {},
     });
     slot.process = process;
@@ -155,8 +157,18 @@ export class Supervisor implements Running {
       throw error;
     }
     slot.config = config;
+    for (const other of this.othersOf(slot)) other.ask({ do: "hearings" }).catch(() => {});
     // The configuration may have changed meanwhile.
     if (this.running && this.config !== config) await this.change(slot, this.config);
+  }
+
+  private othersOf(slot: Slot): Peer[] {
+    return this.peers().filter((peer) => peer !== slot.peer);
+  }
+
+  /** What a worker tells of subscribed clients is for the others. */
+  private passOn(slot: Slot, hearings: Hearings): void {
+    for (const other of this.othersOf(slot)) other.tellHearings(hearings, slot.number);
   }
 
   /** What is limited for all workers together is divided among them. */
@@ -174,6 +186,9 @@ export class Supervisor implements Running {
     slot.process = null;
     slot.peer = null;
     slot.config = null;
+    for (const { name } of this.config.pools) {
+      this.passOn(slot, { pool: name, all: true, topics: [] });
+    }
     if (!this.running || this.stopping) return;
     const { host, log } = this.options;
     if (host.now() - startedAt > SETTLED) slot.delay = SOONEST;

@@ -1,6 +1,7 @@
 // One of several workers: a proxy that does what its supervisor says, and ends when that ends.
 
 import type { Host } from "../../core/host.ts";
+import type { Hearings } from "../../core/exchange/census.ts";
 import type { Fields } from "../../core/log.ts";
 import { Proxy } from "../../core/proxy.ts";
 import { type Channel, type LogMethod, type Order, Peer } from "./channel.ts";
@@ -50,6 +51,7 @@ class Worker {
     this.log = this.makeLog();
     this.peer = new Peer(channel, {
       order: (order) => this.carryOut(order),
+      hearings: (hearings, from) => this.proxy?.heard(from, hearings),
       closed: () => this.abandoned(),
     });
   }
@@ -81,6 +83,8 @@ class Worker {
         return snapshotOf(proxy);
       case "rings":
         return proxy.rings(order.pool, order.key);
+      case "hearings":
+        return proxy.tellHearings();
       case "level":
         this.log.level = order.level;
         return null;
@@ -92,7 +96,8 @@ class Worker {
     this.log.level = level;
     this.quiet = quiet;
     const options = { stats: null, source, limits: { segment }, reusePort, unixSockets };
-    const proxy = new Proxy(this.host, config, { ...options, log: this.log });
+    const hearings = (one: Hearings): void => this.peer.tellHearings(one);
+    const proxy = new Proxy(this.host, config, { ...options, hearings, log: this.log });
     await this.quietly(() => proxy.start());
     this.proxy = proxy;
   }

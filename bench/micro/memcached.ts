@@ -149,7 +149,7 @@ export const suite = (bench: Bench): void => {
     return { held, heldStart: 0, heldEnd: held.length, failure: "" };
   });
   codec.parseRequest(scan, request, 0, request.length);
-  const fanOut = { verb: scan.verb, nkeys: KEYS, picks, parts };
+  const fanOut = { verb: scan.verb, nkeys: KEYS, picks, parts, tagHigh: 0, tagLow: 0 };
   bench.add(`join a get, ${KEYS} keys`, () => {
     codec.join(fanOut, out);
     out.flush(sink);

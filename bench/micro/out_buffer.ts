@@ -9,6 +9,7 @@ import { BufferPool, OutBuffer } from "../../core/wire/out_buffer.ts";
 /** Takes everything at once, as a socket mostly does. */
 const sink: Socket = {
   remote: "",
+  copies: true,
   write: (_buf, start, end) => end - start,
   pause() {},
   resume() {},

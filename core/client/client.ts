@@ -8,6 +8,7 @@ import { OutBuffer } from "../wire/out_buffer.ts";
 import {
   ALL,
   ANY,
+  APART,
   BAD,
   type Codec,
   FORWARD,
@@ -26,12 +27,14 @@ import {
   TOPICS,
   WALK,
 } from "../protocol/codec.ts";
+import { fanOutApart } from "../exchange/apart.ts";
 import { fanOutAll, fanOutKeys, gather, inquire, together, walk } from "../exchange/fan_out.ts";
 import { clientClosed, clientFails, protocolError } from "../journal.ts";
 import { LATER, ORDINARY, type Pin, pinned } from "./pin.ts";
 import type { Pool } from "../pool.ts";
 import { type Request, SPECIAL } from "../exchange/request.ts";
 import type { ServerConnection } from "../link/server_connection.ts";
+import { publish } from "../exchange/publish.ts";
 import { refusedToListener, subscribed, type Subscriptions } from "./subscriptions.ts";
 import { UPLOAD, Upload } from "../exchange/upload.ts";
 
@@ -467,6 +470,7 @@ export class Client implements SocketHandler, Peer {
       const how = pinned(this, scan, buf, at, length);
       if (how !== ORDINARY) return how !== LATER;
     }
+    if (scan.action === APART && this.head !== null) return false;
     if (scan.action === TOPICS) {
       const how = subscribed(this, scan, buf, at);
       if (how !== ORDINARY) return how !== LATER;
@@ -493,6 +497,8 @@ export class Client implements SocketHandler, Peer {
         return fanOutKeys(this, scan, buf, at, length);
       case ALL:
         return fanOutAll(this, scan, buf, at, length);
+      case APART:
+        return fanOutApart(this, scan, buf, at, length);
       case GATHER:
         return gather(this, scan, buf, at, length);
       case WALK:
@@ -504,6 +510,7 @@ export class Client implements SocketHandler, Peer {
         return this.send(connection, scan, buf, at, length);
       }
       default:
+        if (codec.publishing !== null && publish(this, scan, buf, at, length)) return;
         return together(this, scan, buf, at, length);
     }
   }

@@ -17,31 +17,42 @@ const SOFT_TIME = 60_000;
 interface Line {
   readonly topic: Topic;
   readonly count: number;
-  error: Uint8Array | null;
 }
+
+/** What is wrong with topics, by topic. */
+type Errors = Map<Topic, Uint8Array>;
 
 /** A request to subscribe that waits for servers. */
 export class Waiting {
   readonly request: Request;
   readonly topics: Set<Topic>;
+  /** How many of them are not settled. */
+  private left: number;
   private readonly lines: Line[];
+  private readonly errors: Errors;
   private readonly owner: Subscriptions;
 
-  constructor(owner: Subscriptions, request: Request, lines: Line[], topics: Set<Topic>) {
+  constructor(
+    owner: Subscriptions,
+    request: Request,
+    lines: Line[],
+    errors: Errors,
+    topics: Set<Topic>,
+  ) {
     this.owner = owner;
     this.request = request;
     this.lines = lines;
+    this.errors = errors;
     this.topics = topics;
+    this.left = topics.size;
     for (const topic of topics) topic.waiting.push(this);
   }
 
+  /** Told once of each topic. */
   settled(topic: Topic, error: Uint8Array): void {
     if (!this.topics.has(topic)) return;
-    if (error.length > 0) {
-      for (const line of this.lines) if (line.topic === topic) line.error = error;
-    }
-    for (const one of this.topics) if (one.awaiting > 0) return;
-    this.owner.answer(this.request, this.lines);
+    if (error.length > 0) this.errors.set(topic, error);
+    if (--this.left === 0) this.owner.answer(this.request, this.lines, this.errors);
   }
 }
 
@@ -102,8 +113,9 @@ export class Subscriptions {
   }
 
   get total(): number {
-    const { topics } = this;
-    return topics.reduce((sum, table) => sum + table.size, 0);
+    let sum = 0;
+    for (let kind = 0; kind < KINDS; kind++) sum += this.topics[kind].size;
+    return sum;
   }
 
   get heldBytes(): number {
@@ -135,6 +147,7 @@ export class Subscriptions {
     this.release();
     const table = this.topics[kind];
     const lines: Line[] = [];
+    const errors: Errors = new Map();
     const awaited = new Set<Topic>();
     for (const name of names) {
       let topic = table.get(name);
@@ -142,32 +155,34 @@ export class Subscriptions {
         topic = client.pool.topics.join(client, kind, name);
         table.set(name, topic);
       }
-      lines.push({ topic, count: this.count(kind), error: null });
+      lines.push({ topic, count: this.count(kind) });
       if (topic.awaiting > 0) awaited.add(topic);
       else if (topic.states.size === 0) {
-        lines[lines.length - 1].error = client.pool.codec.failure("Connection refused");
+        errors.set(topic, client.pool.codec.failure("Connection refused"));
       }
     }
     this.tell();
-    if (awaited.size === 0) return this.answer(null, lines);
+    if (awaited.size === 0) return this.answer(null, lines, errors);
     const request = client.pool.requests.take(client);
     request.kind = SPECIAL;
     request.verb = verb;
     client.push(request);
-    this.waiting = new Waiting(this, request, lines, awaited);
+    this.waiting = new Waiting(this, request, lines, errors, awaited);
     client.emptyListening();
   }
 
   /** Confirms; `request` is what waits for it in the client's queue. */
-  answer(request: Request | null, lines: readonly Line[]): void {
+  answer(request: Request | null, lines: readonly Line[], errors: Errors): void {
     const { client, words } = this;
     const { resp } = client.session;
     this.waiting = null;
     const out: Uint8Array[] = [];
-    for (const { topic, count, error } of lines) {
-      if (error !== null) this.remove(topic);
+    for (const { topic, count } of lines) {
+      const error = errors.get(topic);
+      if (error !== undefined) this.remove(topic);
       out.push(error ?? words.confirm(topic.kind, true, topic.name, count, resp));
     }
+    this.tell();
     client.setPin(client.pin);
     const all = joined(out);
     if (request === null) return client.answer(all);
@@ -192,13 +207,14 @@ export class Subscriptions {
       if (topic !== undefined) this.remove(topic);
       out.push(words.confirm(kind, false, name, this.count(kind), resp));
     }
+    this.tell();
     client.answer(joined(out));
   }
 
+  /** To be followed by `tell`. */
   private remove(topic: Topic): void {
     if (!this.topics[topic.kind].delete(topic.name)) return;
     this.client.pool.topics.leave(this.client, topic);
-    this.tell();
   }
 
   /** CLIENT LIST shows the numbers. */
@@ -218,6 +234,7 @@ export class Subscriptions {
     for (const table of this.topics) {
       for (const topic of [...table.values()]) this.remove(topic);
     }
+    this.tell();
     this.held?.clear();
     this.held = null;
   }

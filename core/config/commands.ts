@@ -17,26 +17,20 @@ export interface CommandsConfig {
 const Names = v.optional(v.array(v.string()), []);
 
 /** For editors; `readCommands` has the last word. */
-export const CommandsSchema = v.pipe(
-  v.strictObject({
-    deny: v.pipe(Names, v.description("Commands that are switched off.")),
-    allow: v.pipe(
-      Names,
-      v.description(
-        "If given, only these commands work (and AUTH, HELLO, QUIT and RESET). @all stands for all " +
-          "but DEBUG, which works only where it is named here.",
-      ),
+export const CommandsSchema = v.strictObject({
+  deny: v.pipe(Names, v.description("Commands that are switched off.")),
+  allow: v.pipe(
+    Names,
+    v.description(
+      "If given, only these commands work (and AUTH, HELLO, QUIT and RESET). @all stands for all " +
+        "but DEBUG, which works only where it is named here.",
     ),
-    rename: v.pipe(
-      v.optional(v.record(v.string(), v.string()), {}),
-      v.description("New name: command. The command's own name is then unknown."),
-    ),
-  }),
-  v.description(
-    "Commands that clients may use: deny (a list) switches commands off, allow (a list) all " +
-      "others, rename (new name: command) gives one another name. Redis pools only.",
   ),
-);
+  rename: v.pipe(
+    v.optional(v.record(v.string(), v.string()), {}),
+    v.description("New name: command. The command's own name is then unknown."),
+  ),
+});
 
 /** Tells one mistake, at its place. */
 type Note = (place: Place, message: string) => void;

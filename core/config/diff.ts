@@ -2,6 +2,8 @@
 // name and address. Plain data; who carries it out is Proxy.reload.
 
 import type { ServerConfig } from "./address.ts";
+import { bindChanges, POOL_ROWS } from "./keys.ts";
+import { hasSecret, type Rows } from "./rows.ts";
 import { type Config, NO_TIMEOUT, type PoolConfig } from "./schema.ts";
 
 export interface PoolDiff {
@@ -21,8 +23,6 @@ export interface ConfigDiff {
   readonly global: readonly string[];
 }
 
-/** Never shown. */
-const SECRET: ReadonlySet<string> = new Set(["redis_auth", "auth", "tls", "server_tls"]);
 /** Told in a way of their own, or by another key. */
 const QUIET: ReadonlySet<string> = new Set(["servers", "listen"]);
 
@@ -56,7 +56,7 @@ function diffPools(before: PoolConfig, after: PoolConfig): PoolDiff {
   for (const key of keys) {
     if (QUIET.has(key)) continue;
     const value = (after as unknown as Record<string, unknown>)[key];
-    const shown = SECRET.has(key) ? "changed" : `is now ${show(value)}`;
+    const shown = isSecret(key) ? "changed" : `is now ${show(value)}`;
     const later = isLater(key, before, after) ? " (after a new start)" : "";
     lines.push(`${label}: ${key === "listen_text" ? "listen" : key} ${shown}${later}`);
   }
@@ -79,9 +79,14 @@ function serverLines(before: readonly ServerConfig[], after: readonly ServerConf
   return lines;
 }
 
+function isSecret(key: string): boolean {
+  const rows: Rows = POOL_ROWS;
+  return Object.hasOwn(rows, key) && hasSecret(rows[key]);
+}
+
 /** What the kernel was told when it was asked to listen on an address that stays. */
 function isLater(key: string, before: PoolConfig, after: PoolConfig): boolean {
-  if (key === "backlog") return before.listen_text === after.listen_text;
+  if (bindChanges(key)) return before.listen_text === after.listen_text;
   return key === "listen_text" && after.listen.path !== "" &&
     before.listen.path === after.listen.path;
 }

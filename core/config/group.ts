@@ -1,83 +1,65 @@
-// Reads a value that is a mapping, as its schema says: every mistake is told with its place.
+// Reads the value of a key as its row says: every mistake is told with its place, and no message
+// shows a secret.
 
 import * as v from "valibot";
+import { conditionsOf, entryOf, type Row, type Rows, shown, type ValueRow } from "./rows.ts";
 import { nearest } from "./suggest.ts";
+import { NOT_A_PATH } from "./values.ts";
 import type { Mapping, Node, Place } from "./yaml.ts";
-
-/** What is needed of a valibot schema to walk it. */
-export type AnySchema = v.GenericSchema & {
-  readonly type: string;
-  readonly wrapped?: AnySchema;
-  readonly entries?: Record<string, AnySchema>;
-  readonly item?: AnySchema;
-  readonly value?: AnySchema;
-};
 
 /** Tells one mistake, at its place. */
 export type Note = (place: Place, message: string) => void;
 
-/** Values are never shown of keys that hold a secret. */
-const SECRET: ReadonlySet<string> = new Set(["password", "redis_auth"]);
-
 /**
- * The value of `node`, which stands at `path` ("tls" or "auth.users.alice"), by `schema`. What is
- * wrong is told to `note`; the value then has gaps and is not to be used.
+ * The value of `node`, which stands at `path` ("tls" or "auth.users.alice.password"), by `row`.
+ * What is wrong is told to `note`; the value then has gaps and is not to be used.
  */
-export function readGroup(schema: AnySchema, node: Node, path: string, note: Note): unknown {
-  const inner = unwrap(schema);
-  switch (inner.type) {
-    case "strict_object":
-      return readObject(inner.entries ?? {}, node, path, note);
-    case "record":
-      return readRecord(inner.value as AnySchema, node, path, note);
-    case "array":
-      return readList(schema, inner, node, path, note);
-    default:
-      return readScalar(schema, inner.type, node, path, note);
-  }
+export function readRow(row: Row, node: Node, path: string, note: Note): unknown {
+  if ("keys" in row) return readKeys(row.keys, node, path, note);
+  if ("each" in row) return readNames(row.each, node, path, note);
+  if ("items" in row) return readList(row.items, node, path, note);
+  return readScalar(row, node, path, note);
 }
 
-function unwrap(schema: AnySchema): AnySchema {
-  return schema.wrapped === undefined ? schema : unwrap(schema.wrapped);
+/** The value of a key that is not there; undefined, and `note` is called, if it has to be. */
+export function readNothing(row: Row, missing: () => void): unknown {
+  const result = v.safeParse(entryOf(row), undefined);
+  if (result.success) return result.output;
+  missing();
+  return undefined;
 }
 
-function readObject(
-  entries: Record<string, AnySchema>,
-  node: Node,
-  path: string,
-  note: Note,
-): unknown {
-  const names = Object.keys(entries);
+/** The value of a mapping whose keys are these. */
+export function readKeys(rows: Rows, node: Node, path: string, note: Note): unknown {
+  const names = Object.keys(rows);
   if (node.kind !== "mapping") {
     note(node, `${path} has to be a mapping with ${names.join(", ")}`);
     return undefined;
   }
   const values: Record<string, unknown> = {};
   eachOnce(node, path, note, (name, value, place) => {
-    if (!Object.hasOwn(entries, name)) {
-      const near = nearest(name, names);
+    if (!Object.hasOwn(rows, name)) {
+      const near = nearest(name.split(":", 1)[0], names);
       const hint = near !== "" ? `did you mean ${near}?` : `known: ${names.join(", ")}`;
-      return note(place, `key "${path}.${name}" is not known; ${hint}`);
+      return note(place, `key "${path}.${shownKey(name)}" is not known; ${hint}`);
     }
-    values[name] = readGroup(entries[name], value, `${path}.${name}`, note);
+    values[name] = readRow(rows[name], value, `${path}.${name}`, note);
   });
   for (const name of names) {
     if (Object.hasOwn(values, name)) continue;
-    const result = v.safeParse(entries[name], undefined);
-    if (result.success) values[name] = result.output;
-    else note(node, `${path}.${name} is missing`);
+    values[name] = readNothing(rows[name], () => note(node, `${path}.${name} is missing`));
   }
   return values;
 }
 
-function readRecord(item: AnySchema, node: Node, path: string, note: Note): unknown {
+function readNames(each: Row, node: Node, path: string, note: Note): unknown {
   if (node.kind !== "mapping") {
     note(node, `${path} has to be a mapping`);
     return undefined;
   }
   const values: Record<string, unknown> = Object.create(null);
   eachOnce(node, path, note, (name, value) => {
-    values[name] = readGroup(item, value, `${path}.${name}`, note);
+    values[name] = readRow(each, value, `${path}.${name}`, note);
   });
   return values;
 }
@@ -100,45 +82,66 @@ function eachOnce(
   }
 }
 
-function readList(
-  schema: AnySchema,
-  inner: AnySchema,
-  node: Node,
-  path: string,
-  note: Note,
-): unknown {
-  if (node.kind !== "list") {
-    note(node, `${path} has to be a list`);
-    return undefined;
-  }
-  const values = node.items.map((item) => readGroup(inner.item as AnySchema, item, path, note));
-  const result = v.safeParse(schema, values);
-  if (result.success) return result.output;
-  note(node, `${path} ${result.issues[0].message}`);
+function readList(items: Row, node: Node, path: string, note: Note): unknown {
+  if (node.kind === "list") return node.items.map((item) => readRow(items, item, path, note));
+  note(node, `${path} has to be a list`);
   return undefined;
 }
 
-function readScalar(
-  schema: AnySchema,
-  type: string,
-  node: Node,
-  path: string,
-  note: Note,
-): unknown {
+function readScalar(row: ValueRow, node: Node, path: string, note: Note): unknown {
   if (node.kind !== "scalar") {
     const what = node.kind === "list" ? "a list" : "a mapping";
-    note(node, `${path} has to be a single value, not ${what}`);
+    const hint = row.hint === undefined ? "" : `; ${row.hint}`;
+    note(node, `${path} has to be a single value, not ${what}${hint}`);
     return undefined;
   }
   if (node.text === "") {
     note(node, `${path} has no value`);
     return undefined;
   }
-  const result = v.safeParse(schema, fromText(type, node.text));
+  // What a schema takes, whatever it makes of it.
+  const result = v.safeParse(row.type, fromText(row.type.type, node.text));
   if (result.success) return result.output;
-  const shown = SECRET.has(path.slice(path.lastIndexOf(".") + 1)) ? "" : ` "${node.text}"`;
-  note(node, `${path}${shown} ${result.issues[0].message}`);
+  const { message } = result.issues[0];
+  const value = row.secret || message === NOT_A_PATH ? "" : ` "${node.text}"`;
+  note(node, `${path}${value} ${message}`);
   return undefined;
+}
+
+/**
+ * Keys that may not be given because of another key of the pool, `settings`, at any depth: a key of
+ * a Redis pool in a memcached pool.
+ */
+export function judgeConditions(rows: Rows, body: Mapping, note: Note): void {
+  const settings = new Map(body.entries.map(({ key, value }) => [key.text, value]));
+  const valueOf = (key: string): string => {
+    const node = settings.get(key);
+    if (node !== undefined) return node.kind === "scalar" ? node.text : "";
+    return String((rows[key] as Partial<ValueRow> | undefined)?.default ?? "");
+  };
+  const judge = (row: Row, node: Node, path: string): void => {
+    const failed = conditionsOf(row).find(([key, ...values]) => !values.includes(valueOf(key)));
+    if (failed !== undefined) return note(node, `${path} is only valid with ${shown(failed)}`);
+    if ("keys" in row) return judgeKeys(row.keys, node, path);
+    if ("each" in row && node.kind === "mapping") {
+      for (const { key, value } of node.entries) judge(row.each, value, `${path}.${key.text}`);
+    }
+    if ("items" in row && node.kind === "list") {
+      for (const item of node.items) judge(row.items, item, path);
+    }
+  };
+  const judgeKeys = (keys: Rows, node: Node, path: string): void => {
+    if (node.kind !== "mapping") return;
+    for (const { key: { text: key }, value } of node.entries) {
+      if (Object.hasOwn(keys, key)) judge(keys[key], value, path === "" ? key : `${path}.${key}`);
+    }
+  };
+  judgeKeys(rows, body, "");
+}
+
+/** A key as a message shows it: what follows a colon may be a value, and a secret. */
+export function shownKey(key: string): string {
+  return key.replace(/:.*$/s, ":...");
 }
 
 /**

@@ -1,12 +1,11 @@
 // What can only be judged of several values together. Each rule tells its mistake.
 
 import { parseHostPort } from "./address.ts";
+import { shownKey } from "./group.ts";
 import type { AuthConfig, GlobalConfig, UserConfig } from "./groups.ts";
-import type { POOL_KEYS, PoolConfig } from "./schema.ts";
+import type { PoolConfig, PoolKey } from "./schema.ts";
 
-type Key = typeof POOL_KEYS[number];
-
-export function judgePool(pool: PoolConfig, note: (key: Key, message: string) => void): void {
+export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string) => void): void {
   const given = [pool.redis_auth, pool.redis_auth_file, pool.redis_auth_env];
   if (given.filter((value) => value !== "").length > 1) {
     note("redis_auth", "only one of redis_auth, redis_auth_file and redis_auth_env can be given");
@@ -33,7 +32,9 @@ function judgeAuth(auth: AuthConfig, note: (message: string) => void): void {
     note("auth.password is that of the user default: give it in one place");
   }
   for (const name of names) {
-    if (!/^[!-~]+$/.test(name)) note(`auth.users "${name}": names are ASCII without spaces`);
+    if (!/^[!-~]+$/.test(name)) {
+      note(`auth.users "${shownKey(name)}": names are ASCII without spaces`);
+    }
     if (secrets(auth.users[name]) !== 1) {
       note(`auth.users.${name} needs one of password, password_file and password_env`);
     }

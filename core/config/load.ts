@@ -3,19 +3,13 @@
 
 import * as v from "valibot";
 import { compareNames, type ServerConfig } from "./address.ts";
-import { type CommandsConfig, readCommands } from "./commands.ts";
-import { type AnySchema, fromText, readGroup } from "./group.ts";
-import { type GlobalConfig, GlobalSchema } from "./groups.ts";
+import { readCommands } from "./commands.ts";
+import { judgeConditions, readKeys, readNothing, readRow, shownKey } from "./group.ts";
+import { GLOBAL_KEYS, type GlobalConfig } from "./groups.ts";
 import { judgeGlobal, judgePool } from "./judge.ts";
-import {
-  type Config,
-  type Group,
-  GROUPS,
-  POOL_KEYS,
-  type PoolConfig,
-  PoolSchema,
-  ServerSchema,
-} from "./schema.ts";
+import { POOL_ROWS, ServerSchema } from "./keys.ts";
+import { schemaOf, type ValuesOf } from "./rows.ts";
+import { type Config, POOL_KEYS, type PoolConfig, type PoolKey } from "./schema.ts";
 import { nearest } from "./suggest.ts";
 import { type Mapping, type Node, parseYaml, type Place, type Scalar } from "./yaml.ts";
 
@@ -71,23 +65,10 @@ export function checkConfig(
   return { config: null, mistakes };
 }
 
-type Key = typeof POOL_KEYS[number];
-
-const REDIS_ONLY = [
-  ...["redis_auth", "redis_auth_file", "redis_auth_env", "redis_user", "commands"] as const,
-] as const;
-
 /** The settings of a file without `global`. */
 export function defaultGlobal(): GlobalConfig {
-  return v.parse(GlobalSchema, {});
+  return v.parse(schemaOf(GLOBAL_KEYS), {});
 }
-
-function isGroup(key: Key): key is Group {
-  return (GROUPS as readonly string[]).includes(key);
-}
-
-/** Values never shown in a message. */
-const SECRET: ReadonlySet<string> = new Set(["redis_auth"]);
 
 /** The walk through one file; collects mistakes as it goes. */
 class Check {
@@ -106,7 +87,8 @@ class Check {
 
   note(place: Place, message: string, key = ""): void {
     const { line, column } = place;
-    this.mistakes.push({ file: this.file, line, column, pool: this.pool, key, message });
+    const shown = message.replace(/\/\/[^\s"@]*@/g, "//...@"); // a password in a URL
+    this.mistakes.push({ file: this.file, line, column, pool: this.pool, key, message: shown });
   }
 
   pools(root: Node | null): PoolConfig[] {
@@ -152,7 +134,7 @@ class Check {
   private readGlobal(body: Mapping): void {
     const before = this.mistakes.length;
     const note = (place: Place, message: string) => this.note(place, message, "global");
-    const values = readGroup(GlobalSchema as AnySchema, body, "global", note) as GlobalConfig;
+    const values = readKeys(GLOBAL_KEYS, body, "global", note) as GlobalConfig;
     if (this.mistakes.length > before) return;
     judgeGlobal(values, (message) => note(body, message));
     this.global = values;
@@ -164,31 +146,22 @@ class Check {
     for (const key of ["listen", "servers"] as const) {
       if (!nodes.has(key)) this.note(name, `${key} is missing`, key);
     }
-    for (const key of REDIS_ONLY) {
-      const node = nodes.get(key);
-      if (node !== undefined && !isTrue(nodes.get("redis"))) {
-        this.note(node, `${key} is only valid with redis: true`, key);
-      }
-    }
-    const values: Partial<Record<Key, unknown>> = {};
+    judgeConditions(POOL_ROWS, body, (place, message) => {
+      this.note(place, message, message.split(/[ .]/, 1)[0]);
+    });
+    const values: Partial<Record<PoolKey, unknown>> = {};
     for (const key of POOL_KEYS) {
-      if (key === "servers" || key === "commands" || isGroup(key)) continue;
       const node = nodes.get(key);
-      if (node !== undefined) values[key] = this.readValue(key, node);
-      // Parsed too, so that a default is transformed as a given value is.
-      else if (key !== "listen") values[key] = v.parse(PoolSchema.entries[key], undefined);
+      const value = node === undefined
+        ? readNothing(POOL_ROWS[key], () => {}) // what is missing is told above
+        : this.readValue(key, node);
+      if (value !== undefined) values[key] = value;
     }
-    const list = nodes.get("servers");
-    values.servers = list === undefined ? [] : this.readServers(list);
-    const commands = this.readCommands(nodes.get("commands"));
-    const groups = this.readGroups(nodes);
     if (this.mistakes.length > before) return null;
 
-    const { reuseport: _, commands: __, ...checked } = values as v.InferOutput<typeof PoolSchema>;
+    const { reuseport: _, ...checked } = values as ValuesOf<typeof POOL_ROWS>;
     const pool: PoolConfig = {
       ...checked,
-      ...groups,
-      ...(commands !== undefined && { commands }),
       name: name.text,
       listen_text: (nodes.get("listen") as Scalar).text,
       hash_tag: checked.hash_tag ?? "",
@@ -201,20 +174,15 @@ class Check {
     return this.mistakes.length > before ? null : pool;
   }
 
-  private readGroups(nodes: Map<Key, Node>): Pick<PoolConfig, Group> {
-    const values: Partial<Record<Group, unknown>> = {};
-    for (const key of GROUPS) {
-      const node = nodes.get(key);
-      if (node === undefined) continue;
-      const note = (place: Place, message: string) => this.note(place, message, key);
-      values[key] = readGroup(PoolSchema.entries[key] as AnySchema, node, key, note);
-    }
-    return values as Pick<PoolConfig, Group>;
+  private readValue(key: PoolKey, node: Node): unknown {
+    const note = (place: Place, message: string) => this.note(place, message, key);
+    if (key === "servers") return this.readServers(node);
+    return key === "commands" ? readCommands(node, note) : readRow(POOL_ROWS[key], node, key, note);
   }
 
   /** The known keys of a pool; unknown, repeated and empty ones are noted and left out. */
-  private collectKeys(body: Mapping): Map<Key, Node> {
-    const nodes = new Map<Key, Node>();
+  private collectKeys(body: Mapping): Map<PoolKey, Node> {
+    const nodes = new Map<PoolKey, Node>();
     const places = new Map<string, Place>();
     for (const { key, value } of body.entries) {
       const first = places.get(key.text);
@@ -224,39 +192,15 @@ class Check {
       }
       places.set(key.text, key);
       if (!(POOL_KEYS as string[]).includes(key.text)) {
-        const near = nearest(key.text, POOL_KEYS);
+        const near = nearest(key.text.split(":", 1)[0], POOL_KEYS);
         const hint = near !== "" ? `did you mean ${near}?` : `known: ${POOL_KEYS.join(", ")}`;
-        this.note(key, `key "${key.text}" is not known; ${hint}`, key.text);
+        const name = shownKey(key.text);
+        this.note(key, `key "${name}" is not known; ${hint}`, name);
         continue;
       }
-      nodes.set(key.text as Key, value);
+      nodes.set(key.text as PoolKey, value);
     }
     return nodes;
-  }
-
-  private readValue(key: Key, node: Node): unknown {
-    if (node.kind !== "scalar") {
-      const what = node.kind === "list" ? "a list" : "a mapping";
-      const hint = key === "hash_tag" ? '; put it in quotes: hash_tag: "{}"' : "";
-      this.note(node, `${key} has to be a single value, not ${what}${hint}`, key);
-      return undefined;
-    }
-    if (node.text === "") {
-      this.note(node, `${key} has no value`, key);
-      return undefined;
-    }
-    const schema = PoolSchema.entries[key as Exclude<Key, Group>];
-    const type = "wrapped" in schema ? schema.wrapped.type : schema.type;
-    const result = v.safeParse(schema, fromText(type, node.text));
-    if (result.success) return result.output;
-    const shown = SECRET.has(key) ? "" : ` "${node.text}"`;
-    this.note(node, `${key}${shown} ${result.issues[0].message}`, key);
-    return undefined;
-  }
-
-  private readCommands(node: Node | undefined): CommandsConfig | undefined {
-    if (node === undefined) return undefined;
-    return readCommands(node, (place, message) => this.note(place, message, "commands"));
   }
 
   private readServers(list: Node): ServerConfig[] {
@@ -308,8 +252,4 @@ class Check {
 
 function hasKey(body: Mapping, name: string): boolean {
   return body.entries.some(({ key }) => key.text === name);
-}
-
-function isTrue(node: Node | undefined): boolean {
-  return node !== undefined && node.kind === "scalar" && node.text === "true";
 }

@@ -7,34 +7,40 @@ export const MAX_INT = 0x7fffffff;
 
 // Every message below follows the key and its value: `backlog "x" has to be ...`.
 
-export function integer(min: number, max: number, description: string, unit = "") {
+export function text() {
+  return v.string("has to be text");
+}
+
+/** A PEM text in the place of its file's name may be a key: the value is not to be shown then. */
+export const NOT_A_PATH = "has to be the name of a file, not what is in it";
+
+export function filePath() {
+  return v.pipe(text(), v.regex(/^(?!.*-----BEGIN)[^\r\n]*$/, NOT_A_PATH));
+}
+
+export function integer(min: number, max: number, unit = "") {
   const message = `has to be a whole number${unit && ` of ${unit}`} from ${min} to ${max}`;
   return v.pipe(
     v.number(message),
     v.integer(message),
     v.minValue(min, message),
     v.maxValue(max, message),
-    v.description(description),
   );
 }
 
-export function milliseconds(description: string) {
-  return integer(0, MAX_INT, description, "milliseconds");
+export function milliseconds() {
+  return integer(0, MAX_INT, "milliseconds");
 }
 
-export function flag(description: string) {
-  return v.optional(
-    v.pipe(v.boolean("has to be true or false"), v.description(description)),
-    false,
-  );
+export function flag() {
+  return v.boolean("has to be true or false");
 }
 
-export function oneOf<const T extends readonly string[]>(names: T, description: string) {
-  const message = (issue: v.PicklistIssue): string => {
+export function oneOf<const T extends readonly string[]>(names: T) {
+  return v.picklist(names, (issue: v.PicklistIssue): string => {
     const near = nearest(String(issue.input), names);
     return `is not known;${near && ` did you mean ${near}?`} (${names.join(", ")})`;
-  };
-  return v.pipe(v.picklist(names, message), v.description(description));
+  });
 }
 
 /** Hands the text to a parser that returns what is wrong as a string. */

@@ -98,7 +98,7 @@ export function fanOutAll(
   sendToAll(parent, live, buf, at, length);
 }
 
-function sendToAll(
+export function sendToAll(
   parent: Request,
   servers: readonly Server[],
   buf: Uint8Array,
@@ -114,7 +114,7 @@ function sendToAll(
   }
 }
 
-function setOrigin(request: Request, scan: Scan): void {
+export function setOrigin(request: Request, scan: Scan): void {
   request.tagHigh = scan.tagHigh;
   request.tagLow = scan.tagLow;
 }
@@ -185,7 +185,7 @@ export function inquire(client: Client, scan: Scan, buf: Uint8Array, at: number)
   return true;
 }
 
-function addPart(parent: Request, connection: ServerConnection, bytes: number): Request {
+export function addPart(parent: Request, connection: ServerConnection, bytes: number): Request {
   const { client } = parent;
   const part = client.pool.requests.take(client);
   part.kind = SPECIAL;

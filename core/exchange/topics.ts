@@ -3,12 +3,20 @@
 // where a key of its name would; patterns, and the events of keys, are heard on all servers.
 
 import { bytes, EMPTY } from "../bytes.ts";
-import { CHANNEL, KINDS, PATTERN, type Publishing, SHARD } from "../protocol/publishing.ts";
+import {
+  CHANNEL,
+  type Frame,
+  KINDS,
+  PATTERN,
+  type Publishing,
+  SHARD,
+} from "../protocol/publishing.ts";
 import type { Client } from "../client/client.ts";
 import type { Pool } from "../pool.ts";
 import type { Server } from "../server/server.ts";
 import { HEARD, LOST, Subscriber } from "../server/subscriber.ts";
 import type { Waiting } from "../client/subscriptions.ts";
+import { Census, type Hearings } from "./census.ts";
 
 export class Topic {
   readonly kind: number;
@@ -38,17 +46,27 @@ export class Topic {
     for (const state of this.states.values()) if (state === HEARD) return true;
     return false;
   }
+
+  /** How many servers have it. */
+  get known(): number {
+    let n = 0;
+    for (const state of this.states.values()) if (state === HEARD) n++;
+    return n;
+  }
 }
 
 export class Topics {
   readonly pool: Pool;
+  readonly census: Census;
   /** Messages given to clients. */
   messages: number;
   private readonly tables: Map<string, Topic>[];
   private readonly subscribers: Map<Server, Subscriber>;
 
-  constructor(pool: Pool) {
+  /** `say` tells other processes that share the pool: see census.ts. */
+  constructor(pool: Pool, say: ((hearings: Hearings) => void) | null) {
     this.pool = pool;
+    this.census = new Census(pool, say);
     this.messages = 0;
     this.tables = [];
     for (let kind = 0; kind < KINDS; kind++) this.tables.push(new Map());
@@ -69,13 +87,18 @@ export class Topics {
     };
   }
 
-  /** How many clients a topic has beyond the subscriptions that the servers know of. */
-  hidden(kind: number, name: string): number {
-    const topic = this.tables[kind].get(name);
-    if (topic === undefined) return 0;
-    let known = 0;
-    for (const state of topic.states.values()) if (state === HEARD) known++;
-    return topic.clients.size - known;
+  find(kind: number, name: string): Topic | undefined {
+    return this.tables[kind].get(name);
+  }
+
+  isHeardAt(topic: Topic, server: Server): boolean {
+    const subscriber = this.subscribers.get(server);
+    return subscriber !== undefined && topic.states.get(subscriber) === HEARD;
+  }
+
+  /** Other processes are told of all topics. */
+  tellAll(): void {
+    this.census.tellAll(this.tables.flatMap((table) => [...table.values()]));
   }
 
   /** Subscribes a client, which is not yet; the topic may have to wait for servers. */
@@ -87,11 +110,13 @@ export class Topics {
     }
     topic.clients.add(client);
     this.ask(topic);
+    this.census.note(topic);
     return topic;
   }
 
   leave(client: Client, topic: Topic): void {
     topic.clients.delete(client);
+    this.census.note(topic);
     if (topic.clients.size > 0) return;
     this.tables[topic.kind].delete(topic.name);
     for (const subscriber of [...topic.states.keys()]) subscriber.unsubscribe(topic);
@@ -125,6 +150,7 @@ export class Topics {
   settled(topic: Topic): void {
     if (topic.awaiting > 0) return;
     if (topic.isHeard()) this.trim(topic);
+    this.census.note(topic);
     if (topic.waiting.length === 0) return;
     const error = topic.isHeard() ? EMPTY : topic.error;
     for (const waiting of topic.waiting.splice(0)) waiting.settled(topic, error);
@@ -154,6 +180,7 @@ export class Topics {
       for (const topic of [...table.values()]) {
         this.ask(topic);
         if (topic.awaiting === 0) this.trim(topic);
+        this.census.note(topic);
       }
     }
   }
@@ -163,14 +190,42 @@ export class Topics {
     for (const subscriber of this.subscribers.values()) subscriber.renew();
   }
 
-  /** Gives a message to every client of its topic. */
-  deliver(kind: number, name: string, buf: Uint8Array, start: number, end: number): void {
-    const topic = this.tables[kind].get(name);
-    if (topic === undefined) return; // on its way while the last client left
+  /** Gives a message, read into `frame`, to every client of its topic. */
+  deliver(frame: Frame, buf: Uint8Array, start: number, end: number): void {
+    const table = this.tables[frame.kind];
+    const topic = table.get(frame.name);
+    const { renaming } = this.pool.codec.publishing as Publishing;
+    if (renaming === null) {
+      // Undefined: on its way while the last client left.
+      if (topic !== undefined) this.give(topic, buf, start, end);
+      return;
+    }
+    const alias = renaming.alias(frame.name);
+    for (const one of [topic, alias === "" ? undefined : table.get(alias)]) {
+      if (one === undefined) continue;
+      const seen = renaming.seen(frame, one.name, buf, start, end);
+      if (seen === null) this.give(one, buf, start, end);
+      else if (seen.length > 0) this.give(one, seen, 0, seen.length);
+    }
+  }
+
+  private give(topic: Topic, buf: Uint8Array, start: number, end: number): void {
     for (const client of topic.clients) {
       this.messages++;
       client.subscriptions?.deliver(topic, buf, start, end);
     }
+  }
+
+  /** Whether a server's subscription is another topic's too, which servers call the same. */
+  isShared(topic: Topic, subscriber: Subscriber): boolean {
+    const { renaming } = this.pool.codec.publishing as Publishing;
+    if (renaming === null) return false;
+    const there = renaming.toServer(topic.name);
+    for (const name of [there, renaming.alias(there)]) {
+      const other = name === topic.name ? undefined : this.tables[topic.kind].get(name);
+      if (other !== undefined && subscriber.topics.has(other)) return true;
+    }
+    return false;
   }
 
   tick(now: number, timeout: number): void {

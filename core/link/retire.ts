@@ -11,29 +11,6 @@ import type { ServerConnection } from "./server_connection.ts";
 const REMOVED = "the server is not in the pool any more";
 const REPLACED = "the connection to the server was replaced";
 
-/** Keys that decide what is said to a new server connection, or how many there are. */
-const CONNECTION_KEYS = [
-  ...["redis", "redis_auth", "redis_user", "redis_db", "server_tls", "server_connections"],
-];
-/** Keys that the codec is made from. */
-const CODEC_KEYS = [
-  "redis",
-  "redis_auth",
-  "redis_user",
-  "redis_db",
-  "auth",
-  "hash_tag",
-  "commands",
-];
-
-export function connectionsChange(keys: ReadonlySet<string>): boolean {
-  return CONNECTION_KEYS.some((key) => keys.has(key));
-}
-
-export function codecChanges(keys: ReadonlySet<string>): boolean {
-  return CODEC_KEYS.some((key) => keys.has(key));
-}
-
 /** The servers of a new configuration: those that were there before are the same objects. */
 export function keepServers(
   pool: Pool,

@@ -380,6 +380,8 @@ export class ServerConnection {
     this.streaming = false;
     if (this.pool.autoEject && fresh && pos > start) this.judge(buf, start, pos);
     if (pos < end) {
+      // Behind the false end of a list of keys: see exchange/apart.ts.
+      if (this.retired) return this.discard();
       serverBabbles(this.server, "sent a reply nobody waits for");
       this.abort("EINVAL");
     }

@@ -1,19 +1,10 @@
 // Who a client is and what it may do: users, their passwords, and the prefixes that their keys are
 // bound to. What a command does is the protocols' knowledge: redis/rights.ts, memcached/rights.ts.
 
-import type { Session } from "./codec.ts";
+import type { Session } from "./session.ts";
+import type { User } from "./user.ts";
 
-/** One user. Texts are byte strings. */
-export interface User {
-  readonly name: string;
-  readonly password: string;
-  /** Only commands that change nothing. */
-  readonly readOnly: boolean;
-  /** If not empty, keys and channels have to begin with one of these. */
-  readonly prefixes: readonly Uint8Array[];
-  /** May run scripts although it has prefixes, which bind only the keys a script declares. */
-  readonly scripts: boolean;
-}
+export type { User } from "./user.ts";
 
 /** Most bytes that one part of a request may have before its sender has said who it is (Redis's). */
 export const LOCKED_BULK = 16384;

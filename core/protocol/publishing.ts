@@ -1,7 +1,7 @@
 // What the proxy asks a protocol about publish and subscribe: requests to servers, what comes of
 // them, and what clients are told. Who is subscribed to what is core/exchange/topics.ts.
 
-import type { Scan } from "./codec.ts";
+import type { Scan } from "./scan.ts";
 
 /** Kinds of topics. */
 export const CHANNEL = 0;
@@ -25,6 +25,15 @@ export interface Frame {
   name: string;
 }
 
+/** Topics that servers have another name for than clients. */
+export interface Renaming {
+  toServer(name: string): string;
+  /** Another name that clients may have for a server's `name`; "" if there is none. */
+  alias(name: string): string;
+  /** A message as clients of topic `name` are to see it: null as it is, empty not at all. */
+  seen(frame: Frame, name: string, buf: Uint8Array, start: number, end: number): Uint8Array | null;
+}
+
 export interface Publishing {
   /** What a request with the action TOPICS is about. */
   kindOf(scan: Scan): number;
@@ -32,6 +41,16 @@ export interface Publishing {
   subscribes(scan: Scan): boolean;
   /** Its topics, as byte strings. */
   names(scan: Scan, buf: Uint8Array, at: number): string[];
+  /** The kind of topic that a request publishes to; -1: it publishes nothing. */
+  publishes(scan: Scan): number;
+  /** Its topic, as a byte string. */
+  topic(scan: Scan, buf: Uint8Array, at: number): string;
+  /** The same request with what servers call its topic; null: they call it what it is called. */
+  renamed(scan: Scan, buf: Uint8Array, at: number): Uint8Array | null;
+  /** Whether the pattern hears what is published to a channel. */
+  matches(pattern: string, channel: string): boolean;
+  /** How many clients the servers do not know of, for `Codec.join` to add. */
+  more(clients: number): Uint8Array;
   /** The topic hears what is published on any server. */
   isEverywhere(kind: number, name: string): boolean;
   subscribe(kind: number, name: string): Uint8Array;
@@ -39,6 +58,8 @@ export interface Publishing {
   /** A question to the server whether it is still there: ALIVE is the answer. */
   readonly ping: Uint8Array;
   readFrame(frame: Frame, buf: Uint8Array, start: number, end: number): void;
+  /** Names that servers know under others: null when there are none. */
+  readonly renaming: Renaming | null;
   /** First byte of a message for a client of this RESP version; the rest is as the server sent it. */
   mark(resp: number): number;
   /** What the client is told; no `name`: it was subscribed to nothing of that kind. */

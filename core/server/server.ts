@@ -5,28 +5,13 @@ import type { Address, Socket, SocketHandler } from "../host.ts";
 import type { ServerConfig } from "../config/address.ts";
 import type { Fields } from "../log.ts";
 import type { Client } from "../client/client.ts";
+import { newServerCounters, type ServerCounters } from "../stats/counters.ts";
 import { Latency, LATENCY_CLASSES } from "../stats/latency.ts";
 import type { ServerSnapshot } from "../stats/snapshot.ts";
 import { HealthCheck } from "./health.ts";
 import { serverEjected, serverReadmitted } from "../journal.ts";
 import type { Pool } from "../pool.ts";
 import { ServerConnection } from "../link/server_connection.ts";
-
-/** Counters by the names they have in the stats. */
-export interface ServerCounters {
-  server_eof: number;
-  server_err: number;
-  server_timedout: number;
-  server_connections: number;
-  /** Microseconds since 1970; 0 = never. */
-  server_ejected_at: number;
-  requests: number;
-  request_bytes: number;
-  responses: number;
-  response_bytes: number;
-  /** Connections that a client has to itself, for a transaction or a request that blocks. */
-  pinned_connections: number;
-}
 
 /** Connections kept that serve one client at a time, if no more of them may be pinned. */
 const MOST_EXTRAS = 4;
@@ -75,18 +60,7 @@ export class Server {
     this.label = `pool "${pool.name}": server "${config.name}"` +
       (where === config.name ? "" : ` (${where})`);
     this.fields = { pool: pool.name, server: config.name, address: where };
-    this.counters = {
-      server_eof: 0,
-      server_err: 0,
-      server_timedout: 0,
-      server_connections: 0,
-      server_ejected_at: 0,
-      requests: 0,
-      request_bytes: 0,
-      responses: 0,
-      response_bytes: 0,
-      pinned_connections: 0,
-    };
+    this.counters = newServerCounters();
     this.latency = LATENCY_CLASSES.map(() => new Latency());
     this.failures = 0;
     this.live = true;

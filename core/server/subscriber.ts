@@ -48,7 +48,7 @@ export class Subscriber {
   state: number;
   private readonly pool: Pool;
   private readonly table: Topics;
-  private readonly words: Publishing;
+  private words: Publishing;
   private readonly out: OutBuffer;
   private readonly scan: ReplyScan;
   private readonly frame: Frame;
@@ -112,7 +112,8 @@ export class Subscriber {
     const was = topic.states.get(this);
     topic.states.delete(this);
     if (was === WAITED_FOR) topic.awaiting--;
-    if (this.state === READY && was !== LOST) this.ask(topic, false);
+    if (this.state !== READY || was === LOST || this.table.isShared(topic, this)) return;
+    this.ask(topic, false);
   }
 
   private ask(topic: Topic, on: boolean): void {
@@ -246,7 +247,7 @@ export class Subscriber {
     this.words.readFrame(frame, buf, start, end);
     switch (frame.what) {
       case MESSAGE:
-        return this.table.deliver(frame.kind, frame.name, buf, start, end);
+        return this.table.deliver(frame, buf, start, end);
       case ALIVE:
         return;
       case CONFIRMED:
@@ -294,6 +295,7 @@ export class Subscriber {
   /** The server is to be spoken to in another way: all is asked for again on a new connection. */
   renew(): void {
     const { socket } = this;
+    this.words = this.pool.codec.publishing as Publishing;
     if (this.state === CLOSED) return;
     this.reset();
     for (const topic of this.topics) {
@@ -322,7 +324,10 @@ export class Subscriber {
     for (const topic of [...this.topics]) {
       const was = topic.states.get(this);
       topic.states.set(this, LOST);
-      if (was !== WAITED_FOR) continue;
+      if (was !== WAITED_FOR) {
+        this.table.census.note(topic);
+        continue;
+      }
       topic.awaiting--;
       topic.error = this.pool.codec.failure(why);
       this.table.settled(topic);

@@ -1,61 +1,257 @@
-// The counters of a pool and of a server: names, kinds and descriptions, in nutcracker's order
-// (nc_stats.h), which the stats JSON keeps. Data only; who counts what is the proxy's business.
+// What is counted, a row for each: in nutcracker's order (nc_stats.h), which the stats JSON keeps. The
+// JSON, the metrics of Prometheus and StatsD, INFO, what workers add up and the documentation are
+// made from these rows. Data only; who counts is the floors' business: `counters.requests++`.
 
 /** A gauge goes up and down; a timestamp is in microseconds since 1970, 0 for never. */
 export type CounterKind = "counter" | "gauge" | "timestamp";
 
 export interface Counter {
+  /** The field of the counters' object; also the name in the stats JSON and at StatsD. */
   readonly name: string;
   readonly kind: CounterKind;
-  readonly description: string;
-}
-
-function row<const N extends string>(name: N, kind: CounterKind, description: string) {
-  return { name, kind, description } as const;
+  /** Of one; absent: it is a number of the things that `help` names. */
+  readonly unit?: "bytes" | "microseconds";
+  /** Prometheus's name, after `ringmux_pool_` or `ringmux_server_`. */
+  readonly metric: string;
+  /** What it is, for Prometheus and the documentation. */
+  readonly help: string;
+  /** nutcracker's text of `--describe-stats`, if it has this counter. */
+  readonly nutcracker?: string;
+  /** Not in the stats JSON, which has nutcracker's and, after them, all others. */
+  readonly unlisted?: true;
+  /** Made up when somebody asks, from what there is at that moment: nobody counts it. */
+  readonly seen?: true;
+  /** The only protocol whose pools have it. */
+  readonly only?: "redis" | "memcached";
+  /** Section and field of INFO that show it; a server's is the sum over all servers. */
+  readonly info?: readonly [section: "Clients" | "Stats", field: string];
 }
 
 export const POOL_COUNTERS = [
-  row("client_eof", "counter", "# eof on client connections"),
-  row("client_err", "counter", "# errors on client connections"),
-  row("client_connections", "gauge", "# active client connections"),
-  row("server_ejects", "counter", "# times backend server was ejected"),
-  row("forward_error", "counter", "# times we encountered a forwarding error"),
-  row("fragments", "counter", "# fragments created from a multi-vector request"),
-] as const;
+  {
+    name: "client_eof",
+    kind: "counter",
+    metric: "client_eof_total",
+    help: "Clients that hung up.",
+    nutcracker: "# eof on client connections",
+  },
+  {
+    name: "client_err",
+    kind: "counter",
+    metric: "client_errors_total",
+    help: "Client connections that broke.",
+    nutcracker: "# errors on client connections",
+  },
+  {
+    name: "client_connections",
+    kind: "gauge",
+    metric: "client_connections",
+    help: "Clients connected.",
+    nutcracker: "# active client connections",
+    info: ["Clients", "connected_clients"],
+  },
+  {
+    name: "server_ejects",
+    kind: "counter",
+    metric: "server_ejections_total",
+    help: "Times a server was taken out of the ring.",
+    nutcracker: "# times backend server was ejected",
+    info: ["Stats", "server_ejects"],
+  },
+  {
+    name: "forward_error",
+    kind: "counter",
+    metric: "forward_errors_total",
+    help: "Requests answered with an error because of their server.",
+    nutcracker: "# times we encountered a forwarding error",
+    info: ["Stats", "forward_errors"],
+  },
+  {
+    name: "fragments",
+    kind: "counter",
+    metric: "fragments_total",
+    help: "Parts that requests were split into.",
+    nutcracker: "# fragments created from a multi-vector request",
+  },
+  {
+    name: "accepted",
+    kind: "counter",
+    metric: "client_connections_accepted_total",
+    help: "Clients ever accepted.",
+    unlisted: true,
+    info: ["Stats", "total_connections_received"],
+  },
+] as const satisfies readonly Counter[];
 
 export const SERVER_COUNTERS = [
-  row("server_eof", "counter", "# eof on server connections"),
-  row("server_err", "counter", "# errors on server connections"),
-  row("server_timedout", "counter", "# timeouts on server connections"),
-  row("server_connections", "gauge", "# active server connections"),
-  row(
-    "server_ejected_at",
-    "timestamp",
-    "timestamp when server was ejected in usec since epoch",
-  ),
-  row("requests", "counter", "# requests"),
-  row("request_bytes", "counter", "total request bytes"),
-  row("responses", "counter", "# responses"),
-  row("response_bytes", "counter", "total response bytes"),
-  row("in_queue", "gauge", "# requests in incoming queue"),
-  row("in_queue_bytes", "gauge", "current request bytes in incoming queue"),
-  row("out_queue", "gauge", "# requests in outgoing queue"),
-  row("out_queue_bytes", "gauge", "current request bytes in outgoing queue"),
-] as const;
+  {
+    name: "server_eof",
+    kind: "counter",
+    metric: "eof_total",
+    help: "Connections that the server closed.",
+    nutcracker: "# eof on server connections",
+  },
+  {
+    name: "server_err",
+    kind: "counter",
+    metric: "errors_total",
+    help: "Connections that broke or could not be made.",
+    nutcracker: "# errors on server connections",
+  },
+  {
+    name: "server_timedout",
+    kind: "counter",
+    metric: "timeouts_total",
+    help: "Connections closed because the server did not answer in time.",
+    nutcracker: "# timeouts on server connections",
+  },
+  {
+    name: "server_connections",
+    kind: "gauge",
+    metric: "connections",
+    help: "Connections to the server.",
+    nutcracker: "# active server connections",
+  },
+  {
+    name: "server_ejected_at",
+    kind: "timestamp",
+    unit: "microseconds",
+    metric: "last_ejected_timestamp_seconds",
+    help: "When the server last left the ring; 0: never.",
+    nutcracker: "timestamp when server was ejected in usec since epoch",
+  },
+  {
+    name: "requests",
+    kind: "counter",
+    metric: "requests_total",
+    help: "Requests forwarded.",
+    nutcracker: "# requests",
+    info: ["Stats", "total_commands_processed"],
+  },
+  {
+    name: "request_bytes",
+    kind: "counter",
+    unit: "bytes",
+    metric: "request_bytes_total",
+    help: "Bytes of requests forwarded.",
+    nutcracker: "total request bytes",
+    info: ["Stats", "total_net_input_bytes"],
+  },
+  {
+    name: "responses",
+    kind: "counter",
+    metric: "responses_total",
+    help: "Replies received.",
+    nutcracker: "# responses",
+  },
+  {
+    name: "response_bytes",
+    kind: "counter",
+    unit: "bytes",
+    metric: "response_bytes_total",
+    help: "Bytes of replies received.",
+    nutcracker: "total response bytes",
+    info: ["Stats", "total_net_output_bytes"],
+  },
+  {
+    name: "in_queue",
+    kind: "gauge",
+    seen: true,
+    metric: "queued_requests",
+    help: "Requests not sent yet.",
+    nutcracker: "# requests in incoming queue",
+  },
+  {
+    name: "in_queue_bytes",
+    kind: "gauge",
+    unit: "bytes",
+    seen: true,
+    metric: "queued_bytes",
+    help: "Their bytes.",
+    nutcracker: "current request bytes in incoming queue",
+  },
+  {
+    name: "out_queue",
+    kind: "gauge",
+    seen: true,
+    metric: "in_flight_requests",
+    help: "Requests sent and not answered yet.",
+    nutcracker: "# requests in outgoing queue",
+  },
+  {
+    name: "out_queue_bytes",
+    kind: "gauge",
+    unit: "bytes",
+    seen: true,
+    metric: "in_flight_bytes",
+    help: "Their bytes.",
+    nutcracker: "current request bytes in outgoing queue",
+  },
+  {
+    name: "pinned_connections",
+    kind: "gauge",
+    metric: "pinned_connections",
+    help: "Connections to the server that one client has to itself.",
+    only: "redis",
+  },
+] as const satisfies readonly Counter[];
 
-/** Not nutcracker's; they follow its own. */
-export const MORE_SERVER_COUNTERS = [
-  row("pinned_connections", "gauge", "# server connections that one client has to itself"),
-] as const;
+type NameOf<R> = R extends { name: infer N extends string } ? N : never;
+type CountedOf<R> = R extends { seen: true } ? never : NameOf<R>;
 
-export type PoolCounterName = typeof POOL_COUNTERS[number]["name"];
-export type ServerCounterName =
-  | typeof SERVER_COUNTERS[number]["name"]
-  | typeof MORE_SERVER_COUNTERS[number]["name"];
+export type PoolCounterName = NameOf<typeof POOL_COUNTERS[number]>;
+export type ServerCounterName = NameOf<typeof SERVER_COUNTERS[number]>;
+/** What is counted as it happens. */
+export type PoolCounters = Record<CountedOf<typeof POOL_COUNTERS[number]>, number>;
+export type ServerCounters = Record<CountedOf<typeof SERVER_COUNTERS[number]>, number>;
+
+// V8 gives what it parses all fields in the object itself and one shape, as to a literal; to fields
+// that are added one by one it does not.
+const zeros = (rows: readonly Counter[]): string =>
+  `{${rows.filter((row) => !row.seen).map(({ name }) => `"${name}":0`).join(",")}}`;
+const POOL_ZEROS = zeros(POOL_COUNTERS);
+const SERVER_ZEROS = zeros(SERVER_COUNTERS);
+
+export function newPoolCounters(): PoolCounters {
+  return JSON.parse(POOL_ZEROS);
+}
+
+export function newServerCounters(): ServerCounters {
+  return JSON.parse(SERVER_ZEROS);
+}
+
+/** The rows that pools of a protocol have. */
+export function having<R extends { readonly only?: string }>(
+  rows: readonly R[],
+  protocol: string,
+): R[] {
+  return rows.filter(({ only }) => only === undefined || only === protocol);
+}
 
 /** The text of `--describe-stats` (nc_stats.c stats_describe). */
 export function describeCounters(): string {
   const list = (counters: readonly Counter[]): string =>
-    counters.map((c) => `  ${c.name.padEnd(20)}"${c.description}"\n`).join("");
+    counters.filter(({ nutcracker }) => nutcracker !== undefined)
+      .map(({ name, nutcracker }) => `  ${name.padEnd(20)}"${nutcracker}"\n`).join("");
   return `pool stats:\n${list(POOL_COUNTERS)}\nserver stats:\n${list(SERVER_COUNTERS)}`;
+}
+
+type Fields = [field: string, value: number | string][];
+
+/** What INFO shows of one section; servers added up. */
+export function infoFields(
+  section: "Clients" | "Stats",
+  pool: PoolCounters,
+  servers: readonly ServerCounters[],
+): Fields {
+  const fields: Fields = [];
+  const add = (rows: readonly Counter[], of: readonly Record<string, number>[]): void => {
+    for (const { name, info } of rows) {
+      if (info?.[0] !== section) continue;
+      fields.push([info[1], of.reduce((sum, counters) => sum + counters[name], 0)]);
+    }
+  };
+  add(POOL_COUNTERS, [pool]);
+  add(SERVER_COUNTERS, servers);
+  return fields;
 }

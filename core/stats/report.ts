@@ -1,7 +1,7 @@
 // The stats JSON, byte for byte in nutcracker's shape (nc_stats.c): collectors out there cut it up
-// with regular expressions. Fields that nutcracker does not have come after its own.
+// with regular expressions. Fields that nutcracker does not have come after its own (counters.ts).
 
-import { MORE_SERVER_COUNTERS, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
+import { type Counter, having, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
 import type { PoolSnapshot, ServerSnapshot, Snapshot } from "./snapshot.ts";
 
 /** One line of JSON with its line end. */
@@ -11,7 +11,7 @@ export function statsLine(snapshot: Snapshot): string {
   for (const pool of snapshot.pools) {
     // twemproxy counts clients, server connections and the listener.
     current += pool.counters.client_connections + 1;
-    total += pool.accepted + 1;
+    total += pool.counters.accepted + 1;
     for (const { counters } of pool.servers) {
       const { server_connections, server_eof, server_err, server_timedout } = counters;
       current += server_connections;
@@ -27,13 +27,20 @@ export function statsLine(snapshot: Snapshot): string {
 }
 
 function poolStats(pool: PoolSnapshot): string {
-  const fields = POOL_COUNTERS.map(({ name }) => `"${name}":${pool.counters[name]}`);
-  const servers = pool.servers.map(serverStats);
-  return `${JSON.stringify(pool.name)}: {${fields.join(", ")}, ${servers.join(",")}}`;
+  const servers = pool.servers.map((server) => serverStats(server, pool.protocol));
+  const own = fields(POOL_COUNTERS, pool.counters, pool.protocol);
+  return `${JSON.stringify(pool.name)}: {${own}, ${servers.join(",")}}`;
 }
 
-function serverStats(server: ServerSnapshot): string {
-  const fields = [...SERVER_COUNTERS, ...MORE_SERVER_COUNTERS]
-    .map(({ name }) => `"${name}":${server.counters[name]}`);
-  return `${JSON.stringify(server.name)}: {${fields.join(", ")}}`;
+function serverStats(server: ServerSnapshot, protocol: string): string {
+  return `${JSON.stringify(server.name)}: {${fields(SERVER_COUNTERS, server.counters, protocol)}}`;
+}
+
+function fields(
+  rows: readonly Counter[],
+  counters: Readonly<Record<string, number>>,
+  protocol: string,
+): string {
+  return having(rows, protocol).filter((row) => !row.unlisted)
+    .map(({ name }) => `"${name}":${counters[name]}`).join(", ");
 }

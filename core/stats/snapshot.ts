@@ -1,7 +1,13 @@
 // The state of a whole ringmux at one moment, as plain data: what a process tells of itself, what a
 // supervisor adds up over its workers, and what the stats JSON, the metrics and the live page show.
 
-import type { PoolCounterName, ServerCounterName } from "./counters.ts";
+import {
+  type Counter,
+  POOL_COUNTERS,
+  type PoolCounterName,
+  SERVER_COUNTERS,
+  type ServerCounterName,
+} from "./counters.ts";
 import type { LatencySnapshot } from "./latency.ts";
 import { mergeLatency } from "./latency.ts";
 
@@ -29,8 +35,6 @@ export interface PoolSnapshot {
   readonly listen: string;
   readonly protocol: "redis" | "memcached";
   readonly counters: Readonly<Record<PoolCounterName, number>>;
-  /** Clients ever accepted. */
-  readonly accepted: number;
   readonly servers: readonly ServerSnapshot[];
 }
 
@@ -81,8 +85,7 @@ function mergePools(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
   }
   return {
     ...a,
-    counters: addUp(a.counters, b.counters),
-    accepted: a.accepted + b.accepted,
+    counters: addUp(POOL_COUNTERS, a.counters, b.counters),
     servers: [...servers.values()],
   };
 }
@@ -91,19 +94,21 @@ function mergeServers(a: ServerSnapshot, b: ServerSnapshot): ServerSnapshot {
   return {
     ...a,
     live: a.live || b.live,
-    counters: {
-      ...addUp(a.counters, b.counters),
-      server_ejected_at: Math.max(a.counters.server_ejected_at, b.counters.server_ejected_at),
-    },
+    counters: addUp(SERVER_COUNTERS, a.counters, b.counters),
     latency: mergeLatency(a.latency, b.latency),
   };
 }
 
+/** Of timestamps the last. */
 function addUp<K extends string>(
+  rows: readonly (Counter & { readonly name: K })[],
   a: Readonly<Record<K, number>>,
   b: Readonly<Record<K, number>>,
 ): Record<K, number> {
-  const sum = { ...a } as Record<K, number>;
-  for (const name of Object.keys(b) as K[]) sum[name] = (sum[name] ?? 0) + b[name];
+  const sum = {} as Record<K, number>;
+  for (const { name, kind } of rows) {
+    const [one = 0, other = 0] = [a[name], b[name]];
+    sum[name] = kind === "timestamp" ? Math.max(one, other) : one + other;
+  }
   return sum;
 }

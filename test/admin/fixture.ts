@@ -1,8 +1,13 @@
 // Snapshots made by hand, and a Control that tells them.
 
 import type { Control, RingView } from "../../adapters/control/control.ts";
+import { POOL_COUNTERS, SERVER_COUNTERS } from "../../core/stats/counters.ts";
 import { Latency } from "../../core/stats/latency.ts";
 import type { PoolSnapshot, ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
+
+function zeros<K extends string>(rows: readonly { readonly name: K }[]): Record<K, number> {
+  return Object.fromEntries(rows.map(({ name }) => [name, 0])) as Record<K, number>;
+}
 
 /** `requests` reads of 1 ms each, the rest zero but for what `counters` says. */
 export function server(
@@ -18,20 +23,12 @@ export function server(
     weight: 1,
     live: true,
     counters: {
-      server_eof: 0,
-      server_err: 0,
-      server_timedout: 0,
+      ...zeros<keyof ServerSnapshot["counters"]>(SERVER_COUNTERS),
       server_connections: 1,
-      server_ejected_at: 0,
       requests,
       request_bytes: 10 * requests,
       responses: requests,
       response_bytes: 20 * requests,
-      in_queue: 0,
-      in_queue_bytes: 0,
-      out_queue: 0,
-      out_queue_bytes: 0,
-      pinned_connections: 0,
       ...counters,
     },
     latency: [read.snapshot(0), write.snapshot(1), other.snapshot(2)],
@@ -48,15 +45,9 @@ export function pool(
     listen: "127.0.0.1:22121",
     protocol: "redis",
     counters: {
-      client_eof: 0,
-      client_err: 0,
-      client_connections: 0,
-      server_ejects: 0,
-      forward_error: 0,
-      fragments: 0,
+      ...zeros<keyof PoolSnapshot["counters"]>(POOL_COUNTERS),
       ...counters,
     },
-    accepted: 0,
     servers,
   };
 }

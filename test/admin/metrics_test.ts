@@ -8,6 +8,17 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { renderMetrics } from "../../adapters/admin/metrics.ts";
 import { generateMetrics, METRICS_FILE } from "../../docs/make_metrics.ts";
+import { statsdLines } from "../../adapters/admin/statsd.ts";
+import {
+  type Counter,
+  infoFields,
+  newPoolCounters,
+  newServerCounters,
+  POOL_COUNTERS,
+  SERVER_COUNTERS,
+} from "../../core/stats/counters.ts";
+import { statsLine } from "../../core/stats/report.ts";
+import { mergeSnapshots } from "../../core/stats/snapshot.ts";
 import { LATENCY_BOUNDS } from "../../core/stats/latency.ts";
 import { pool, server, snapshot } from "./fixture.ts";
 
@@ -85,6 +96,65 @@ test("what is not known is not told", async () => {
   const { memory: _, cpu: __, ...rest } = full;
   const values = await scrape(rest, true);
   assert.not.ok([...values.keys()].some((name) => name.startsWith("ringmux_process_")));
+});
+
+test("every counter is a metric, at StatsD too, and in the stats JSON unless it says otherwise", async () => {
+  const one = snapshot([pool("p", [server("a")])]);
+  const values = await scrape(one, true);
+  const sent = statsdLines(one, null);
+  const json = statsLine(one);
+  const judge = (rows: readonly Counter[], kind: string, prefix: string, labels: string) => {
+    for (const { name, metric, kind: type, unlisted } of rows) {
+      assert.ok(values.has(`ringmux_${kind}_${metric}{${labels}}`), metric);
+      const told = sent.some((line) => line.startsWith(`${prefix}.${name}:`));
+      assert.is(told, type !== "timestamp", name);
+      assert.is(json.includes(`"${name}":`), unlisted !== true, name);
+      assert.is(metric.endsWith("_total"), type === "counter", metric);
+    }
+  };
+  judge(POOL_COUNTERS, "pool", "ringmux.p", 'pool="p"');
+  judge(SERVER_COUNTERS, "server", "ringmux.p.a", 'pool="p",server="a"');
+});
+
+test("a counter of one protocol is shown of its pools only", async () => {
+  const one = snapshot([{ ...pool("p", [server("a")]), protocol: "memcached" }]);
+  const texts = [statsLine(one), statsdLines(one, null).join(), await renderMetrics(one, true)];
+  for (const text of texts) assert.not.match(text, /pinned_connections/);
+});
+
+test("the stats JSON has nutcracker's fields in its order, then what only ringmux has", () => {
+  const { p } = JSON.parse(statsLine(full));
+  assert.equal(Object.keys(p), [
+    ...["client_eof", "client_err", "client_connections", "server_ejects", "forward_error"],
+    ...["fragments", "a", "b"],
+  ]);
+  assert.equal(Object.keys(p.a), [
+    ...["server_eof", "server_err", "server_timedout", "server_connections", "server_ejected_at"],
+    ...["requests", "request_bytes", "responses", "response_bytes", "in_queue", "in_queue_bytes"],
+    ...["out_queue", "out_queue_bytes", "pinned_connections"],
+  ]);
+});
+
+test("workers are added up, of moments the last is told", () => {
+  const told = (n: number, ejectedAt: number) =>
+    snapshot([
+      pool("p", [server("a", n, { server_ejected_at: ejectedAt, in_queue: n })], { accepted: n }),
+    ]);
+  const [{ counters, servers }] = mergeSnapshots(told(0, 0), [told(2, 70), told(3, 50)]).pools;
+  assert.is(counters.accepted, 5);
+  const { requests, in_queue, server_ejected_at } = servers[0].counters;
+  assert.equal([requests, in_queue, server_ejected_at], [5, 5, 70]);
+});
+
+test("what is counted begins at zero, and INFO adds up servers", () => {
+  const [counters, other] = [newServerCounters(), newServerCounters()];
+  assert.equal(new Set(Object.values({ ...counters, ...newPoolCounters() })), new Set([0]));
+  assert.is(Object.hasOwn(counters, "in_queue"), false);
+  counters.requests = 3;
+  other.requests = 4;
+  const fields = new Map(infoFields("Stats", newPoolCounters(), [counters, other]));
+  assert.is(fields.get("total_commands_processed"), 7);
+  assert.is(fields.get("forward_errors"), 0);
 });
 
 test("a proxy without pools has metrics of its process", async () => {

@@ -106,7 +106,7 @@ function sameBinary(
   comparable: (reply: string) => string,
 ): Promise<void> {
   const property = fc.asyncProperty(stream(requests), cuts, async (all, where) => {
-    const mark = `the end ${++run}`;
+    const mark = `the_end_${++run}`;
     const end = ask(0x0c, { key: mark, opaque: 0xffffffff });
     await compare(pool, all, where, { ask: end, mark }, comparable);
   });

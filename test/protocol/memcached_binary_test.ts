@@ -105,7 +105,7 @@ const TABLES: Record<string, [string, string][]> = {
   "requests with a key go to its server as they are": [
     [asked(0, { key: "k" }), "forward 25 k"],
     [asked(0, { key: K250 }), `forward 274 ${K250}`],
-    [asked(0, { key: "\0\r\n \x80" }), "forward 29 \0\r\n \x80"],
+    [asked(0, { key: "\x80!~\xff" }), "forward 28 \x80!~\xff"],
     [asked(0x0c, { key: "k" }), "forward 25 k"],
     [asked(1, { key: "k", extras: FLAGS, value: "v\r\n" }), "forward 36 k"],
     [asked(2, { key: "k", extras: FLAGS }), "forward 33 k"],
@@ -118,6 +118,15 @@ const TABLES: Record<string, [string, string][]> = {
     [asked(0x1c, { key: "k", extras: SOON }), "forward 29 k"],
     [asked(0x1d, { key: "k", extras: SOON }), "forward 29 k"],
     [asked(0x23, { key: "k", extras: SOON }), "forward 29 k"],
+  ],
+  "a key that text could not have is refused, as soon as it is there": [
+    ...["\0", "a\r\nb", "\n", "a b", "\t", "k\x7f"].map((key): [string, string] => {
+      return [asked(0, { key }), `refuse ${24 + key.length}: ${error(0, 4, "Invalid arguments")}`];
+    }),
+    [
+      asked(1, { key: "k\n", extras: FLAGS, value: "v" }),
+      `refuse 35: ${error(1, 4, "Invalid arguments")}`,
+    ],
   ],
   "quiet requests are sent as loud ones": [
     [asked(9, { key: "k" }), "forward 25 k sent as 0, mute 9"],

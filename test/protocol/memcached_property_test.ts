@@ -288,7 +288,15 @@ function contents(out: OutBuffer): string {
     sent += text(buf, start, end);
     return end - start;
   };
-  out.flush({ remote: "", write, pause() {}, resume() {}, shutdown() {}, close() {} });
+  out.flush({
+    remote: "",
+    copies: true,
+    write,
+    pause() {},
+    resume() {},
+    shutdown() {},
+    close() {},
+  });
   return sent;
 }
 

@@ -44,6 +44,10 @@ const ACTION = [
   "quit",
   "nothing",
   "pin",
+  "walk",
+  "gather",
+  "topics",
+  "apart",
 ];
 
 /** `data` at an odd place of a larger buffer full of `fill`. */
@@ -122,6 +126,8 @@ function check(data: string, expected: string): void {
 }
 
 const ERROR = '"ERROR\\r\\n"';
+const WITH_LF = '"CLIENT_ERROR the key is no base64, or has a line break: no text reply can have ' +
+  'it (leave out k)\\r\\n"';
 const BAD_LINE = '"CLIENT_ERROR bad command line format\\r\\n"';
 const BAD_CHUNK = '"CLIENT_ERROR bad data chunk\\r\\n"';
 const BAD_EXPTIME = '"CLIENT_ERROR invalid exptime argument\\r\\n"';
@@ -296,6 +302,18 @@ const REQUESTS: Record<string, [string, string][]> = {
     ["mg !!! b\r\n", `forward 10 mg !!! ${q("mg !!! b\r\n")}`],
     ["mg aGVsbG8 b\r\n", `forward 14 mg aGVsbG8 ${q("mg aGVsbG8 b\r\n")}`],
   ],
+  "a key with a line break is not asked back": [
+    ["mg YQpi b k\r\n", `refuse 13 ${WITH_LF}`],
+    ["mg YQpi kx v b\r\n", `refuse 16 ${WITH_LF}`],
+    ["ms YQpi 2 k b\r\nab\r\n", `refuse 19 ${WITH_LF}`],
+    ["md YQpi q b k\r\n", `refuse 15 ${WITH_LF}`],
+    ["ma YQpi b k k\r\n", `refuse 15 ${WITH_LF}`],
+    ["me YQpi b\r\n", `refuse 11 ${WITH_LF}`],
+    ["mg !YQpi b k\r\n", `refuse 14 ${WITH_LF}`],
+    ["mg YQpi b v\r\n", `forward 13 mg a\nb ${q("mg YQpi b v\r\n")}`],
+    ["mg YQ1i b k\r\n", `forward 13 mg a\rb ${q("mg YQ1i b k\r\n")}`],
+    ["mg YQpi k\r\n", "forward 11 mg YQpi"],
+  ],
   "malformed meta commands are refused": [
     ["mg\r\n", `refuse 4 ${ERROR}`],
     ["me\r\n", `refuse 4 ${BAD_LINE}`],
@@ -323,7 +341,7 @@ const REQUESTS: Record<string, [string, string][]> = {
     ["stats\r\n", "all 7 stats"],
     ["stats items\r\n", "all 13 items"],
     ["stats reset\r\n", "all 13 reset"],
-    ["stats cachedump 1 10\r\n", "all 22 cachedump"],
+    ["stats cachedump 1 10\r\n", "apart 22 cachedump"],
     // its reply has no end mark
     ["stats sizes_enable\r\n", `refuse 20 ${ERROR}`],
     ["stats foo\r\n", `refuse 11 ${ERROR}`],
@@ -515,6 +533,10 @@ const REPLIES: [string, number | "bad" | "more"][] = [
     "STAT inter NULL\r\nSTAT empty \r\nEND\r\n",
     "ITEM k [3 b; 0 s]\r\nEND\r\n",
     "PREFIX a get 1 hit 1 set 0 del 0\r\nEND\r\n",
+    // Keys that would be something else, if there were lists where anybody else's reply follows.
+    "ITEM k [3 b; 0 s]\r\nITEM a\r\nVALUE k 0 99999999\r\nHD\n\nnonsense [1 b; 0 s]\r\nEND\r\n",
+    "VA 1 ka\rb O\r\r\nx\r\n",
+    "HD ka\rb\r\n",
   ].map((reply): [string, number] => [reply, reply.length]),
   ["VALUE k 0 3\r\nabc", "more"],
   ["VALUE k 0 3\r\nabc\r\n", "more"],
@@ -640,7 +662,7 @@ test("local answers and the line for a lost server", () => {
   const answer = (request: string): string => {
     const buf = bytes(request);
     codec.parseRequest(scan, buf, 0, buf.length);
-    const out = codec.answer(scan);
+    const out = codec.answer(scan, buf, 0, codec.newSession(1, "", 0));
     return text(out, 0, out.length);
   };
   assert.is(answer("mn\r\n"), "MN\r\n");
@@ -669,6 +691,7 @@ function written(fill: (out: OutBuffer) => void): string {
   fill(out);
   out.flush({
     remote: "",
+    copies: true,
     write(buf: Uint8Array, start: number, end: number): number {
       sent += text(buf, start, end);
       return end - start;
@@ -819,6 +842,8 @@ test("stats subcommands are joined each in its own way", () => {
   const conns = ["STAT 23:addr a\r\nEND\r\n", "END\r\n", "STAT 23:addr b\r\nEND\r\n"];
   assert.is(join("stats/conns", [], conns), "STAT 23:addr a\r\nSTAT 23:addr b\r\nEND\r\n");
   assert.is(join("stats/detail", [], ["OK\r\n", "OK\r\n"]), "OK\r\n");
+  const items = ["ITEM a\r\nVALUE k 0 1 [1 b; 0 s]\r\nITEM b [1 b; 0 s]\r\nEND\r\n", "END\r\n"];
+  assert.is(join("stats/cachedump", [], items), "ITEM b [1 b; 0 s]\r\nEND\r\n");
   const wrong = "CLIENT_ERROR usage: stats detail on|off|dump\r\n";
   assert.is(join("stats/detail", [], [wrong, wrong]), wrong);
 });

@@ -267,6 +267,8 @@ test("joined arrays hold what taking element by element gives", () => {
           nkeys: picks.length,
           picks: Uint16Array.from(picks),
           parts,
+          tagHigh: 0,
+          tagLow: 0,
         };
         codec.join(fanOut, out);
         assert.is(contents(out), `*${wanted.length}\r\n${wanted.map(([, e]) => e).join("")}`);

@@ -44,6 +44,7 @@ const facts: Facts = {
       idle: 2500,
       kill: (asks) => void killed.push(`${session.id}${asks ? " itself" : ""}`),
     })),
+  hidden: () => 0,
   counters: () => [["Stats", [["total_commands_processed", 7]]]],
 };
 const codecOf = (auth: string, db = 0) =>
@@ -261,7 +262,7 @@ const ARRAYS: Record<string, [string, string][]> = {
   ],
   "commands for any server, for all, and for ringmux itself": [
     ["COMMAND", "any command"],
-    ["COMMAND DOCS get", "any command"],
+    ["COMMAND DOCS get", "any command|docs"],
     ["RANDOMKEY", "all randomkey"],
     ["INFO", "gather info"],
     ["INFO keyspace stats", "gather info"],
@@ -279,7 +280,7 @@ const ARRAYS: Record<string, [string, string][]> = {
     ["FUNCTION LOAD REPLACE x", "all function|load"],
     ["PING", "local ping"],
     ["PING x", "local ping"],
-    ["CLIENT SETNAME x", "local client"],
+    ["CLIENT SETNAME x", "local client|setname"],
     ["HELLO", "local hello"],
     ["QUIT", "quit quit"],
   ],
@@ -666,6 +667,20 @@ test("an error reply, and one that says the server cannot work", () => {
   assert.equal(is("$5\r\n-OOM \r\n"), [false, false]);
 });
 
+test("errors that a client can make a server say are not the server's", () => {
+  const judged = (name: string): number => codec.judged[verbOf(name) + 1];
+  for (const name of ["get", "set", "ping", "exec", "mget", "script|kill", "publish"]) {
+    assert.is(judged(name), 1, name);
+  }
+  for (const name of ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"]) {
+    assert.is(judged(name), 0, name);
+  }
+  for (const name of ["script|load", "function|load", "function|restore", "debug", "unknown"]) {
+    assert.is(judged(name), 0, name);
+  }
+  assert.is(codec.judged.length, codec.classes.length);
+});
+
 // ------------------------------------------------------------------------------- splitting, joining
 
 function contents(out: OutBuffer): string {
@@ -813,7 +828,7 @@ function page(server: number, servers: number, reply: string): string {
   const out = new OutBuffer(new BufferPool());
   const parts = [{ held: buf, heldStart: start, heldEnd: end, failure: "" }];
   const picks = Uint16Array.of(server);
-  codec.join({ verb: verbOf("scan"), nkeys: servers, picks, parts }, out);
+  codec.join({ verb: verbOf("scan"), nkeys: servers, picks, parts, tagHigh: 0, tagLow: 0 }, out);
   return contents(out);
 }
 
@@ -875,7 +890,15 @@ test("INFO is ringmux's own figures and the sums of the servers'", () => {
     const parts = [part(wrap(server(1000, 10))), part("", "x"), part("-LOADING\r\n")];
     parts.push(part(wrap(server(2000, 30))));
     const picks = new Uint16Array(0);
-    codec.join({ verb: verbOf("info"), nkeys: 0, picks, parts, held: bytes(wrap(own)) }, out);
+    codec.join({
+      verb: verbOf("info"),
+      nkeys: 0,
+      picks,
+      parts,
+      held: bytes(wrap(own)),
+      tagHigh: 0,
+      tagLow: 0,
+    }, out);
     return contents(out);
   };
   const expected = info(

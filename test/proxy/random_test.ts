@@ -5,9 +5,16 @@
 
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { FakeHost, type FakeSocket, lend, takeAll, takeNone, type Taker } from "./fake_host.ts";
-import { Fixture } from "./fixture.ts";
-import { type Dice, dice, memcached, mixed, type Model, redis, type Step } from "./models.ts";
+import {
+  FakeHost,
+  type FakeSocket,
+  lend,
+  takeAll,
+  takeNone,
+  type Taker,
+} from "../fake/fake_host.ts";
+import { Fixture } from "../fake/fixture.ts";
+import { type Dice, dice, memcached, mixed, type Model, redis, type Step } from "../fake/models.ts";
 
 const SERVERS = ["a", "b", "c"];
 const STEPS = 4000;

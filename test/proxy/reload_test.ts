@@ -6,7 +6,7 @@ import * as assert from "uvu/assert";
 import { bytes } from "../../core/bytes.ts";
 import { buildRing } from "../../core/ring/mod.ts";
 import { HASHES } from "../../core/hash/mod.ts";
-import { bulk, command, Fixture, PORT } from "./fixture.ts";
+import { bulk, command, Fixture, PORT } from "../fake/fixture.ts";
 
 const OTHER = PORT + 1;
 const get = (key: string) => command("GET", key);

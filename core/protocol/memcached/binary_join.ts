@@ -15,7 +15,7 @@ import {
   TEMPORARY,
 } from "./binary_packet.ts";
 import { STAT_VERBS } from "./binary_parse.ts";
-import { COMMANDS, JOIN_CONCAT, JOIN_SAME, JOIN_SUM } from "./commands.ts";
+import { COMMANDS, JOIN_CONCAT, JOIN_KEYS, JOIN_SAME, JOIN_SUM } from "./commands.ts";
 import { Totals } from "./stats.ts";
 
 /** See `Codec.join`. */
@@ -31,7 +31,7 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
   const wrong = live.find((part) => statusAt(part.held, part.heldStart) !== SUCCESS);
   if (wrong !== undefined) return append(fanOut, wrong, out);
   if (how === JOIN_SUM) sum(fanOut, live, out);
-  else if (how === JOIN_CONCAT) concat(fanOut, live, out);
+  else if (how === JOIN_CONCAT || how === JOIN_KEYS) concat(fanOut, live, out);
   else append(fanOut, live[0], out);
 }
 

@@ -39,6 +39,7 @@ const MAX_KEY = 250;
 /** A refused request longer than this is not read to its end. */
 const LONG_REFUSED = 1 << 20;
 const BLANK = 32;
+const DELETE = 127;
 
 /**
  * Parses requests of all clients of a pool. A header is read anew on every call: nothing is kept
@@ -89,6 +90,10 @@ export class BinaryParser {
     scan.action = command.sasl && this.hasUsers ? LOCAL : command.action;
     if (scan.action === REFUSE) return refuse(scan, UNKNOWN, have);
     scan.nkeys = command.key === NO_KEY ? 0 : 1;
+    const hasKey = scan.action === FORWARD && have >= scan.keyEnd;
+    if (hasKey && !isTextKey(buf, start + scan.keyStart, start + scan.keyEnd)) {
+      return refuse(scan, INVALID, have);
+    }
     if (have < total) {
       // What has to be rewritten cannot be sent ahead.
       if (command.action === FORWARD && command.loud === opcode) scan.left = total - have;
@@ -121,6 +126,15 @@ export class BinaryParser {
     scan.scratch = scratch;
     scan.scratchLength = scan.length;
   }
+}
+
+/**
+ * Whether the text protocol could have this key. Any other would be written as it is in the text
+ * replies of whoever asks for it by other ways, and a line break in it is taken for their end.
+ */
+function isTextKey(buf: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (buf[i] <= BLANK || buf[i] === DELETE) return false;
+  return true;
 }
 
 function isFit(command: BinaryCommand, extras: number, keyLength: number, body: number): boolean {

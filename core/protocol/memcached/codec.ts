@@ -24,6 +24,7 @@ import {
 } from "../codec.ts";
 import { BinaryCodec } from "./binary_codec.ts";
 import { REQUEST_MAGIC } from "./binary_commands.ts";
+import { selectKey } from "./classic.ts";
 import { CLASSES, COMMANDS, MUTE_ALL, verbOf } from "./commands.ts";
 import {
   AUTH_FAILED,
@@ -37,11 +38,13 @@ import {
   UNAUTHENTICATED,
 } from "./errors.ts";
 import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
-import { RequestParser, selectKey, TAG_VERSION } from "./parse.ts";
+import { RequestParser, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
 
+/** No error of memcached says that the server cannot work. */
+const NOT_JUDGED = new Uint8Array(CLASSES.length);
 const MN = verbOf("mn");
 const VERSION = bytes("version\r\n");
 const SET = verbOf("set");
@@ -49,6 +52,7 @@ const LF = 10;
 
 export class MemcachedCodec implements Codec {
   readonly classes: Uint8Array;
+  readonly judged: Uint8Array;
   readonly probe: Uint8Array;
   readonly pinning: null;
   readonly publishing: null;
@@ -64,6 +68,7 @@ export class MemcachedCodec implements Codec {
   constructor(options: CodecOptions, facts: Facts) {
     this.users = options.users;
     this.classes = CLASSES;
+    this.judged = NOT_JUDGED;
     this.probe = VERSION;
     this.pinning = null;
     this.publishing = null;

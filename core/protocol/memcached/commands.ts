@@ -3,7 +3,7 @@
 
 import { bytes } from "../../bytes.ts";
 import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
-import { ALL, ANY, FORWARD, LOCAL, QUIT, REFUSE, SPLIT } from "../codec.ts";
+import { ALL, ANY, APART, FORWARD, LOCAL, QUIT, REFUSE, SPLIT } from "../codec.ts";
 import { ERROR, notAllowed } from "./errors.ts";
 
 /** How a command line is laid out. */
@@ -28,6 +28,7 @@ export const JOIN_SAME = 0;
 export const JOIN_SUM = 1;
 export const JOIN_FIRST = 2;
 export const JOIN_CONCAT = 3;
+export const JOIN_KEYS = 4;
 
 // words  how many may follow the name, a noreply counted; "-" is no limit
 // shape  get       keys                        gat       exptime, keys
@@ -39,6 +40,7 @@ export const JOIN_CONCAT = 3;
 //        any       any live server             local     answered by ringmux
 //        all       every server; replies joined: same (they are all one, unless one is an error),
 //                  sum, first, concat
+//        apart     as all, for lists of keys (joined: keys), which may have anything in them
 //        quit, refuse
 // quiet  the replies that the flag q hides, as memcached 1.6.18 does it: md and ma still say NF
 const TABLE = `
@@ -74,8 +76,8 @@ stats/sizes       0 -  stats    all:sum
 stats/extstore    0 -  stats    all:sum
 stats/settings    0 -  stats    all:first
 stats/conns       0 -  stats    all:concat
-stats/cachedump   0 -  stats    all:concat
-stats/detail      0 -  stats    all:concat
+stats/cachedump   0 -  stats    apart:keys
+stats/detail      0 -  stats    apart:keys
 stats/reset       0 -  stats    all:same
 debug             0 -  plain    refuse
 extstore          0 -  plain    refuse
@@ -102,6 +104,7 @@ const ACTIONS: Record<string, number> = {
   split: SPLIT,
   any: ANY,
   all: ALL,
+  apart: APART,
   local: LOCAL,
   quit: QUIT,
   refuse: REFUSE,
@@ -111,6 +114,7 @@ const JOINS: Record<string, number> = {
   sum: JOIN_SUM,
   first: JOIN_FIRST,
   concat: JOIN_CONCAT,
+  keys: JOIN_KEYS,
 };
 const QUIETS: Record<string, number> = { EN: MUTE_EN, HD: MUTE_HD, "HD,VA": MUTE_HD_VA };
 

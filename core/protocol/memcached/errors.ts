@@ -18,6 +18,9 @@ export const DUPLICATE_FLAG = line("CLIENT_ERROR duplicate flag");
 export const LONG_LINE = line("CLIENT_ERROR line too long");
 export const BINARY = line("CLIENT_ERROR a binary request among text commands");
 export const CROSS_SERVER = line("CLIENT_ERROR keys live on different servers");
+export const KEY_WITH_LF = line(
+  "CLIENT_ERROR the key is no base64, or has a line break: no text reply can have it (leave out k)",
+);
 export const UNAUTHENTICATED = line("CLIENT_ERROR unauthenticated");
 export const AUTH_FAILED = line("CLIENT_ERROR authentication failure");
 export const AUTH_FORMAT = line("CLIENT_ERROR bad authentication token format");

@@ -2,15 +2,26 @@
 // all replies. Fragments are nutcracker's to the byte (nc_memcache.c:1284), and so is the order of
 // the joined values: for each key of the request the next value of that key's fragment.
 
-import { copy } from "../../bytes.ts";
+import { bytes, copy } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
 import { type FanOut, type Part, type Scan, SPLIT } from "../codec.ts";
-import { COMMANDS, GAT, JOIN_CONCAT, JOIN_FIRST, JOIN_SUM } from "./commands.ts";
+import {
+  COMMANDS,
+  GAT,
+  isBytes,
+  JOIN_CONCAT,
+  JOIN_FIRST,
+  JOIN_KEYS,
+  JOIN_SUM,
+} from "./commands.ts";
 import { END, serverError } from "./errors.ts";
 import { blockSize, isError } from "./reply.ts";
 import { joinStats } from "./stats.ts";
 
+const CR = 13;
+const LF = 10;
 const BLANK = 32;
+const BRACKET = 93;
 
 export function fragmentHead(scan: Scan, buf: Uint8Array, start: number, out: OutBuffer): void {
   const command = COMMANDS[scan.verb];
@@ -54,6 +65,7 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
   else if (how === JOIN_SUM) joinLines(parts, out, joinStats);
   else if (how === JOIN_FIRST) joinLines(parts, out, first);
   else if (how === JOIN_CONCAT) joinLines(parts, out, concat);
+  else if (how === JOIN_KEYS) joinLines(parts, out, keyLines);
   else same(parts, out);
 }
 
@@ -157,4 +169,28 @@ function concat(parts: readonly Part[], out: OutBuffer): void {
     }
   }
   out.append(END, 0, END.length);
+}
+
+const ITEM = bytes("ITEM ");
+const PREFIX = bytes("PREFIX ");
+
+/** Lists of keys: their lines, and none that a line break in a key has made. */
+function keyLines(parts: readonly Part[], out: OutBuffer): void {
+  for (const { held, heldStart, heldEnd } of parts) {
+    let from = heldStart;
+    for (let p = from; p < heldEnd; p++) {
+      if (held[p] !== LF) continue;
+      if (isKeyLine(held, from, p + 1)) out.append(held, from, p + 1);
+      from = p + 1;
+    }
+  }
+  out.append(END, 0, END.length);
+}
+
+/** `ITEM <key> [<size> b; <time> s]`, `PREFIX <prefix> get <n> hit <n> set <n> del <n>`. */
+function isKeyLine(buf: Uint8Array, start: number, end: number): boolean {
+  if (end - start < PREFIX.length + 3 || buf[end - 2] !== CR) return false;
+  const last = buf[end - 3];
+  if (isBytes(buf, start, start + ITEM.length, ITEM)) return last === BRACKET;
+  return isBytes(buf, start, start + PREFIX.length, PREFIX) && last >= 48 && last <= 57;
 }

@@ -14,12 +14,17 @@ const CR = 13;
 const LF = 10;
 const BLANK = 32;
 
-/** A line by itself; one of several that END closes; END. */
+/** A line by itself; one of several that END closes; END; an error; one of several, with a key. */
 const UNKNOWN = 0;
 const SINGLE = 1;
 const ITEM = 2;
 const LAST = 3;
 const FAILED = 4;
+const KEY = 5;
+
+/** `ReplyScan.pending`: an END is to come; it is to come behind lines with keys, whatever they say. */
+const OPEN = 1;
+const KEYS = 2;
 
 /** See `Codec.parseReply`. */
 export function parseReply(scan: ReplyScan, buf: Uint8Array, pos: number, end: number): number {
@@ -36,11 +41,11 @@ export function parseReply(scan: ReplyScan, buf: Uint8Array, pos: number, end: n
     if (pos >= end) return pos;
     const first = buf[pos];
     // VALUE and VA lines, read in one pass.
-    if (first === 86 && pos + 2 < end && buf[pos + 1] === 65) {
+    if (first === 86 && scan.pending !== KEYS && pos + 2 < end && buf[pos + 1] === 65) {
       const size = blockSize(buf, pos, end);
       if (size === 0) return pos;
       if (size < 0) return reject(scan, pos);
-      if (buf[pos + 2] === 76) scan.pending = 1;
+      if (buf[pos + 2] === 76) scan.pending = OPEN;
       else if (scan.pending > 0) return reject(scan, pos);
       scan.skip = size;
       continue;
@@ -54,10 +59,14 @@ export function parseReply(scan: ReplyScan, buf: Uint8Array, pos: number, end: n
     while (p < end && buf[p] !== LF) p++;
     if (p - pos >= MAX_LINE) return reject(scan, pos);
     if (p >= end) return pos;
+    if (scan.pending === KEYS) {
+      pos = p + 1; // END was looked for above
+      continue;
+    }
     if (p === pos || buf[p - 1] !== CR) return reject(scan, pos);
     const kind = lineKind(buf, pos, p - 1);
-    if (kind === ITEM) {
-      scan.pending = 1;
+    if (kind === ITEM || kind === KEY) {
+      scan.pending = kind === KEY ? KEYS : OPEN;
       pos = p + 1;
       continue;
     }
@@ -114,7 +123,11 @@ export function blockSize(buf: Uint8Array, pos: number, end: number): number {
   let size = 0;
   while (p < end && buf[p] >= 48 && buf[p] <= 57) size = size * 10 + buf[p++] - 48;
   if (p - from > MAX_DIGITS || (p === from && p < end)) return -1;
-  if (p < end && buf[p] === BLANK) { while (p < end && buf[p] !== LF && buf[p] !== CR) p++; }
+  // Flags: a key or an opaque among them may have a CR of its own.
+  if (p < end && buf[p] === BLANK) {
+    while (p < end && buf[p] !== LF) p++;
+    if (p < end && buf[--p] !== CR) return -1;
+  }
   if (p + 1 >= end) {
     if (p < end && buf[p] !== CR) return -1;
     return end - pos >= MAX_LINE ? -1 : 0;
@@ -154,8 +167,8 @@ for (
     word("CLIENT_ERROR", FAILED, true),
     word("VERSION", SINGLE, true),
     word("RESET", SINGLE, false),
-    word("ITEM", ITEM, true),
-    word("PREFIX", ITEM, true),
+    word("ITEM", KEY, true),
+    word("PREFIX", KEY, true),
   ]
 ) WORDS[entry.bytes[0]].push(entry);
 

@@ -2,7 +2,7 @@
 // command, and by key. What is on no list is refused.
 
 import { isWithin, type User } from "../access.ts";
-import { ALL, ANY, FORWARD, LOCAL, QUIT, type Scan, SPLIT } from "../codec.ts";
+import { ALL, ANY, APART, FORWARD, LOCAL, QUIT, type Scan, SPLIT } from "../codec.ts";
 import { BINARY_COMMANDS } from "./binary_commands.ts";
 import { STAT_VERBS } from "./binary_parse.ts";
 import { verbOf } from "./commands.ts";
@@ -68,6 +68,7 @@ export function denied(
     }
     case ANY:
     case ALL:
+    case APART:
     case LOCAL:
     case QUIT:
       return KEYLESS.has(scan.verb) ? "" : NO_RIGHT;

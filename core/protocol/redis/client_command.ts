@@ -4,24 +4,15 @@
 import { bytes, decimal } from "../../bytes.ts";
 import type { Facts, Peer, Session } from "../codec.ts";
 import { OK, userName } from "./auth.ts";
-import { verbOf } from "./commands.ts";
-import { errorReply, SYNTAX_ERROR, unknownSubcommand, wrongArity } from "./errors.ts";
+import { errorReply, quoted, SYNTAX_ERROR } from "./errors.ts";
 import { bulk, verbatim } from "./values.ts";
 
 /** Arguments of a request as byte strings. */
 type Args = readonly string[];
 
-const CLIENT = verbOf("client");
 const NIL = bytes("$-1\r\n");
 const NULL = bytes("_\r\n");
 const NOBODY = bytes(":-1\r\n");
-
-/** Arities of the subcommands as COMMAND reports them (setinfo, no-touch: Redis 7.2). */
-const ARITY: Record<string, number> = {
-  ...{ caching: 3, getname: 2, getredir: 2, help: 2, id: 2, info: 2, kill: -3, list: -2 },
-  ...{ "no-evict": 3, "no-touch": 3, pause: -3, reply: 3, setinfo: 4, setname: 3, tracking: -3 },
-  ...{ trackinginfo: 2, unblock: -3, unpause: 2 },
-};
 
 /** An array of simple strings. */
 function lines(values: readonly string[]): Uint8Array {
@@ -31,6 +22,7 @@ function lines(values: readonly string[]): Uint8Array {
 /** What `CLIENT HELP` lists, in Redis's form. */
 const HELP = lines([
   "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+  ...["CAPA <option> [options...]", "    Accepted, without effect."],
   ...["GETNAME", "    Return the name of the current connection."],
   ...["GETREDIR", "    Return -1: client-side caching is off."],
   ...["ID", "    Return the ID of the current connection."],
@@ -62,27 +54,14 @@ const TRACKING_OFF = "$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n";
 const NO_TRACKING = bytes(`*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
 const NO_TRACKING_RESP3 = bytes(`%3\r\n$5\r\nflags\r\n~1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
 
-/** Why a subcommand is refused. */
-const REFUSED: Record<string, string> = {
-  pause: "it would have to stop the clients of every ringmux in front of these servers; pause " +
-    "them at the servers themselves",
-  unpause: "there is no CLIENT PAUSE either",
-  unblock: "which client waits there is known to its server only; CLIENT KILL ends the wait",
-};
-
+/** Answers CLIENT `sub`. */
 export function client(
+  sub: string,
   args: Args,
   session: Session,
   facts: Facts,
   users: readonly string[],
 ): Uint8Array {
-  const sub = args[1].toLowerCase();
-  const arity = Object.hasOwn(ARITY, sub) ? ARITY[sub] : 0;
-  if (arity === 0) {
-    const name = bytes(args[1]);
-    return unknownSubcommand(CLIENT, name, 0, name.length);
-  }
-  if (arity > 0 ? args.length !== arity : args.length < -arity) return wrongArity(`client|${sub}`);
   switch (sub) {
     case "setname":
       return setName(args[2], session);
@@ -114,10 +93,16 @@ export function client(
     case "tracking":
       if (sub === "tracking" && args[2].toLowerCase() === "off") return OK;
       return errorReply("ERR client-side caching (CLIENT TRACKING) is not supported by ringmux");
-    default:
-      return errorReply(`ERR 'client ${sub}' is not supported by ringmux: ${REFUSED[sub]}`);
+    default: // capa: a server would redirect such a client, ringmux never does
+      return OK;
   }
 }
+
+/** Longest name of a client, of its library and of that one's version: they are kept. */
+const LONGEST_NAME = 1024;
+const LONG_NAME = errorReply(
+  "ERR Client names of more than 1024 bytes are not supported by ringmux",
+);
 
 /** Names end up in CLIENT LIST, whose lines and words they must not break. */
 function isPlain(name: string): boolean {
@@ -125,6 +110,7 @@ function isPlain(name: string): boolean {
 }
 
 export function setName(name: string, session: Session): Uint8Array {
+  if (name.length > LONGEST_NAME) return LONG_NAME;
   if (!isPlain(name)) {
     return errorReply("ERR Client names cannot contain spaces, newlines or special characters.");
   }
@@ -135,8 +121,9 @@ export function setName(name: string, session: Session): Uint8Array {
 function setInfo(args: Args, session: Session): Uint8Array {
   const what = args[2].toLowerCase();
   if (what !== "lib-name" && what !== "lib-ver") {
-    return errorReply(`ERR Unrecognized option '${args[2]}'`);
+    return errorReply(`ERR Unrecognized option '${quoted(args[2])}'`);
   }
+  if (args[3].length > LONGEST_NAME) return LONG_NAME;
   if (!isPlain(args[3])) {
     return errorReply(`ERR ${what} cannot contain spaces, newlines or special characters.`);
   }
@@ -170,7 +157,7 @@ function isListening({ subscribed }: Session): boolean {
   return (subscribed ?? []).some((n) => n > 0);
 }
 
-const unknownType = (name: string) => errorReply(`ERR Unknown client type '${name}'`);
+const unknownType = (name: string) => errorReply(`ERR Unknown client type '${quoted(name)}'`);
 
 /** Who has a part of the keys sees a part of the clients: those of the same user. */
 function* visible(session: Session, facts: Facts): Iterable<Peer> {
@@ -268,7 +255,7 @@ function readMark(
       return null;
     case "user":
       marked.user = value;
-      return users.includes(value) ? null : errorReply(`ERR No such user '${value}'`);
+      return users.includes(value) ? null : errorReply(`ERR No such user '${quoted(value)}'`);
     case "skipme":
       if (!/^(yes|no)$/i.test(value)) return SYNTAX_ERROR;
       marked.skipMe = value.toLowerCase() === "yes";

@@ -19,22 +19,18 @@ import {
   type Session,
 } from "../codec.ts";
 import type { Publishing } from "../publishing.ts";
-import { COMMANDS, verbOf } from "./commands.ts";
+import { BEFORE_AUTH, CLASSES, COMMANDS, JUDGED, verbOf } from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
-import { CLASSES } from "./effects.ts";
-import { crossServer, errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
+import { crossServer, errorReply, keyText, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
-import { LearnedCommands } from "./learned.ts";
+import { LearnedCommands, LONGEST_NAME } from "./learned.ts";
 import { answer } from "./local.ts";
 import { keyArgument, parseRequest, selectKey } from "./parse.ts";
-import { PUBLISHING } from "./pubsub.ts";
+import { publishing } from "./pubsub.ts";
 import { parseReply } from "./reply.ts";
 import { denied, type Judge, lockedLimit } from "./rights.ts";
 import { transactions } from "./transaction.ts";
 
-const AUTH = verbOf("auth");
-const HELLO = verbOf("hello");
-const QUIT_VERB = verbOf("quit");
 const RESET = verbOf("reset");
 const MINUS = 45;
 
@@ -47,6 +43,7 @@ const UNWELL = /^(LOADING|BUSY|MASTERDOWN|MISCONF|OOM) /;
 
 export class RedisCodec implements Codec, Judge {
   readonly classes: Uint8Array;
+  readonly judged: Uint8Array;
   readonly probe: Uint8Array;
   readonly pinning: Pinning;
   readonly publishing: Publishing;
@@ -58,9 +55,10 @@ export class RedisCodec implements Codec, Judge {
 
   constructor(options: CodecOptions, facts: Facts) {
     this.classes = CLASSES;
+    this.judged = JUDGED;
     this.probe = PING;
     this.pinning = transactions(options.hashTag ?? "");
-    this.publishing = PUBLISHING;
+    this.publishing = publishing(options.db);
     this.options = options;
     this.facts = facts;
     this.maxRequest = options.maxRequest;
@@ -92,6 +90,7 @@ export class RedisCodec implements Codec, Judge {
 
   inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null {
     if (scan.verb !== ASKED) return null;
+    if (scan.args[1] - scan.args[0] > LONGEST_NAME) return null;
     const name = text(buf, start + scan.args[0], start + scan.args[1]).toLowerCase();
     if (!this.learned.isNew(name, this.facts.wallClock())) {
       this.learned.route(scan, name);
@@ -181,11 +180,11 @@ export class RedisCodec implements Codec, Judge {
   ): Uint8Array {
     const isKnown = scan.verb !== ASKED;
     const at = 2 * (isKnown ? keyArgument(scan, 0) : scan.first);
-    const one = text(buf, start + scan.args[at], start + scan.args[at + 1]);
+    const one = keyText(buf, start + scan.args[at], start + scan.args[at + 1]);
     const name = isKnown
       ? COMMANDS[scan.verb].name
-      : text(buf, start + scan.args[0], start + scan.args[1]);
-    const two = text(buf, start + scan.keyStart, start + scan.keyEnd);
+      : keyText(buf, start + scan.args[0], start + scan.args[1]);
+    const two = keyText(buf, start + scan.keyStart, start + scan.keyEnd);
     return crossServer(
       name,
       { key: one, server: first },
@@ -203,8 +202,9 @@ export class RedisCodec implements Codec, Judge {
 
   openToAll(scan: Scan): boolean {
     const { verb } = scan;
-    return verb === AUTH || verb === HELLO || verb === QUIT_VERB ||
-      (verb === RESET && this.options.users !== undefined);
+    if (verb === ASKED || (COMMANDS[verb].flags & BEFORE_AUTH) === 0) return false;
+    // twemproxy, whose password this is in a pool without users, knows no RESET.
+    return verb !== RESET || this.options.users !== undefined;
   }
 
   lockedError(): Uint8Array {

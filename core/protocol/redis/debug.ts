@@ -1,9 +1,12 @@
 // DEBUG, for pools whose configuration opens it (commands.allow names it): where each form goes.
 // The forms are those of debug.c of Redis 7.0 to 8.
 
-import { text } from "../../bytes.ts";
+import { clipped } from "../../bytes.ts";
 import { ALL, ANY, ASKED, FORWARD, REFUSE, type Scan, TOGETHER } from "../codec.ts";
 import { errorReply } from "./errors.ts";
+
+/** Characters of a form that are looked at: no form is longer. */
+const LONGEST = 64;
 
 const words = (list: string): ReadonlySet<string> => new Set(list.split(" "));
 
@@ -32,7 +35,7 @@ const REASONS: Record<string, string> = {
 /** Says where a DEBUG request that may be made goes. */
 export function routeDebug(scan: Scan, buf: Uint8Array, start: number): void {
   const { args, nargs } = scan;
-  const sub = text(buf, start + args[2], start + args[3]).toLowerCase();
+  const sub = clipped(buf, start + args[2], start + args[3], LONGEST).toLowerCase();
   if (sub === "digest-value" && nargs > 2) {
     // Keys that no row of the table tells of: as with a command that was learned.
     scan.verb = ASKED;
@@ -47,7 +50,7 @@ export function routeDebug(scan: Scan, buf: Uint8Array, start: number): void {
   else {
     const why = Object.hasOwn(REASONS, sub) ? REASONS[sub] : "ringmux does not know where it goes";
     scan.action = REFUSE;
-    scan.error = errorReply(`ERR 'debug ${sub.slice(0, 64)}' is not supported by ringmux: ${why}`);
+    scan.error = errorReply(`ERR 'debug ${sub}' is not supported by ringmux: ${why}`);
   }
   if (scan.action === FORWARD) {
     scan.keyStart = args[4];

@@ -1,7 +1,8 @@
 // Error replies of the Redis protocol that ringmux makes itself. Where Redis has a text for the
 // case it is used to the byte (server.c, networking.c of Redis 7.0).
 
-import { bytes, text, utf8 } from "../../bytes.ts";
+import { bytes, clipped, utf8 } from "../../bytes.ts";
+import { REFUSE } from "../codec.ts";
 import { COMMANDS } from "./commands.ts";
 
 /** Longest piece of a client's input that is quoted back (as Redis does). */
@@ -9,6 +10,16 @@ const QUOTE = 128;
 
 /** Longest piece of a key that is quoted. */
 const KEY_QUOTE = 64;
+
+/** As much of a key (or of another name) as an error needs. */
+export function keyText(buf: Uint8Array, start: number, end: number): string {
+  return clipped(buf, start, end, KEY_QUOTE + 1);
+}
+
+/** An argument (byte string), made fit for an error. */
+export function quoted(argument: string): string {
+  return oneLine(argument.slice(0, QUOTE));
+}
 
 /** An error reply; `message` begins with its code ("ERR ..."). Line breaks become spaces. */
 export function errorReply(message: string): Uint8Array {
@@ -27,6 +38,9 @@ export const BIG_INLINE = errorReply("ERR Protocol error: too big inline request
 export const UNBALANCED = errorReply("ERR Protocol error: unbalanced quotes in request");
 export const HTTP = errorReply("ERR Protocol error: this is HTTP, not Redis");
 export const TOO_LARGE = errorReply("ERR Protocol error: request too large for this proxy");
+export const LONG_TOPIC = errorReply(
+  "ERR a channel or pattern of more than 16384 bytes is not supported by ringmux",
+);
 export const INVALID_CURSOR = errorReply("ERR invalid cursor");
 export const NO_CLUSTER = errorReply("ERR This instance has cluster support disabled");
 /** The reply to a fragment is not what it should be. */
@@ -68,7 +82,7 @@ export function unknownCommand(
   const arg = (i: number, most: number) => {
     const from = start + args[2 * i];
     const to = start + args[2 * i + 1];
-    return oneLine(text(buf, from, Math.min(to, from + most)));
+    return oneLine(clipped(buf, from, to, most));
   };
   let list = "";
   for (let i = 1; i < nargs && list.length < QUOTE; i++) {
@@ -83,7 +97,7 @@ export function unknownSubcommand(
   start: number,
   end: number,
 ): Uint8Array {
-  const sub = oneLine(text(buf, start, Math.min(end, start + QUOTE)));
+  const sub = oneLine(clipped(buf, start, end, QUOTE));
   const name = COMMANDS[verb].name.toUpperCase();
   return bytes(`-ERR unknown subcommand '${sub}'. Try ${name} HELP.\r\n`);
 }
@@ -94,12 +108,24 @@ const REASONS: Record<string, string> = {
   config: "it would change one server or all of them: connect to the servers directly",
   wait:
     "a server counts only the writes of the connection that asks, and clients share connections",
+  pause: "it would have to stop the clients of every ringmux in front of these servers; pause " +
+    "them at the servers themselves",
+  unpause: "there is no CLIENT PAUSE either",
+  unblock: "which client waits there is known to its server only; CLIENT KILL ends the wait",
+  importing: "a server would take every client of the connection for a source of imports",
 };
+
+for (const { name, action, reason } of COMMANDS) {
+  const known = reason === "cluster" || Object.hasOwn(REASONS, reason);
+  if (action === REFUSE && !known) throw new Error(`redis/table.ts: ${name}: refuse:${reason}?`);
+}
 
 /** A command that changes the connection's own state, or asks about it, inside MULTI. */
 export function notInTransaction(verb: number): Uint8Array {
   return errorReply(
-    `ERR '${COMMANDS[verb].name}' is not supported by ringmux inside a transaction`,
+    `ERR '${
+      COMMANDS[verb].name.replace("|", " ")
+    }' is not supported by ringmux inside a transaction`,
   );
 }
 

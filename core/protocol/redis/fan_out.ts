@@ -15,6 +15,7 @@ import {
   JOIN_MOST,
   JOIN_NUMSUB,
   JOIN_OLDEST,
+  JOIN_PUBLISH,
   JOIN_SOME,
   JOIN_SUM,
   JOIN_UNION,
@@ -22,7 +23,7 @@ import {
 import { joinCursor } from "./cursor.ts";
 import { BAD_PART } from "./errors.ts";
 import { joinInfo } from "./info.ts";
-import { joinMost, joinNumsub, joinUnion } from "./pubsub_join.ts";
+import { joinMost, joinNumsub, joinPublish, joinUnion } from "./pubsub_join.ts";
 import { elementEnd } from "./reply.ts";
 
 /** `*<count>\r\n$<length>\r\n<name>\r\n`, the name as the client wrote it. */
@@ -97,6 +98,8 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
       return joinSome(parts, out);
     case JOIN_UNION:
       return joinUnion(parts, out);
+    case JOIN_PUBLISH:
+      return joinPublish(fanOut, out);
     case JOIN_MOST:
       return joinMost(parts, out);
     case JOIN_CURSOR:

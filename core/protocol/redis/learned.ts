@@ -10,7 +10,7 @@ import { elementEnd } from "./reply.ts";
 /** Most names remembered: clients can make up as many as they like. */
 const MOST_NAMES = 512;
 /** Longest name that is asked about. */
-const LONGEST_NAME = 64;
+export const LONGEST_NAME = 64;
 /** How long (ms) a name stays unknown before it is asked about again. */
 const UNKNOWN_FOR = 10_000;
 /** Not for shared connections, or not to be routed by what COMMAND INFO says. */
@@ -39,7 +39,7 @@ export class LearnedCommands {
 
   /** Whether a server is to be asked about the command `name`. */
   isNew(name: string, now: number): boolean {
-    if (!/^[!-~]{1,64}$/.test(name) || name.length > LONGEST_NAME) return false;
+    if (!/^[!-{}~]{1,64}$/.test(name) || name.length > LONGEST_NAME) return false;
     const known = this.byName.get(name);
     return known === undefined || known.until < now;
   }

@@ -19,6 +19,7 @@ import {
   type Scan,
   SPLIT,
   TOGETHER,
+  TOPICS,
   WALK,
 } from "../codec.ts";
 import {
@@ -29,8 +30,6 @@ import {
   KEYS_COUNTED,
   KEYS_FIXED,
   KEYS_STORE,
-  lookup,
-  lookupSub,
   SUB,
 } from "./commands.ts";
 import { readCursor } from "./cursor.ts";
@@ -43,6 +42,7 @@ import {
   expectedBulk,
   HTTP,
   INVALID_CURSOR,
+  LONG_TOPIC,
   refusal,
   STREAMS_UNBALANCED,
   SYNTAX_ERROR,
@@ -53,6 +53,7 @@ import {
   wrongArity,
 } from "./errors.ts";
 import { splitInline } from "./inline.ts";
+import { lookup, lookupSub } from "./lookup.ts";
 
 const CR = 13;
 const LF = 10;
@@ -63,6 +64,12 @@ const DOLLAR = 36;
 const MAX_INLINE = 65536;
 const MAX_ARGS = 1024 * 1024;
 const MAX_BULK = 512 * 1024 * 1024;
+/** Longest number that Redis reads (util.h MAX_LONG_DOUBLE_CHARS). */
+const LONGEST_NUMBER = 5 * 1024;
+/** Longest count of keys that can be one: Redis takes no leading zeros. */
+const LONGEST_COUNT = 20;
+/** Longest name of a channel, or pattern: each is kept for as long as somebody listens. */
+export const LONGEST_TOPIC = 16384;
 /** Longest line with the number of arguments. */
 const MAX_LENGTH_LINE = 32;
 
@@ -235,7 +242,10 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
   }
   if (ACTION[verb] === SUB) {
     scan.verb = verb;
-    if (scan.nargs < 2) return refuse(scan, wrongArity(COMMANDS[verb].name));
+    if (scan.nargs < 2) {
+      scan.action = COMMANDS[verb].alone;
+      return scan.action === SUB ? refuse(scan, wrongArity(COMMANDS[verb].name)) : undefined;
+    }
     const sub = lookupSub(verb, buf, start + args[2], start + args[3]);
     if (sub < 0) {
       return refuse(scan, unknownSubcommand(verb, buf, start + args[2], start + args[3]));
@@ -273,6 +283,11 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
     case WALK:
       if (readCursor(buf, start + args[2], start + args[3]) === null) refuse(scan, INVALID_CURSOR);
       return;
+    case TOPICS:
+      for (let i = 1; i < scan.nargs; i++) {
+        if (args[2 * i + 1] - args[2 * i] > LONGEST_TOPIC) return refuse(scan, LONG_TOPIC);
+      }
+      return;
     case SPLIT:
     case TOGETHER:
       return findKeys(scan, buf, start);
@@ -281,7 +296,8 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
 
 /** How long a blocking command may wait, by argument `at`; the server refuses what is no number. */
 function setWait(scan: Scan, buf: Uint8Array, start: number, at: number, unit: number): void {
-  const value = Number(text(buf, start + scan.args[2 * at], start + scan.args[2 * at + 1]));
+  const [from, to] = [start + scan.args[2 * at], start + scan.args[2 * at + 1]];
+  const value = to - from > LONGEST_NUMBER ? NaN : Number(text(buf, from, to));
   scan.wait = value === 0 ? Infinity : value > 0 ? value * unit : 0;
 }
 
@@ -304,10 +320,13 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
   }
   if (command.keys === KEYS_COUNTED) {
     const at = command.countAt;
-    const count = decimal(buf, start + args[2 * at], start + args[2 * at + 1], MAX_ARGS);
+    const from = start + args[2 * at];
+    const to = start + args[2 * at + 1];
+    const count = to - from > LONGEST_COUNT ? -1 : decimal(buf, from, to, MAX_ARGS);
     // A script may have no key. A number that cannot be right is for a server to refuse: any one,
     // in the words it has for this command.
-    scan.nkeys = command.first + (count > n - at - 1 || count < 0 ? 0 : count);
+    const fits = count >= 0 && count * command.step <= n - at - 1;
+    scan.nkeys = command.first + (fits ? count : 0);
     if (scan.nkeys > 0) selectKey(scan, 0);
     return;
   }
@@ -327,7 +346,7 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
     }
     return selectKey(scan, 0);
   }
-  // KEYS_STREAMS: XREAD [COUNT n] [BLOCK ms] [GROUP g c] [NOACK] STREAMS key ... id ...
+  // KEYS_STREAMS: XREADGROUP GROUP g c [COUNT n] [BLOCK ms] [CLAIM ms] [NOACK] STREAMS key ... id ...
   for (let i = 1; i < n - 1; i++) {
     const from = start + args[2 * i];
     const to = start + args[2 * i + 1];
@@ -335,7 +354,7 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
       scan.action = PIN;
       scan.pin = PIN_BLOCK;
       setWait(scan, buf, start, ++i, 1);
-    } else if (isWord(buf, from, to, "count")) i++;
+    } else if (isWord(buf, from, to, "count") || isWord(buf, from, to, "claim")) i++;
     else if (isWord(buf, from, to, "group")) i += 2;
     else if (isWord(buf, from, to, "streams")) {
       const rest = n - i - 1;
@@ -355,7 +374,7 @@ export function keyArgument(scan: Scan, i: number): number {
     case KEYS_FIXED:
       return command.first + i * command.step;
     case KEYS_COUNTED:
-      return i < command.first ? 1 : command.countAt + 1 + i - command.first;
+      return i < command.first ? 1 : command.countAt + 1 + (i - command.first) * command.step;
     case KEYS_STORE:
       return i === 0 ? 1 : scan.left;
     default:

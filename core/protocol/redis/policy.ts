@@ -2,7 +2,7 @@
 // another name (commands: in the configuration), and database 0, which means redis_db. A codec of
 // its own, so that pools without such settings pay nothing for them.
 
-import { bytes, text } from "../../bytes.ts";
+import { bytes, isWord, text } from "../../bytes.ts";
 import {
   type CodecOptions,
   type CommandPolicy,
@@ -15,9 +15,10 @@ import {
   type Scan,
 } from "../codec.ts";
 import { RedisCodec } from "./codec.ts";
-import { COMMANDS, lookup, verbOf } from "./commands.ts";
+import { BEFORE_AUTH, COMMANDS, NAMES_DB, verbOf } from "./commands.ts";
 import { routeDebug } from "./debug.ts";
 import { switchedOff, unknownCommand } from "./errors.ts";
+import { lookup } from "./lookup.ts";
 
 /** What may be done with a command, by its number. */
 const FREE = 0;
@@ -30,14 +31,10 @@ const NOT_ALLOWED = 3;
 /** It names a database, which may be the pool's. */
 const MOVES = 4;
 
-/** Without these no client gets anywhere; `allow` need not name them (`deny` can). */
-const ALWAYS = ["auth", "hello", "quit", "reset"];
-
 /** In `allow`: every command that is not refused anyway. */
 const EVERYTHING = "@all";
 const DEBUG = verbOf("debug");
 const MOVE = verbOf("move");
-const MOVING = [MOVE, verbOf("copy")];
 /** Longest new name that a configuration may give. */
 const LONGEST_NAME = 64;
 const CRLF = bytes("\r\n");
@@ -69,13 +66,14 @@ export class PolicedCodec extends RedisCodec {
     this.isClosed = !everything;
     this.opensDebug = allow.includes("debug");
     this.renamed = new Map(Object.entries(rename).map(([name, old]) => [name, bytes(old)]));
-    this.rules = Uint8Array.from(COMMANDS, ({ name }, verb) => {
+    this.rules = Uint8Array.from(COMMANDS, ({ name, flags }) => {
       const container = name.split("|")[0];
       const among = (names: readonly string[]) => names.includes(name) || names.includes(container);
       if (among(deny)) return DENIED;
-      if (!everything && !among([...allow, ...ALWAYS])) return NOT_ALLOWED;
+      // Without what is BEFORE_AUTH no client gets anywhere; `allow` need not name it (`deny` can).
+      if (!everything && !among(allow) && (flags & BEFORE_AUTH) === 0) return NOT_ALLOWED;
       if (hidden.includes(container)) return HIDDEN;
-      return options.db > 0 && MOVING.includes(verb) ? MOVES : FREE;
+      return options.db > 0 && (flags & NAMES_DB) !== 0 ? MOVES : FREE;
     });
   }
 
@@ -134,19 +132,22 @@ export class PolicedCodec extends RedisCodec {
     const request = scan.scratch as Uint8Array;
     if (rule !== FREE && rule !== HIDDEN) this.apply(rule, verb, scan, request, 0);
     else if (verb === DEBUG) this.debug(scan, request, 0);
-    else if (this.db !== "0" && MOVING.includes(verb)) this.mapDatabase(scan, request, 0);
+    else if (this.db !== "0" && ((COMMANDS[verb]?.flags ?? 0) & NAMES_DB) !== 0) {
+      this.mapDatabase(scan, request, 0);
+    }
   }
 
   /** Clients know the pool's database as 0 (see SELECT). */
   private mapDatabase(scan: Scan, buf: Uint8Array, start: number): void {
     if (scan.action === REFUSE) return;
     const { args } = scan;
-    const word = (i: number) => text(buf, start + args[2 * i], start + args[2 * i + 1]);
+    const is = (i: number, word: string) =>
+      isWord(buf, start + args[2 * i], start + args[2 * i + 1], word);
     let at = scan.verb === MOVE ? 2 : -1;
     for (let i = 3; at < 0 && i < scan.nargs - 1; i++) {
-      if (word(i).toLowerCase() === "db") at = i + 1;
+      if (is(i, "db")) at = i + 1;
     }
-    if (at > 0 && word(at) === "0") this.rewrite(scan, buf, start, at, bytes(this.db));
+    if (at > 0 && is(at, "0")) this.rewrite(scan, buf, start, at, bytes(this.db));
   }
 
   /** Replaces one argument: the request is then `scan.scratch`. */

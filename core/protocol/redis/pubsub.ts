@@ -1,7 +1,7 @@
 // Publish and subscribe in the bytes of Redis (pubsub.c, server.c of Redis 7.0). Servers are spoken
 // to in RESP2: its messages differ from RESP3's in the first byte only.
 
-import { bytes, decimal, text } from "../../bytes.ts";
+import { bytes, clipped, decimal, text } from "../../bytes.ts";
 import { ASKED, LOCAL, NOTHING, QUIT, REFUSE, type Scan, TOPICS } from "../codec.ts";
 import {
   ALIVE,
@@ -13,9 +13,16 @@ import {
   PATTERN,
   type Publishing,
   REFUSED,
+  SHARD,
 } from "../publishing.ts";
-import { COMMANDS, lookup, lookupSub, SUB, verbOf } from "./commands.ts";
+import { COMMANDS, SUB, verbOf } from "./commands.ts";
 import { errorReply } from "./errors.ts";
+import { EventNames, EVENTS } from "./events.ts";
+import { globMatches } from "./glob.ts";
+import { LONGEST_NAME } from "./learned.ts";
+import { lookup, lookupSub } from "./lookup.ts";
+import { LONGEST_TOPIC } from "./parse.ts";
+import { Room } from "./values.ts";
 
 /** Words by kind. */
 const ON = ["subscribe", "psubscribe", "ssubscribe"];
@@ -27,39 +34,65 @@ for (let kind = 0; kind < ON.length; kind++) {
   KIND_OF[verbOf(ON[kind])] = KIND_OF[verbOf(OFF[kind])] = kind;
   SUBSCRIBES[verbOf(ON[kind])] = 1;
 }
+const PUBLISH = verbOf("publish");
+const SPUBLISH = verbOf("spublish");
 const PING = verbOf("ping");
 const RESET = verbOf("reset");
 const STAR = 42;
 const DOLLAR = 36;
-/** Events of the keyspace: each server publishes those of its own keys. */
-const EVENTS = /^__key(space|event)@/;
 
 const bulk = (word: string) => `$${word.length}\r\n${word}\r\n`;
 const request = (...words: string[]) => bytes(`*${words.length}\r\n${words.map(bulk).join("")}`);
 
-export const PUBLISHING: Publishing = {
-  kindOf: (scan) => KIND_OF[scan.verb],
-  subscribes: (scan) => SUBSCRIBES[scan.verb] === 1,
-  names(scan, buf, at) {
-    const names: string[] = [];
-    for (let i = 1; i < scan.nargs; i++) {
-      names.push(text(buf, at + scan.args[2 * i], at + scan.args[2 * i + 1]));
-    }
-    return names;
-  },
-  isEverywhere: (kind, name) => kind === PATTERN || (kind === CHANNEL && EVENTS.test(name)),
-  subscribe: (kind, name) => request(ON[kind].toUpperCase(), name),
-  unsubscribe: (kind, name) => request(OFF[kind].toUpperCase(), name),
-  ping: request("PING"),
-  readFrame,
-  mark: (resp) => resp === 3 ? 62 : STAR,
-  confirm(kind, on, name, count, resp) {
-    const head = resp === 3 ? ">3" : "*3";
-    const subject = name !== null ? bulk(name) : resp === 3 ? "_\r\n" : "$-1\r\n";
-    return bytes(`${head}\r\n${bulk((on ? ON : OFF)[kind])}${subject}:${count}\r\n`);
-  },
-  answerInstead,
-};
+/** What a pool with this `redis_db` has to know of it. */
+export function publishing(db: number): Publishing {
+  const renaming = db > 0 ? new EventNames(db) : null;
+  const toServer = (name: string) => renaming === null ? name : renaming.toServer(name);
+  return {
+    kindOf: (scan) => KIND_OF[scan.verb],
+    subscribes: (scan) => SUBSCRIBES[scan.verb] === 1,
+    names(scan, buf, at) {
+      const names: string[] = [];
+      for (let i = 1; i < scan.nargs; i++) names.push(argument(scan, buf, at, i));
+      return names;
+    },
+    publishes: ({ verb }) => verb === PUBLISH ? CHANNEL : verb === SPUBLISH ? SHARD : -1,
+    topic: (scan, buf, at) => argument(scan, buf, at, 1),
+    renamed(scan, buf, at) {
+      if (renaming === null || scan.verb !== PUBLISH) return null;
+      // "__key" begins what servers may have another name for.
+      if (buf[at + scan.args[2]] !== 95 || buf[at + scan.args[2] + 1] !== 95) return null;
+      const { args } = scan;
+      if (args[3] - args[2] > LONGEST_TOPIC) return null; // no name of theirs
+      const name = argument(scan, buf, at, 1);
+      const there = toServer(name);
+      if (there === name) return null;
+      const room = new Room(args[5] - args[4] + there.length + 64);
+      room.ascii(`*3\r\n${bulk("PUBLISH")}${bulk(there)}`);
+      room.bulk(buf, at + args[4], at + args[5]);
+      return room.done();
+    },
+    matches: globMatches,
+    more: (clients) => bytes(`:${clients}\r\n`),
+    isEverywhere: (kind, name) => kind === PATTERN || (kind === CHANNEL && EVENTS.test(name)),
+    subscribe: (kind, name) => request(ON[kind].toUpperCase(), toServer(name)),
+    unsubscribe: (kind, name) => request(OFF[kind].toUpperCase(), toServer(name)),
+    ping: request("PING"),
+    readFrame,
+    renaming,
+    mark: (resp) => resp === 3 ? 62 : STAR,
+    confirm(kind, on, name, count, resp) {
+      const head = resp === 3 ? ">3" : "*3";
+      const subject = name !== null ? bulk(name) : resp === 3 ? "_\r\n" : "$-1\r\n";
+      return bytes(`${head}\r\n${bulk((on ? ON : OFF)[kind])}${subject}:${count}\r\n`);
+    },
+    answerInstead,
+  };
+}
+
+function argument({ args }: Scan, buf: Uint8Array, at: number, i: number): string {
+  return text(buf, at + args[2 * i], at + args[2 * i + 1]);
+}
 
 /** Where the word of a bulk string at `buf[p]` starts; `wordEnd` is then where it ends. */
 let wordEnd = 0;
@@ -110,10 +143,13 @@ function answerInstead(scan: Scan, buf: Uint8Array, at: number): Uint8Array | nu
   if (action === LOCAL && scan.verb === RESET) return null;
   if (action === LOCAL && scan.verb === PING) {
     if (scan.nargs > 2) return null;
-    const said = scan.nargs === 2 ? text(buf, at + args[2], at + args[3]) : "";
-    return bytes(`*2\r\n${bulk("pong")}${bulk(said)}`);
+    const [from, to] = scan.nargs === 2 ? [at + args[2], at + args[3]] : [at, at];
+    const room = new Room(to - from + 64);
+    room.ascii(`*2\r\n${bulk("pong")}`);
+    room.bulk(buf, from, to);
+    return room.done();
   }
-  let name = text(buf, at + args[0], at + args[1]).toLowerCase();
+  let name = clipped(buf, at + args[0], at + args[1], LONGEST_NAME).toLowerCase();
   if (scan.verb !== ASKED) {
     let verb = lookup(buf, at + args[0], at + args[1]);
     if (verb >= 0 && COMMANDS[verb].action === SUB && scan.nargs > 1) {

@@ -1,9 +1,8 @@
-// What users with restrictions may do in the Redis protocol, command by command, and what Redis
-// 7.0 says to what they may not (acl.c, server.c). What is on no list is refused, so that a new
+// What users with restrictions may do in the Redis protocol, by the rights in table.ts, and what
+// Redis 7.0 says to what they may not (acl.c, server.c). What has no right is refused, so that a new
 // command is open to them only when somebody has thought about it.
 
-import { decimal, isWord, text } from "../../bytes.ts";
-import { CLASS_READ } from "../../stats/latency.ts";
+import { clipped, decimal, isWord } from "../../bytes.ts";
 import { isPatternWithin, isWithin, type User } from "../access.ts";
 import {
   ASKED,
@@ -16,8 +15,19 @@ import {
   SPLIT,
   TOGETHER,
 } from "../codec.ts";
-import { COMMANDS, verbOf } from "./commands.ts";
-import { CLASSES } from "./effects.ts";
+import {
+  CHANNEL,
+  CHANNELS,
+  COMMANDS,
+  KEYLESS,
+  PATTERNS,
+  READS,
+  RIGHTS,
+  SCANS,
+  SCRIPT,
+  SORTS,
+  verbOf,
+} from "./commands.ts";
 import { errorReply } from "./errors.ts";
 
 const KEY_DENIED = errorReply(
@@ -29,64 +39,12 @@ const CHANNEL_DENIED = errorReply(
 const SORT_BY = errorReply("ERR BY option of SORT denied due to insufficient ACL permissions.");
 const SORT_GET = errorReply("ERR GET option of SORT denied due to insufficient ACL permissions.");
 
-/** Changes nothing: for users that may only read. */
-const READS = 1;
-/** Has no key and shows and touches none: for users with prefixes. */
-const KEYLESS = 2;
-/** Reaches keys that nobody can see in the request. */
-const SCRIPT = 4;
-/** The argument behind the name, or all of them, are channels; or patterns of channels or keys. */
-const CHANNEL = 8;
-const CHANNELS = 16;
-const PATTERNS = 32;
-const SCANS = 64;
-const SORTS = 128;
-
-// Of connections, of the proxy, or the same for everybody.
-const COMMON = "auth hello quit reset ping echo select client info command time role lolwut " +
-  "readonly readwrite multi exec discard unwatch acl|whoami acl|cat acl|genpass acl|help " +
-  "unsubscribe punsubscribe sunsubscribe config|help function|help latency|help memory|help " +
-  "module|help object|help pubsub|help script|help slowlog|help xgroup|help xinfo|help";
-
-const LISTS: readonly (readonly [number, string])[] = [
-  [READS | KEYLESS, COMMON],
-  // Of Redis 7.4 and 8, which the list of reads does not know; WATCH, which changes nothing.
-  [READS, "digest httl hpttl hexpiretime hpexpiretime watch lastsave script|exists function|list"],
-  [READS, "subscribe psubscribe ssubscribe pubsub pubsub|channels pubsub|numsub pubsub|numpat"],
-  [READS, "pubsub|shardchannels pubsub|shardnumsub"],
-  [SCRIPT, "eval eval_ro evalsha evalsha_ro fcall fcall_ro"],
-  // To load a script is to make it ready for EVALSHA: as much as EVAL, which loads it too.
-  [SCRIPT | KEYLESS, "script|load script|exists"],
-  // PUBLISH is for no user that may only read: others hear of it.
-  [CHANNEL, "publish spublish"],
-  [CHANNELS, "subscribe ssubscribe"],
-  [PATTERNS, "psubscribe keys"],
-  [SCANS, "scan"],
-  [SORTS, "sort sort_ro"],
-];
-
-const RIGHTS = Uint8Array.from(
-  COMMANDS,
-  (_, verb) => CLASSES[verb + 1] === CLASS_READ ? READS : 0,
-);
-for (const [right, names] of LISTS) {
-  for (const name of names.split(" ")) {
-    const verb = verbOf(name);
-    if (verb >= 0) RIGHTS[verb] |= right;
-  }
-}
-
-const CLIENT = verbOf("client");
 const DEBUG = verbOf("debug");
 const CONFIG_GET = verbOf("config|get");
 const KEYS = verbOf("keys");
-/** What a client may say and ask about its connection. */
-const CLIENT_WORDS = new Set(
-  ("caching getname getredir help id info list no-evict no-touch reply setinfo setname tracking " +
-    "trackinginfo").split(" "),
-);
-/** What it may not: it concerns other clients. */
-const CLIENT_MORE = new Set(["kill", "pause", "unblock", "unpause"]);
+const STAR = 42;
+/** More than any subcommand, parameter or command that is known has. */
+const LONGEST_WORD = 128;
 
 const denials: (Uint8Array | undefined)[] = [];
 
@@ -138,12 +96,6 @@ export function denied(
   const rights = RIGHTS[verb];
   const no = (): Uint8Array => denials[verb] ??= commandDenied(COMMANDS[verb].name);
   if (user.readOnly && (rights & READS) === 0) return no();
-  if (verb === CLIENT) {
-    const sub = argument(scan, buf, start, 1).toLowerCase();
-    if (!CLIENT_WORDS.has(sub)) {
-      return commandDenied(CLIENT_MORE.has(sub) ? `client|${sub}` : "client");
-    }
-  }
   // What it opens is for administrators, also where it has a key.
   if (verb === DEBUG) return no();
   if (user.prefixes.length === 0) return null;
@@ -254,13 +206,21 @@ function deniedSort(scan: Scan, buf: Uint8Array, start: number): Uint8Array | nu
     if (is(i, "limit")) i += 2;
     else if (is(i, "store")) i++;
     else if (is(i, "get")) return SORT_GET;
-    else if (is(i, "by") && argument(scan, buf, start, ++i).includes("*")) return SORT_BY;
+    else if (is(i, "by") && has(buf, start + args[2 * ++i], start + args[2 * i + 1], STAR)) {
+      return SORT_BY;
+    }
   }
   return null;
 }
 
+function has(buf: Uint8Array, start: number, end: number, byte: number): boolean {
+  for (let i = start; i < end; i++) if (buf[i] === byte) return true;
+  return false;
+}
+
+/** An argument, of which no more is taken than any word has that it is compared with. */
 function argument({ args, nargs }: Scan, buf: Uint8Array, start: number, i: number): string {
-  return i < nargs ? text(buf, start + args[2 * i], start + args[2 * i + 1]) : "";
+  return i < nargs ? clipped(buf, start + args[2 * i], start + args[2 * i + 1], LONGEST_WORD) : "";
 }
 
 /** networking.c processMultibulkBuffer: the most arguments before authentication. */

@@ -1,0 +1,138 @@
+// Every metric, as Prometheus and StatsD get it and docs/monitoring.md lists it: what is counted (the
+// rows of counters.ts) and what is seen of the state. Names and units follow
+// https://prometheus.io/docs/practices/naming/.
+
+import { type Counter, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
+import type { PoolSnapshot, ServerSnapshot, Snapshot } from "./snapshot.ts";
+
+export interface Metric<T> {
+  /** Prometheus's name, without PREFIX. */
+  readonly name: string;
+  readonly kind: "counter" | "gauge";
+  readonly help: string;
+  /** StatsD's name, without what it is of; absent: it is not sent. */
+  readonly statsd?: string;
+  /** The only protocol whose pools have it. */
+  readonly only?: "redis" | "memcached";
+  /** undefined: not known. */
+  readonly value: (of: T) => number | undefined;
+  /** Labels beyond the usual. */
+  readonly labels?: (of: T) => Record<string, string>;
+}
+
+export type Whole = Snapshot & { readonly ready: boolean };
+
+export const PREFIX = "ringmux_";
+
+export const PROCESS_METRICS: readonly Metric<Whole>[] = [
+  {
+    name: "build_info",
+    kind: "gauge",
+    help: "Always 1; version and runtime are labels.",
+    value: () => 1,
+    labels: ({ version, runtime }) => ({ version, runtime }),
+  },
+  {
+    name: "uptime_seconds",
+    kind: "gauge",
+    help: "Time since the start.",
+    statsd: "uptime",
+    value: (s) => s.uptime,
+  },
+  {
+    name: "ready",
+    kind: "gauge",
+    help: "1 while clients are served.",
+    value: (s) => Number(s.ready),
+  },
+  {
+    name: "workers",
+    kind: "gauge",
+    help: "Processes that share the work.",
+    statsd: "workers",
+    value: (s) => s.workers,
+  },
+  {
+    name: "process_resident_memory_bytes",
+    kind: "gauge",
+    help: "Resident memory of all processes.",
+    value: (s) => s.memory,
+  },
+  {
+    name: "process_cpu_seconds_total",
+    kind: "counter",
+    help: "CPU time of all processes.",
+    value: (s) => s.cpu,
+  },
+];
+
+export const POOL_METRICS: readonly Metric<PoolSnapshot>[] = [
+  {
+    name: "pool_info",
+    kind: "gauge",
+    help: "Always 1; protocol and address are labels.",
+    value: () => 1,
+    labels: ({ protocol, listen }) => ({ protocol, listen }),
+  },
+  {
+    name: "pool_servers",
+    kind: "gauge",
+    help: "Servers in the configuration.",
+    value: (pool) => pool.servers.length,
+  },
+  {
+    name: "pool_live_servers",
+    kind: "gauge",
+    help: "Servers in the ring.",
+    statsd: "live_servers",
+    value: (pool) => pool.servers.filter((server) => server.live).length,
+  },
+  ...POOL_COUNTERS.map((row) => counted<PoolSnapshot>("pool_", row)),
+];
+
+export const SERVER_METRICS: readonly Metric<ServerSnapshot>[] = [
+  {
+    name: "server_info",
+    kind: "gauge",
+    help: "Always 1; the address is a label.",
+    value: () => 1,
+    labels: ({ address }) => ({ address }),
+  },
+  {
+    name: "server_live",
+    kind: "gauge",
+    help: "1 while the server is in the ring.",
+    statsd: "live",
+    value: (server) => Number(server.live),
+  },
+  {
+    name: "server_weight",
+    kind: "gauge",
+    help: "Weight in the configuration.",
+    value: (server) => server.weight,
+  },
+  ...SERVER_COUNTERS.map((row) => counted<ServerSnapshot>("server_", row)),
+];
+
+/** Its values are the histograms of a snapshot's servers (latency.ts). */
+export const LATENCY_METRIC = {
+  name: "request_duration_seconds",
+  kind: "histogram",
+  help: "From the moment a request is read to its reply, by class of command " +
+    "(read, write, other).",
+} as const;
+
+function counted<T extends { readonly counters: Readonly<Record<string, number>> }>(
+  prefix: string,
+  { name, kind, metric, help, unit, only }: Counter,
+): Metric<T> {
+  return {
+    name: prefix + metric,
+    kind: kind === "counter" ? "counter" : "gauge",
+    help,
+    // StatsD has no type for a moment.
+    ...(kind !== "timestamp" && { statsd: name }),
+    ...(only !== undefined && { only }),
+    value: ({ counters }) => unit === "microseconds" ? counters[name] / 1e6 : counters[name],
+  };
+}
