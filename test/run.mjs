@@ -157,7 +157,8 @@ async function bundle(files) {
 
 function unitJob(runtime, file, bundled) {
   const label = `${file} (${runtime})`;
-  const job = { label, uvu: true, limit: UNIT_LIMIT };
+  const limit = file.startsWith("test/runtimes/") ? E2E_LIMIT : UNIT_LIMIT;
+  const job = { label, uvu: true, limit };
   if (runtime === "deno") {
     const args = ["run", "-A", "--no-check", "--no-lock", "--node-modules-dir=manual", file];
     return { ...job, command: binary("deno"), args };

@@ -334,6 +334,174 @@ export function contract(host: Host): void {
     }
   }
 
+  if (only === "" || only === "listen") listenTests();
+
+  function listenTests(): void {
+    test("listen: who comes is named", async () => {
+      const { owner } = await accepted({ name: "TCP", address: () => tcp() });
+      assert.match(owner.socket.remote, /^127\.0\.0\.1:\d+$/);
+      const local = await accepted({ name: "unix", address: () => unix(fresh("sock")) });
+      assert.is(local.owner.socket.remote, "");
+    });
+
+    test("listen: who is not wanted is closed", async () => {
+      for (const address of [tcp(), unix(fresh("sock"))]) {
+        const { where } = await listen(address, {}, () => false);
+        const { id } = await peer.ask("connect", { where });
+        assert.is((await peer.ask("ended", { id })).received, 0);
+      }
+    });
+
+    test("listen: an owner may pause before the first byte", async () => {
+      const { where, next } = await listen(tcp(), {}, (owner) => {
+        owner.socket.pause();
+        return true;
+      });
+      const { id } = await peer.ask("connect", { where });
+      const owner = await next();
+      await peer.ask("send", { id, bytes: MUCH });
+      await peer.ask("state", { id });
+      assert.is(owner.received, 0);
+      owner.socket.resume();
+      await owner.bytes(MUCH);
+    });
+
+    test("listen: the file of a unix socket has its mode, and replaces one left over", async () => {
+      const file = fresh("sock");
+      fs.writeFileSync(file, "left over");
+      await listen(unix(file, 0o640));
+      assert.ok(fs.statSync(file).isSocket());
+      assert.is(fs.statSync(file).mode & 0o777, 0o640);
+    });
+
+    test("listen: an address that is taken, or cannot be, is an error with its name", async () => {
+      const { port } = (await listen(tcp())).listener;
+      const code = (address: Address): Promise<string> =>
+        listen(address).then(() => "listens", ({ code, message }) => code ?? message);
+      assert.is(await code(tcp(port)), "EADDRINUSE");
+      assert.is(await code(tcp(0, "192.0.2.1")), "EADDRNOTAVAIL");
+      assert.is(await code(unix(path.join(folder, "none", "sock"))), "ENOENT");
+    });
+
+    test("listen: two share a port if they both want to", async () => {
+      if (host.runtime.startsWith("node 20")) return; // cannot
+      const { port } = (await listen(tcp(), { reusePort: true })).listener;
+      await listen(tcp(port), { reusePort: true });
+    });
+
+    test("listen: a closed listener takes nobody, and lets those live who are in", async () => {
+      const { where, next, listener } = await listen(tcp());
+      const { id } = await peer.ask("connect", { where });
+      const owner = await next();
+      listener.close();
+      const again = async () => (await peer.ask("connect", { where })).error;
+      while (await again() === "") await owner.soon();
+      assert.is(await again(), "ECONNREFUSED");
+      owner.send(SOME);
+      assert.ok((await peer.ask("expect", { id, bytes: SOME })).good);
+    });
+
+    test("listen: * is the loopback address, as it is to nutcracker", async () => {
+      const { where, next } = await listen(tcp(0, "*"));
+      assert.is((await peer.ask("connect", { where })).error, "");
+      await next();
+      const { port } = where as { port: number };
+      const owner = connect(tcp(port, "*"));
+      await owner.event("open");
+      owner.socket.close();
+      const six = Object.values(os.networkInterfaces()).flat().some((one) =>
+        one?.address === "::1"
+      );
+      if (!six) return;
+      assert.is((await peer.ask("connect", { where: { host: "::1", port } })).error, "");
+    });
+
+    for (const kind of [kinds()[0], kinds().at(-1) as Kind]) {
+      test(`listen: the backlog is how many may wait (${kind.name})`, async () => {
+        const crowd = async (backlog: number, n: number, ms: number): Promise<number> => {
+          const { where } = await listen(kind.address(), { backlog, tls: kind.listenTls?.() });
+          // While this process stands still nobody is accepted.
+          const order = JSON.stringify({ n: 1, order: "crowd", args: { where, n, ms } });
+          const { stdout } = spawnSync("node", [script], { input: order, encoding: "utf8" });
+          return JSON.parse(stdout).value.made;
+        };
+        assert.is(await crowd(512, 40, PATIENCE), 40);
+        // Linux takes one or two more than it is told; those whose SYN is not answered try again.
+        const made = await crowd(5, 40, 300);
+        assert.ok(made < 12, `${made} connected`);
+      });
+    }
+
+    test("connect: errors have names", async () => {
+      const error = async (address: Address, tls?: ConnectTls): Promise<string> => {
+        const owner = connect(address, tls);
+        await owner.event("close");
+        assert.equal(owner.events, ["close"]);
+        return owner.error;
+      };
+      const { listener: free, where } = await listen(tcp());
+      free.close();
+      while ((await peer.ask("connect", { where })).error === "") await new Owner().soon();
+      assert.is(await error(tcp(free.port)), "ECONNREFUSED");
+      assert.is(await error(tcp(free.port, "localhost")), "ECONNREFUSED");
+      assert.is(await error(unix(fresh("sock"))), "ENOENT");
+      assert.match(await error(tcp(free.port, "nobody.invalid")), /^(ENOTFOUND|EAI_AGAIN)$/);
+      const secure = kinds().at(-1) as Kind;
+      if (secure.connectTls === undefined) return;
+      assert.is(await error(tcp(free.port), secure.connectTls()), "ECONNREFUSED");
+      assert.is(await error(tcp(free.port, "localhost"), secure.connectTls()), "ECONNREFUSED");
+      const stranger = await listen(secure.address(), { tls: secure.listenTls?.() });
+      const other = { ...secure.connectTls(), ca: certificate().cert };
+      assert.match(await error(tcp(stranger.listener.port), other), /^TLS: certificate/);
+    });
+
+    test("connect: a reset has its name", async () => {
+      for (const make of [accepted, connected]) {
+        const { owner, far } = await make({ name: "TCP", address: () => tcp() });
+        await peer.ask("reset", { id: far });
+        await owner.event("close");
+        owner.closedWith("ECONNRESET");
+      }
+    });
+
+    for (const kind of kinds()) {
+      test(`connect: closed before the connection is there (${kind.name})`, async () => {
+        const { where, next, listener } = await listen(kind.address(), {
+          tls: kind.listenTls?.(),
+        });
+        const address = "path" in where ? unix(where.path) : tcp(listener.port);
+        const owner = connect(address, kind.connectTls?.());
+        owner.socket.close();
+        await owner.event("close");
+        owner.closedWith("");
+        // Whoever comes next is served: nothing is left of the other.
+        const second = connect(address, kind.connectTls?.());
+        await second.event("open");
+        await next();
+        owner.closedWith("");
+        second.socket.close();
+        await second.event("close");
+      });
+    }
+
+    test("connect: closed while nobody answers", async () => {
+      const by = makePeer();
+      const { port } = await by.ask<{ port: number }>("listen", {
+        where: { host: "127.0.0.1", port: 0, backlog: 1 },
+      });
+      by.stand();
+      // Until the queue is full.
+      await peer.ask("crowd", { where: { host: "127.0.0.1", port }, n: 10, ms: 300, keep: true });
+      const owner = connect(tcp(port));
+      await owner.soon();
+      assert.equal(owner.events, []);
+      owner.socket.close();
+      await owner.event("close");
+      owner.closedWith("");
+      await by.kill();
+    });
+  }
+
   /** What holds of every connection, however it came to be. */
   function pairTests(
     name: string,

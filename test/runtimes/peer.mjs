@@ -104,7 +104,7 @@ function connect({ where, secure, reading = true }) {
 }
 
 /** How many of `n` connections are made before one is made to `done`, or `ms` have passed. */
-async function crowd({ where, n, ms }) {
+async function crowd({ where, n, ms, keep = false }) {
   let made = 0;
   const sockets = [];
   await new Promise((resolve) => {
@@ -115,7 +115,7 @@ async function crowd({ where, n, ms }) {
       sockets.push(socket);
     }
   });
-  for (const socket of sockets) socket.destroy();
+  if (!keep) { for (const socket of sockets) socket.destroy(); }
   return { made };
 }
 
@@ -159,12 +159,14 @@ const orders = {
   reset: ({ id }) => void (connections[id].socket.resetAndDestroy?.()),
 };
 
+let last;
 for await (const line of createInterface({ input: process.stdin })) {
   const { n, order, args } = JSON.parse(line);
   const answer = (reply) => process.stdout.write(`${JSON.stringify({ n, ...reply })}\n`);
-  Promise.resolve().then(() => orders[order](args)).then(
+  last = Promise.resolve().then(() => orders[order](args)).then(
     (value) => answer({ value: value ?? null }),
     (error) => answer({ error: String(error?.message ?? error) }),
   );
 }
+if (connections.length === 0) await last;
 process.exit(0);

@@ -63,11 +63,16 @@ export class Peer {
     });
   }
 
+  /** It does nothing any more. */
+  stand(): void {
+    process.kill(this.child.pid as number, "SIGSTOP");
+  }
+
   /** It is gone without a word. */
   kill(): Promise<void> {
     return new Promise((resolve) => {
       this.child.on("exit", () => resolve());
-      this.child.kill("SIGKILL");
+      process.kill(this.child.pid as number, "SIGKILL");
     });
   }
 
