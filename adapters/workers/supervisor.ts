@@ -2,7 +2,6 @@
 // supervisor serves no clients. It starts workers anew that die, passes on what it is told, and
 // adds up what they count.
 
-import { rmSync } from "node:fs";
 import type { Config } from "../../core/config/schema.ts";
 import type { Hearings } from "../../core/exchange/census.ts";
 import type { Address, Host, Listener } from "../../core/host.ts";
@@ -17,6 +16,7 @@ import type { Running } from "../control/running.ts";
 import type { Control } from "../control/control.ts";
 import { usage } from "../control/local_control.ts";
 import type { Log } from "../log/log.ts";
+import { freeSocket } from "../runtimes/shared/free_socket.ts";
 import type { Spawner, WorkerProcess } from "./spawn.ts";
 
 /** Milliseconds before a worker is started again that has died; doubled up to the other. */
@@ -92,7 +92,7 @@ export class Supervisor implements Running {
       // The stats port may be shared, as the pools' are: with the ringmux that takes over later.
       const shared = spawner.reusePort;
       if (!takeover) await probe(host, this.config, shared ? stats : null);
-      this.clearUnixSockets(this.config);
+      await this.clearUnixSockets(this.config);
       await Promise.all(this.slots.map((slot) => this.startWorker(slot)));
       const line = () => this.snapshot().then(statsLine);
       this.statsListener = await listenForStats(host, stats, shared, line);
@@ -107,10 +107,14 @@ export class Supervisor implements Running {
   }
 
   /** Where workers share the socket none of them may remove its file. */
-  private clearUnixSockets(config: Config, before: ReadonlySet<string> = new Set()): void {
+  private async clearUnixSockets(
+    config: Config,
+    before: ReadonlySet<string> = new Set(),
+  ): Promise<void> {
     if (!this.options.spawner.shareUnixSockets) return;
-    for (const { listen: { path } } of config.pools) {
-      if (path !== "" && !before.has(path)) rmSync(path, { force: true });
+    for (const { name, listen: { path } } of config.pools) {
+      if (path === "" || before.has(path)) continue;
+      await listening(freeSocket(path), `pool "${name}"`, path);
     }
   }
 
@@ -245,7 +249,7 @@ export class Supervisor implements Running {
     const before = this.config;
     const places = new Set(before.pools.map(placeOf));
     await probe(this.options.host, config, null, places);
-    this.clearUnixSockets(config, places);
+    await this.clearUnixSockets(config, places);
     const slots = this.slots.filter((slot) => slot.config !== null);
     const results = await Promise.allSettled(slots.map((slot) => this.change(slot, config)));
     // A worker that has died meanwhile starts again with what holds then.

@@ -66,7 +66,10 @@ async function unread(
     stdio: ["ignore", "ignore", "pipe"],
   });
   test.after(() => void child.kill("SIGKILL"));
-  await until("it to listen", () => Wire.open(port).then((wire) => (wire.close(), true), () => false));
+  await until(
+    "it to listen",
+    () => Wire.open(port).then((wire) => (wire.close(), true), () => false),
+  );
   return {
     port,
     child,

@@ -388,7 +388,10 @@ ours("clients at their handshake count as clients, and have handshake_timeout fo
   const refused = await secure(proxy.port).then(() => "let in", () => "refused");
   assert.is(refused, "refused", proxy.output());
   assert.match(proxy.output().slice(before), /refused: 3 are connected/);
-  await until("them to be cut", () => held.every(({ readableEnded, closed }) => readableEnded || closed));
+  await until(
+    "them to be cut",
+    () => held.every(({ readableEnded, closed }) => readableEnded || closed),
+  );
   await logs(proxy, /the handshake was not completed in 1\.5 s/);
   const second = await until("room again", () => secure(proxy.port).catch(() => null));
   assert.is(await second?.ask("PING"), "+PONG\r\n");

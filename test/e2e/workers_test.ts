@@ -275,7 +275,7 @@ for (const workers of [1, 2]) {
     const admin = `127.0.0.1:${await freePort()}`;
     const old = await startProxy({
       r: { redis: true, servers: [at(redis[0])] },
-    }, { admin, args, global: workers === 1 ? { reuse_port: true } : {} });
+    }, { admin, args, global: { reuse_port: workers === 1 } });
     const long = await Wire.open(old.port);
     assert.is(await long.ask("SET", "k", "1"), "+OK\r\n");
     const errors: string[] = [];
@@ -312,7 +312,14 @@ for (const workers of [1, 2]) {
         `  servers:\n    - 127.0.0.1:1:1\n`,
     );
     const stats = ["-a", "127.0.0.1", "-s", String(old.statsPort)];
-    const refused = await run(program, [...first, "-c", other, ...stats, "--workers", `${workers}`]);
+    const refused = await run(program, [
+      ...first,
+      "-c",
+      other,
+      ...stats,
+      "--workers",
+      `${workers}`,
+    ]);
     assert.is(refused.code, 1);
     assert.match(refused.stderr, "stats: cannot listen on");
     const before = asked;
