@@ -14,13 +14,11 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
   at,
+  behindProxy,
   isNutcracker,
   ours,
   type ProxyProcess,
   type ServerProcess,
-  several,
-  startProxy,
-  startRedis,
 } from "./harness.ts";
 
 let servers: ServerProcess[];
@@ -28,10 +26,7 @@ let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  servers = await several(3, startRedis);
-  proxy = await startProxy({
-    pool: { redis: true, hash_tag: '"{}"', servers: servers.map((s, i) => at(s, 1, `s${i}`)) },
-  });
+  ({ servers, proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 // It writes every error of a server to the console.

@@ -8,13 +8,12 @@ import * as assert from "uvu/assert";
 import { test } from "uvu";
 import {
   at,
+  behindProxy,
   isNutcracker,
   ours,
   type ProxyProcess,
   type ServerProcess,
   several,
-  startProxy,
-  startRedis,
   until,
 } from "./harness.ts";
 
@@ -23,10 +22,7 @@ let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  servers = await several(3, startRedis);
-  proxy = await startProxy({
-    pool: { redis: true, hash_tag: '"{}"', servers: servers.map((s, i) => at(s, 1, `s${i}`)) },
-  });
+  ({ servers, proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 interface Options {

@@ -10,14 +10,13 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
   at,
+  behindProxy,
   freePort,
   isNutcracker,
   ours,
   type ProxyProcess,
   type ServerProcess,
   several,
-  startProxy,
-  startRedis,
 } from "./harness.ts";
 
 let servers: ServerProcess[];
@@ -25,10 +24,7 @@ let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  servers = await several(3, startRedis);
-  proxy = await startProxy({
-    pool: { redis: true, hash_tag: '"{}"', servers: servers.map((s, i) => at(s, 1, `s${i}`)) },
-  });
+  ({ servers, proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 const CROSS = /^CROSSSLOT Keys in request don't hash to the same server/;

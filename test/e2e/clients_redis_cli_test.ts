@@ -7,6 +7,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
   at,
+  behindProxy,
   cmd,
   isNutcracker,
   ours,
@@ -14,9 +15,6 @@ import {
   type Ran,
   run,
   type ServerProcess,
-  several,
-  startProxy,
-  startRedis,
   tempPath,
   which,
   Wire,
@@ -27,10 +25,7 @@ let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  servers = await several(3, startRedis);
-  proxy = await startProxy({
-    pool: { redis: true, hash_tag: '"{}"', servers: servers.map((s, i) => at(s, 1, `s${i}`)) },
-  });
+  ({ servers, proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 test.before.each(async () => {
