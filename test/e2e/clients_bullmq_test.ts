@@ -11,7 +11,6 @@ import {
   ours,
   type ProxyProcess,
   type ServerProcess,
-  several,
   until,
   Wire,
 } from "./harness.ts";

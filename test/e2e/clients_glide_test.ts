@@ -12,21 +12,13 @@ import {
 } from "@valkey/valkey-glide";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  at,
-  behindProxy,
-  isNutcracker,
-  ours,
-  type ProxyProcess,
-  type ServerProcess,
-} from "./harness.ts";
+import { behindProxy, isNutcracker, ours, type ProxyProcess } from "./harness.ts";
 
-let servers: ServerProcess[];
 let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  ({ servers, proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
+  ({ proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 // It writes every error of a server to the console.

@@ -6,23 +6,13 @@ import { Cluster, Redis } from "ioredis";
 import { Redis as Iovalkey } from "iovalkey";
 import * as assert from "uvu/assert";
 import { test } from "uvu";
-import {
-  at,
-  behindProxy,
-  isNutcracker,
-  ours,
-  type ProxyProcess,
-  type ServerProcess,
-  several,
-  until,
-} from "./harness.ts";
+import { behindProxy, isNutcracker, ours, type ProxyProcess, until } from "./harness.ts";
 
-let servers: ServerProcess[];
 let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  ({ servers, proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
+  ({ proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 interface Options {

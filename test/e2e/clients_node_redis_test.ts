@@ -8,23 +8,13 @@ import session from "express-session";
 import { createClient, createClientPool, defineScript } from "redis";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  at,
-  behindProxy,
-  freePort,
-  isNutcracker,
-  ours,
-  type ProxyProcess,
-  type ServerProcess,
-  several,
-} from "./harness.ts";
+import { behindProxy, freePort, isNutcracker, ours, type ProxyProcess } from "./harness.ts";
 
-let servers: ServerProcess[];
 let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  ({ servers, proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
+  ({ proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 const CROSS = /^CROSSSLOT Keys in request don't hash to the same server/;

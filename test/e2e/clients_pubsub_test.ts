@@ -13,20 +13,18 @@ import {
   ours,
   type ProxyProcess,
   Running,
-  type ServerProcess,
   until,
   which,
   Wire,
 } from "./harness.ts";
 
-let servers: ServerProcess[];
 let proxy: ProxyProcess;
 let publisher: Wire;
 
 test.before(async () => {
   if (isNutcracker) return;
   Logger.setLoggerConfig("off");
-  ({ servers, proxy } = await behindProxy("redis"));
+  ({ proxy } = await behindProxy("redis"));
   publisher = await Wire.open(proxy.port);
 });
 

@@ -6,7 +6,6 @@ import * as fs from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
-  at,
   behindProxy,
   cmd,
   isNutcracker,
@@ -14,18 +13,16 @@ import {
   type ProxyProcess,
   type Ran,
   run,
-  type ServerProcess,
   tempPath,
   which,
   Wire,
 } from "./harness.ts";
 
-let servers: ServerProcess[];
 let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  ({ servers, proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
+  ({ proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 test.before.each(async () => {
