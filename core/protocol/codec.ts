@@ -34,6 +34,10 @@ export interface CodecOptions {
 
 /** What a pool's configuration says about commands. Names are in lower case. */
 export interface CommandPolicy {
+  /**
+   * Names ("get", "config", "config|get") and Redis's categories ("@write"), or "-" and such a one
+   * for what is taken off the list again; the last that fits a command counts.
+   */
   readonly deny: readonly string[];
   /** If not empty, only these. */
   readonly allow: readonly string[];

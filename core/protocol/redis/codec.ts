@@ -49,7 +49,7 @@ export class RedisCodec implements Codec, Judge {
   readonly pinning: Pinning;
   readonly publishing: Publishing;
   private readonly options: CodecOptions;
-  private readonly facts: Facts;
+  protected readonly facts: Facts;
   private readonly maxRequest: number;
   readonly replyHead: number;
   private readonly learned: LearnedCommands;
@@ -99,6 +99,11 @@ export class RedisCodec implements Codec, Judge {
     }
     const request = `*3\r\n$7\r\nCOMMAND\r\n$4\r\nINFO\r\n$${name.length}\r\n${name}\r\n`;
     return { request: bytes(request), name: bytes(name) };
+  }
+
+  /** The ACL categories of a command that was learned. */
+  protected categoriesOf(name: string): readonly string[] {
+    return this.learned.categoriesOf(name);
   }
 
   selectKey(scan: Scan, i: number): void {

@@ -5,6 +5,7 @@ import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
 import {
   ALL,
   ANY,
+  APART,
   FORWARD,
   GATHER,
   LOCAL,
@@ -86,12 +87,14 @@ const ACTIONS: Words = {
   together: TOGETHER,
   any: ANY,
   all: ALL,
+  apart: APART,
   gather: GATHER,
   walk: WALK,
   local: LOCAL,
   quit: QUIT,
   pin: PIN,
   topics: TOPICS,
+  admin: REFUSE,
   refuse: REFUSE,
   sub: SUB,
 };
@@ -157,8 +160,10 @@ export interface Command {
   readonly action: number;
   /** SUB: the action without a subcommand; else SUB. */
   readonly alone: number;
-  /** Word behind `refuse:`. */
+  /** Why it is refused: the word behind `refuse:`, admin, or cluster. */
   readonly reason: string;
+  /** `admin`: the action where administration is allowed (ANY: of a pool's only server); else SUB. */
+  readonly opened: number;
   readonly join: number;
   /** See `Scan.pin`. */
   readonly pin: number;
@@ -232,8 +237,10 @@ function row(line: string): Command {
   const [verb, detail = ""] = how.split(":");
   const action = find(ACTIONS, verb, line);
   const isPin = action === PIN || action === LOCAL;
-  const isJoined = [SPLIT, ALL, GATHER, WALK].includes(action) ||
-    (action === TOGETHER && detail !== "");
+  const isAdmin = verb === "admin";
+  const isOne = detail === "one" || detail === "cluster";
+  const isJoined = [SPLIT, ALL, APART, GATHER, WALK].includes(action) ||
+    (action === TOGETHER && detail !== "") || (isAdmin && !isOne);
   const flags = all(FLAGS, list(letters, ""), line);
   const own = list(groups, ",");
   all(Object.fromEntries(CATEGORIES.map((category) => [category, 0])), own, line);
@@ -243,7 +250,8 @@ function row(line: string): Command {
     arity: Number(arity),
     action,
     alone: action === SUB && detail !== "" ? find(ACTIONS, detail, line) : SUB,
-    reason: action === REFUSE ? detail : "",
+    reason: isAdmin && detail !== "cluster" ? verb : action === REFUSE ? detail : "",
+    opened: !isAdmin ? SUB : isOne ? ANY : ALL,
     join: isJoined ? find(JOINS, detail, line) : JOIN_NONE,
     pin: isPin && detail !== "" ? find(PINS, detail, line) : PIN_NONE,
     ...readKeys(keys, line),

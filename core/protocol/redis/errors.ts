@@ -103,9 +103,8 @@ export function unknownSubcommand(
 }
 
 const REASONS: Record<string, string> = {
-  admin: "it administers one server: connect to that server directly",
-  db: "it would move keys between databases, and clients of other databases with them",
-  config: "it would change one server or all of them: connect to the servers directly",
+  admin: "it administers servers: connect to them directly, or allow @admin (commands.allow)",
+  stream: "what follows it is not one reply to each request: connect to the server directly",
   wait:
     "a server counts only the writes of the connection that asks, and clients share connections",
   pause: "it would have to stop the clients of every ringmux in front of these servers; pause " +
@@ -138,6 +137,14 @@ export function refusal(verb: number): Uint8Array {
   if (reason === "cluster") return NO_CLUSTER;
   return refusals[verb] ??= errorReply(
     `ERR '${name.replace("|", " ")}' is not supported by ringmux: ${REASONS[reason]}`,
+  );
+}
+
+/** The error for what is open to clients, but only where there is one server. */
+export function forOneServer(verb: number): Uint8Array {
+  return errorReply(
+    `ERR '${COMMANDS[verb].name.replace("|", " ")}' is not supported by ringmux for pools of ` +
+      "several servers: it administers one of them, connect to that one directly",
   );
 }
 

@@ -28,6 +28,8 @@ interface Learned {
   readonly step: number;
   /** It changes nothing. */
   readonly readOnly: boolean;
+  /** ACL categories, in lower case. */
+  readonly categories: readonly string[];
 }
 
 export class LearnedCommands {
@@ -53,6 +55,11 @@ export class LearnedCommands {
   /** Whether a command that was learned changes nothing. */
   isReadOnly(name: string): boolean {
     return this.byName.get(name)?.readOnly ?? false;
+  }
+
+  /** The ACL categories of a command that was learned. */
+  categoriesOf(name: string): readonly string[] {
+    return this.byName.get(name)?.categories ?? [];
   }
 
   /** Routes a request by what was learned; false when the command stays unknown. */
@@ -85,7 +92,9 @@ export class LearnedCommands {
   }
 }
 
-const UNKNOWN = { arity: 0, unfit: "", first: 0, last: 0, step: 1, readOnly: false };
+const UNKNOWN = {
+  ...{ arity: 0, unfit: "", first: 0, last: 0, step: 1, readOnly: false, categories: [] },
+};
 
 /** `*1 *n name arity flags first last step ...`; null when it is not known or not fit. */
 function readInfo({ held, heldStart, heldEnd, failure }: Part): Learned | null {
@@ -102,7 +111,10 @@ function readInfo({ held, heldStart, heldEnd, failure }: Part): Learned | null {
     p = end;
   }
   const int = (i: number) => Number(text(held, spans[i][0] + 1, spans[i][1] - 2));
-  const flags = text(held, ...spans[2]).split("\r\n").map((line) => line.replace(/^\+/, ""));
+  const words = (i: number) =>
+    text(held, ...spans[i]).split("\r\n").map((line) => line.replace(/^\+@?/, ""));
+  const flags = words(2);
+  const categories = count.n > 6 ? words(6).slice(1, -1) : [];
   const [arity, first, last, step] = [int(1), int(3), int(4), int(5)];
   if (![arity, first, last, step].every(Number.isInteger) || arity === 0 || first < 0) return null;
   if (first > 0 && step < 1) return null;
@@ -113,7 +125,7 @@ function readInfo({ held, heldStart, heldEnd, failure }: Part): Learned | null {
   if (why === "" && first === 0 && flags.includes("write")) why = "writes without a key";
   // Each subcommand has keys of its own.
   if (why === "" && count.n > 9 && aggregate(held, spans[9][0]).n > 0) why = "has subcommands";
-  return { until: Infinity, arity, unfit: why, first, last, step, readOnly };
+  return { until: Infinity, arity, unfit: why, first, last, step, readOnly, categories };
 }
 
 function unfit(name: string, why: string): Uint8Array {
