@@ -255,8 +255,10 @@ export class Client implements SocketHandler, Peer {
     if (this.carryEnd + n > this.carry.length) {
       const buffers = this.pool.buffers;
       // Grown as bytes come, not as announced: an announced length costs the client nothing.
+      const twice = 2 * (have + n);
+      const most = this.expected > 0 ? this.expected : twice > BELIEVED ? twice : 0;
       const next = buffers.take(
-        Math.max(have + n, Math.min(this.expected, Math.max(2 * (have + n), BELIEVED))),
+        Math.max(have + n, Math.min(most, Math.max(twice, BELIEVED))),
       );
       if (have > 0) next.set(this.carry.subarray(this.carryStart, this.carryEnd));
       if (this.carry !== EMPTY) buffers.give(this.carry);
