@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import process from "node:process";
-import { LineOut } from "../log/line_out.ts";
+import { LineOut } from "./line_out.ts";
 import type { Sink } from "../log/log.ts";
 import { createNotifier } from "./notify.ts";
 import { plain } from "./plain.ts";

@@ -16,7 +16,6 @@ import type { Running } from "../control/running.ts";
 import type { Control } from "../control/control.ts";
 import { usage } from "../control/local_control.ts";
 import type { Log } from "../log/log.ts";
-import { freeSocket } from "../runtimes/shared/free_socket.ts";
 import type { Spawner, WorkerProcess } from "./spawn.ts";
 
 /** Milliseconds before a worker is started again that has died; doubled up to the other. */
@@ -112,9 +111,12 @@ export class Supervisor implements Running {
     before: ReadonlySet<string> = new Set(),
   ): Promise<void> {
     if (!this.options.spawner.shareUnixSockets) return;
-    for (const { name, listen: { path } } of config.pools) {
-      if (path === "" || before.has(path)) continue;
-      await listening(freeSocket(path), `pool "${name}"`, path);
+    for (const { name, listen, listen_text } of config.pools) {
+      if (listen.path === "" || before.has(listen.path)) continue;
+      // Who listens removes what nobody answers at, and its own file when it ends.
+      const options = { backlog: 1, keepAlive: false, reusePort: false };
+      const attempt = this.options.host.listen(listen, options, () => null);
+      (await listening(attempt, `pool "${name}"`, listen_text)).close();
     }
   }
 

@@ -5,8 +5,8 @@
 import * as fs from "node:fs";
 import { Socket } from "node:net";
 import process from "node:process";
-import { plain } from "../system/plain.ts";
-import type { Sink } from "./log.ts";
+import { plain } from "./plain.ts";
+import type { Sink } from "../log/log.ts";
 
 /** Most bytes that wait for their reader. */
 const MOST = 128 * 1024;
