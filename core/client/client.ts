@@ -35,6 +35,7 @@ import type { Pool } from "../pool.ts";
 import { type Request, SPECIAL } from "../exchange/request.ts";
 import type { ServerConnection } from "../link/server_connection.ts";
 import { publish } from "../exchange/publish.ts";
+import { outOfPlace } from "./renewed.ts";
 import { refusedToListener, subscribed, type Subscriptions } from "./subscriptions.ts";
 import { UPLOAD, Upload } from "../exchange/upload.ts";
 
@@ -254,8 +255,10 @@ export class Client implements SocketHandler, Peer {
     if (this.carryEnd + n > this.carry.length) {
       const buffers = this.pool.buffers;
       // Grown as bytes come, not as announced: an announced length costs the client nothing.
+      const twice = 2 * (have + n);
+      const most = this.expected > 0 ? this.expected : twice > BELIEVED ? twice : 0;
       const next = buffers.take(
-        Math.max(have + n, Math.min(this.expected, Math.max(2 * (have + n), BELIEVED))),
+        Math.max(have + n, Math.min(most, Math.max(twice, BELIEVED))),
       );
       if (have > 0) next.set(this.carry.subarray(this.carryStart, this.carryEnd));
       if (this.carry !== EMPTY) buffers.give(this.carry);
@@ -790,8 +793,11 @@ export class Client implements SocketHandler, Peer {
     // Parsed again from its first byte.
     this.scan = null;
     if (session.db === old.db) session.db = now.db;
+    const { user, locked } = session;
     this.codec.renew(session);
     this.setPin(this.pin);
+    const why = outOfPlace(this, { user, locked });
+    if (why !== "") return this.cutOffQuietly(why);
     if (!reconnect) return;
     this.lane = pool.laneOf(session, this.codec);
     // Later requests take other connections: they must not overtake the earlier ones. (After a huge

@@ -28,11 +28,12 @@ import { answer } from "./local.ts";
 import { keyArgument, parseRequest, selectKey } from "./parse.ts";
 import { publishing } from "./pubsub.ts";
 import { parseReply } from "./reply.ts";
-import { denied, type Judge, lockedLimit } from "./rights.ts";
+import { denied, type Judge, lockedInlineLimit, lockedLimit } from "./rights.ts";
 import { transactions } from "./transaction.ts";
 
 const RESET = verbOf("reset");
 const MINUS = 45;
+const STAR = 42;
 
 const PING = bytes("*1\r\n$4\r\nPING\r\n");
 /**
@@ -221,7 +222,9 @@ export class RedisCodec implements Codec, Judge {
   }
 
   tooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
-    const error = lockedLimit(buf, start, end, LOCKED_BULK);
+    const error = buf[start] === STAR
+      ? lockedLimit(buf, start, end, LOCKED_BULK)
+      : lockedInlineLimit(scan, end - start, LOCKED_BULK);
     if (error === null) return false;
     scan.error = error;
     scan.reset();

@@ -2,7 +2,7 @@
 // Redis 7.0 says to what they may not (acl.c, server.c). What has no right is refused, so that a new
 // command is open to them only when somebody has thought about it.
 
-import { clipped, decimal, isWord } from "../../bytes.ts";
+import { bytes, clipped, decimal, isWord } from "../../bytes.ts";
 import { isPatternWithin, isWithin, type User } from "../access.ts";
 import {
   ASKED,
@@ -28,7 +28,8 @@ import {
   SORTS,
   verbOf,
 } from "./commands.ts";
-import { errorReply } from "./errors.ts";
+import { PATTERN } from "../publishing.ts";
+import { BIG_INLINE, errorReply } from "./errors.ts";
 
 const KEY_DENIED = errorReply(
   "NOPERM this user has no permissions to access one of the keys used as arguments",
@@ -116,6 +117,14 @@ export function denied(
     return isKeyed(scan) ? KEY_DENIED : (rights & KEYLESS) !== 0 ? null : no();
   }
   return (rights & SORTS) !== 0 ? deniedSort(scan, buf, start) : null;
+}
+
+/** Whether the user may be subscribed to a channel or pattern, whose name is a byte string. */
+export function mayHear(user: User, kind: number, name: string): boolean {
+  const bits = bytes(name);
+  return kind === PATTERN
+    ? isPatternWithin(user, bits, 0, bits.length)
+    : isWithin(user, bits, 0, bits.length);
 }
 
 /** A command of a module goes by what its server said of it. */
@@ -228,6 +237,16 @@ const LOCKED_ARGS = 10;
 const TOO_MANY = errorReply("ERR Protocol error: unauthenticated multibulk length");
 const TOO_LONG = errorReply("ERR Protocol error: unauthenticated bulk length");
 
+/** The same of an inline command, of which `have` bytes are there. */
+export function lockedInlineLimit(
+  scan: Scan,
+  have: number,
+  mostBytes: number,
+): Uint8Array | null {
+  if ((scan.length > 0 ? scan.length : have) > mostBytes) return BIG_INLINE;
+  return scan.nargs > LOCKED_ARGS ? TOO_MANY : null;
+}
+
 /** What is wrong with the size of a request, whole or not, of a client that is not authenticated. */
 export function lockedLimit(
   buf: Uint8Array,
@@ -235,7 +254,6 @@ export function lockedLimit(
   end: number,
   mostBytes: number,
 ): Uint8Array | null {
-  if (buf[start] !== 42) return null; // an inline command; those are bounded for everybody
   let line = lineEnd(buf, start, end);
   if (line < 0) return null;
   const count = decimal(buf, start + 1, line, 0x7fffffff);
