@@ -3,7 +3,7 @@
 
 /** Where to listen or connect: TCP, or a unix socket when `path` is set. */
 export interface Address {
-  /** Host name or IP address, "*" for the loopback addresses; "" for a unix socket. */
+  /** Host name or IP address; "" for a unix socket. */
   readonly host: string;
   /** TCP port; 0 for a unix socket. */
   readonly port: number;
@@ -16,11 +16,7 @@ export interface Address {
 /** `Socket.write` kept the span: it must not be touched until `SocketHandler.drain`. */
 export const PENDING = -1;
 
-/**
- * One connection, either way round. When both sides have sent FIN it is closed. A far end that is
- * gone without a word is noticed at the latest by the next write. After `close` of the handler (or
- * of the socket) all of this does nothing. test/runtimes/contract.ts holds every runtime to it.
- */
+/** One connection, either way round. */
 export interface Socket {
   /** Peer as "host:port", or the path of a unix socket; "" when unknown. */
   readonly remote: string;
@@ -38,10 +34,7 @@ export interface Socket {
   resume(): void;
   /** Sends FIN after all that was written; reading goes on. */
   shutdown(): void;
-  /**
-   * Closes at once, both ways, also while it is still connecting; `close("")` follows on the handler,
-   * before this returns or soon after. Unsent bytes are lost.
-   */
+  /** Closes at once, both ways; `close("")` follows on the handler. Unsent bytes are lost. */
   close(): void;
 }
 
@@ -51,7 +44,7 @@ export interface SocketHandler {
   open(): void;
   /** Bytes arrived. `buf[start, end)` is borrowed: valid until this call returns. */
   data(buf: Uint8Array, start: number, end: number): void;
-  /** The socket takes bytes again, or has let go of a PENDING span: once for every such write. */
+  /** The socket takes bytes again, or has let go of a PENDING span. */
   drain(): void;
   /** The peer sent FIN. Writing still works. */
   end(): void;
@@ -122,10 +115,7 @@ export interface Host {
     options: ListenOptions,
     accept: (socket: Socket) => SocketHandler | null,
   ): Promise<Listener>;
-  /**
-   * Starts to connect; `open` or `close` follows. A name is looked up at every connect, without
-   * blocking, as the C library does; if it has several addresses the first that answers is taken.
-   */
+  /** Starts to connect (names are resolved without blocking); `open` or `close` follows. */
   connect(address: Address, handler: SocketHandler, tls?: ConnectTls): Socket;
   /** Monotonic milliseconds. */
   now(): number;

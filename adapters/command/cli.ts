@@ -11,7 +11,6 @@ import type { Running } from "../control/running.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
 import { levelOf, type Log, type Sink, TextLog } from "../log/log.ts";
 import { type Reading, Reloader } from "./reload.ts";
-import { runtimeNotes } from "./runtime_notes.ts";
 import { secretsBeside } from "../system/secrets.ts";
 import type { System } from "../system/system.ts";
 import { pemBeside } from "../system/tls_files.ts";
@@ -230,17 +229,9 @@ async function readConfig(
     ...[resolved.config, pemBeside(file), Date.now(), text, file] as const,
   );
   const errors = [...resolved.errors, ...pem.errors];
-  const given = { runtime: system.runtime, most: await largestBacklog(system) };
-  const notes = runtimeNotes(config, given, text, file);
-  const warnings = [...resolved.warnings, ...pem.warnings, ...notes];
+  const warnings = [...resolved.warnings, ...pem.warnings];
   if (errors.length > 0) return { state, config: null, lines: [...errors, ...warnings] };
   return { state, config: pem.config, lines: warnings };
-}
-
-/** The kernel cuts a longer one without a word. */
-async function largestBacklog(system: System): Promise<number> {
-  const text = await system.readTextFile("/proc/sys/net/core/somaxconn").catch(() => "");
-  return Number.parseInt(text, 10) || Infinity;
 }
 
 /** Makes the log as the configuration wants it. The command line goes before it. */

@@ -1,7 +1,6 @@
 // A proxy of any runtime over given servers.
 
 import * as fs from "node:fs";
-import * as os from "node:os";
 import { canConnect, freePort, type Target } from "./ports.ts";
 import { Running, tempPath, until } from "./processes.ts";
 import { command, type Runtime, runtime } from "./runtime.ts";
@@ -43,8 +42,6 @@ export interface ProxyOptions {
   env?: Record<string, string>;
   /** Most file descriptors it may have open, when it is not this process's limit. */
   descriptors?: number;
-  /** What it sees as /etc/hosts: needs a mount namespace. */
-  hosts?: string;
   /** Lines for `global:`, which stand before the pools. */
   global?: Record<string, string | number | boolean>;
 }
@@ -81,13 +78,6 @@ function limited([program, args]: [string, string[]], descriptors?: number): [st
   return ["sh", ["-c", `ulimit -n ${descriptors} && exec "$0" "$@"`, program, ...args]];
 }
 
-/** A command that sees another /etc/hosts. */
-function elsewhere([program, args]: [string, string[]], hosts?: string): [string, string[]] {
-  if (hosts === undefined) return [program, args];
-  const mount = `mount --bind ${hosts} /etc/hosts && exec "$0" "$@"`;
-  return ["unshare", ["-rm", "sh", "-c", mount, program, ...args]];
-}
-
 /** Starts a proxy and waits until all its ports take connections (one connection to each). */
 export async function startProxy(
   pools: Pools,
@@ -99,9 +89,8 @@ export async function startProxy(
     const listens: Target[] = [];
     const full: Pools = {};
     for (const [name, spec] of Object.entries(pools)) {
-      const given = String(spec.listen ?? `127.0.0.1:${await freePort()}`);
-      full[name] = { listen: given, ...spec };
-      const listen = given.replace(/^"\*:(.*)"$/, `${STAR}:$1`);
+      const listen = String(spec.listen ?? `127.0.0.1:${await freePort()}`);
+      full[name] = { listen, ...spec };
       if (listen.startsWith("/")) {
         ports[name] = 0;
         listens.push({ path: listen.split(" ")[0] });
@@ -115,8 +104,7 @@ export async function startProxy(
     const global = opts.global === undefined ? "" : toYaml({ global: opts.global });
     fs.writeFileSync(confPath, global + toYaml(full));
     const statsPort = await freePort();
-    const limit = limited(command(opts.runtime), opts.descriptors);
-    const [program, first] = elsewhere(limit, opts.hosts);
+    const [program, first] = limited(command(opts.runtime), opts.descriptors);
     const proxy = new ProxyProcess(opts.runtime ?? runtime, program, [
       ...first,
       ...["-c", confPath, "-a", "127.0.0.1", "-s", String(statsPort), "-i", "100"],
@@ -142,12 +130,6 @@ export async function startProxy(
 export function startNutcracker(pools: Pools, opts: ProxyOptions = {}): Promise<ProxyProcess> {
   return startProxy(pools, { ...opts, runtime: "nutcracker" });
 }
-
-/** Where nutcracker listens for "*": the first loopback address that the machine has. */
-export const STAR =
-  Object.values(os.networkInterfaces()).flat().some((one) => one?.address === "::1")
-    ? "::1"
-    : "127.0.0.1";
 
 /** Servers and the proxy over them. */
 export interface Behind {
