@@ -6,7 +6,7 @@ import { checkConfig, formatMistake } from "../../core/config/load.ts";
 import type { Config } from "../../core/config/schema.ts";
 import { resolveCertificates } from "../../core/config/certificates.ts";
 import { resolveSecrets } from "../../core/config/secrets.ts";
-import { printable } from "../../core/printable.ts";
+import { printable } from "../log/printable.ts";
 import { VERSION } from "../../core/version.ts";
 import type { Running } from "../control/running.ts";
 import { type CliOptions, parseArgs } from "./args.ts";

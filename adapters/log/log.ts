@@ -5,7 +5,7 @@
 
 import { configureSync, getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
 import type { Fields, Log as CoreLog } from "../../core/log.ts";
-import { printable, printableJson } from "../../core/printable.ts";
+import { printable, printableJson } from "./printable.ts";
 
 /** Names of the levels 0 to 11. A message is written when its level is at most the log's. */
 export const LEVEL_NAMES = [

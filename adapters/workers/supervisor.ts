@@ -5,7 +5,7 @@
 import type { Config } from "../../core/config/schema.ts";
 import type { Hearings } from "../../core/exchange/census.ts";
 import type { Address, Host, Listener } from "../../core/host.ts";
-import { listening, placeOf } from "../../core/door.ts";
+import { listening, placeOf } from "../../core/listener.ts";
 import type { RingView } from "../../core/ring_view.ts";
 import { listenForStats } from "../../core/stats/listener.ts";
 import { statsLine } from "../../core/stats/report.ts";
@@ -94,7 +94,8 @@ export class Supervisor implements Running {
       await this.clearUnixSockets(this.config);
       await Promise.all(this.slots.map((slot) => this.startWorker(slot)));
       const line = () => this.snapshot().then(statsLine);
-      this.statsListener = await listenForStats(host, stats, shared, line);
+      const attempt = listenForStats(host, stats, shared, line);
+      this.statsListener = await listening(attempt, "stats", `${stats.host}:${stats.port}`);
       log.notice(`stats on ${stats.host}:${this.statsListener.port}`);
       this.running = true;
       const pids = this.slots.map(({ process }) => process?.pid).join(", ");

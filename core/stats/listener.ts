@@ -3,7 +3,6 @@
 
 import { bytes, utf8 } from "../bytes.ts";
 import type { Address, Host, Listener, Socket, SocketHandler, Timer } from "../host.ts";
-import { listening } from "../door.ts";
 import { BufferPool, OutBuffer } from "../wire/out_buffer.ts";
 
 /** Most connections at a time: the oldest makes room for the next. */
@@ -12,8 +11,8 @@ export const MOST_STATS = 64;
 export const STATS_PATIENCE = 5000;
 const TICK = 1000;
 
-/** Listens; rejects with an Error that says where it cannot. `line` is asked at each connection. */
-export async function listenForStats(
+/** Listens. `line` is asked at each connection. */
+export function listenForStats(
   host: Host,
   address: Address,
   reusePort: boolean,
@@ -21,7 +20,7 @@ export async function listenForStats(
 ): Promise<Listener> {
   const readers = new Readers(host);
   const options = { backlog: 128, keepAlive: false, reusePort };
-  const attempt = host.listen(address, options, (socket) => {
+  return host.listen(address, options, (socket) => {
     const reader = new Reader(socket, readers, host.now() + STATS_PATIENCE);
     readers.add(reader);
     const told = line();
@@ -30,7 +29,6 @@ export async function listenForStats(
     else told.then((text) => reader.say(text), () => socket.close());
     return reader;
   });
-  return await listening(attempt, "stats", `${address.host}:${address.port}`);
 }
 
 /** All connections there are, the oldest first. */
