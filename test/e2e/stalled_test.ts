@@ -66,10 +66,17 @@ async function unread(
     stdio: ["ignore", "ignore", "pipe"],
   });
   test.after(() => void child.kill("SIGKILL"));
-  await until(
-    "it to listen",
-    () => Wire.open(port).then((wire) => (wire.close(), true), () => false),
-  );
+  // That a connection is made is not enough: the address is tried before the workers listen.
+  await until("it to serve", async () => {
+    try {
+      const wire = await Wire.open(port);
+      const reply = await wire.ask("PING");
+      wire.close();
+      return reply === "+PONG\r\n";
+    } catch {
+      return false;
+    }
+  });
   return {
     port,
     child,
