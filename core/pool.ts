@@ -1,7 +1,7 @@
 // One pool: a listener, the servers behind it and the ring that says which of them owns a key.
 
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
-import type { PoolConfig } from "./config/schema.ts";
+import { type PoolConfig, protocolOf } from "./config/schema.ts";
 import { type Hash, HASHES, hashKey, hashRange } from "./hash/mod.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
@@ -170,7 +170,7 @@ export class Pool {
   private makeCodec(): Codec {
     const { config, host, label, log } = this;
     const refused = logRefused(label, log, () => host.now());
-    return newCodec(config.redis ? "redis" : "memcached", {
+    return newCodec(protocolOf(config), {
       auth: config.redis_auth,
       user: config.redis_user,
       users: usersOf(config, label, refused),
@@ -243,7 +243,9 @@ export class Pool {
     this.now = this.host.now();
     if (this.timer !== null && tickChanges(keys)) this.keepTime();
     const reconnect = connectionsChange(keys);
-    if (codecChanges(keys) || reconnect) this.changeCodec(before.redis === config.redis, reconnect);
+    if (codecChanges(keys) || reconnect) {
+      this.changeCodec(protocolOf(before) === protocolOf(config), reconnect);
+    }
     const deadline = this.now + patience;
     const { servers, removed } = keepServers(this, before.servers, config.servers);
     this.servers = servers;
@@ -420,7 +422,7 @@ export class Pool {
       lane = this.handshakes.length;
       this.lanes.set(key, lane);
       this.codecs.push(codec);
-      this.handshakes.push(codec.handshake(session));
+      this.handshakes.push(codec.greeting?.handshake(session) ?? null);
     }
     return lane;
   }
@@ -471,7 +473,7 @@ export class Pool {
     const error = codec.failure(text, request);
     if (request.mute === OWN) {
       // Nobody waits for it.
-    } else if (request.mute === 0 || !codec.muted(request.mute, error, 0)) {
+    } else if (request.mute === 0 || !codec.quiet?.muted(request.mute, error, 0)) {
       request.held = error;
       request.heldEnd = error.length;
     }
@@ -504,7 +506,7 @@ export class Pool {
     return {
       name: this.name,
       listen: this.config.listen_text,
-      protocol: this.config.redis ? "redis" : "memcached",
+      protocol: protocolOf(this.config),
       counters: { ...this.counters },
       servers: this.servers.map((server) => server.snapshot()),
     };

@@ -19,6 +19,7 @@ import {
   type Peer,
   PIN,
   PIN_RESET,
+  type Quiet,
   QUIT,
   REFUSE,
   Scan,
@@ -204,7 +205,7 @@ export class Client implements SocketHandler, Peer {
       this.pool.handshakeFailed(this.socket.remote, "it speaks TLS, and the pool has no tls");
       this.finish();
     }
-    this.codec = this.codec.dialect(byte);
+    this.codec = this.codec.dialects?.of(byte) ?? this.codec;
     if (this.codec !== this.pool.codec) this.lane = this.pool.laneOf(this.session, this.codec);
   }
 
@@ -556,7 +557,7 @@ export class Client implements SocketHandler, Peer {
   /** In RESP2 a subscribed client may say little else. */
   private onlyListens(): boolean {
     const { subscriptions } = this;
-    return subscriptions !== null && this.session.resp === 2 && subscriptions.total > 0;
+    return subscriptions !== null && subscriptions.total > 0 && subscriptions.isExclusive();
   }
 
   /** Sends one whole request to `connection`; null means that no server is alive. */
@@ -634,10 +635,11 @@ export class Client implements SocketHandler, Peer {
   /** Whether no part of a muted request's reply is to be seen. */
   private muted(request: Request): boolean {
     const { codec } = this;
+    const quiet = codec.quiet as Quiet;
     return request.parts.every(({ failure, held, heldStart }) =>
       failure === ""
-        ? codec.muted(request.mute, held, heldStart)
-        : codec.muted(request.mute, codec.failure(failure, request), 0)
+        ? quiet.muted(request.mute, held, heldStart)
+        : quiet.muted(request.mute, codec.failure(failure, request), 0)
     );
   }
 
@@ -786,11 +788,10 @@ export class Client implements SocketHandler, Peer {
   changeCodec(old: Session, now: Session, reconnect: boolean): void {
     if (this.finishing) return;
     const { pool, session } = this;
-    this.codec = this.begun ? pool.codec.dialect(this.firstByte) : pool.codec;
+    this.codec = this.begun ? (pool.codec.dialects?.of(this.firstByte) ?? pool.codec) : pool.codec;
     // Parsed again from its first byte.
     this.scan = null;
-    if (session.db === old.db) session.db = now.db;
-    this.codec.renew(session);
+    this.codec.renew(session, old, now);
     this.setPin(this.pin);
     if (!reconnect) return;
     this.lane = pool.laneOf(session, this.codec);

@@ -19,12 +19,12 @@ import {
   PIN_RESET,
   PIN_UNWATCH,
   PIN_WATCH,
-  type Pinning,
   REFUSE,
   type Scan,
   SPLIT,
   TOGETHER,
   TOPICS,
+  type Transactions,
   WALK,
 } from "../protocol/codec.ts";
 import type { Client } from "./client.ts";
@@ -56,7 +56,7 @@ export function pinned(
   const pin = client.pin;
   if (pin !== null && pin.multi) return pin.inside(scan, buf, at, length);
   if (scan.action !== PIN) return pin === null ? ORDINARY : pin.beside(scan, buf, at, length);
-  const words = client.pool.codec.pinning as Pinning;
+  const words = client.pool.codec.transactions as Transactions;
   switch (scan.pin) {
     case PIN_EXEC:
       return answer(client, words.execWithout);
@@ -91,7 +91,7 @@ function misplaced(
   const { codec, servers } = client.pool;
   if (server === SEVERAL) return crossServerError(client, scan, buf, at);
   if (server < 0) return codec.failure("Connection refused");
-  const words = codec.pinning as Pinning;
+  const words = codec.transactions as Transactions;
   return words.astray(scan, buf, at, servers[held].name, servers[server].name);
 }
 
@@ -140,7 +140,7 @@ export class Pin {
   over: boolean;
   clean: boolean;
   private readonly client: Client;
-  private readonly words: Pinning;
+  private readonly words: Transactions;
   private connection: ServerConnection | null;
   /** `connection.losses` when it was taken. */
   private losses: number;
@@ -160,7 +160,7 @@ export class Pin {
     this.over = false;
     this.clean = false;
     this.client = client;
-    this.words = client.pool.codec.pinning as Pinning;
+    this.words = client.pool.codec.transactions as Transactions;
     this.connection = null;
     this.losses = 0;
     this.doomed = false;

@@ -64,8 +64,8 @@ export function refusedToListener(
   at: number,
 ): boolean {
   const { session, pool, subscriptions } = client;
-  if (session.locked || session.resp !== 2 || subscriptions === null) return false;
-  if (subscriptions.total === 0) return false;
+  if (session.locked || subscriptions === null) return false;
+  if (subscriptions.total === 0 || !subscriptions.isExclusive()) return false;
   const instead = (pool.codec.publishing as Publishing).answerInstead(scan, buf, at);
   if (instead === null) return false;
   client.answer(instead);
@@ -174,13 +174,13 @@ export class Subscriptions {
   /** Confirms; `request` is what waits for it in the client's queue. */
   answer(request: Request | null, lines: readonly Line[], errors: Errors): void {
     const { client, words } = this;
-    const { resp } = client.session;
+    const { session } = client;
     this.waiting = null;
     const out: Uint8Array[] = [];
     for (const { topic, count } of lines) {
       const error = errors.get(topic);
       if (error !== undefined) this.remove(topic);
-      out.push(error ?? words.confirm(topic.kind, true, topic.name, count, resp));
+      out.push(error ?? words.confirm(topic.kind, true, topic.name, count, session));
     }
     this.tell();
     client.setPin(client.pin);
@@ -195,17 +195,17 @@ export class Subscriptions {
 
   unsubscribe(kind: number, names: readonly string[]): void {
     const { client, words } = this;
-    const { resp } = client.session;
+    const { session } = client;
     const table = this.topics[kind];
     const out: Uint8Array[] = [];
     if (names.length === 0) {
       names = [...table.keys()];
-      if (names.length === 0) out.push(words.confirm(kind, false, null, this.count(kind), resp));
+      if (names.length === 0) out.push(words.confirm(kind, false, null, this.count(kind), session));
     }
     for (const name of names) {
       const topic = table.get(name);
       if (topic !== undefined) this.remove(topic);
-      out.push(words.confirm(kind, false, name, this.count(kind), resp));
+      out.push(words.confirm(kind, false, name, this.count(kind), session));
     }
     this.tell();
     client.answer(joined(out));
@@ -215,6 +215,11 @@ export class Subscriptions {
   private remove(topic: Topic): void {
     if (!this.topics[topic.kind].delete(topic.name)) return;
     this.client.pool.topics.leave(this.client, topic);
+  }
+
+  /** Whether the client may say little else now. */
+  isExclusive(): boolean {
+    return this.words.isExclusive(this.client.session);
   }
 
   /** CLIENT LIST shows the numbers. */
@@ -247,7 +252,7 @@ export class Subscriptions {
     } else if (this.waiting === null) {
       this.release();
     }
-    out.byte(this.words.mark(client.session.resp));
+    out.byte(this.words.mark(client.session));
     out.append(buf, start + 1, end);
     client.touch();
   }

@@ -1,7 +1,14 @@
 // Requests that concern several servers: split by key, sent to all, led from one to the next, or
 // refused because their keys would have to be on one. See Codec for what a fragment looks like.
 
-import { ASKED, FORWARD, type Scan } from "../protocol/codec.ts";
+import {
+  ASKED,
+  FORWARD,
+  type Keys,
+  type Scan,
+  type Together,
+  type Walk,
+} from "../protocol/codec.ts";
 import type { Client } from "../client/client.ts";
 import { type Request, SPECIAL } from "./request.ts";
 import { SEVERAL } from "../pool.ts";
@@ -25,7 +32,7 @@ export function fanOutKeys(
 ): void {
   const { pool } = client;
   const { servers } = pool;
-  const { codec } = client;
+  const keys = client.codec.keys as Keys;
   const nkeys = scan.nkeys;
   if (servers.length > counts.length) {
     counts = new Int32Array(servers.length);
@@ -46,7 +53,7 @@ export function fanOutKeys(
     const connection = servers[s].connectionFor(client);
     connections[nparts] = connection;
     begins[nparts] = connection.out.size;
-    codec.fragmentHead(scan, buf, at, counts[s], connection.out);
+    keys.begin(scan, buf, at, counts[s], connection.out);
     partOf[s] = nparts++;
     counts[s] = 0;
   }
@@ -56,14 +63,14 @@ export function fanOutKeys(
     const server = picks[i];
     const part = partOf[server];
     do picks[i++] = part; while (i < nkeys && picks[i] === server);
-    codec.fragmentKeys(scan, buf, at, from, i, connections[part].out);
+    keys.add(scan, buf, at, from, i, connections[part].out);
   }
   setOrigin(parent, scan);
   parent.verb = scan.verb;
   client.push(parent);
   for (let p = 0; p < nparts; p++) {
     const { out } = connections[p];
-    codec.fragmentTail(scan, buf, at, out);
+    out.append(keys.end, 0, keys.end.length);
     const part = addPart(parent, connections[p], out.size - begins[p]);
     if (pool.slow.on) noteKey(part, p, scan, buf, at);
   }
@@ -73,7 +80,7 @@ export function fanOutKeys(
 function noteKey(part: Request, p: number, scan: Scan, buf: Uint8Array, at: number): void {
   const { client, parent } = part;
   const key = (parent as Request).picks.indexOf(p);
-  client.codec.selectKey(scan, key);
+  (client.codec.keys as Keys).select(scan, key);
   client.pool.slow.note(part, buf, at + scan.keyStart, at + scan.keyEnd);
 }
 
@@ -147,13 +154,14 @@ export function walk(
   length: number,
 ): void {
   const { pool } = client;
-  const { codec, servers } = pool;
+  const { servers } = pool;
+  const steps = pool.codec.walk as Walk;
   pool.readmit();
-  let index = codec.walkTo(scan, buf, at, servers.length);
+  let index = steps.to(scan, buf, at, servers.length);
   while (index < servers.length && !servers[index].live) index++;
   if (index >= servers.length) {
     // The end of a walk, unless there is nothing to walk over at all.
-    if (servers.some((server) => server.live)) return client.answer(codec.walkEnd());
+    if (servers.some((server) => server.live)) return client.answer(steps.end);
     return client.send(null, scan, buf, at, length);
   }
   const parent = pool.requests.takeParent(client, servers.length);
@@ -162,7 +170,7 @@ export function walk(
   client.push(parent);
   const connection = servers[index].connectionFor(client);
   const begin = connection.out.size;
-  codec.walkRequest(scan, buf, at, length, index, servers.length, connection.out);
+  steps.request(scan, buf, at, length, index, servers.length, connection.out);
   addPart(parent, connection, connection.out.size - begin);
 }
 
@@ -172,7 +180,7 @@ export function walk(
  */
 export function inquire(client: Client, scan: Scan, buf: Uint8Array, at: number): boolean {
   const { pool } = client;
-  const inquiry = pool.codec.inquire(scan, buf, at);
+  const inquiry = pool.codec.inquiries?.inquire(scan, buf, at) ?? null;
   const connection = inquiry === null ? null : pool.anyConnection(client);
   if (inquiry === null || connection === null) return false;
   const { request, name } = inquiry;
@@ -209,7 +217,7 @@ export function serverOf(client: Client, scan: Scan, buf: Uint8Array, at: number
   if (scan.action === FORWARD) return pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
   let first = NO_KEY;
   for (let i = 0; i < scan.nkeys; i++) {
-    codec.selectKey(scan, i);
+    (codec.keys as Keys).select(scan, i);
     const server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
     if (i === 0) first = server;
     else if (server !== first) return SEVERAL;
@@ -244,10 +252,10 @@ export function crossServerError(
   let first = -1;
   let server = -1;
   for (let i = 0; i < scan.nkeys && server === first; i++) {
-    codec.selectKey(scan, i);
+    (codec.keys as Keys).select(scan, i);
     server = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
     if (i === 0) first = server;
   }
   const { name } = pool.servers[first];
-  return codec.crossServerError(scan, buf, at, name, pool.servers[server].name);
+  return (codec.together as Together).crossServer(scan, buf, at, name, pool.servers[server].name);
 }

@@ -407,7 +407,7 @@ export class ServerConnection {
       const first = held ? request.held : buf;
       const at = held ? request.heldStart : start;
       const own = request.mute === OWN;
-      if (own || this.codec.muted(request.mute, first, at)) {
+      if (own || this.codec.quiet?.muted(request.mute, first, at)) {
         const refused = own && this.codec.isError(first, at);
         request.release();
         request.ready = true;
@@ -416,7 +416,7 @@ export class ServerConnection {
         if (refused) this.abort("EINVAL");
         return;
       }
-      this.codec.unmute(request.mute, first, at);
+      this.codec.quiet?.unmute?.(request.mute, first, at);
     }
     if (parent === null && client.head === request) {
       client.out.append(request.held, request.heldStart, request.heldEnd);
@@ -517,7 +517,7 @@ export class ServerConnection {
 
   /** The first reply of a read shows that the server is well, or says itself that it is not. */
   private judge(buf: Uint8Array, start: number, end: number): void {
-    if (this.codec.isServerFailure(buf, start, end)) this.server.failed();
+    if (this.codec.serverErrors?.isServerFailure(buf, start, end)) this.server.failed();
     else this.server.failures = 0;
   }
 

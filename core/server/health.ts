@@ -106,7 +106,7 @@ export class HealthCheck {
   }
 
   private ask(replies: number): void {
-    const { probe } = this.pool.codec;
+    const probe = this.pool.codec.probe as Uint8Array;
     this.left = replies;
     this.filled = 0;
     this.out.append(probe, 0, probe.length);
@@ -131,7 +131,7 @@ export class HealthCheck {
       if (scan.bad) return this.fail("sent what is no reply");
       if (!scan.done) break;
       const wrong = this.left === 1
-        ? codec.probeError(input, pos, next)
+        ? codec.serverErrors?.probeError(input, pos, next) ?? ""
         : codec.isError(input, pos)
         ? `refused redis_auth or redis_db: ${codec.errorText(input, pos, next)}`
         : "";

@@ -138,7 +138,7 @@ export class Server {
   giveExtra(connection: ServerConnection): void {
     // One that still waits for a reply (its client has left) would hold up whoever gets it next.
     const { codec, config } = this.pool;
-    const most = codec.pinning === null
+    const most = codec.transactions === null
       ? MOST_EXTRAS
       : Math.max(MOST_EXTRAS, config.pinned_connections);
     if (this.extras.length < most && connection.head === null && !connection.retired) {

@@ -126,7 +126,7 @@ test("the first key of a renamed command is in what the server gets", () => {
   const two = bytes(array("both a key"));
   assert.is(codec.parseRequest(scan, two, 0, two.length), DONE);
   assert.is(scan.action, TOGETHER);
-  codec.selectKey(scan, 1);
+  codec.keys?.select(scan, 1);
   assert.is(text(scan.scratch as Uint8Array, scan.keyStart, scan.keyEnd), "key");
   const plain = bytes(array("DEBUG x"));
   assert.is(codec.parseRequest(scan, plain, 0, plain.length), DONE);
@@ -170,7 +170,7 @@ test("DEBUG goes by its key, to every server or to any, or is refused with the r
       assert.is(plain.parseRequest(scan, buf, 0, buf.length), DONE);
       if (scan.action === REFUSE) return text(scan.error, 0, scan.error.length);
       const key = (i: number) => {
-        if (scan.action === TOGETHER) plain.selectKey(scan, i);
+        if (scan.action === TOGETHER) plain.keys?.select(scan, i);
         return text(buf, scan.keyStart, scan.keyEnd);
       };
       if (scan.action === FORWARD) return `key ${key(0)}`;

@@ -5,6 +5,7 @@ import { isWithin, type User } from "../access.ts";
 import { ALL, ANY, APART, FORWARD, LOCAL, QUIT, type Scan, SPLIT } from "../codec.ts";
 import { BINARY_COMMANDS } from "./binary_commands.ts";
 import { STAT_VERBS } from "./binary_parse.ts";
+import { selectKey } from "./classic.ts";
 import { verbOf } from "./commands.ts";
 
 /** Answers of `denied`: "" = it may; else it may not run the command, or not touch a key. */
@@ -36,18 +37,8 @@ const BASE64 = new Set([98]); // b
 const LF = 10;
 const BLANK = 32;
 
-interface KeySelector {
-  selectKey(scan: Scan, i: number): void;
-}
-
 /** A text request of a user with restrictions. */
-export function denied(
-  scan: Scan,
-  buf: Uint8Array,
-  start: number,
-  user: User,
-  keys: KeySelector,
-): string {
+export function denied(scan: Scan, buf: Uint8Array, start: number, user: User): string {
   if (user.readOnly) {
     if (!READS.has(scan.verb)) return NO_RIGHT;
     if (scan.verb === MG && hasFlag(buf, start, MG_CHANGES)) return NO_RIGHT;
@@ -60,10 +51,10 @@ export function denied(
     case SPLIT: {
       let all = true;
       for (let i = 0; i < scan.nkeys; i++) {
-        keys.selectKey(scan, i);
+        selectKey(scan, i);
         all = all && isWithin(user, buf, start + scan.keyStart, start + scan.keyEnd);
       }
-      keys.selectKey(scan, 0);
+      selectKey(scan, 0);
       return all ? "" : NO_KEY_RIGHT;
     }
     case ANY:

@@ -2,12 +2,14 @@
 // asks about the proxy. Texts are Redis 7.0's where Redis has them.
 
 import { bytes, decimal, text } from "../../bytes.ts";
-import type { CodecOptions, Facts, Scan, Session } from "../codec.ts";
+import type { CodecOptions, Facts, Scan } from "../codec.ts";
+
 import { auth, forget, helloLocked, OK, userName } from "./auth.ts";
 import { CHANNEL, SHARD } from "../publishing.ts";
 import { client, setName } from "./client_command.ts";
 import { COMMANDS } from "./commands.ts";
 import { errorReply, NOT_INTEGER, wrongArity } from "./errors.ts";
+import type { RedisSession } from "./session.ts";
 import { array, bulk, verbatim } from "./values.ts";
 
 /** What the names of CLIENT's subcommands begin with in the table. */
@@ -26,7 +28,7 @@ export function answer(
   scan: Scan,
   buf: Uint8Array,
   start: number,
-  session: Session,
+  session: RedisSession,
   options: CodecOptions,
   facts: Facts,
 ): Uint8Array {
@@ -103,7 +105,7 @@ const ART = `
 /** Highest database number taken: each in use costs connections to every server. */
 const MAX_DB = 63;
 
-function select(args: Args, session: Session, options: CodecOptions): Uint8Array {
+function select(args: Args, session: RedisSession, options: CodecOptions): Uint8Array {
   const db = bytes(args[1]);
   const n = decimal(db, 0, db.length, 0x7fffffff);
   if (n < 0) return NOT_INTEGER;
@@ -114,7 +116,7 @@ function select(args: Args, session: Session, options: CodecOptions): Uint8Array
 }
 
 /** HELLO [2|3 [AUTH user password] [SETNAME name]]. */
-function hello(args: Args, session: Session, options: CodecOptions): Uint8Array {
+function hello(args: Args, session: RedisSession, options: CodecOptions): Uint8Array {
   if (args.length > 1 && args[1] !== "2" && args[1] !== "3") {
     return /^-?[0-9]+$/.test(args[1]) ? NO_PROTO : NOT_A_VERSION;
   }

@@ -9,7 +9,6 @@ import {
   DONE,
   type Facts,
   FORWARD,
-  type Inquiry,
   NOTHING,
   REFUSE,
   type Scan,
@@ -52,8 +51,6 @@ export class PolicedCodec extends RedisCodec {
   /** New name in lower case -> the command's. */
   private readonly renamed: Map<string, Uint8Array>;
   private readonly db: string;
-  /** Only what `allow` names works. */
-  private readonly isClosed: boolean;
   /** DEBUG is carried out; else it is refused, as it is without any rules. */
   private readonly opensDebug: boolean;
 
@@ -63,7 +60,8 @@ export class PolicedCodec extends RedisCodec {
     const hidden = Object.values(rename);
     this.db = String(options.db);
     const everything = allow.length === 0 || allow.includes(EVERYTHING);
-    this.isClosed = !everything;
+    // What is on no list of allowed commands stays unknown.
+    if (!everything) this.inquiries = null;
     this.opensDebug = allow.includes("debug");
     this.renamed = new Map(Object.entries(rename).map(([name, old]) => [name, bytes(old)]));
     this.rules = Uint8Array.from(COMMANDS, ({ name, flags }) => {
@@ -90,11 +88,6 @@ export class PolicedCodec extends RedisCodec {
     if (scratch === null) this.judge(scan, buf, start);
     else this.judge(scan, scratch, 0);
     return DONE;
-  }
-
-  /** What is on no list of allowed commands stays unknown. */
-  override inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null {
-    return this.isClosed ? null : super.inquire(scan, buf, start);
   }
 
   private judge(scan: Scan, buf: Uint8Array, start: number): void {

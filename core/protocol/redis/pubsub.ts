@@ -20,6 +20,7 @@ import { errorReply } from "./errors.ts";
 import { EventNames, EVENTS } from "./events.ts";
 import { globMatches } from "./glob.ts";
 import { lookup, lookupSub } from "./lookup.ts";
+import type { RedisSession } from "./session.ts";
 
 /** Words by kind. */
 const ON = ["subscribe", "psubscribe", "ssubscribe"];
@@ -71,8 +72,9 @@ export function publishing(db: number): Publishing {
     ping: request("PING"),
     readFrame,
     renaming,
-    mark: (resp) => resp === 3 ? 62 : STAR,
-    confirm(kind, on, name, count, resp) {
+    mark: ({ resp }: RedisSession) => resp === 3 ? 62 : STAR,
+    isExclusive: ({ resp }: RedisSession) => resp === 2,
+    confirm(kind, on, name, count, { resp }: RedisSession) {
       const head = resp === 3 ? ">3" : "*3";
       const subject = name !== null ? bulk(name) : resp === 3 ? "_\r\n" : "$-1\r\n";
       return bytes(`${head}\r\n${bulk((on ? ON : OFF)[kind])}${subject}:${count}\r\n`);
