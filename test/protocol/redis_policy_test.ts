@@ -84,6 +84,22 @@ test("a denied command is an error, the others work", () => {
   assert.match(judge(codec, array("NOPE")), /^-ERR unknown command 'NOPE'/);
 });
 
+test("subcommands of CLIENT and COMMAND can be denied and allowed one by one", () => {
+  const denied = codecOf({ deny: ["client|kill", "command|docs"] });
+  assert.is(judge(denied, array("CLIENT KILL 1:2")), off("client kill", "deny"));
+  assert.is(judge(denied, array("COMMAND DOCS get")), off("command docs", "deny"));
+  assert.is(judge(denied, array("CLIENT ID")), `client|id ${array("CLIENT ID")}`);
+  assert.is(judge(denied, array("COMMAND")), `command ${array("COMMAND")}`);
+  const allowed = codecOf({ allow: ["client|id", "command|count"] });
+  assert.is(judge(allowed, array("CLIENT ID")), `client|id ${array("CLIENT ID")}`);
+  assert.is(judge(allowed, array("CLIENT LIST")), off("client list", "allow"));
+  assert.is(judge(allowed, array("COMMAND COUNT")), `command|count ${array("COMMAND COUNT")}`);
+  assert.is(judge(allowed, array("COMMAND")), off("command", "allow"));
+  const all = codecOf({ deny: ["client", "cluster"] });
+  assert.is(judge(all, array("CLIENT ID")), off("client id", "deny"));
+  assert.is(judge(all, array("CLUSTER SLOTS")), off("cluster", "deny"));
+});
+
 test("with an allow list all others are errors, but what every client needs", () => {
   const codec = codecOf({ allow: ["get", "mget", "config|get"] });
   assert.is(judge(codec, array("get a")), `get ${array("get a")}`);

@@ -1058,6 +1058,7 @@ test("CLIENT knows the session", () => {
   );
   assert.is(say("CLIENT LIST").match(/id=7/g)!.length, 2);
   assert.is(say("CLIENT NO-EVICT on"), "+OK\r\n");
+  assert.is(say("CLIENT CAPA redirect more"), "+OK\r\n");
   assert.match(say("CLIENT REPLY OFF"), /^-ERR CLIENT REPLY OFF/);
   for (const sub of ["PAUSE 5", "UNPAUSE", "UNBLOCK 5"]) {
     const name = `client ${sub.split(" ")[0].toLowerCase()}`;
