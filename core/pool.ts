@@ -523,6 +523,7 @@ export class Pool {
       port: () => this.port,
       listen: () => this.config.listen_text,
       peers: () => [...this.clients],
+      servers: () => this.servers.length,
       hidden: (kind, name) => this.topics.census.hidden(kind, name),
       counters: () => this.infoSections(),
     };

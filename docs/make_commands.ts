@@ -13,18 +13,27 @@ import { refusal } from "../core/protocol/redis/errors.ts";
 export const COMMANDS_FILE = "docs/commands.md";
 export const NAMES_FILE = "core/config/command_names.ts";
 
+/** Words in lines of the width that code has. */
+function wrapped(words: readonly string[]): string {
+  const lines: string[] = [""];
+  for (const word of words) {
+    const last = lines[lines.length - 1];
+    if (last.length + word.length > 98) lines.push(word);
+    else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
+  }
+  return lines.join("\n");
+}
+
 /** The text of NAMES_FILE: a configuration is checked without knowing any protocol. */
 export function generateNames(): string {
-  const lines: string[] = [""];
-  for (const { name } of redis.COMMANDS) {
-    const last = lines[lines.length - 1];
-    if (last.length + name.length > 98) lines.push(name);
-    else lines[lines.length - 1] = last === "" ? name : `${last} ${name}`;
-  }
-  return "// The names of Redis commands that `commands:` may speak of; those of subcommands have " +
-    'a "|".\n// Written by docs/make_commands.ts from core/protocol/redis/table.ts.\n\n' +
-    `const NAMES = \`\n${lines.join("\n")}\n\`;\n\n` +
-    "export const COMMAND_NAMES: readonly string[] = NAMES.trim().split(/\\s/);\n";
+  const names = redis.COMMANDS.map(({ name }) => name);
+  return "// The names of Redis commands, and their categories, that `commands:` may speak of.\n" +
+    '// Those of subcommands have a "|". Written by docs/make_commands.ts from core/protocol/redis/table.ts.\n\n' +
+    `const NAMES = \`\n${wrapped(names)}\n\`;\n\n` +
+    "export const COMMAND_NAMES: readonly string[] = NAMES.trim().split(/\\s/);\n\n" +
+    `const CATEGORIES = \`\n${wrapped(redis.CATEGORIES)}\n\`;\n\n` +
+    `/** Redis's ACL categories, without the "@". */\n` +
+    "export const CATEGORY_NAMES: readonly string[] = CATEGORIES.trim().split(/\\s/);\n";
 }
 
 /** A list as it stands in the file, between its two marks. */
@@ -69,6 +78,14 @@ function redisSection(): Section {
   const join = (c: redis.Command) => REDIS_JOINS[c.join];
   const publishes = (c: redis.Command) => c.join === redis.JOIN_PUBLISH;
   const why = (c: redis.Command) => reason(refusal(redis.COMMANDS.indexOf(c)));
+  const opened = rows.filter((c) => c.opened !== redis.SUB);
+  const atOne = (c: redis.Command) => c.name === "debug" ? "to it, [most](#debug)" : "to it";
+  const atSeveral = (c: redis.Command) =>
+    c.name === "debug"
+      ? "[by form](#debug)"
+      : c.opened === codec.ANY
+      ? "refused"
+      : `to every server: ${join(c)}`;
   const text = [
     "### One key: to the key's server\n",
     list(by(codec.FORWARD).map(upper)),
@@ -90,8 +107,10 @@ function redisSection(): Section {
     list(by(codec.ANY).map(upper)),
     "### Answered by ringmux\n",
     list([...by(codec.LOCAL), ...by(codec.QUIT)].map(upper)),
+    "### Administration: refused unless `commands.allow` opens it\n",
+    table(["commands", "then, with one server", "with several"], opened, upper, atOne, atSeveral),
     "### Refused\n",
-    table(["commands", "why"], by(codec.REFUSE), upper, why),
+    table(["commands", "why"], by(codec.REFUSE).filter((c) => !opened.includes(c)), upper, why),
   ].join("\n");
   return { name: "redis", text };
 }
@@ -171,11 +190,11 @@ function table<C>(
   head: readonly string[],
   commands: readonly C[],
   name: (command: C) => string,
-  explain: (command: C) => string,
+  ...explain: ((command: C) => string)[]
 ): string {
   const rows = new Map<string, string[]>();
   for (const command of commands) {
-    const key = explain(command);
+    const key = explain.map((cell) => cell(command)).join(" | ");
     rows.set(key, [...(rows.get(key) ?? []), name(command)]);
   }
   const lines = [...rows].map(([why, names]) => `| ${names.join(" ")} | ${why} |\n`);

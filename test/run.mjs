@@ -61,13 +61,14 @@ async function main() {
       jobs.push(unitJob(runtime, file, bundled));
     }
   }
-  const missing = e2e.length > 0 ? ensurePrograms() : [];
+  const needed = new Set(e2e.flatMap((file) => wanted(file) ? describe(file).needs : []));
+  const missing = e2e.length > 0 ? ensurePrograms([...needed]) : [];
   for (const file of e2e) {
-    const { needs, tests } = describe(file);
+    const { needs, tests, runtimes } = describe(file);
     const lacking = needs.filter((program) => missing.includes(program));
     for (const runtime of options.runtimes) {
       const label = `${file} (${runtime})`;
-      if (bundled(file) === "") continue;
+      if (bundled(file) === "" || !runtimes.includes(runtime)) continue;
       if (lacking.length > 0) skip(label, tests, `needs ${lacking.join(", ")}`);
       else jobs.push(e2eJob(label, runtime, bundled(file)));
     }
@@ -175,11 +176,23 @@ function e2eJob(label, runtime, file) {
   };
 }
 
-/** What an end-to-end file says of itself: "// Needs: redis-server nutcracker". */
+/** Whether one of the runtimes chosen is one that the file is for. */
+function wanted(file) {
+  return describe(file).runtimes.some((runtime) => options.runtimes.includes(runtime));
+}
+
+/**
+ * What an end-to-end file says of itself: "// Needs: redis-server nutcracker" (programs and Debian
+ * packages), and "// Runtimes: node" if it is not for all.
+ */
 function describe(file) {
   const text = readFileSync(join(root, file), "utf8");
-  const needs = /^\/\/ Needs: (.*)$/m.exec(text)?.[1].trim().split(/\s+/) ?? [];
-  return { needs, tests: (text.match(/^\s*(test|ours)\(/gm) ?? []).length };
+  const words = (name) =>
+    text.match(new RegExp(`^// ${name}: .*$`, "gm"))
+      ?.flatMap((line) => line.split(/\s+/).slice(2));
+  const needs = words("Needs") ?? [];
+  const runtimes = words("Runtimes") ?? [...RUNTIMES, "nutcracker"];
+  return { needs, runtimes, tests: (text.match(/^\s*(test|ours)\(/gm) ?? []).length };
 }
 
 async function runAll(jobs) {

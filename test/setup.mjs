@@ -59,12 +59,25 @@ export function ensureNpmPackages(say = console.log) {
   if (!ok) throw new Error(`npm ${verb} failed:\n${output}`);
 }
 
+/** Those of some Debian packages that are not installed. */
+function lackingPackages(names) {
+  if (names.length === 0) return [];
+  const format = "${Package} ${db:Status-Status}\\n";
+  const { output } = quietly("dpkg-query", ["-W", `--showformat=${format}`, ...names]);
+  const there = new Set(output.split("\n").filter((line) => line.endsWith(" installed")));
+  return names.filter((name) => !there.has(`${name} installed`));
+}
+
 /**
- * Installs what is missing of the servers and tools, where apt-get can do it without a question.
- * Returns the programs that are still missing.
+ * Installs what is missing of the servers and tools, and of what `needed` names beside them (Debian
+ * packages), where apt-get can do it without a question. Returns what is still missing.
  */
-export function ensurePrograms(say = console.log) {
-  const missing = () => Object.keys(PACKAGES).filter((program) => which(program) === "");
+export function ensurePrograms(needed = [], say = console.log) {
+  const libraries = needed.filter((name) => !(name in PACKAGES));
+  const missing = () => [
+    ...Object.keys(PACKAGES).filter((program) => which(program) === ""),
+    ...lackingPackages(libraries),
+  ];
   if (missing().length === 0 || process.env.RINGMUX_NO_INSTALL || which("apt-get") === "") {
     return missing();
   }
@@ -76,7 +89,7 @@ export function ensurePrograms(say = console.log) {
     return quietly(command, rest);
   };
 
-  const packages = [...new Set(missing().map((program) => PACKAGES[program]))];
+  const packages = [...new Set(missing().map((name) => PACKAGES[name] ?? name))];
   say(`installing ${packages.join(", ")} (apt-get) ...`);
   // The packages would start their services; a policy-rc.d that answers 101 forbids it.
   const policy = "/usr/sbin/policy-rc.d";
@@ -86,11 +99,15 @@ export function ensurePrograms(say = console.log) {
   }
   try {
     asRoot("apt-get", "update", "-qq");
+    // What this release does not have must not keep the others away.
+    const known = quietly("apt-cache", ["show", ...packages]).output;
+    const there = packages.filter((name) => known.includes(`Package: ${name}\n`));
     const install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends"];
-    const { ok, output } = asRoot(...install, ...packages);
+    // A machine of root's is one for tests: it need not survive a power cut in between.
+    if (isRoot) install.push("-o", "Dpkg::Options::=--force-unsafe-io");
+    const { ok, output } = asRoot(...install, ...there);
     if (!ok) {
-      // One that this release does not have must not keep the others away.
-      for (const name of packages) asRoot(...install, name);
+      for (const name of there) asRoot(...install, name);
       if (missing().length > 0) say(output.trim().split("\n").slice(-5).join("\n"));
     }
   } finally {

@@ -1,5 +1,5 @@
-// The names of Redis commands that `commands:` may speak of; those of subcommands have a "|".
-// Written by docs/make_commands.ts from core/protocol/redis/table.ts.
+// The names of Redis commands, and their categories, that `commands:` may speak of.
+// Those of subcommands have a "|". Written by docs/make_commands.ts from core/protocol/redis/table.ts.
 
 const NAMES = `
 acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log
@@ -52,3 +52,11 @@ zunion zunionstore
 `;
 
 export const COMMAND_NAMES: readonly string[] = NAMES.trim().split(/\s/);
+
+const CATEGORIES = `
+keyspace read write set sortedset list hash string bitmap hyperloglog geo stream pubsub admin fast
+slow blocking dangerous connection transaction scripting vectorset
+`;
+
+/** Redis's ACL categories, without the "@". */
+export const CATEGORY_NAMES: readonly string[] = CATEGORIES.trim().split(/\s/);

@@ -1,11 +1,14 @@
 // The `commands:` key of a Redis pool: which commands clients may use, and under which names.
-// Names are matched without case; `config get` and `config|get` are the same.
+// Names are matched without case; `config get` and `config|get` are the same. Lists may have Redis's
+// categories (`@write`) and its signs: `+x` is allowed and `-x` denied, whichever list it is in, and
+// the last that fits counts. https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
 
 import * as v from "valibot";
-import { COMMAND_NAMES } from "./command_names.ts";
+import { CATEGORY_NAMES, COMMAND_NAMES } from "./command_names.ts";
 import { nearest } from "./suggest.ts";
 import type { Node, Place, Scalar } from "./yaml.ts";
 
+/** In the lists a "-" takes a command, or a category's, off the list again. */
 export interface CommandsConfig {
   readonly deny: readonly string[];
   /** If not empty, only these. */
@@ -18,12 +21,12 @@ const Names = v.optional(v.array(v.string()), []);
 
 /** For editors; `readCommands` has the last word. */
 export const CommandsSchema = v.strictObject({
-  deny: v.pipe(Names, v.description("Commands that are switched off.")),
+  deny: v.pipe(Names, v.description("Commands and @categories that are switched off.")),
   allow: v.pipe(
     Names,
     v.description(
-      "If given, only these commands work (and AUTH, HELLO, QUIT and RESET). @all stands for all " +
-        "but DEBUG, which works only where it is named here.",
+      "If given, only these commands and @categories work (and AUTH, HELLO, QUIT and RESET). @all " +
+        "stands for all but what administers servers, which works only where it or @admin is named.",
     ),
   ),
   rename: v.pipe(
@@ -70,7 +73,29 @@ function readNames(key: string, node: Node, note: Note): string[] {
     note(node, `commands.${key} has to be a list of commands`);
     return [];
   }
-  return node.items.flatMap((item) => readName(`commands.${key}`, item, note) ?? []);
+  return node.items.flatMap((item) => readEntry(`commands.${key}`, item, note) ?? []);
+}
+
+/** An entry of a list: a name or a category, with a "-" before it if it is taken off the list. */
+function readEntry(what: string, node: Node, note: Note): string | undefined {
+  const [, sign, text] = /^([+-]?)(.*)$/s.exec(node.kind === "scalar" ? node.text : "") ?? [];
+  const named = node.kind === "scalar" ? { ...node, text } : node;
+  const known = text.startsWith("@")
+    ? readCategory(what, named as Scalar, note)
+    : readName(what, named, note);
+  const isOff = sign === (what === "commands.deny" ? "+" : "-");
+  return known !== undefined && isOff ? `-${known}` : known;
+}
+
+function readCategory(what: string, node: Scalar, note: Note): string | undefined {
+  const name = node.text.slice(1).toLowerCase();
+  if (CATEGORY_NAMES.includes(name) || name === "all") return `@${name}`;
+  const near = nearest(name, CATEGORY_NAMES);
+  const hint = near !== ""
+    ? `did you mean @${near}?`
+    : `known: @all, @${CATEGORY_NAMES.join(", @")}`;
+  note(node, `${what} "${node.text}" is no category; ${hint}`);
+  return undefined;
 }
 
 /** The name of a command as the protocol has it; undefined if there is none. */
@@ -81,7 +106,6 @@ function readName(what: string, node: Node, note: Note): string | undefined {
   }
   const name = node.text.toLowerCase().replace(/ +/g, "|");
   if (COMMAND_NAMES.includes(name)) return name;
-  if (name === "@all" && what === "commands.allow") return name;
   const near = nearest(name, COMMAND_NAMES).replace("|", " ");
   note(node, `${what} "${node.text}" is not known${near && `; did you mean ${near}?`}`);
   return undefined;

@@ -34,6 +34,10 @@ export interface CodecOptions {
 
 /** What a pool's configuration says about commands. Names are in lower case. */
 export interface CommandPolicy {
+  /**
+   * Names ("get", "config", "config|get") and Redis's categories ("@write"), or "-" and such a one
+   * for what is taken off the list again; the last that fits a command counts.
+   */
   readonly deny: readonly string[];
   /** If not empty, only these. */
   readonly allow: readonly string[];
@@ -52,6 +56,11 @@ export interface Handshake {
 export interface Requests {
   /** By `Scan.verb` + 1 (ASKED comes first): the command's class, see stats/latency.ts. */
   readonly classes: Uint8Array;
+  /**
+   * In the same order: 1 if an error in the reply is the server's own, so that `isServerFailure` may
+   * be asked about it; 0 if a client can make it say what it likes (a script).
+   */
+  readonly judged: Uint8Array;
   /** The name of a command, for people. */
   commandName(verb: number): string;
   /**

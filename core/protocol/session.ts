@@ -43,6 +43,8 @@ export interface Facts {
   port(): number;
   /** Where it listens, as the configuration has it. */
   listen(): string;
+  /** How many servers the pool has, live or not. */
+  servers(): number;
   peers(): Iterable<Peer>;
   /** Subscribed clients (by kind and name of the topic) that the servers do not know of. */
   hidden(kind: number, name: string): number;

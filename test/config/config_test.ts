@@ -162,6 +162,18 @@ test("commands are known in any case, subcommands by a space or a bar", () => {
   assert.is(pool("redis: true").commands, undefined);
 });
 
+test("lists of commands have categories and signs", () => {
+  const { commands } = pool(
+    ...["redis: true", "commands:", '  allow: ["@ALL", -@dangerous, +Config Set, "-config|get"]'],
+    '  deny: ["@write", "+set", "-@all", "+@Slow"]',
+  );
+  assert.equal(commands, {
+    allow: ["@all", "-@dangerous", "config|set", "-config|get"],
+    deny: ["@write", "-set", "@all", "-@slow"],
+    rename: {},
+  });
+});
+
 test("a timeout of 0 is no timeout", () => {
   assert.is(pool("timeout: 0").timeout, -1);
 });
@@ -330,6 +342,16 @@ const WRONG: [string, string[]][] = [
     'c.yml:5: pool "p": commands.allow has to be a list of commands',
     'c.yml:6: pool "p": commands.deny has to name a command',
     'c.yml:6: pool "p": commands.deny has to name a command',
+  ]],
+  [file("redis: true", "commands:", '  allow: ["@reed"]', "  deny: [-get, +kyes, '-@']"), [
+    'c.yml:5: pool "p": commands.allow "@reed" is no category; did you mean @read?',
+    'c.yml:6: pool "p": commands.deny "kyes" is not known; did you mean keys?',
+    'c.yml:6: pool "p": commands.deny "@" is no category; known: @all, @keyspace, @read, @write, ' +
+    "@set, @sortedset, @list, @hash, @string, @bitmap, @hyperloglog, @geo, @stream, @pubsub, " +
+    "@admin, @fast, @slow, @blocking, @dangerous, @connection, @transaction, @scripting, @vectorset",
+  ]],
+  [file("redis: true", "commands: {rename: ['@read']}"), [
+    'c.yml:4: pool "p": commands.rename has to be a mapping of new names to commands',
   ]],
   [file("redis: true", "commands: {rename: [a]}"), [
     'c.yml:4: pool "p": commands.rename has to be a mapping of new names to commands',

@@ -8,6 +8,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
   at,
+  bulk,
   isNutcracker,
   ours,
   type ProxyProcess,
@@ -34,6 +35,15 @@ test.before(async () => {
   });
   publisher = await Wire.open(proxy.port);
 });
+
+/** Whoever was subscribed has been seen to leave: PUBLISH counts clients. */
+async function silence(): Promise<void> {
+  await until("nobody to listen", async () => {
+    const none = channels.map((name) => `${bulk(name)}:0\r\n`).join("");
+    return await publisher.ask("PUBSUB", "NUMSUB", ...channels) === `*24\r\n${none}` &&
+      await publisher.ask("PUBSUB", "NUMPAT") === ":0\r\n";
+  });
+}
 
 /** Channels that live on all servers, as likely as not. */
 const channels = Array.from({ length: 12 }, (_, i) => `${i * 7919}:news`);
@@ -71,6 +81,7 @@ ours("valkey-glide: subscriptions of the configuration, by name and by pattern",
   } finally {
     client.close();
   }
+  await silence();
 });
 
 ours("iovalkey: channels, patterns, and back to ordinary commands", async () => {

@@ -72,7 +72,10 @@ const SESSION: [string, string][] = [
   ["echo hi", '"hi"'],
   ["config get databases", '"databases"'],
   ["client getname", "(nil)"],
-  ["monitor", "(error) ERR 'monitor' is not supported by ringmux: it administers one server"],
+  [
+    "monitor",
+    "(error) ERR 'monitor' is not supported by ringmux: what follows it is not one reply",
+  ],
   ["nosuch a b", "(error) ERR unknown command 'nosuch', with args beginning with: 'a' 'b'"],
 ];
 

@@ -225,9 +225,12 @@ async function startServer(
   throw new Error(`${name} does not start`);
 }
 
-/** A redis-server that keeps nothing on disk. */
-export function startRedis(opts: { port?: number; args?: string[] } = {}): Promise<ServerProcess> {
+/** A redis-server that keeps nothing on disk; `config`: a file that it may rewrite. */
+export function startRedis(
+  opts: { port?: number; args?: string[]; config?: string } = {},
+): Promise<ServerProcess> {
   return startServer("redis-server", opts.port, which("redis-server"), (port) => [
+    ...(opts.config === undefined ? [] : [opts.config]),
     ...["--port", String(port), "--bind", "127.0.0.1", "::1", "--save", "", "--appendonly", "no"],
     ...["--daemonize", "no", "--dir", path.dirname(tempPath("dir"))],
     ...(opts.args ?? []),

@@ -77,6 +77,29 @@ test("an inline command of a module works, cut anywhere", async () => {
   }
 });
 
+test("lists of categories hold for commands of modules too", async () => {
+  for (
+    const [config, category, isOff] of [
+      ['commands: {deny: ["@slow"]}', "deny", true],
+      ['commands: {allow: ["@fast"]}', "allow", true],
+      ['commands: {allow: ["@slow"]}', "", false],
+      ['commands: {deny: ["@fast"]}', "", false],
+    ] as const
+  ) {
+    const f = await started([config]);
+    const client = f.client();
+    f.say(client, command("mod.do", f.key("b")));
+    f.say(f.server("a"), info("mod.do", {}));
+    assert.is(f.attempts("b"), isOff ? 0 : 1, config);
+    if (isOff) {
+      assert.match(
+        client.received(),
+        `'mod.do' is switched off by this proxy's configuration (commands.${category})`,
+      );
+    }
+  }
+});
+
 test("several keys have to be on one server", async () => {
   const f = await started();
   const client = f.client();

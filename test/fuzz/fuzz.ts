@@ -20,6 +20,7 @@ const facts: Facts = {
   listen: () => "127.0.0.1:1",
   peers: () => [],
   hidden: () => 0,
+  servers: () => 2,
   counters: () => [],
 };
 

@@ -4,32 +4,33 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bytes, text } from "../../core/bytes.ts";
+import type { CommandPolicy } from "../../core/protocol/codec.ts";
 import {
   ALL,
   ANY,
-  type CommandPolicy,
   DONE,
-  type Facts,
   FORWARD,
   MORE,
   NOTHING,
   REFUSE,
   Scan,
   TOGETHER,
-} from "../../core/protocol/codec.ts";
+} from "../../core/protocol/scan.ts";
+import type { Facts } from "../../core/protocol/session.ts";
 import { newCodec } from "../../core/protocol/mod.ts";
 import { RedisCodec } from "../../core/protocol/redis/codec.ts";
-import { COMMANDS } from "../../core/protocol/redis/commands.ts";
+import { COMMANDS, SUB } from "../../core/protocol/redis/commands.ts";
 import { PolicedCodec } from "../../core/protocol/redis/policy.ts";
 
-const facts = {} as unknown as Facts;
-const codecOf = (commands: Partial<CommandPolicy>, db = 0) =>
+const factsOf = (servers: number) => ({ servers: () => servers }) as unknown as Facts;
+const facts = factsOf(2);
+const codecOf = (commands: Partial<CommandPolicy>, db = 0, servers = 2) =>
   newCodec("redis", {
     auth: "",
     db,
     maxRequest: 1 << 20,
     commands: { deny: [], allow: [], rename: {}, ...commands },
-  }, facts);
+  }, factsOf(servers));
 
 const array = (line: string): string => {
   const words = line.split(" ");
@@ -77,7 +78,7 @@ test("a denied command is an error, the others work", () => {
   assert.is(judge(codec, array("SET a 1")), off("set", "deny"));
   assert.is(judge(codec, array("SINTER a b")), off("sinter", "deny"));
   assert.is(judge(codec, array("CONFIG GET save")), off("config get", "deny"));
-  assert.is(judge(codec, array("CONFIG SET a b")), off("config", "deny"));
+  assert.is(judge(codec, array("CONFIG SET a b")), off("config set", "deny"));
   assert.is(judge(codec, array("SCRIPT FLUSH")), off("script flush", "deny"));
   assert.is(judge(codec, array("GET a")), `get ${array("GET a")}`);
   assert.is(judge(codec, array("SCRIPT LOAD x")), `script|load ${array("SCRIPT LOAD x")}`);
@@ -97,7 +98,7 @@ test("subcommands of CLIENT and COMMAND can be denied and allowed one by one", (
   assert.is(judge(allowed, array("COMMAND")), off("command", "allow"));
   const all = codecOf({ deny: ["client", "cluster"] });
   assert.is(judge(all, array("CLIENT ID")), off("client id", "deny"));
-  assert.is(judge(all, array("CLUSTER SLOTS")), off("cluster", "deny"));
+  assert.is(judge(all, array("CLUSTER SLOTS")), off("cluster slots", "deny"));
 });
 
 test("with an allow list all others are errors, but what every client needs", () => {
@@ -216,6 +217,76 @@ test("DEBUG goes by its key, to every server or to any, or is refused with the r
     assert.match(route("DEBUG"), /^-ERR wrong number of arguments for 'debug' command/);
     assert.is(judge(codec, array("BUG OBJECT k")), `debug ${array("debug OBJECT k")}`);
   }
+});
+
+test("a list takes categories, and what is taken off it again", () => {
+  const codec = codecOf({ deny: ["@dangerous", "-info", "config|get", "@set", "-sadd"] });
+  for (const line of ["KEYS *", "FLUSHALL", "SORT a", "CONFIG GET x", "SMEMBERS a", "DEBUG x"]) {
+    const name = line.split(" ").slice(0, line.startsWith("CONFIG") ? 2 : 1).join(" ");
+    assert.is(judge(codec, array(line)), off(name.toLowerCase(), "deny"));
+  }
+  for (const line of ["INFO", "SADD a b", "GET a"]) {
+    assert.not.match(judge(codec, array(line)), "switched off");
+  }
+  const readers = codecOf({ allow: ["@read", "-@dangerous", "config", "-config|set"] });
+  for (const line of ["GET a", "MGET a b", "CONFIG RESETSTAT", "AUTH x"]) {
+    assert.not.match(judge(readers, array(line)), "switched off", line);
+  }
+  for (const line of ["SET a b", "KEYS *", "SORT_RO a", "CONFIG SET a b", "PING"]) {
+    assert.match(judge(readers, array(line)), "switched off", line);
+  }
+  // The last that fits counts.
+  assert.match(judge(codecOf({ allow: ["-get", "@all"] }), array("GET a")), /^get /);
+  assert.is(judge(codecOf({ allow: ["@all", "-get"] }), array("GET a")), off("get", "allow"));
+});
+
+/** Where a request goes: a server's, all, refused (and what is said), or answered here. */
+function goes(codec: ReturnType<typeof codecOf>, line: string): string {
+  const scan = new Scan();
+  const buf = bytes(array(line));
+  assert.is(codec.parseRequest(scan, buf, 0, buf.length), DONE);
+  if (scan.action === REFUSE) return text(scan.error, 0, scan.error.length).trim();
+  return scan.action === ANY ? "any" : scan.action === ALL ? "all" : `${scan.action}`;
+}
+
+test("what administers servers goes to the only one, or to all, where it is open", () => {
+  const opened = COMMANDS.filter((c) => c.opened !== SUB);
+  assert.ok(opened.length > 60);
+  for (const { name, arity, opened: to, reason } of opened) {
+    if (name === "debug") continue;
+    const words = name.split("|");
+    while (words.length < Math.abs(arity)) words.push("1");
+    const line = words.join(" ");
+    for (const allow of [["@all"], ["@all", "@slow", "@fast"], []]) {
+      assert.match(
+        goes(codecOf({ allow }, 1, 1), line),
+        reason === "cluster" ? "disabled" : "-ERR '",
+      );
+    }
+    for (const allow of [["@all", "@admin"], ["@all", "@dangerous"], [name]]) {
+      assert.is(goes(codecOf({ allow }, 0, 1), line), "any", line);
+      const several = goes(codecOf({ allow }, 0, 2), line);
+      if (to === ALL) assert.is(several, "all");
+      else assert.match(several, reason === "cluster" ? "support disabled" : "of several servers");
+    }
+    const denied = codecOf({ allow: ["@all", "@admin"], deny: [name] }, 0, 1);
+    assert.match(goes(denied, line), "switched off");
+    const taken = codecOf({ allow: ["@all", "@admin", `-${name}`] }, 0, 1);
+    assert.match(goes(taken, line), "switched off");
+  }
+  const one = codecOf({ allow: ["@all", "@admin"] }, 0, 1);
+  for (const line of ["ROLE", "ACL USERS", "DEBUG POPULATE 1", "DEBUG SLEEP 0", "DEBUG OBJECT k"]) {
+    assert.is(goes(one, line), "any");
+  }
+  assert.match(goes(one, "DEBUG PROTOCOL push"), "its replies are not those of one request");
+  assert.match(goes(one, "CONFIG SET x"), "wrong number of arguments");
+  for (const line of ["SYNC", "PSYNC ? -1", "REPLCONF x", "SCRIPT DEBUG yes", "ASKING"]) {
+    assert.match(goes(one, line), /^-ERR/);
+  }
+  // Clients' database 0 is the pool's 3.
+  assert.match(goes(codecOf({ allow: ["@all", "@admin"] }, 3, 1), "SWAPDB 0 1"), "administers");
+  const renamed = codecOf({ allow: ["@all", "@admin"], rename: { halt: "shutdown" } }, 0, 1);
+  assert.is(goes(renamed, "HALT NOSAVE"), "any");
 });
 
 test("database 0 of MOVE and COPY is the pool's own", () => {

@@ -45,6 +45,7 @@ const facts: Facts = {
       kill: (asks) => void killed.push(`${session.id}${asks ? " itself" : ""}`),
     })),
   hidden: () => 0,
+  servers: () => 2,
   counters: () => [["Stats", [["total_commands_processed", 7]]]],
 };
 const codecOf = (auth: string, db = 0) =>
@@ -312,7 +313,7 @@ const ARRAYS: Record<string, [string, string][]> = {
   "what ringmux does not pass on is refused, and the connection stays": [
     [
       "MEMORY DOCTOR",
-      "refuse -ERR 'memory doctor' is not supported by ringmux: it administers one server: connect to that server directly\r\n",
+      "refuse -ERR 'memory doctor' is not supported by ringmux: it administers servers: connect to them directly, or allow @admin (commands.allow)\r\n",
     ],
     [
       "WAIT 1 0",
@@ -327,7 +328,7 @@ const ARRAYS: Record<string, [string, string][]> = {
     ["ASKING", "refuse -ERR This instance has cluster support disabled\r\n"],
     [
       "CONFIG SET maxmemory 1",
-      "refuse -ERR 'config set' is not supported by ringmux: it would change one server or all of them: connect to the servers directly\r\n",
+      "refuse -ERR 'config set' is not supported by ringmux: it administers servers: connect to them directly, or allow @admin (commands.allow)\r\n",
     ],
   ],
   "a wrong number of arguments, and what is no command": [
@@ -665,6 +666,20 @@ test("an error reply, and one that says the server cannot work", () => {
   assert.equal(is("-BUSYKEY Target key exists\r\n"), [true, false]);
   assert.equal(is("-LOADING Redis is loading\r\n"), [true, true]);
   assert.equal(is("$5\r\n-OOM \r\n"), [false, false]);
+});
+
+test("errors that a client can make a server say are not the server's", () => {
+  const judged = (name: string): number => codec.judged[verbOf(name) + 1];
+  for (const name of ["get", "set", "ping", "exec", "mget", "script|kill", "publish"]) {
+    assert.is(judged(name), 1, name);
+  }
+  for (const name of ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"]) {
+    assert.is(judged(name), 0, name);
+  }
+  for (const name of ["script|load", "function|load", "function|restore", "debug", "unknown"]) {
+    assert.is(judged(name), 0, name);
+  }
+  assert.is(codec.judged.length, codec.classes.length);
 });
 
 // ------------------------------------------------------------------------------- splitting, joining

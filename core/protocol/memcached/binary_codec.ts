@@ -2,7 +2,7 @@
 // together. Its clients have server connections of their own, which speak it too.
 // Format: memcached's doc/protocol-binary.txt.
 
-import { EMPTY, text } from "../../bytes.ts";
+import { clipped, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
 import { leave, LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
@@ -43,6 +43,9 @@ const VERSION = opcodeOf("version");
 const SASL_LIST = opcodeOf("sasl_list");
 const SASL_STEP = opcodeOf("sasl_step");
 const isSasl = (verb: number): boolean => verb >= SASL_LIST && verb <= SASL_STEP;
+/** Characters of a server's error that are shown. */
+const LONGEST_ERROR = 1024;
+const NOT_JUDGED = new Uint8Array(BINARY_CLASSES.length);
 const NOBODY: Origin = { tagHigh: 0, tagLow: 0 };
 
 /** memcached answers a quiet command with its own opcode. */
@@ -54,6 +57,7 @@ const QUIET: Quiet = { muted, unmute };
 
 export class BinaryCodec implements Codec {
   readonly classes: Uint8Array;
+  readonly judged: Uint8Array;
   /** Servers are asked in the text protocol. */
   readonly probe: null;
   readonly quiet: Quiet;
@@ -74,6 +78,7 @@ export class BinaryCodec implements Codec {
   constructor(options: CodecOptions, facts: Facts) {
     this.users = options.users;
     this.classes = BINARY_CLASSES;
+    this.judged = NOT_JUDGED;
     this.probe = null;
     this.quiet = QUIET;
     this.dialects = null;
@@ -169,6 +174,7 @@ export class BinaryCodec implements Codec {
     if (scan.verb === SASL_LIST) return packet(scan, SUCCESS, "PLAIN");
     // Each attempt begins anew, as in proto_bin.c (init_sasl_conn).
     leave(session);
+    if (scan.length - scan.keyStart > LOCKED_BULK) return packet(scan, AUTH_ERROR);
     const mechanism = text(buf, start + scan.keyStart, start + scan.keyEnd);
     if (mechanism !== "PLAIN") return packet(scan, AUTH_ERROR);
     const message = text(buf, start + scan.keyEnd, start + scan.length);
@@ -183,6 +189,6 @@ export class BinaryCodec implements Codec {
   }
 
   errorText(buf: Uint8Array, start: number, end: number): string {
-    return text(buf, start + HEADER, end);
+    return clipped(buf, start + HEADER, end, LONGEST_ERROR);
   }
 }

@@ -43,6 +43,8 @@ import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
 
+/** No error of memcached says that the server cannot work. */
+const NOT_JUDGED = new Uint8Array(CLASSES.length);
 const MN = verbOf("mn");
 const VERSION = bytes("version\r\n");
 const SET = verbOf("set");
@@ -57,6 +59,7 @@ const QUIET: Quiet = { muted, unmute: null };
  */
 export class MemcachedCodec implements Codec {
   readonly classes: Uint8Array;
+  readonly judged: Uint8Array;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly dialects: Dialects;
@@ -79,6 +82,7 @@ export class MemcachedCodec implements Codec {
   constructor(options: CodecOptions, facts: Facts) {
     this.users = options.users;
     this.classes = CLASSES;
+    this.judged = NOT_JUDGED;
     this.probe = VERSION;
     this.replyHead = 0;
     const binary = new BinaryCodec(options, facts);

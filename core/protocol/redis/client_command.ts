@@ -3,9 +3,8 @@
 
 import { bytes, decimal } from "../../bytes.ts";
 import type { Facts, Peer, Session } from "../codec.ts";
-
 import { OK, userName } from "./auth.ts";
-import { errorReply, SYNTAX_ERROR } from "./errors.ts";
+import { errorReply, quoted, SYNTAX_ERROR } from "./errors.ts";
 import type { RedisSession } from "./session.ts";
 import { bulk, verbatim } from "./values.ts";
 
@@ -100,12 +99,19 @@ export function client(
   }
 }
 
+/** Longest name of a client, of its library and of that one's version: they are kept. */
+const LONGEST_NAME = 1024;
+const LONG_NAME = errorReply(
+  "ERR Client names of more than 1024 bytes are not supported by ringmux",
+);
+
 /** Names end up in CLIENT LIST, whose lines and words they must not break. */
 function isPlain(name: string): boolean {
   return /^[!-~]*$/.test(name);
 }
 
 export function setName(name: string, session: RedisSession): Uint8Array {
+  if (name.length > LONGEST_NAME) return LONG_NAME;
   if (!isPlain(name)) {
     return errorReply("ERR Client names cannot contain spaces, newlines or special characters.");
   }
@@ -116,8 +122,9 @@ export function setName(name: string, session: RedisSession): Uint8Array {
 function setInfo(args: Args, session: RedisSession): Uint8Array {
   const what = args[2].toLowerCase();
   if (what !== "lib-name" && what !== "lib-ver") {
-    return errorReply(`ERR Unrecognized option '${args[2]}'`);
+    return errorReply(`ERR Unrecognized option '${quoted(args[2])}'`);
   }
+  if (args[3].length > LONGEST_NAME) return LONG_NAME;
   if (!isPlain(args[3])) {
     return errorReply(`ERR ${what} cannot contain spaces, newlines or special characters.`);
   }
@@ -151,7 +158,7 @@ function isListening({ subscribed }: Session): boolean {
   return (subscribed ?? []).some((n) => n > 0);
 }
 
-const unknownType = (name: string) => errorReply(`ERR Unknown client type '${name}'`);
+const unknownType = (name: string) => errorReply(`ERR Unknown client type '${quoted(name)}'`);
 
 /** Who has a part of the keys sees a part of the clients: those of the same user. */
 function* visible(session: RedisSession, facts: Facts): Iterable<Peer> {
@@ -249,7 +256,7 @@ function readMark(
       return null;
     case "user":
       marked.user = value;
-      return users.includes(value) ? null : errorReply(`ERR No such user '${value}'`);
+      return users.includes(value) ? null : errorReply(`ERR No such user '${quoted(value)}'`);
     case "skipme":
       if (!/^(yes|no)$/i.test(value)) return SYNTAX_ERROR;
       marked.skipMe = value.toLowerCase() === "yes";

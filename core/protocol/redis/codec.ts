@@ -23,7 +23,7 @@ import {
   type Walk,
 } from "../codec.ts";
 import type { Publishing } from "../publishing.ts";
-import { BEFORE_AUTH, CLASSES, COMMANDS, verbOf } from "./commands.ts";
+import { BEFORE_AUTH, CLASSES, COMMANDS, JUDGED, verbOf } from "./commands.ts";
 import { WALK_ALL } from "./cursor.ts";
 import { errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { join } from "./fan_out.ts";
@@ -43,6 +43,7 @@ const MINUS = 45;
 
 export class RedisCodec implements Codec {
   readonly classes: Uint8Array;
+  readonly judged: Uint8Array;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly keys: Keys;
@@ -56,14 +57,15 @@ export class RedisCodec implements Codec {
   readonly dialects: null;
   readonly quiet: null;
   private readonly options: CodecOptions;
-  private readonly facts: Facts;
+  protected readonly facts: Facts;
   private readonly maxRequest: number;
-  private readonly learned: LearnedCommands;
+  protected readonly learned: LearnedCommands;
 
   constructor(options: CodecOptions, facts: Facts) {
     const hashTag = options.hashTag ?? "";
     this.learned = new LearnedCommands(facts);
     this.classes = CLASSES;
+    this.judged = JUDGED;
     this.probe = PROBE;
     this.replyHead = 0;
     this.keys = KEYS;

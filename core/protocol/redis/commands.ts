@@ -92,6 +92,7 @@ const ACTIONS: Words = {
   quit: QUIT,
   pin: PIN,
   topics: TOPICS,
+  admin: REFUSE,
   refuse: REFUSE,
   sub: SUB,
 };
@@ -157,8 +158,10 @@ export interface Command {
   readonly action: number;
   /** SUB: the action without a subcommand; else SUB. */
   readonly alone: number;
-  /** Word behind `refuse:`. */
+  /** Why it is refused: the word behind `refuse:`, admin, or cluster. */
   readonly reason: string;
+  /** `admin`: the action where administration is allowed (ANY: of a pool's only server); else SUB. */
+  readonly opened: number;
   readonly join: number;
   /** See `Scan.pin`. */
   readonly pin: number;
@@ -232,8 +235,10 @@ function row(line: string): Command {
   const [verb, detail = ""] = how.split(":");
   const action = find(ACTIONS, verb, line);
   const isPin = action === PIN || action === LOCAL;
+  const isAdmin = verb === "admin";
+  const isOne = detail === "one" || detail === "cluster";
   const isJoined = [SPLIT, ALL, GATHER, WALK].includes(action) ||
-    (action === TOGETHER && detail !== "");
+    (action === TOGETHER && detail !== "") || (isAdmin && !isOne);
   const flags = all(FLAGS, list(letters, ""), line);
   const own = list(groups, ",");
   all(Object.fromEntries(CATEGORIES.map((category) => [category, 0])), own, line);
@@ -243,7 +248,8 @@ function row(line: string): Command {
     arity: Number(arity),
     action,
     alone: action === SUB && detail !== "" ? find(ACTIONS, detail, line) : SUB,
-    reason: action === REFUSE ? detail : "",
+    reason: isAdmin && detail !== "cluster" ? verb : action === REFUSE ? detail : "",
+    opened: !isAdmin ? SUB : isOne ? ANY : ALL,
     join: isJoined ? find(JOINS, detail, line) : JOIN_NONE,
     pin: isPin && detail !== "" ? find(PINS, detail, line) : PIN_NONE,
     ...readKeys(keys, line),
@@ -270,6 +276,17 @@ export const CLASSES: Uint8Array = Uint8Array.of(
   ...COMMANDS.map(({ flags }) =>
     (flags & READONLY) !== 0 ? CLASS_READ : (flags & WRITE) !== 0 ? CLASS_WRITE : CLASS_OTHER
   ),
+);
+
+/** Scripts, and what runs code when it is loaded: their errors say what a client has written. */
+function sayAnything({ name, rights }: Command): boolean {
+  return (rights & SCRIPT) !== 0 || /^(function\|(load|restore)|debug)$/.test(name);
+}
+
+/** See `Codec.judged`. A command that is not known may be a script of a module's. */
+export const JUDGED: Uint8Array = Uint8Array.of(
+  0,
+  ...COMMANDS.map((command) => sayAnything(command) ? 0 : 1),
 );
 
 const byName: ReadonlyMap<string, number> = new Map(COMMANDS.map((c, verb) => [c.name, verb]));

@@ -1,7 +1,7 @@
 // Error replies of the Redis protocol that ringmux makes itself. Where Redis has a text for the
 // case it is used to the byte (server.c, networking.c of Redis 7.0).
 
-import { bytes, text, utf8 } from "../../bytes.ts";
+import { bytes, clipped, utf8 } from "../../bytes.ts";
 import { REFUSE } from "../codec.ts";
 import { COMMANDS } from "./commands.ts";
 
@@ -10,6 +10,16 @@ const QUOTE = 128;
 
 /** Longest piece of a key that is quoted. */
 const KEY_QUOTE = 64;
+
+/** As much of a key (or of another name) as an error needs. */
+export function keyText(buf: Uint8Array, start: number, end: number): string {
+  return clipped(buf, start, end, KEY_QUOTE + 1);
+}
+
+/** An argument (byte string), made fit for an error. */
+export function quoted(argument: string): string {
+  return oneLine(argument.slice(0, QUOTE));
+}
 
 /** An error reply; `message` begins with its code ("ERR ..."). Line breaks become spaces. */
 export function errorReply(message: string): Uint8Array {
@@ -28,6 +38,9 @@ export const BIG_INLINE = errorReply("ERR Protocol error: too big inline request
 export const UNBALANCED = errorReply("ERR Protocol error: unbalanced quotes in request");
 export const HTTP = errorReply("ERR Protocol error: this is HTTP, not Redis");
 export const TOO_LARGE = errorReply("ERR Protocol error: request too large for this proxy");
+export const LONG_TOPIC = errorReply(
+  "ERR a channel or pattern of more than 16384 bytes is not supported by ringmux",
+);
 export const INVALID_CURSOR = errorReply("ERR invalid cursor");
 export const NO_CLUSTER = errorReply("ERR This instance has cluster support disabled");
 /** The reply to a fragment is not what it should be. */
@@ -69,7 +82,7 @@ export function unknownCommand(
   const arg = (i: number, most: number) => {
     const from = start + args[2 * i];
     const to = start + args[2 * i + 1];
-    return oneLine(text(buf, from, Math.min(to, from + most)));
+    return oneLine(clipped(buf, from, to, most));
   };
   let list = "";
   for (let i = 1; i < nargs && list.length < QUOTE; i++) {
@@ -84,15 +97,14 @@ export function unknownSubcommand(
   start: number,
   end: number,
 ): Uint8Array {
-  const sub = oneLine(text(buf, start, Math.min(end, start + QUOTE)));
+  const sub = oneLine(clipped(buf, start, end, QUOTE));
   const name = COMMANDS[verb].name.toUpperCase();
   return bytes(`-ERR unknown subcommand '${sub}'. Try ${name} HELP.\r\n`);
 }
 
 const REASONS: Record<string, string> = {
-  admin: "it administers one server: connect to that server directly",
-  db: "it would move keys between databases, and clients of other databases with them",
-  config: "it would change one server or all of them: connect to the servers directly",
+  admin: "it administers servers: connect to them directly, or allow @admin (commands.allow)",
+  stream: "what follows it is not one reply to each request: connect to the server directly",
   wait:
     "a server counts only the writes of the connection that asks, and clients share connections",
   pause: "it would have to stop the clients of every ringmux in front of these servers; pause " +
@@ -125,6 +137,14 @@ export function refusal(verb: number): Uint8Array {
   if (reason === "cluster") return NO_CLUSTER;
   return refusals[verb] ??= errorReply(
     `ERR '${name.replace("|", " ")}' is not supported by ringmux: ${REASONS[reason]}`,
+  );
+}
+
+/** The error for what is open to clients, but only where there is one server. */
+export function forOneServer(verb: number): Uint8Array {
+  return errorReply(
+    `ERR '${COMMANDS[verb].name.replace("|", " ")}' is not supported by ringmux for pools of ` +
+      "several servers: it administers one of them, connect to that one directly",
   );
 }
 

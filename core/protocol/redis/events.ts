@@ -2,10 +2,11 @@
 // puts its own number of the database there. Where `redis_db` is not 0, what clients call 0 is that
 // database, and a server's database 0 is none of theirs.
 
-import { bytes, text } from "../../bytes.ts";
+import { text } from "../../bytes.ts";
 import { type Frame, PATTERN } from "../publishing.ts";
 import { globMatches } from "./glob.ts";
 import { elementEnd } from "./reply.ts";
+import { Room } from "./values.ts";
 
 /** Each server publishes those of its own keys. */
 export const EVENTS = /^__key(space|event)@/;
@@ -60,7 +61,11 @@ export class EventNames {
     } else if (name === frame.name) {
       return null;
     }
-    return bytes(text(buf, start, word) + subject + text(buf, rest, end));
+    const room = new Room(end - start + subject.length);
+    room.span(buf, start, word);
+    room.ascii(subject);
+    room.span(buf, rest, end);
+    return room.done();
   }
 
   /** What clients with this pattern are to take for a server's channel. */

@@ -1,10 +1,10 @@
 // Requests of several keys: which argument is a key, the parts for several servers, and what is said
 // when the keys must live on one server and do not.
 
-import { EMPTY, text } from "../../bytes.ts";
+import { EMPTY } from "../../bytes.ts";
 import { ASKED, type Keys, type Scan, type Together } from "../codec.ts";
 import { COMMANDS } from "./commands.ts";
-import { crossServer } from "./errors.ts";
+import { crossServer, keyText } from "./errors.ts";
 import { add, begin } from "./fan_out.ts";
 import { keyArgument, selectKey } from "./parse.ts";
 
@@ -22,11 +22,11 @@ export const together = (hashTag: string): Together => ({
   crossServer(scan, buf, start, first, other) {
     const isKnown = scan.verb !== ASKED;
     const at = 2 * (isKnown ? keyArgument(scan, 0) : scan.first);
-    const one = text(buf, start + scan.args[at], start + scan.args[at + 1]);
+    const one = keyText(buf, start + scan.args[at], start + scan.args[at + 1]);
     const name = isKnown
       ? COMMANDS[scan.verb].name
-      : text(buf, start + scan.args[0], start + scan.args[1]);
-    const two = text(buf, start + scan.keyStart, start + scan.keyEnd);
+      : keyText(buf, start + scan.args[0], start + scan.args[1]);
+    const two = keyText(buf, start + scan.keyStart, start + scan.keyEnd);
     return crossServer(name, { key: one, server: first }, { key: two, server: other }, hashTag);
   },
 });

@@ -20,7 +20,7 @@ import { elementEnd } from "./reply.ts";
 /** Most names remembered: clients can make up as many as they like. */
 const MOST_NAMES = 512;
 /** Longest name that is asked about. */
-const LONGEST_NAME = 64;
+export const LONGEST_NAME = 64;
 /** How long (ms) a name stays unknown before it is asked about again. */
 const UNKNOWN_FOR = 10_000;
 /** Not for shared connections, or not to be routed by what COMMAND INFO says. */
@@ -38,6 +38,8 @@ interface Learned {
   readonly step: number;
   /** It changes nothing. */
   readonly readOnly: boolean;
+  /** ACL categories, in lower case. */
+  readonly categories: readonly string[];
 }
 
 export class LearnedCommands implements Inquiries {
@@ -50,7 +52,7 @@ export class LearnedCommands implements Inquiries {
   }
 
   inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null {
-    if (scan.verb !== ASKED) return null;
+    if (scan.verb !== ASKED || scan.args[1] - scan.args[0] > LONGEST_NAME) return null;
     const name = text(buf, start + scan.args[0], start + scan.args[1]).toLowerCase();
     if (!this.isNew(name, this.facts.wallClock())) {
       this.route(scan, name);
@@ -77,6 +79,11 @@ export class LearnedCommands implements Inquiries {
   /** Whether a command that was learned changes nothing. */
   isReadOnly(name: string): boolean {
     return this.byName.get(name)?.readOnly ?? false;
+  }
+
+  /** The ACL categories of a command that was learned. */
+  categoriesOf(name: string): readonly string[] {
+    return this.byName.get(name)?.categories ?? [];
   }
 
   /** Routes a request by what was learned; false when the command stays unknown. */
@@ -109,7 +116,9 @@ export class LearnedCommands implements Inquiries {
   }
 }
 
-const UNKNOWN = { arity: 0, unfit: "", first: 0, last: 0, step: 1, readOnly: false };
+const UNKNOWN = {
+  ...{ arity: 0, unfit: "", first: 0, last: 0, step: 1, readOnly: false, categories: [] },
+};
 
 /** `*1 *n name arity flags first last step ...`; null when it is not known or not fit. */
 function readInfo({ held, heldStart, heldEnd, failure }: Part): Learned | null {
@@ -126,7 +135,10 @@ function readInfo({ held, heldStart, heldEnd, failure }: Part): Learned | null {
     p = end;
   }
   const int = (i: number) => Number(text(held, spans[i][0] + 1, spans[i][1] - 2));
-  const flags = text(held, ...spans[2]).split("\r\n").map((line) => line.replace(/^\+/, ""));
+  const words = (i: number) =>
+    text(held, ...spans[i]).split("\r\n").map((line) => line.replace(/^\+@?/, ""));
+  const flags = words(2);
+  const categories = count.n > 6 ? words(6).slice(1, -1) : [];
   const [arity, first, last, step] = [int(1), int(3), int(4), int(5)];
   if (![arity, first, last, step].every(Number.isInteger) || arity === 0 || first < 0) return null;
   if (first > 0 && step < 1) return null;
@@ -137,7 +149,7 @@ function readInfo({ held, heldStart, heldEnd, failure }: Part): Learned | null {
   if (why === "" && first === 0 && flags.includes("write")) why = "writes without a key";
   // Each subcommand has keys of its own.
   if (why === "" && count.n > 9 && aggregate(held, spans[9][0]).n > 0) why = "has subcommands";
-  return { until: Infinity, arity, unfit: why, first, last, step, readOnly };
+  return { until: Infinity, arity, unfit: why, first, last, step, readOnly, categories };
 }
 
 function unfit(name: string, why: string): Uint8Array {

@@ -1,16 +1,17 @@
 // Commands that ringmux answers itself: what client libraries send when they connect, and what
 // asks about the proxy. Texts are Redis 7.0's where Redis has them.
 
-import { bytes, decimal, text } from "../../bytes.ts";
+import { bytes, clipped, decimal, text } from "../../bytes.ts";
+import { LOCKED_BULK } from "../access.ts";
 import type { CodecOptions, Facts, Scan } from "../codec.ts";
-
 import { auth, forget, helloLocked, OK, userName } from "./auth.ts";
 import { CHANNEL, SHARD } from "../publishing.ts";
 import { client, setName } from "./client_command.ts";
 import { COMMANDS } from "./commands.ts";
-import { errorReply, NOT_INTEGER, wrongArity } from "./errors.ts";
+import { LONGEST_TOPIC } from "./parse.ts";
+import { errorReply, NOT_INTEGER, quoted, wrongArity } from "./errors.ts";
 import type { RedisSession } from "./session.ts";
-import { array, bulk, verbatim } from "./values.ts";
+import { AROUND, array, bulk, bulkOf, Room, verbatim } from "./values.ts";
 
 /** What the names of CLIENT's subcommands begin with in the table. */
 const CLIENT = "client|";
@@ -21,8 +22,11 @@ const NOT_A_VERSION = errorReply("ERR Protocol version is not an integer or out 
 const DB_RANGE = errorReply("ERR DB index is out of range");
 const NO_PROTO = errorReply("NOPROTO unsupported protocol version");
 
-/** Arguments of a request as byte strings. */
+/** Arguments of a request as byte strings, of each no more than LONGEST. */
 type Args = readonly string[];
+
+/** One more than the longest password and the longest name may have. */
+const LONGEST = LOCKED_BULK + 1;
 
 export function answer(
   scan: Scan,
@@ -32,20 +36,27 @@ export function answer(
   options: CodecOptions,
   facts: Facts,
 ): Uint8Array {
+  const { name } = COMMANDS[scan.verb];
+  switch (name) {
+    case "ping":
+      if (scan.nargs > 2) return wrongArity("ping");
+      return scan.nargs === 2 ? said(scan, buf, start) : PONG;
+    case "echo":
+      return said(scan, buf, start);
+    case "pubsub|numsub":
+      return ownSubscribers(CHANNEL, scan, buf, start, facts);
+    case "pubsub|shardnumsub":
+      return ownSubscribers(SHARD, scan, buf, start, facts);
+  }
   const args: string[] = [];
   for (let i = 0; i < scan.nargs; i++) {
-    args.push(text(buf, start + scan.args[2 * i], start + scan.args[2 * i + 1]));
+    const [from, to] = [start + scan.args[2 * i], start + scan.args[2 * i + 1]];
+    args.push(clipped(buf, from, to, LONGEST));
   }
-  const { name } = COMMANDS[scan.verb];
   if (name.startsWith(CLIENT)) {
     return client(name.slice(CLIENT.length), args, session, facts, usersOf(options));
   }
   switch (name) {
-    case "ping":
-      if (args.length > 2) return wrongArity("ping");
-      return args.length === 2 ? bulk(args[1]) : PONG;
-    case "echo":
-      return bulk(args[1]);
     case "auth":
       return auth(args, session, options);
     case "select":
@@ -62,10 +73,6 @@ export function answer(
       return bulk(userName(session));
     case "acl|users":
       return array(usersOf(options));
-    case "pubsub|numsub":
-      return ownSubscribers(CHANNEL, args, facts);
-    case "pubsub|shardnumsub":
-      return ownSubscribers(SHARD, args, facts);
     case "lolwut":
       return verbatim(`${ART}ringmux ver. ${facts.version}\n`, session);
     case "role":
@@ -86,11 +93,30 @@ function usersOf(options: CodecOptions): string[] {
 }
 
 /** What is to be added to the servers' numbers of subscribers: pairs of name and number. */
-function ownSubscribers(kind: number, args: Args, facts: Facts): Uint8Array {
-  const pairs = args.slice(2).map((name) =>
-    `$${name.length}\r\n${name}\r\n:${facts.hidden(kind, name)}\r\n`
-  );
-  return bytes(`*${2 * pairs.length}\r\n${pairs.join("")}`);
+function ownSubscribers(
+  kind: number,
+  { args, nargs }: Scan,
+  buf: Uint8Array,
+  start: number,
+  facts: Facts,
+): Uint8Array {
+  const first = 2;
+  const most = args[2 * nargs - 1] - args[2 * first - 1] + 64 + (2 * AROUND) * nargs;
+  const room = new Room(most);
+  room.ascii(`*${2 * (nargs - first)}\r\n`);
+  for (let i = first; i < nargs; i++) {
+    const [from, to] = [start + args[2 * i], start + args[2 * i + 1]];
+    room.bulk(buf, from, to);
+    // Nobody listens to what is longer than a name can be.
+    const hidden = to - from > LONGEST_TOPIC ? 0 : facts.hidden(kind, text(buf, from, to));
+    room.ascii(`:${hidden}\r\n`);
+  }
+  return room.done();
+}
+
+/** The argument of PING and ECHO. */
+function said({ args }: Scan, buf: Uint8Array, start: number): Uint8Array {
+  return bulkOf(buf, start + args[2], start + args[3]);
 }
 
 const ART = `
@@ -102,11 +128,13 @@ const ART = `
 
 `;
 
+/** Longer than any number of a database. */
+const LONGEST_NUMBER = 20;
 /** Highest database number taken: each in use costs connections to every server. */
 const MAX_DB = 63;
 
 function select(args: Args, session: RedisSession, options: CodecOptions): Uint8Array {
-  const db = bytes(args[1]);
+  const db = bytes(args[1].slice(0, LONGEST_NUMBER));
   const n = decimal(db, 0, db.length, 0x7fffffff);
   if (n < 0) return NOT_INTEGER;
   if (n > MAX_DB) return DB_RANGE;
@@ -131,7 +159,7 @@ function hello(args: Args, session: RedisSession, options: CodecOptions): Uint8A
       if (reply !== OK) return reply;
       i += 2;
     } else {
-      return errorReply(`ERR Syntax error in HELLO option '${args[i]}'`);
+      return errorReply(`ERR Syntax error in HELLO option '${quoted(args[i])}'`);
     }
   }
   if (session.locked) return helloLocked(options);

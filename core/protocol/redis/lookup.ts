@@ -32,6 +32,7 @@ export function lookup(buf: Uint8Array, start: number, end: number): number {
 
 function find(slots: Int16Array, buf: Uint8Array, start: number, end: number): number {
   const n = end - start;
+  if (n > LONGEST) return -1;
   let h = n;
   for (let i = start; i < end; i++) h = Math.imul(h, 31) + (buf[i] | 32);
   h &= SLOTS - 1;

@@ -19,6 +19,7 @@ import {
   type Scan,
   SPLIT,
   TOGETHER,
+  TOPICS,
   WALK,
 } from "../codec.ts";
 import {
@@ -41,6 +42,7 @@ import {
   expectedBulk,
   HTTP,
   INVALID_CURSOR,
+  LONG_TOPIC,
   refusal,
   STREAMS_UNBALANCED,
   SYNTAX_ERROR,
@@ -62,6 +64,12 @@ const DOLLAR = 36;
 const MAX_INLINE = 65536;
 const MAX_ARGS = 1024 * 1024;
 const MAX_BULK = 512 * 1024 * 1024;
+/** Longest number that Redis reads (util.h MAX_LONG_DOUBLE_CHARS). */
+const LONGEST_NUMBER = 5 * 1024;
+/** Longest count of keys that can be one: Redis takes no leading zeros. */
+const LONGEST_COUNT = 20;
+/** Longest name of a channel, or pattern: each is kept for as long as somebody listens. */
+export const LONGEST_TOPIC = 16384;
 /** Longest line with the number of arguments. */
 const MAX_LENGTH_LINE = 32;
 
@@ -275,6 +283,11 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
     case WALK:
       if (readCursor(buf, start + args[2], start + args[3]) === null) refuse(scan, INVALID_CURSOR);
       return;
+    case TOPICS:
+      for (let i = 1; i < scan.nargs; i++) {
+        if (args[2 * i + 1] - args[2 * i] > LONGEST_TOPIC) return refuse(scan, LONG_TOPIC);
+      }
+      return;
     case SPLIT:
     case TOGETHER:
       return findKeys(scan, buf, start);
@@ -283,7 +296,8 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
 
 /** How long a blocking command may wait, by argument `at`; the server refuses what is no number. */
 function setWait(scan: Scan, buf: Uint8Array, start: number, at: number, unit: number): void {
-  const value = Number(text(buf, start + scan.args[2 * at], start + scan.args[2 * at + 1]));
+  const [from, to] = [start + scan.args[2 * at], start + scan.args[2 * at + 1]];
+  const value = to - from > LONGEST_NUMBER ? NaN : Number(text(buf, from, to));
   scan.wait = value === 0 ? Infinity : value > 0 ? value * unit : 0;
 }
 
@@ -306,7 +320,9 @@ function findKeys(scan: Scan, buf: Uint8Array, start: number): void {
   }
   if (command.keys === KEYS_COUNTED) {
     const at = command.countAt;
-    const count = decimal(buf, start + args[2 * at], start + args[2 * at + 1], MAX_ARGS);
+    const from = start + args[2 * at];
+    const to = start + args[2 * at + 1];
+    const count = to - from > LONGEST_COUNT ? -1 : decimal(buf, from, to, MAX_ARGS);
     // A script may have no key. A number that cannot be right is for a server to refuse: any one,
     // in the words it has for this command.
     const fits = count >= 0 && count * command.step <= n - at - 1;

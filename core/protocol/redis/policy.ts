@@ -1,23 +1,15 @@
-// What a pool's configuration changes about its commands: those that are switched off or go by
-// another name (commands: in the configuration), and database 0, which means redis_db. A codec of
+// What a pool's configuration changes about its commands: those that are switched off, opened or go
+// by another name (commands: in the configuration), and database 0, which means redis_db. A codec of
 // its own, so that pools without such settings pay nothing for them.
 
-import { bytes, text } from "../../bytes.ts";
-import {
-  type CodecOptions,
-  type CommandPolicy,
-  DONE,
-  type Facts,
-  FORWARD,
-  NOTHING,
-  REFUSE,
-  type Scan,
-} from "../codec.ts";
+import { bytes, isWord, text } from "../../bytes.ts";
+import type { CodecOptions, CommandPolicy, Inquiry } from "../codec.ts";
+import { ALL, ANY, ASKED, DONE, FORWARD, NOTHING, REFUSE, type Scan } from "../scan.ts";
+import type { Facts } from "../session.ts";
 import { RedisCodec } from "./codec.ts";
-import { BEFORE_AUTH, COMMANDS, NAMES_DB, verbOf } from "./commands.ts";
+import { BEFORE_AUTH, COMMANDS, NAMES_DB, SUB, verbOf } from "./commands.ts";
 import { routeDebug } from "./debug.ts";
-import { switchedOff, unknownCommand } from "./errors.ts";
-import { lookup } from "./lookup.ts";
+import { forOneServer, switchedOff, unknownCommand } from "./errors.ts";
 
 /** What may be done with a command, by its number. */
 const FREE = 0;
@@ -30,13 +22,18 @@ const NOT_ALLOWED = 3;
 /** It names a database, which may be the pool's. */
 const MOVES = 4;
 
-/** In `allow`: every command that is not refused anyway. */
-const EVERYTHING = "@all";
 const DEBUG = verbOf("debug");
 const MOVE = verbOf("move");
+const SWAPDB = verbOf("swapdb");
 /** Longest new name that a configuration may give. */
 const LONGEST_NAME = 64;
 const CRLF = bytes("\r\n");
+
+/** Answered by ringmux, unless administration is open: then by a pool's only server. */
+const AT_THE_SERVER = ["acl|users", "role"];
+
+/** Refused as a server without clusters does, which is what clients ask for. */
+const CLUSTER = "cluster";
 
 const NO_POLICY: CommandPolicy = { deny: [], allow: [], rename: {} };
 
@@ -46,33 +43,88 @@ export function isPoliced(options: CodecOptions): boolean {
   return options.db > 0 || deny.length > 0 || allow.length > 0 || Object.keys(rename).length > 0;
 }
 
+function containerOf(name: string): string {
+  return name.split("|", 1)[0];
+}
+
+function refuse(scan: Scan, error: Uint8Array): void {
+  scan.action = REFUSE;
+  scan.error = error;
+}
+
+/** Whether an entry of a list, its "-" taken off, means this command. */
+function means(entry: string, name: string, categories: readonly string[]): boolean {
+  if (entry[0] !== "@") return entry === name || entry === containerOf(name);
+  return entry === "@all" || categories.includes(entry.slice(1));
+}
+
+/** As in Redis's rules the last entry counts that means the command. */
+function isListed(list: readonly string[], name: string, categories: readonly string[]): boolean {
+  const last = list.filter((entry) => means(entry.replace(/^-/, ""), name, categories)).at(-1);
+  return last !== undefined && last[0] !== "-";
+}
+
+/** In `allow`: these open what is refused elsewhere because it administers servers. */
+const OPENING = ["@admin", "@dangerous"];
+
+/** Whether such a command is open: by its name, or with all of its kind; @all is not enough. */
+function opensAdmin(
+  allow: readonly string[],
+  name: string,
+  categories: readonly string[],
+): boolean {
+  const last = allow.filter((entry) =>
+    entry[0] === "-"
+      ? means(entry.slice(1), name, categories)
+      : OPENING.includes(entry) || (entry[0] !== "@" && means(entry, name, categories))
+  ).at(-1);
+  return last !== undefined && last[0] !== "-";
+}
+
 export class PolicedCodec extends RedisCodec {
   private readonly rules: Uint8Array;
+  /** By a command's number: 1 if it is refused elsewhere, and open here. */
+  private readonly opens: Uint8Array;
   /** New name in lower case -> the command's. */
   private readonly renamed: Map<string, Uint8Array>;
+  private readonly deny: readonly string[];
+  private readonly allow: readonly string[];
   private readonly db: string;
-  /** DEBUG is carried out; else it is refused, as it is without any rules. */
-  private readonly opensDebug: boolean;
 
   constructor(options: CodecOptions, facts: Facts) {
     super(options, facts);
     const { deny, allow, rename } = options.commands ?? NO_POLICY;
     const hidden = Object.values(rename);
     this.db = String(options.db);
-    const everything = allow.length === 0 || allow.includes(EVERYTHING);
-    // What is on no list of allowed commands stays unknown.
-    if (!everything) this.inquiries = null;
-    this.opensDebug = allow.includes("debug");
+    this.deny = deny;
+    this.allow = allow;
+    // Where allow names commands only there is nothing to learn: what is in no table stays unknown.
+    const learns = allow.length === 0 || allow.some((entry) => entry[0] === "@");
+    const inquire = (scan: Scan, buf: Uint8Array, start: number) => this.ask(scan, buf, start);
+    this.inquiries = learns ? { inquire } : null;
     this.renamed = new Map(Object.entries(rename).map(([name, old]) => [name, bytes(old)]));
-    this.rules = Uint8Array.from(COMMANDS, ({ name, flags }) => {
-      const container = name.split("|")[0];
-      const among = (names: readonly string[]) => names.includes(name) || names.includes(container);
-      if (among(deny)) return DENIED;
+    this.rules = Uint8Array.from(COMMANDS, ({ name, categories, flags }) => {
       // Without what is BEFORE_AUTH no client gets anywhere; `allow` need not name it (`deny` can).
-      if (!everything && !among(allow) && (flags & BEFORE_AUTH) === 0) return NOT_ALLOWED;
-      if (hidden.includes(container)) return HIDDEN;
+      const rule = this.ruleFor(name, categories, (flags & BEFORE_AUTH) !== 0);
+      if (rule !== FREE) return rule;
+      if (hidden.includes(containerOf(name))) return HIDDEN;
       return options.db > 0 && (flags & NAMES_DB) !== 0 ? MOVES : FREE;
     });
+    this.opens = Uint8Array.from(
+      COMMANDS,
+      ({ name, opened, categories }, verb) =>
+        (opened !== SUB || AT_THE_SERVER.includes(name)) && opensAdmin(allow, name, categories) &&
+          // It would have to know which of its numbers are meant as clients see databases.
+          !(verb === SWAPDB && options.db > 0)
+          ? 1
+          : 0,
+    );
+  }
+
+  private ruleFor(name: string, categories: readonly string[], always: boolean): number {
+    const { deny, allow } = this;
+    if (isListed(deny, name, categories)) return DENIED;
+    return always || allow.length === 0 || isListed(allow, name, categories) ? FREE : NOT_ALLOWED;
   }
 
   override parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number {
@@ -90,27 +142,21 @@ export class PolicedCodec extends RedisCodec {
     return DONE;
   }
 
+  /** A command that is in no table goes by the categories that its server gives it. */
+  private ask(scan: Scan, buf: Uint8Array, start: number): Inquiry | null {
+    const inquiry = this.learned.inquire(scan, buf, start);
+    if (inquiry !== null || scan.verb !== ASKED || scan.action === REFUSE) return inquiry;
+    const name = text(buf, start + scan.args[0], start + scan.args[1]).toLowerCase();
+    const rule = this.ruleFor(name, this.learned.categoriesOf(name), false);
+    if (rule !== FREE) refuse(scan, switchedOff(name, rule === DENIED ? "deny" : "allow"));
+    return null;
+  }
+
   private judge(scan: Scan, buf: Uint8Array, start: number): void {
-    let { verb } = scan;
-    if (scan.action === REFUSE) {
-      verb = lookup(buf, start + scan.args[0], start + scan.args[1]);
-      if (verb < 0) return this.translate(scan, buf, start);
-    }
-    const rule = this.rules[verb];
-    if (rule !== FREE) this.apply(rule, verb, scan, buf, start);
-    else if (verb === DEBUG) this.debug(scan, buf, start);
-  }
-
-  private debug(scan: Scan, buf: Uint8Array, start: number): void {
-    if (this.opensDebug && scan.nargs > 1) routeDebug(scan, buf, start);
-  }
-
-  private apply(rule: number, verb: number, scan: Scan, buf: Uint8Array, start: number): void {
-    if (rule === MOVES) return this.mapDatabase(scan, buf, start);
-    scan.action = REFUSE;
-    scan.error = rule === HIDDEN
-      ? unknownCommand(buf, start, scan.args, scan.nargs)
-      : switchedOff(COMMANDS[verb].name, rule === DENIED ? "deny" : "allow");
+    if (scan.verb === ASKED) this.translate(scan, buf, start);
+    else if (this.rules[scan.verb] === HIDDEN) {
+      refuse(scan, unknownCommand(buf, start, scan.args, scan.nargs));
+    } else this.apply(scan, buf, start);
   }
 
   /** A command by its new name: the server gets it by its own. */
@@ -120,26 +166,44 @@ export class PolicedCodec extends RedisCodec {
     const old = this.renamed.get(text(buf, start + args[0], start + args[1]).toLowerCase());
     if (old === undefined) return;
     this.rewrite(scan, buf, start, 0, old);
-    const verb = scan.action === REFUSE ? lookup(old, 0, old.length) : scan.verb;
+    this.apply(scan, scan.scratch as Uint8Array, 0);
+  }
+
+  /** A command by a name that it has here. */
+  private apply(scan: Scan, buf: Uint8Array, start: number): void {
+    const { verb } = scan;
     const rule = this.rules[verb];
-    const request = scan.scratch as Uint8Array;
-    if (rule !== FREE && rule !== HIDDEN) this.apply(rule, verb, scan, request, 0);
-    else if (verb === DEBUG) this.debug(scan, request, 0);
-    else if (this.db !== "0" && ((COMMANDS[verb]?.flags ?? 0) & NAMES_DB) !== 0) {
-      this.mapDatabase(scan, request, 0);
+    if (rule === DENIED || rule === NOT_ALLOWED) {
+      const list = rule === DENIED ? "deny" : "allow";
+      refuse(scan, switchedOff(COMMANDS[verb].name, list));
+    } else if (this.opens[verb] === 1) this.open(scan, buf, start);
+    else if (rule !== FREE && this.db !== "0" && (COMMANDS[verb].flags & NAMES_DB) !== 0) {
+      this.mapDatabase(scan, buf, start);
     }
+  }
+
+  /** What administers servers goes to a pool's only one, or to all of them. */
+  private open(scan: Scan, buf: Uint8Array, start: number): void {
+    const { arity, opened, reason } = COMMANDS[scan.verb];
+    if (arity >= 0 ? scan.nargs !== arity : scan.nargs < -arity) return;
+    const isOne = this.facts.servers() === 1;
+    if (scan.verb === DEBUG) routeDebug(scan, buf, start, isOne);
+    else if (isOne) scan.action = ANY;
+    else if (opened === ALL) scan.action = ALL;
+    else if (opened === ANY && reason !== CLUSTER) refuse(scan, forOneServer(scan.verb));
   }
 
   /** Clients know the pool's database as 0 (see SELECT). */
   private mapDatabase(scan: Scan, buf: Uint8Array, start: number): void {
     if (scan.action === REFUSE) return;
     const { args } = scan;
-    const word = (i: number) => text(buf, start + args[2 * i], start + args[2 * i + 1]);
+    const is = (i: number, word: string) =>
+      isWord(buf, start + args[2 * i], start + args[2 * i + 1], word);
     let at = scan.verb === MOVE ? 2 : -1;
     for (let i = 3; at < 0 && i < scan.nargs - 1; i++) {
-      if (word(i).toLowerCase() === "db") at = i + 1;
+      if (is(i, "db")) at = i + 1;
     }
-    if (at > 0 && word(at) === "0") this.rewrite(scan, buf, start, at, bytes(this.db));
+    if (at > 0 && is(at, "0")) this.rewrite(scan, buf, start, at, bytes(this.db));
   }
 
   /** Replaces one argument: the request is then `scan.scratch`. */

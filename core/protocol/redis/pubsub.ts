@@ -1,7 +1,7 @@
 // Publish and subscribe in the bytes of Redis (pubsub.c, server.c of Redis 7.0). Servers are spoken
 // to in RESP2: its messages differ from RESP3's in the first byte only.
 
-import { bytes, decimal, text } from "../../bytes.ts";
+import { bytes, clipped, decimal, text } from "../../bytes.ts";
 import { ASKED, LOCAL, NOTHING, QUIT, REFUSE, type Scan, TOPICS } from "../codec.ts";
 import {
   ALIVE,
@@ -19,8 +19,11 @@ import { COMMANDS, SUB, verbOf } from "./commands.ts";
 import { errorReply } from "./errors.ts";
 import { EventNames, EVENTS } from "./events.ts";
 import { globMatches } from "./glob.ts";
+import { LONGEST_NAME } from "./learned.ts";
 import { lookup, lookupSub } from "./lookup.ts";
+import { LONGEST_TOPIC } from "./parse.ts";
 import type { RedisSession } from "./session.ts";
+import { Room } from "./values.ts";
 
 /** Words by kind. */
 const ON = ["subscribe", "psubscribe", "ssubscribe"];
@@ -60,9 +63,15 @@ export function publishing(db: number): Publishing {
       if (renaming === null || scan.verb !== PUBLISH) return null;
       // "__key" begins what servers may have another name for.
       if (buf[at + scan.args[2]] !== 95 || buf[at + scan.args[2] + 1] !== 95) return null;
+      const { args } = scan;
+      if (args[3] - args[2] > LONGEST_TOPIC) return null; // no name of theirs
       const name = argument(scan, buf, at, 1);
       const there = toServer(name);
-      return there === name ? null : request("PUBLISH", there, argument(scan, buf, at, 2));
+      if (there === name) return null;
+      const room = new Room(args[5] - args[4] + there.length + 64);
+      room.ascii(`*3\r\n${bulk("PUBLISH")}${bulk(there)}`);
+      room.bulk(buf, at + args[4], at + args[5]);
+      return room.done();
     },
     matches: globMatches,
     more: (clients) => bytes(`:${clients}\r\n`),
@@ -136,10 +145,13 @@ function answerInstead(scan: Scan, buf: Uint8Array, at: number): Uint8Array | nu
   if (action === LOCAL && scan.verb === RESET) return null;
   if (action === LOCAL && scan.verb === PING) {
     if (scan.nargs > 2) return null;
-    const said = scan.nargs === 2 ? text(buf, at + args[2], at + args[3]) : "";
-    return bytes(`*2\r\n${bulk("pong")}${bulk(said)}`);
+    const [from, to] = scan.nargs === 2 ? [at + args[2], at + args[3]] : [at, at];
+    const room = new Room(to - from + 64);
+    room.ascii(`*2\r\n${bulk("pong")}`);
+    room.bulk(buf, from, to);
+    return room.done();
   }
-  let name = text(buf, at + args[0], at + args[1]).toLowerCase();
+  let name = clipped(buf, at + args[0], at + args[1], LONGEST_NAME).toLowerCase();
   if (scan.verb !== ASKED) {
     let verb = lookup(buf, at + args[0], at + args[1]);
     if (verb >= 0 && COMMANDS[verb].action === SUB && scan.nargs > 1) {

@@ -62,19 +62,42 @@ function integer(buf: Uint8Array, start: number, end: number): number {
 
 /** Pairs of name and number: the servers' numbers and the proxy's own are added up. */
 export function joinNumsub({ parts, held }: FanOut, out: OutBuffer): void {
-  const own = held === undefined ? null : elements(held, 0, held.length);
-  if (own === null) return out.append(BAD_PART, 0, BAD_PART.length);
-  const sums = own.filter((_, i) => i % 2 === 1).map((item) => Number(item.slice(1, -2)));
+  const own = held === undefined ? [] : starts(held, 0, held.length);
+  if (held === undefined || own.length === 0) return out.append(BAD_PART, 0, BAD_PART.length);
+  const sums: number[] = [];
+  for (let i = 1; i < own.length - 1; i += 2) sums.push(numberAt(held, own[i]));
   for (const part of parts) {
     if (part.failure !== "") return out.ascii(`-ERR ${part.failure}\r\n`);
     if (part.held[part.heldStart] === 45) {
       return out.append(part.held, part.heldStart, part.heldEnd);
     }
-    const items = elements(part.held, part.heldStart, part.heldEnd);
-    if (items === null || items.length !== own.length) {
-      return out.append(BAD_PART, 0, BAD_PART.length);
-    }
-    for (let i = 0; i < sums.length; i++) sums[i] += Number(items[2 * i + 1].slice(1, -2));
+    const theirs = starts(part.held, part.heldStart, part.heldEnd);
+    if (theirs.length !== own.length) return out.append(BAD_PART, 0, BAD_PART.length);
+    for (let i = 0; i < sums.length; i++) sums[i] += numberAt(part.held, theirs[2 * i + 1]);
   }
-  write(out, own.map((item, i) => i % 2 === 0 ? item : `:${Math.max(0, sums[i >> 1])}\r\n`));
+  out.ascii(`*${2 * sums.length}\r\n`);
+  for (let i = 0; i < sums.length; i++) {
+    out.append(held, own[2 * i], own[2 * i + 1]);
+    out.ascii(`:${Math.max(0, sums[i])}\r\n`);
+  }
+}
+
+/** Where the elements of an array start, and where the last one ends; empty if it is none. */
+function starts(buf: Uint8Array, start: number, end: number): number[] {
+  if (buf[start] !== 42) return [];
+  let p = start + 1;
+  while (p < end && buf[p] !== 13) p++;
+  const n = decimal(buf, start + 1, p, 0x7fffffff);
+  const found = [p += 2];
+  for (let i = 0; i < n && p < end; i++) found.push(p = elementEnd(buf, p));
+  return found.length === n + 1 ? found : [];
+}
+
+/** The integer that the element at `p` is, which may be less than zero. */
+function numberAt(buf: Uint8Array, p: number): number {
+  const minus = buf[p + 1] === 45;
+  let cr = p + 1;
+  while (buf[cr] !== 13) cr++;
+  const n = decimal(buf, minus ? p + 2 : p + 1, cr, Number.MAX_SAFE_INTEGER);
+  return minus ? -n : n;
 }

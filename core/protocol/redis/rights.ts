@@ -2,7 +2,7 @@
 // Redis 7.0 says to what they may not (acl.c, server.c). What has no right is refused, so that a new
 // command is open to them only when somebody has thought about it.
 
-import { decimal, isWord, text } from "../../bytes.ts";
+import { clipped, decimal, isWord } from "../../bytes.ts";
 import { isPatternWithin, isWithin, type User } from "../access.ts";
 import {
   ASKED,
@@ -43,6 +43,10 @@ const SORT_GET = errorReply("ERR GET option of SORT denied due to insufficient A
 const DEBUG = verbOf("debug");
 const CONFIG_GET = verbOf("config|get");
 const KEYS = verbOf("keys");
+const STAR = 42;
+/** More than any subcommand, parameter or command that is known has. */
+const LONGEST_WORD = 128;
+
 const denials: (Uint8Array | undefined)[] = [];
 
 function commandDenied(name: string): Uint8Array {
@@ -201,13 +205,21 @@ function deniedSort(scan: Scan, buf: Uint8Array, start: number): Uint8Array | nu
     if (is(i, "limit")) i += 2;
     else if (is(i, "store")) i++;
     else if (is(i, "get")) return SORT_GET;
-    else if (is(i, "by") && argument(scan, buf, start, ++i).includes("*")) return SORT_BY;
+    else if (is(i, "by") && has(buf, start + args[2 * ++i], start + args[2 * i + 1], STAR)) {
+      return SORT_BY;
+    }
   }
   return null;
 }
 
+function has(buf: Uint8Array, start: number, end: number, byte: number): boolean {
+  for (let i = start; i < end; i++) if (buf[i] === byte) return true;
+  return false;
+}
+
+/** An argument, of which no more is taken than any word has that it is compared with. */
 function argument({ args, nargs }: Scan, buf: Uint8Array, start: number, i: number): string {
-  return i < nargs ? text(buf, start + args[2 * i], start + args[2 * i + 1]) : "";
+  return i < nargs ? clipped(buf, start + args[2 * i], start + args[2 * i + 1], LONGEST_WORD) : "";
 }
 
 /** networking.c processMultibulkBuffer: the most arguments before authentication. */

@@ -24,6 +24,9 @@
 //                 else refused
 //        sub      the row is found by the subcommand; without one: any, else an error
 //        topics   publish and subscribe (core/client/subscriptions.ts)
+//        admin    administers a server: answered by an error unless the configuration opens it
+//                 (policy.ts); then, by the word: one, only where the pool has one server (cluster
+//                 is the same, with another error); or a way to join replies: to every server
 //        refuse   answered by an error; the word chooses its text (errors.ts)
 // flags  COMMAND's: r readonly, w write (either is the class of the latency figures, else "other"),
 //        f fast, a admin, b blocking, p pubsub, n no_auth (for those who are not authenticated yet);
@@ -42,23 +45,23 @@
 export const TABLE = `
 acl                      -2 -       sub            -   6.0.0
 acl|cat                  -2 -       any            -   6.0.0   - free
-acl|deluser              -3 -       refuse:admin   a   6.0.0
-acl|dryrun               -4 -       refuse:admin   a   7.0.0
+acl|deluser              -3 -       admin:one      a   6.0.0
+acl|dryrun               -4 -       admin:one      a   7.0.0
 acl|genpass              -2 -       any            -   6.0.0   - free
-acl|getuser               3 -       refuse:admin   a   6.0.0
+acl|getuser               3 -       admin:one      a   6.0.0
 acl|help                  2 -       any            -   6.0.0   - free
-acl|list                  2 -       refuse:admin   a   6.0.0
-acl|load                  2 -       refuse:admin   a   6.0.0
-acl|log                  -2 -       refuse:admin   a   6.0.0
-acl|save                  2 -       refuse:admin   a   6.0.0
-acl|setuser              -3 -       refuse:admin   a   6.0.0
+acl|list                  2 -       admin:one      a   6.0.0
+acl|load                  2 -       admin:ok       a   6.0.0
+acl|log                  -2 -       admin:one      a   6.0.0
+acl|save                  2 -       admin:ok       a   6.0.0
+acl|setuser              -3 -       admin:ok       a   6.0.0
 acl|users                 2 -       local          a   6.0.0
 acl|whoami                2 -       local          -   6.0.0   - free
 append                    3 1       forward        wf  2.0.0   string
 asking                    1 -       refuse:cluster f   3.0.0   connection
 auth                     -2 -       local          fn  1.0.0   connection free
-bgrewriteaof              1 -       refuse:admin   a   1.0.0
-bgsave                   -1 -       refuse:admin   a   1.0.0
+bgrewriteaof              1 -       admin:first    a   1.0.0
+bgsave                   -1 -       admin:first    a   1.0.0
 bitcount                 -2 1       forward        r   2.6.0   bitmap
 bitfield                 -2 1       forward        w   3.2.0   bitmap
 bitfield_ro              -2 1       forward        rf  6.0.0   bitmap
@@ -94,40 +97,40 @@ client|trackinginfo       2 -       local          -   6.2.0   connection free
 client|unblock           -3 -       refuse:unblock a   5.0.0   connection
 client|unpause            2 -       refuse:unpause a   6.2.0   connection
 cluster                  -2 -       sub            -   3.0.0
-cluster|addslots         -3 -       refuse:cluster a   3.0.0
-cluster|addslotsrange    -4 -       refuse:cluster a   7.0.0
-cluster|bumpepoch         2 -       refuse:cluster a   3.0.0
-cluster|cancelslotmigrations  2 -       refuse:cluster a   v9.0.0
-cluster|count-failure-reports  3 -       refuse:cluster a   3.0.0
-cluster|countkeysinslot   3 -       refuse:cluster -   3.0.0
-cluster|delslots         -3 -       refuse:cluster a   3.0.0
-cluster|delslotsrange    -4 -       refuse:cluster a   7.0.0
-cluster|failover         -2 -       refuse:cluster a   3.0.0
-cluster|flushslot        -3 -       refuse:cluster wa  v9.0.0  keyspace
-cluster|flushslots        2 -       refuse:cluster a   3.0.0
-cluster|forget            3 -       refuse:cluster a   3.0.0
-cluster|getkeysinslot     4 -       refuse:cluster -   3.0.0
-cluster|getslotmigrations  2 -       refuse:cluster a   v9.0.0
-cluster|help              2 -       refuse:cluster -   5.0.0
-cluster|info              2 -       refuse:cluster -   3.0.0
-cluster|keyslot           3 -       refuse:cluster -   3.0.0
-cluster|links             2 -       refuse:cluster -   7.0.0
-cluster|meet             -4 -       refuse:cluster a   3.0.0
-cluster|migrateslots     -4 -       refuse:cluster a   v9.0.0
-cluster|migration        -4 -       refuse:cluster a   8.4.0
-cluster|myid              2 -       refuse:cluster -   3.0.0
-cluster|myshardid         2 -       refuse:cluster -   7.2.0
-cluster|nodes             2 -       refuse:cluster -   3.0.0
-cluster|replicas          3 -       refuse:cluster a   5.0.0
-cluster|replicate         3 -       refuse:cluster a   3.0.0
-cluster|reset            -2 -       refuse:cluster a   3.0.0
-cluster|saveconfig        2 -       refuse:cluster a   3.0.0
-cluster|set-config-epoch  3 -       refuse:cluster a   3.0.0
-cluster|setslot          -4 -       refuse:cluster a   3.0.0
-cluster|shards            2 -       refuse:cluster -   7.0.0
-cluster|slaves            3 -       refuse:cluster a   3.0.0
-cluster|slot-stats       -4 -       refuse:cluster -   8.2.0,v8.0.0
-cluster|slots             2 -       refuse:cluster -   3.0.0
+cluster|addslots         -3 -       admin:cluster  a   3.0.0
+cluster|addslotsrange    -4 -       admin:cluster  a   7.0.0
+cluster|bumpepoch         2 -       admin:cluster  a   3.0.0
+cluster|cancelslotmigrations  2 -       admin:cluster  a   v9.0.0
+cluster|count-failure-reports  3 -       admin:cluster  a   3.0.0
+cluster|countkeysinslot   3 -       admin:cluster  -   3.0.0
+cluster|delslots         -3 -       admin:cluster  a   3.0.0
+cluster|delslotsrange    -4 -       admin:cluster  a   7.0.0
+cluster|failover         -2 -       admin:cluster  a   3.0.0
+cluster|flushslot        -3 -       admin:cluster  wa  v9.0.0  keyspace
+cluster|flushslots        2 -       admin:cluster  a   3.0.0
+cluster|forget            3 -       admin:cluster  a   3.0.0
+cluster|getkeysinslot     4 -       admin:cluster  -   3.0.0
+cluster|getslotmigrations  2 -       admin:cluster  a   v9.0.0
+cluster|help              2 -       admin:cluster  -   5.0.0
+cluster|info              2 -       admin:cluster  -   3.0.0
+cluster|keyslot           3 -       admin:cluster  -   3.0.0
+cluster|links             2 -       admin:cluster  -   7.0.0
+cluster|meet             -4 -       admin:cluster  a   3.0.0
+cluster|migrateslots     -4 -       admin:cluster  a   v9.0.0
+cluster|migration        -4 -       admin:cluster  a   8.4.0
+cluster|myid              2 -       admin:cluster  -   3.0.0
+cluster|myshardid         2 -       admin:cluster  -   7.2.0
+cluster|nodes             2 -       admin:cluster  -   3.0.0
+cluster|replicas          3 -       admin:cluster  a   5.0.0
+cluster|replicate         3 -       admin:cluster  a   3.0.0
+cluster|reset            -2 -       admin:cluster  a   3.0.0
+cluster|saveconfig        2 -       admin:cluster  a   3.0.0
+cluster|set-config-epoch  3 -       admin:cluster  a   3.0.0
+cluster|setslot          -4 -       admin:cluster  a   3.0.0
+cluster|shards            2 -       admin:cluster  -   7.0.0
+cluster|slaves            3 -       admin:cluster  a   3.0.0
+cluster|slot-stats       -4 -       admin:cluster  -   8.2.0,v8.0.0
+cluster|slots             2 -       admin:cluster  -   3.0.0
 command                  -1 -       sub:any        -   2.8.13  connection free
 commandlog               -2 -       sub            -   v8.1.0
 commandlog|get           -4 -       all:concat     a   v8.1.0
@@ -145,11 +148,11 @@ config                   -2 -       sub            -   2.0.0
 config|get               -3 -       any            a   2.0.0
 config|help               2 -       any            -   5.0.0   - free
 config|resetstat          2 -       all:ok         a   2.0.0
-config|rewrite            2 -       refuse:config  a   2.8.0
-config|set               -4 -       refuse:config  a   2.0.0
+config|rewrite            2 -       admin:ok       a   2.8.0
+config|set               -4 -       admin:ok       a   2.0.0
 copy                     -3 1..2    together       wd  6.2.0   keyspace
 dbsize                    1 -       all:sum        rf  1.0.0   keyspace
-debug                    -2 -       refuse:admin   a   1.0.0
+debug                    -2 -       admin:one      a   1.0.0
 decr                      2 1       forward        wf  1.0.0   string
 decrby                    3 1       forward        wf  1.0.0   string
 del                      -2 1..-1   split:sum      w   1.0.0   keyspace
@@ -168,7 +171,7 @@ exists                   -2 1..-1   split:sum      rf  1.0.0   keyspace
 expire                   -3 1       forward        wf  1.0.0   keyspace
 expireat                 -3 1       forward        wf  1.2.0   keyspace
 expiretime                2 1       forward        rf  7.0.0   keyspace
-failover                 -1 -       refuse:admin   a   6.2.0
+failover                 -1 -       admin:one      a   6.2.0
 fcall                    -3 @2      together       -   7.0.0   scripting script
 fcall_ro                 -3 @2      together       r   7.0.0   scripting script
 flushall                 -1 -       all:ok         w   1.0.0   keyspace,dangerous
@@ -216,11 +219,11 @@ hlen                      2 1       forward        rf  2.0.0   hash
 hmget                    -3 1       forward        rf  2.0.0   hash
 hmset                    -4 1       forward        wf  2.0.0   hash
 hotkeys                  -2 -       sub            -   8.6.0
-hotkeys|get               2 -       refuse:admin   a   8.6.0
+hotkeys|get               2 -       admin:one      a   8.6.0
 hotkeys|help              2 -       any            a   8.6.1   - free
-hotkeys|reset             2 -       refuse:admin   a   8.6.0
-hotkeys|start            -2 -       refuse:admin   a   8.6.0
-hotkeys|stop              2 -       refuse:admin   a   8.6.0
+hotkeys|reset             2 -       admin:one      a   8.6.0
+hotkeys|start            -2 -       admin:one      a   8.6.0
+hotkeys|stop              2 -       admin:one      a   8.6.0
 hpersist                 -5 1       forward        wf  7.4.0,v9.0.0 hash
 hpexpire                 -6 1       forward        wf  7.4.0,v9.0.0 hash
 hpexpireat               -6 1       forward        wf  7.4.0,v9.0.0 hash
@@ -241,10 +244,10 @@ info                     -1 -       gather:info    -   1.0.0   dangerous free
 keys                      2 -       all:concat     r   1.0.0   keyspace,dangerous patterns
 lastsave                  1 -       all:oldest     f   1.0.0   admin,dangerous look
 latency                  -2 -       sub            -   2.8.13
-latency|doctor            2 -       refuse:admin   a   2.8.13
-latency|graph             3 -       refuse:admin   a   2.8.13
+latency|doctor            2 -       admin:one      a   2.8.13
+latency|graph             3 -       admin:one      a   2.8.13
 latency|help              2 -       any            -   2.8.13  - free
-latency|histogram        -2 -       refuse:admin   a   7.0.0
+latency|histogram        -2 -       admin:one      a   7.0.0
 latency|history           3 -       all:concat     a   2.8.13
 latency|latest            2 -       all:concat     a   2.8.13
 latency|reset            -2 -       all:sum        a   2.8.13
@@ -264,21 +267,21 @@ lrem                      4 1       forward        w   1.0.0   list
 lset                      4 1       forward        w   1.0.0   list
 ltrim                     4 1       forward        w   1.0.0   list
 memory                   -2 -       sub            -   4.0.0
-memory|doctor             2 -       refuse:admin   -   4.0.0
+memory|doctor             2 -       admin:one      -   4.0.0
 memory|help               2 -       any            -   4.0.0   - free
-memory|malloc-stats       2 -       refuse:admin   -   4.0.0
+memory|malloc-stats       2 -       admin:one      -   4.0.0
 memory|purge              2 -       all:ok         -   4.0.0
-memory|stats              2 -       refuse:admin   -   4.0.0
+memory|stats              2 -       admin:one      -   4.0.0
 memory|usage             -3 2       forward        r   4.0.0
 mget                     -2 1..-1   split:array    rf  1.0.0   string
-migrate                  -6 -       refuse:admin   w   2.6.0   keyspace,dangerous
+migrate                  -6 -       admin:one      w   2.6.0   keyspace,dangerous
 module                   -2 -       sub            -   4.0.0
 module|help               2 -       any            -   5.0.0   - free
 module|list               2 -       any            a   4.0.0
-module|load              -3 -       refuse:admin   a   4.0.0
-module|loadex            -3 -       refuse:admin   a   7.0.0
-module|unload             3 -       refuse:admin   a   4.0.0
-monitor                   1 -       refuse:admin   a   1.0.0
+module|load              -3 -       admin:ok       a   4.0.0
+module|loadex            -3 -       admin:ok       a   7.0.0
+module|unload             3 -       admin:ok       a   4.0.0
+monitor                   1 -       refuse:stream  a   1.0.0
 move                      3 1       forward        wfd 1.0.0   keyspace
 mset                     -3 1..-1/2 split:ok       w   1.0.1   string
 msetex                   -4 @1/2    together       w   8.4.0,v9.1.0 string
@@ -302,7 +305,7 @@ pfselftest                1 -       any            a   2.8.9   hyperloglog
 ping                     -1 -       local:queue    f   1.0.0   connection free
 psetex                    4 1       forward        w   2.6.0   string
 psubscribe               -2 -       topics         p   2.0.0   - look+patterns
-psync                    -3 -       refuse:admin   a   2.8.0
+psync                    -3 -       refuse:stream  a   2.8.0
 pttl                      2 1       forward        rf  2.6.0   keyspace
 publish                   3 1       together:publish fp  2.0.0   - channel
 pubsub                   -2 -       sub            -   2.8.0
@@ -319,8 +322,8 @@ readonly                  1 -       local          f   3.0.0   connection free
 readwrite                 1 -       local          f   3.0.0   connection free
 rename                    3 1..2    together       w   1.0.0   keyspace
 renamenx                  3 1..2    together       wf  1.0.0   keyspace
-replconf                 -1 -       refuse:admin   a   3.0.0
-replicaof                 3 -       refuse:admin   a   5.0.0
+replconf                 -1 -       refuse:stream  a   3.0.0
+replicaof                 3 -       admin:one      a   5.0.0
 reset                     1 -       local:reset    fn  6.2.0   connection free
 restore                  -4 1       forward        w   2.6.0   keyspace,dangerous
 restore-asking           -4 1       refuse:cluster w   3.0.0   keyspace,dangerous
@@ -330,11 +333,11 @@ rpoplpush                 3 1..2    together       w   1.2.0   list
 rpush                    -3 1       forward        wf  1.0.0   list
 rpushx                   -3 1       forward        wf  2.2.0   list
 sadd                     -3 1       forward        wf  1.0.0   set
-save                      1 -       refuse:admin   a   1.0.0
+save                      1 -       admin:ok       a   1.0.0
 scan                     -2 -       walk:cursor    r   2.8.0   keyspace scans
 scard                     2 1       forward        rf  1.0.0   set
 script                   -2 -       sub            -   2.6.0
-script|debug              3 -       refuse:admin   -   3.2.0   scripting
+script|debug              3 -       refuse:stream  -   3.2.0   scripting
 script|exists            -3 -       all:least      -   2.6.0   scripting look+script+keyless
 script|flush             -2 -       all:ok         -   2.6.0   scripting
 script|help               2 -       any            -   5.0.0   scripting free
@@ -349,12 +352,12 @@ setbit                    4 1       forward        w   2.2.0   bitmap
 setex                     4 1       forward        w   2.0.0   string
 setnx                     3 1       forward        wf  1.0.0   string
 setrange                  4 1       forward        w   2.2.0   string
-shutdown                 -1 -       refuse:admin   a   1.0.0
+shutdown                 -1 -       admin:one      a   1.0.0
 sinter                   -2 1..-1   together       r   1.0.0   set
 sintercard               -3 @1      together       r   7.0.0   set
 sinterstore              -3 1..-1   together       w   1.0.0   set
 sismember                 3 1       forward        rf  1.0.0   set
-slaveof                   3 -       refuse:admin   a   1.0.0
+slaveof                   3 -       admin:one      a   1.0.0
 slowlog                  -2 -       sub            -   2.2.12
 slowlog|get              -2 -       all:concat     a   2.2.12
 slowlog|help              2 -       any            -   6.2.0   - free
@@ -377,8 +380,8 @@ substr                    4 1       forward        r   1.0.0   string
 sunion                   -2 1..-1   together       r   1.0.0   set
 sunionstore              -3 1..-1   together       w   1.0.0   set
 sunsubscribe             -1 -       topics         p   7.0.0   - free
-swapdb                    3 -       refuse:db      wf  4.0.0   keyspace,dangerous
-sync                      1 -       refuse:admin   a   1.0.0
+swapdb                    3 -       admin:ok       wf  4.0.0   keyspace,dangerous
+sync                      1 -       refuse:stream  a   1.0.0
 time                      1 -       local:queue    f   2.6.0   - free
 touch                    -2 1..-1   split:sum      rf  3.2.1   keyspace
 ttl                       2 1       forward        rf  1.0.0   keyspace

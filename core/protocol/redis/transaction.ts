@@ -1,9 +1,9 @@
 // What Redis says about transactions: the requests that ringmux makes itself, and Redis's own answers
 // where no server is asked (multi.c, server.c of Redis 7.0). Who says it when is core/client/pin.ts.
 
-import { bytes, text } from "../../bytes.ts";
+import { bytes } from "../../bytes.ts";
 import type { Transactions } from "../codec.ts";
-import { astray, errorReply, forEveryServer, notInTransaction } from "./errors.ts";
+import { astray, errorReply, forEveryServer, keyText, notInTransaction } from "./errors.ts";
 
 export const transactions = (hashTag: string): Transactions => ({
   discard: bytes("*1\r\n$7\r\nDISCARD\r\n"),
@@ -17,7 +17,7 @@ export const transactions = (hashTag: string): Transactions => ({
   refused: (scan) => notInTransaction(scan.verb),
   everyServer: (scan) => forEveryServer(scan.verb),
   astray: (scan, buf, start, held, other) => {
-    const key = text(buf, start + scan.keyStart, start + scan.keyEnd);
+    const key = keyText(buf, start + scan.keyStart, start + scan.keyEnd);
     return astray(held, { key, server: other }, hashTag);
   },
 });
