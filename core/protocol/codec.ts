@@ -250,6 +250,12 @@ export interface Greeting {
   handshake(session: Session): Handshake | null;
 }
 
+/** Sessions that change the kind of connection they need (`Sessions.lane`). */
+export interface Lanes {
+  /** The session is again one of this lane, which was its own before. */
+  goBack(session: Session, lane: string): void;
+}
+
 /** One protocol, for one pool. Instances keep no per-client state. */
 export interface Codec extends Requests, Replies, Sessions {
   /** A request by which a server shows that it is well; null in a dialect no server is asked in. */
@@ -274,4 +280,6 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly serverErrors: ServerErrors | null;
   /** Null: connections need no greeting. */
   readonly greeting: Greeting | null;
+  /** Null: a session stays in its lane. */
+  readonly lanes: Lanes | null;
 }

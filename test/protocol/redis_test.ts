@@ -1145,6 +1145,17 @@ test("INFO shows the sections asked for, and all of them by default", () => {
   );
 });
 
+test("a session goes back to the lane that it came from", () => {
+  const session = newSession();
+  const lane = codec.lane(session);
+  ask(codec, session, "HELLO 3");
+  ask(codec, session, "SELECT 5");
+  assert.is(codec.lane(session), "3 5");
+  codec.lanes.goBack(session, lane);
+  assert.is(codec.lane(session), lane);
+  assert.equal([session.resp, session.db], [2, 0]);
+});
+
 test("the handshake says AUTH, HELLO and SELECT, in that order, where they are needed", () => {
   const says = (auth: string, db: number, resp: number): [string, number] | null => {
     const who = codecOf(auth, db);

@@ -70,6 +70,7 @@ export class BinaryCodec implements Codec {
   readonly inquiries: null;
   readonly serverErrors: null;
   readonly greeting: null;
+  readonly lanes: null;
   readonly replyHead: number;
   private readonly requests: BinaryParser;
   private readonly users: Users | undefined;
@@ -90,6 +91,7 @@ export class BinaryCodec implements Codec {
     this.inquiries = null;
     this.serverErrors = null;
     this.greeting = null;
+    this.lanes = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);
     this.facts = facts;

@@ -72,6 +72,7 @@ export class MemcachedCodec implements Codec {
   readonly inquiries: null;
   readonly serverErrors: null;
   readonly greeting: null;
+  readonly lanes: null;
   private readonly requests: RequestParser;
   private readonly facts: Facts;
   /** The last failure told: while a server is down every request of its keys asks for it. */
@@ -96,6 +97,7 @@ export class MemcachedCodec implements Codec {
     this.inquiries = null;
     this.serverErrors = null;
     this.greeting = null;
+    this.lanes = null;
     this.requests = new RequestParser(options.maxRequest);
     this.facts = facts;
     this.failureText = "";

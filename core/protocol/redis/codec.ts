@@ -12,6 +12,7 @@ import {
   type Greeting,
   type Inquiries,
   type Keys,
+  type Lanes,
   PIN_NONE,
   REFUSE,
   type ReplyScan,
@@ -34,7 +35,7 @@ import { parseRequest } from "./parse.ts";
 import { publishing } from "./pubsub.ts";
 import { parseReply } from "./reply.ts";
 import { denied, lockedLimit } from "./rights.ts";
-import { errorText, greeting, PROBE, SERVER_ERRORS } from "./servers.ts";
+import { errorText, greeting, laneOf, LANES, PROBE, SERVER_ERRORS } from "./servers.ts";
 import type { RedisSession } from "./session.ts";
 import { transactions } from "./transaction.ts";
 
@@ -53,6 +54,7 @@ export class RedisCodec implements Codec {
   readonly publishing: Publishing;
   readonly serverErrors: ServerErrors;
   readonly greeting: Greeting;
+  readonly lanes: Lanes;
   inquiries: Inquiries | null;
   readonly dialects: null;
   readonly quiet: null;
@@ -75,6 +77,7 @@ export class RedisCodec implements Codec {
     this.publishing = publishing(options.db);
     this.serverErrors = SERVER_ERRORS;
     this.greeting = greeting(options);
+    this.lanes = LANES;
     this.inquiries = this.learned;
     this.dialects = null;
     this.quiet = null;
@@ -154,7 +157,7 @@ export class RedisCodec implements Codec {
   }
 
   lane(session: RedisSession): string {
-    return `${session.resp} ${session.db}`;
+    return laneOf(session);
   }
 
   errorText(buf: Uint8Array, start: number, end: number): string {

@@ -1,7 +1,7 @@
 // What is said to a server when a connection is new, and what its replies say of the server itself.
 
 import { bytes, text, utf8 } from "../../bytes.ts";
-import type { CodecOptions, Greeting, ServerErrors } from "../codec.ts";
+import type { CodecOptions, Greeting, Lanes, ServerErrors } from "../codec.ts";
 import type { RedisSession } from "./session.ts";
 
 const MINUS = 45;
@@ -28,6 +28,15 @@ export const SERVER_ERRORS: ServerErrors = {
     if (buf[start] !== MINUS || end - start < 5) return false;
     const word = text(buf, start + 1, Math.min(end, start + 9));
     return word.startsWith("OOM ") || word.startsWith("BUSY ") || word.startsWith("LOADING ");
+  },
+};
+
+/** See `Sessions.lane`. */
+export const laneOf = ({ resp, db }: RedisSession): string => `${resp} ${db}`;
+
+export const LANES: Lanes = {
+  goBack(session: RedisSession, lane: string) {
+    [session.resp, session.db] = lane.split(" ").map(Number);
   },
 };
 
