@@ -78,6 +78,7 @@ function redisSection(): Section {
   const join = (c: redis.Command) => REDIS_JOINS[c.join];
   const publishes = (c: redis.Command) => c.join === redis.JOIN_PUBLISH;
   const why = (c: redis.Command) => reason(refusal(redis.COMMANDS.indexOf(c)));
+  const all = [codec.ALL, codec.APART, codec.GATHER].flatMap(by);
   const opened = rows.filter((c) => c.opened !== redis.SUB);
   const atOne = (c: redis.Command) => c.name === "debug" ? "to it, [most](#debug)" : "to it";
   const atSeveral = (c: redis.Command) =>
@@ -100,7 +101,7 @@ function redisSection(): Section {
     "### Publish and subscribe: to a channel's server, or to all of them for a pattern\n",
     list(rows.filter((c) => c.action === codec.TOPICS || publishes(c)).map(upper)),
     "### No key: to every server, the replies joined\n",
-    table(["commands", "the joined reply"], [...by(codec.ALL), ...by(codec.GATHER)], upper, join),
+    table(["commands", "the joined reply"], all, upper, join),
     "### No key: to one server after the other, by the cursor\n",
     list(by(codec.WALK).map(upper)),
     "### No key: to the first server that is alive\n",

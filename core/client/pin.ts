@@ -5,6 +5,7 @@
 import {
   ALL,
   ANY,
+  APART,
   ASKED,
   FORWARD,
   GATHER,
@@ -236,6 +237,7 @@ export class Pin {
         break;
       case ALL:
       case ANY:
+      case APART:
       case GATHER:
       case WALK:
         break;
@@ -289,6 +291,7 @@ export class Pin {
       case ANY:
         return this.queueKeyless(scan, buf, at, length);
       case ALL:
+      case APART:
       case GATHER:
       case WALK:
         if (client.pool.servers.length > 1) {

@@ -1,7 +1,6 @@
-// Bun: sockets by Bun.listen and Bun.connect. In the same order as the other runtimes: the socket,
-// the host.
+// Bun: sockets by Bun.listen and Bun.connect.
 
-import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { tuneCopy } from "../../../core/bytes.ts";
 import type {
   Address,
@@ -11,98 +10,15 @@ import type {
   ListenOptions,
   Socket,
   SocketHandler,
-  Timer,
 } from "../../../core/host.ts";
+import { clock } from "../shared/clock.ts";
+import { makeListen } from "../shared/listen.ts";
 import { connectTls, listenTls } from "../shared/tls_socket.ts";
+import { setBacklog } from "./backlog.ts";
+import { dial } from "./dial.ts";
+import { BunSocket, connectOne, handlers, type Inner, UNWANTED } from "./socket.ts";
 
-type Inner = import("bun").Socket<BunSocket>;
-
-class BunSocket implements Socket {
-  remote: string;
-  readonly copies = true;
-  handler: SocketHandler | null;
-  inner: Inner | null;
-  error: string;
-  /** Closed before the connection was made. */
-  private cancelled: boolean;
-
-  constructor(remote: string, handler: SocketHandler | null) {
-    this.remote = remote;
-    this.handler = handler;
-    this.inner = null;
-    this.error = "";
-    this.cancelled = false;
-  }
-
-  opened(inner: Inner): void {
-    this.inner = inner;
-    inner.setNoDelay(true);
-    if (this.cancelled) inner.terminate();
-    else this.handler?.open();
-  }
-
-  closed(error: string): void {
-    const handler = this.handler;
-    this.handler = null;
-    handler?.close(error);
-  }
-
-  write(buf: Uint8Array, start: number, end: number): number {
-    const taken = (this.inner as Inner).write(buf, start, end - start);
-    return taken < 0 ? 0 : taken;
-  }
-
-  pause(): void {
-    this.inner?.pause();
-  }
-
-  resume(): void {
-    this.inner?.resume();
-  }
-
-  shutdown(): void {
-    this.inner?.shutdown();
-  }
-
-  close(): void {
-    // Not terminate(): that resets the connection, and what the kernel has not sent yet is lost.
-    if (this.inner !== null) this.inner.end();
-    else this.cancelled = true;
-  }
-}
-
-/** Whom a socket belongs to that is not wanted. */
-const NOBODY = new BunSocket("", null);
-
-// One table of handlers for all sockets; what belongs to one is in socket.data.
-const handlers = {
-  open(inner: Inner): void {
-    inner.data.opened(inner);
-  },
-  data(inner: Inner, chunk: Uint8Array): void {
-    inner.data.handler?.data(chunk, 0, chunk.length);
-  },
-  drain(inner: Inner): void {
-    inner.data.handler?.drain();
-  },
-  end(inner: Inner): void {
-    inner.data.handler?.end();
-  },
-  error(inner: Inner, error: Error): void {
-    inner.data.error = codeOf(error);
-  },
-  connectError(inner: Inner, error: Error): void {
-    inner.data.closed(codeOf(error));
-  },
-  close(inner: Inner, error?: Error): void {
-    const socket = inner.data;
-    socket.closed(error ? codeOf(error) : socket.error);
-  },
-};
-
-function codeOf(error: Error): string {
-  return (error as Error & { code?: string }).code ?? "EIO";
-}
+type Accept = Parameters<Host["listen"]>[2];
 
 /**
  * Bun's loop calls accept over and over when there is no file descriptor left, and takes all of a
@@ -121,80 +37,64 @@ function descriptorLimit(): number {
   }
 }
 
-/** Nobody ever wakes who waits on it. */
-const napCell = new Int32Array(new SharedArrayBuffer(4));
+/** The handlers of a listener's sockets. */
+function acceptors(options: ListenOptions, accept: Accept): typeof handlers {
+  const limit = descriptorLimit();
+  return {
+    ...handlers,
+    open(inner: Inner): void {
+      if ((inner as unknown as { fd: number }).fd >= limit) {
+        inner.data = UNWANTED;
+        inner.end();
+        return;
+      }
+      const { remoteAddress, remotePort } = inner;
+      const own = new BunSocket(remoteAddress ? `${remoteAddress}:${remotePort}` : "", null);
+      own.inner = inner;
+      inner.data = own;
+      inner.setNoDelay(true);
+      if (options.keepAlive) inner.setKeepAlive(true);
+      own.handler = accept(own);
+      if (own.handler === null) inner.end();
+    },
+  };
+}
+
+async function listen(
+  address: Address,
+  options: ListenOptions,
+  accept: Accept,
+): Promise<Listener> {
+  const { backlog, reusePort, tls } = options;
+  if (tls !== undefined) {
+    const { fd, ...listener } = await listenTls(address, options, accept);
+    await setBacklog(fd, backlog);
+    return listener;
+  }
+  const { host, port, path } = address;
+  const where = path !== "" ? { unix: path } : { hostname: host, port };
+  const socket = acceptors(options, accept);
+  const listener = Bun.listen(
+    { ...where, allowHalfOpen: true, reusePort, socket } as unknown as Parameters<
+      typeof Bun.listen
+    >[0],
+  ) as unknown as { port: number; fd: number; stop(force: boolean): void };
+  await setBacklog(listener.fd, backlog);
+  return { port: path !== "" ? 0 : listener.port, close: () => listener.stop(false) };
+}
 
 export const bunHost: Host = {
+  ...clock,
   runtime: `bun ${Bun.version}`,
-
-  listen(address: Address, options: ListenOptions, accept): Promise<Listener> {
-    if (options.tls !== undefined) return listenTls(address, options, accept);
-    const { host, port, path, mode } = address;
-    if (path !== "") rmSync(path, { force: true });
-    const limit = descriptorLimit();
-    const socket = {
-      ...handlers,
-      open(inner: Inner): void {
-        if ((inner as unknown as { fd: number }).fd >= limit) {
-          inner.data = NOBODY;
-          inner.end();
-          return;
-        }
-        const own = new BunSocket(`${inner.remoteAddress}:${inner.remotePort}`, null);
-        own.inner = inner;
-        inner.data = own;
-        inner.setNoDelay(true);
-        if (options.keepAlive) inner.setKeepAlive(true);
-        own.handler = accept(own);
-        if (own.handler === null) inner.end();
-      },
-    };
-    const where = path !== "" ? { unix: path } : { hostname: host, port };
-    try {
-      const listener = Bun.listen(
-        {
-          ...where,
-          allowHalfOpen: true,
-          reusePort: options.reusePort,
-          socket,
-        } as Parameters<typeof Bun.listen>[0],
-      );
-      if (path !== "" && mode >= 0) chmodSync(path, mode);
-      return Promise.resolve({
-        port: path !== "" ? 0 : (listener as { port: number }).port,
-        close: () => listener.stop(false),
-      });
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  },
-
+  listen: makeListen(listen),
   connect(address: Address, handler: SocketHandler, tls?: ConnectTls): Socket {
     if (tls !== undefined) return connectTls(address, handler, tls);
     const { host, port, path } = address;
     const socket = new BunSocket(path !== "" ? path : `${host}:${port}`, handler);
-    const where = path !== "" ? { unix: path } : { hostname: host, port };
-    Bun.connect(
-      {
-        ...where,
-        allowHalfOpen: true,
-        data: socket,
-        socket: handlers,
-      } as unknown as Parameters<typeof Bun.connect>[0],
-    ).catch((error) => socket.closed(codeOf(error)));
+    if (path !== "") connectOne(socket, { unix: path }, (error) => socket.closed(error));
+    else void dial(socket, host, port);
     return socket;
   },
-
-  now: () => performance.now(),
-  wallClock: () => Date.now(),
-  every(ms: number, fn: () => void): Timer {
-    const timer = setInterval(fn, ms);
-    timer.unref();
-    return { cancel: () => clearInterval(timer) };
-  },
-  endOfTurn: (fn) => void setImmediate(fn),
-  nap: (ms) => void Atomics.wait(napCell, 0, 0, ms),
-  random: (n) => Math.floor(Math.random() * n),
 };
 
 tuneCopy(80);

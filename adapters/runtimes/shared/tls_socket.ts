@@ -1,8 +1,7 @@
 // TLS sockets by node:tls, which Deno, Bun and Node share. Sockets without TLS are each runtime's own
 // business: see node.ts, bun.ts, deno.ts. Certificates and keys come as texts.
 
-import { chmodSync, existsSync, readFileSync, rmSync } from "node:fs";
-import cluster from "node:cluster";
+import { existsSync, readFileSync } from "node:fs";
 import net from "node:net";
 import process from "node:process";
 import tls from "node:tls";
@@ -16,6 +15,7 @@ import {
   type Socket,
   type SocketHandler,
 } from "../../../core/host.ts";
+import { nameOf } from "./listen.ts";
 import { tlsReason } from "./tls_reason.ts";
 
 /** How long (ms) a client may take for the handshake. */
@@ -59,9 +59,11 @@ class TlsSocket implements Socket {
 
   pause(): void {
     this.socket.pause();
+    if (READS_ON) connectionOf(this.socket)?.readStop();
   }
 
   resume(): void {
+    if (READS_ON && this.socket.isPaused()) connectionOf(this.socket)?.readStart();
     this.socket.resume();
   }
 
@@ -73,6 +75,19 @@ class TlsSocket implements Socket {
     this.closed = true;
     this.socket.destroy();
   }
+}
+
+/** Deno's TLS reads on while its stream is paused, and keeps all of it: the connection must stop. */
+const READS_ON = "Deno" in globalThis;
+
+interface Reading {
+  readStop(): void;
+  readStart(): void;
+}
+
+/** The connection below TLS. */
+function connectionOf(socket: tls.TLSSocket): Reading | null | undefined {
+  return (socket as unknown as { _handle: { _parent?: Reading } | null })._handle?._parent;
 }
 
 /** An errno name as it is; what went wrong with TLS in words. */
@@ -97,9 +112,9 @@ export function listenTls(
   address: Address,
   options: ListenOptions,
   accept: Accept,
-): Promise<Listener> {
+): Promise<Listener & { readonly fd?: number }> {
   return new Promise((resolve, reject) => {
-    const { host, port, path, mode } = address;
+    const { host, port, path } = address;
     let material = options.tls as ListenTls;
     let secure = serve(material, options, accept);
     const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
@@ -120,16 +135,14 @@ export function listenTls(
       secure.emit("connection", socket);
     });
     server.once("error", reject);
-    // Workers of a cluster share the socket: its file is not theirs to remove.
-    if (path !== "" && !cluster.isWorker) rmSync(path, { force: true });
     const where = path !== "" ? { path } : { host, port };
     server.listen({ ...where, backlog: options.backlog, reusePort: options.reusePort }, () => {
       server.off("error", reject);
       server.on("error", () => {}); // of one connection that could not be accepted
-      if (path !== "" && mode >= 0) chmodSync(path, mode);
       const bound = server.address();
       resolve({
         port: typeof bound === "object" && bound !== null ? bound.port : 0,
+        fd: (server as unknown as { _handle?: { fd?: number } })._handle?.fd,
         close: () => void server.close(),
       });
     });
@@ -200,8 +213,8 @@ export function connectTls(address: Address, handler: SocketHandler, material: C
   const { host, port, path } = address;
   const { server_name, insecure } = material;
   const inner = tls.connect({
-    ...(path !== "" ? { path } : { host, port }),
-    ...nameOf(host, server_name),
+    ...(path !== "" ? { path } : { host: nameOf(host), port }),
+    ...shownName(host, server_name),
     secureContext: contextOf(material),
     rejectUnauthorized: !insecure,
     allowHalfOpen: true,
@@ -220,7 +233,7 @@ export function connectTls(address: Address, handler: SocketHandler, material: C
 }
 
 /** SNI is for names only. */
-function nameOf(host: string, name: string): tls.ConnectionOptions {
+function shownName(host: string, name: string): tls.ConnectionOptions {
   if (name === "") return net.isIP(host) === 0 && host !== "" ? { servername: host } : {};
   if (net.isIP(name) === 0) return { servername: name };
   return { checkServerIdentity: (_host, cert) => tls.checkServerIdentity(name, cert) };

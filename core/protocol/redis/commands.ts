@@ -5,6 +5,7 @@ import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
 import {
   ALL,
   ANY,
+  APART,
   FORWARD,
   GATHER,
   LOCAL,
@@ -88,6 +89,7 @@ const ACTIONS: Words = {
   together: TOGETHER,
   any: ANY,
   all: ALL,
+  apart: APART,
   gather: GATHER,
   walk: WALK,
   local: LOCAL,
@@ -240,7 +242,7 @@ function row(line: string): Command {
   const isPin = action === PIN || action === LOCAL;
   const isAdmin = verb === "admin";
   const isOne = detail === "one" || detail === "cluster";
-  const isJoined = [SPLIT, ALL, GATHER, WALK].includes(action) ||
+  const isJoined = [SPLIT, ALL, APART, GATHER, WALK].includes(action) ||
     (action === TOGETHER && detail !== "") || (isAdmin && !isOne);
   const flags = all(FLAGS, list(letters, ""), line);
   const own = list(groups, ",");
