@@ -36,6 +36,7 @@ import type { Pool } from "../pool.ts";
 import { type Request, SPECIAL } from "../exchange/request.ts";
 import type { ServerConnection } from "../link/server_connection.ts";
 import { publish } from "../exchange/publish.ts";
+import { outOfPlace } from "./renewed.ts";
 import { refusedToListener, subscribed, type Subscriptions } from "./subscriptions.ts";
 import { UPLOAD, Upload } from "../exchange/upload.ts";
 
@@ -791,8 +792,11 @@ export class Client implements SocketHandler, Peer {
     this.codec = this.begun ? (pool.codec.dialects?.of(this.firstByte) ?? pool.codec) : pool.codec;
     // Parsed again from its first byte.
     this.scan = null;
+    const { user, locked } = session;
     this.codec.renew(session, old, now);
     this.setPin(this.pin);
+    const why = outOfPlace(this, { user, locked });
+    if (why !== "") return this.cutOffQuietly(why);
     if (!reconnect) return;
     this.lane = pool.laneOf(session, this.codec);
     // Later requests take other connections: they must not overtake the earlier ones. (After a huge

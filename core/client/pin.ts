@@ -283,10 +283,10 @@ export class Pin {
     const { client, words } = this;
     switch (scan.action) {
       case REFUSE:
-        return scan.pin === PIN_EXEC ? this.abort(scan.error) : this.doom(scan.error);
+        return scan.pin === PIN_EXEC ? this.abort(scan.error) : this.doomBy(scan.error);
       case LOCAL:
         if (scan.pin === PIN_RESET) return this.reset();
-        if (scan.pin !== PIN_QUEUE) return this.doom(words.refused(scan));
+        if (scan.pin !== PIN_QUEUE) return this.doomBy(words.refused(scan));
         return this.queueKeyless(scan, buf, at, length);
       case ANY:
         return this.queueKeyless(scan, buf, at, length);
@@ -295,7 +295,7 @@ export class Pin {
       case GATHER:
       case WALK:
         if (client.pool.servers.length > 1) {
-          return this.doom(words.everyServer(scan));
+          return this.doomBy(words.everyServer(scan));
         }
         return this.queueKeyless(scan, buf, at, length);
       case PIN:
@@ -313,7 +313,7 @@ export class Pin {
         }
         return this.queue(scan, buf, at, length);
       case TOPICS:
-        return this.doom(words.refused(scan));
+        return this.doomBy(words.refused(scan));
       case FORWARD:
       case SPLIT:
       case TOGETHER:
@@ -323,9 +323,14 @@ export class Pin {
     }
   }
 
+  /** A transaction, if it is one, is not carried out. */
+  doom(): void {
+    if (this.multi) this.doomed = true;
+  }
+
   /** The answer to a request that cannot be part of the transaction, which is thereby lost. */
-  private doom(error: Uint8Array): number {
-    this.doomed = true;
+  private doomBy(error: Uint8Array): number {
+    this.doom();
     return answer(this.client, error);
   }
 
@@ -335,7 +340,7 @@ export class Pin {
     if (server === NO_KEY) return this.queueKeyless(scan, buf, at, length);
     const elsewhere = this.connection !== null && server !== this.server && this.alive();
     if (server === SEVERAL || elsewhere) {
-      return this.doom(misplaced(client, scan, buf, at, server, this.server));
+      return this.doomBy(misplaced(client, scan, buf, at, server, this.server));
     }
     if (this.connection === null && !this.doomed) {
       const how = this.settle(server);
@@ -361,7 +366,7 @@ export class Pin {
     const { client } = this;
     // Redis too says so, and queues nothing.
     if (this.doomed) return answer(client, this.words.queued);
-    if (!this.alive()) return this.doom(client.pool.codec.failure(LOST));
+    if (!this.alive()) return this.doomBy(client.pool.codec.failure(LOST));
     const how = this.send(scan, buf, at, length);
     if (how === TAKEN) this.queued++;
     return how;
@@ -372,7 +377,7 @@ export class Pin {
     const { client } = this;
     if (client.head !== null) return LATER;
     const error = this.take(server);
-    if (error !== "") return this.doom(client.pool.codec.failure(error));
+    if (error !== "") return this.doomBy(client.pool.codec.failure(error));
     for (const bytes of this.held) this.sendOwn(bytes);
     this.held = [];
     this.heldBytes = 0;

@@ -2,6 +2,7 @@
 // into one, and not before the client has been told that it is subscribed.
 
 import { OutBuffer } from "../wire/out_buffer.ts";
+import type { User } from "../protocol/user.ts";
 import type { Scan } from "../protocol/codec.ts";
 import { KINDS, PATTERN, type Publishing, SHARD } from "../protocol/publishing.ts";
 import type { Client } from "./client.ts";
@@ -116,6 +117,13 @@ export class Subscriptions {
     let sum = 0;
     for (let kind = 0; kind < KINDS; kind++) sum += this.topics[kind].size;
     return sum;
+  }
+
+  /** Whether the user may hear all of it. */
+  allowedTo(user: User): boolean {
+    return this.topics.every((table, kind) =>
+      [...table.keys()].every((name) => this.words.mayHear(user, kind, name))
+    );
   }
 
   get heldBytes(): number {

@@ -64,6 +64,14 @@ export function renew(session: Session, users: Users | undefined, hasPassword: b
   session.locked = locked;
 }
 
+/** Whether `now` may do all that `before` may. */
+export function widens(before: User, now: User): boolean {
+  if (now.readOnly && !before.readOnly) return false;
+  if (now.prefixes.length === 0) return true;
+  if (before.prefixes.length === 0 || (before.scripts && !now.scripts)) return false;
+  return before.prefixes.every((prefix) => isWithin(now, prefix, 0, prefix.length));
+}
+
 /** The client has to say (again) who it is. */
 export function leave(session: Session): void {
   session.user = null;

@@ -3,6 +3,7 @@
 
 import type { Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
+import type { User } from "./user.ts";
 
 /** Kinds of topics. */
 export const CHANNEL = 0;
@@ -42,6 +43,8 @@ export interface Publishing {
   subscribes(scan: Scan): boolean;
   /** Its topics, as byte strings. */
   names(scan: Scan, buf: Uint8Array, at: number): string[];
+  /** Whether the user may be subscribed to it. */
+  mayHear(user: User, kind: number, name: string): boolean;
   /** The kind of topic that a request publishes to; -1: it publishes nothing. */
   publishes(scan: Scan): number;
   /** Its topic, as a byte string. */

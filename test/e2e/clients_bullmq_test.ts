@@ -6,14 +6,11 @@ import { FlowProducer, type Job, Queue, QueueEvents, Worker } from "bullmq";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
-  at,
+  behindProxy,
   isNutcracker,
   ours,
   type ProxyProcess,
   type ServerProcess,
-  several,
-  startProxy,
-  startRedis,
   until,
   Wire,
 } from "./harness.ts";
@@ -23,10 +20,7 @@ let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  servers = await several(3, startRedis);
-  proxy = await startProxy({
-    pool: { redis: true, hash_tag: '"{}"', servers: servers.map((s, i) => at(s, 1, `s${i}`)) },
-  });
+  ({ servers, proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 interface Closing {

@@ -12,26 +12,13 @@ import {
 } from "@valkey/valkey-glide";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  at,
-  isNutcracker,
-  ours,
-  type ProxyProcess,
-  type ServerProcess,
-  several,
-  startProxy,
-  startRedis,
-} from "./harness.ts";
+import { behindProxy, isNutcracker, ours, type ProxyProcess } from "./harness.ts";
 
-let servers: ServerProcess[];
 let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  servers = await several(3, startRedis);
-  proxy = await startProxy({
-    pool: { redis: true, hash_tag: '"{}"', servers: servers.map((s, i) => at(s, 1, `s${i}`)) },
-  });
+  ({ proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 // It writes every error of a server to the console.

@@ -6,27 +6,13 @@ import { Cluster, Redis } from "ioredis";
 import { Redis as Iovalkey } from "iovalkey";
 import * as assert from "uvu/assert";
 import { test } from "uvu";
-import {
-  at,
-  isNutcracker,
-  ours,
-  type ProxyProcess,
-  type ServerProcess,
-  several,
-  startProxy,
-  startRedis,
-  until,
-} from "./harness.ts";
+import { behindProxy, isNutcracker, ours, type ProxyProcess, until } from "./harness.ts";
 
-let servers: ServerProcess[];
 let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  servers = await several(3, startRedis);
-  proxy = await startProxy({
-    pool: { redis: true, hash_tag: '"{}"', servers: servers.map((s, i) => at(s, 1, `s${i}`)) },
-  });
+  ({ proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 interface Options {

@@ -11,6 +11,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
   at,
+  behindProxy,
   exchange,
   isNutcracker,
   needs,
@@ -31,8 +32,7 @@ let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  servers = await several(3, startMemcached);
-  proxy = await startProxy({ pool: { servers: servers.map((s, i) => at(s, 1, `m${i}`)) } });
+  ({ servers, proxy } = await behindProxy("memcached"));
 });
 
 test.before.each(async () => {

@@ -8,27 +8,13 @@ import session from "express-session";
 import { createClient, createClientPool, defineScript } from "redis";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  at,
-  freePort,
-  isNutcracker,
-  ours,
-  type ProxyProcess,
-  type ServerProcess,
-  several,
-  startProxy,
-  startRedis,
-} from "./harness.ts";
+import { behindProxy, freePort, isNutcracker, ours, type ProxyProcess } from "./harness.ts";
 
-let servers: ServerProcess[];
 let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  servers = await several(3, startRedis);
-  proxy = await startProxy({
-    pool: { redis: true, hash_tag: '"{}"', servers: servers.map((s, i) => at(s, 1, `s${i}`)) },
-  });
+  ({ proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 const CROSS = /^CROSSSLOT Keys in request don't hash to the same server/;

@@ -7,32 +7,24 @@ import { Redis as Iovalkey } from "iovalkey";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
-  at,
+  behindProxy,
   bulk,
   isNutcracker,
   ours,
   type ProxyProcess,
   Running,
-  type ServerProcess,
-  several,
-  startProxy,
-  startRedis,
   until,
   which,
   Wire,
 } from "./harness.ts";
 
-let servers: ServerProcess[];
 let proxy: ProxyProcess;
 let publisher: Wire;
 
 test.before(async () => {
   if (isNutcracker) return;
   Logger.setLoggerConfig("off");
-  servers = await several(3, startRedis);
-  proxy = await startProxy({
-    pool: { redis: true, servers: servers.map((s, i) => at(s, 1, `s${i}`)) },
-  });
+  ({ proxy } = await behindProxy("redis"));
   publisher = await Wire.open(proxy.port);
 });
 

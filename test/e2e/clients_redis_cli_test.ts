@@ -6,31 +6,23 @@ import * as fs from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
-  at,
+  behindProxy,
   cmd,
   isNutcracker,
   ours,
   type ProxyProcess,
   type Ran,
   run,
-  type ServerProcess,
-  several,
-  startProxy,
-  startRedis,
   tempPath,
   which,
   Wire,
 } from "./harness.ts";
 
-let servers: ServerProcess[];
 let proxy: ProxyProcess;
 
 test.before(async () => {
   if (isNutcracker) return;
-  servers = await several(3, startRedis);
-  proxy = await startProxy({
-    pool: { redis: true, hash_tag: '"{}"', servers: servers.map((s, i) => at(s, 1, `s${i}`)) },
-  });
+  ({ proxy } = await behindProxy("redis", { hash_tag: '"{}"' }));
 });
 
 test.before.each(async () => {

@@ -22,6 +22,7 @@ import { globMatches } from "./glob.ts";
 import { LONGEST_NAME } from "./learned.ts";
 import { lookup, lookupSub } from "./lookup.ts";
 import { LONGEST_TOPIC } from "./parse.ts";
+import { mayHear } from "./rights.ts";
 import type { RedisSession } from "./session.ts";
 import { Room } from "./values.ts";
 
@@ -57,6 +58,7 @@ export function publishing(db: number): Publishing {
       for (let i = 1; i < scan.nargs; i++) names.push(argument(scan, buf, at, i));
       return names;
     },
+    mayHear,
     publishes: ({ verb }) => verb === PUBLISH ? CHANNEL : verb === SPUBLISH ? SHARD : -1,
     topic: (scan, buf, at) => argument(scan, buf, at, 1),
     renamed(scan, buf, at) {

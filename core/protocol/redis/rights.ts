@@ -2,7 +2,7 @@
 // Redis 7.0 says to what they may not (acl.c, server.c). What has no right is refused, so that a new
 // command is open to them only when somebody has thought about it.
 
-import { clipped, decimal, isWord } from "../../bytes.ts";
+import { bytes, clipped, decimal, isWord } from "../../bytes.ts";
 import { isPatternWithin, isWithin, type User } from "../access.ts";
 import {
   ASKED,
@@ -28,6 +28,7 @@ import {
   SORTS,
   verbOf,
 } from "./commands.ts";
+import { PATTERN } from "../publishing.ts";
 import { errorReply } from "./errors.ts";
 import { select } from "./keys.ts";
 
@@ -116,6 +117,14 @@ export function denied(
     return isKeyed(scan) ? KEY_DENIED : (rights & KEYLESS) !== 0 ? null : no();
   }
   return (rights & SORTS) !== 0 ? deniedSort(scan, buf, start) : null;
+}
+
+/** Whether the user may be subscribed to a channel or pattern, whose name is a byte string. */
+export function mayHear(user: User, kind: number, name: string): boolean {
+  const bits = bytes(name);
+  return kind === PATTERN
+    ? isPatternWithin(user, bits, 0, bits.length)
+    : isWithin(user, bits, 0, bits.length);
 }
 
 /** A command of a module goes by what its server said of it. */

@@ -1,0 +1,31 @@
+// What becomes of what a client has open when its pool's users are others than before. As in Redis
+// (acl.c) a user that is gone loses its connections, and who hears what it may not hear any more
+// loses its own. What a client may do less than before is not done later either: who waits at
+// a server is closed, and a transaction is not carried out.
+
+import { widens } from "../protocol/access.ts";
+import type { User } from "../protocol/user.ts";
+import type { Client } from "./client.ts";
+
+/** Who a client was. */
+export interface Before {
+  readonly user: User | null;
+  readonly locked: boolean;
+}
+
+/** `client.session` is what it is now. Why the client has to go; "" if it may stay. */
+export function outOfPlace(client: Client, before: Before): string {
+  const { session, subscriptions } = client;
+  const listens = subscriptions !== null && subscriptions.total > 0;
+  if (session.locked) {
+    if (before.locked) return "";
+    if (before.user !== null) return "its user is removed";
+    return listens || client.pin !== null ? "it has to say who it is" : "";
+  }
+  const { user } = session;
+  if (user === null || (before.user !== null && widens(before.user, user))) return "";
+  if (listens && !subscriptions.allowedTo(user)) return "its user may not hear all it hears";
+  if (client.isBlocked) return "its user may do less than when it began to wait";
+  client.pin?.doom();
+  return "";
+}
