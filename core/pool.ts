@@ -1,48 +1,36 @@
-// One pool: a listener, the servers behind it and the ring that says which of them owns a key.
+// One pool: what it listens for, the servers behind it, and what all its clients share. It puts the
+// floors together; nothing of it is on the data path.
 
+import { Client } from "./client/client.ts";
+import type { ClientContext, Limits } from "./client/context.ts";
+import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import { type PoolConfig, protocolOf } from "./config/schema.ts";
-import { type Hash, HASHES, hashKey, hashRange } from "./hash/mod.ts";
+import type { Hearings } from "./exchange/census.ts";
+import { RequestPool } from "./exchange/request.ts";
+import { Topics, type TopicsContext } from "./exchange/topics.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
+import type { Link } from "./link/link.ts";
+import { RetiredLinks } from "./link/retired.ts";
+import { SlowLog } from "./link/slow_log.ts";
+import { PoolListener } from "./listener.ts";
 import type { Log } from "./log.ts";
-import { BufferPool } from "./wire/out_buffer.ts";
-import {
-  type Codec,
-  type Facts,
-  type Handshake,
-  OWN,
-  Scan,
-  type Session,
-} from "./protocol/codec.ts";
+import { type Codec, type Facts, type Handshake, Scan, type Session } from "./protocol/codec.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
-import { buildRing, type Ring } from "./ring/mod.ts";
+import { RingRoute } from "./route/ring.ts";
+import type { Route } from "./route/route.ts";
+import { Lanes } from "./server/lanes.ts";
+import type { Server } from "./server/server.ts";
+import type { Shard } from "./server/shard.ts";
 import { infoFields, newPoolCounters, type PoolCounters } from "./stats/counters.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
-import { Client } from "./client/client.ts";
-import { Door } from "./door.ts";
-import { clientConnected, clientFailsAtTls, clientRefused, serverReadmitted } from "./journal.ts";
-import { type Request, RequestPool } from "./exchange/request.ts";
-import { keepServers, Retired } from "./link/retire.ts";
-import { Server } from "./server/server.ts";
-import type { ServerConnection } from "./link/server_connection.ts";
-import { SlowLog } from "./exchange/slow.ts";
 import { Throttle } from "./throttle.ts";
-import type { Hearings } from "./exchange/census.ts";
-import { Topics } from "./exchange/topics.ts";
-import { type Flushable, Turn } from "./wire/turn.ts";
+import { changeShards, makeShards } from "./topology/static.ts";
 import { logRefused, usersOf } from "./users.ts";
-
-/** Bounds on memory, in bytes. */
-export interface Limits {
-  /** One request, or unfinished request, of a client. */
-  readonly request: number;
-  /** Replies a client has not read; beyond it the client is cut off. */
-  readonly clientOutput: number;
-  /** Output that is gathered in one piece before it is written. */
-  readonly segment: number;
-}
+import { BufferPool } from "./wire/out_buffer.ts";
+import { type Flushable, Turn } from "./wire/turn.ts";
 
 /** What a pool is given by the proxy it is part of. */
 export interface PoolContext {
@@ -56,14 +44,29 @@ export interface PoolContext {
   readonly unixSockets: boolean;
   /** Tells other processes that share the pools of subscribed clients; null if there are none. */
   readonly hearings: ((hearings: Hearings) => void) | null;
+  /** Another route over the ring; null for the ring itself. */
+  readonly routing: Routing | null;
 }
 
-/** `pickAll`: the keys live on more than one server. */
-export const SEVERAL = -2;
+/** A route that may send requests again: see route/route.ts. */
+export type Routing = (ring: RingRoute, pool: Pool) => Route;
+
+/** What belongs to a lane: its codec, and what its links say first. */
+interface LaneSetting {
+  readonly codec: Codec;
+  readonly handshake: Handshake | null;
+}
+
+/** Errors for requests that were not answered in time. */
+const REMOVED = "the server is not in the pool any more";
+const REPLACED = "the connection to the server was replaced";
 
 /** Most and least of a pool's tick (ms): see `tickOf`. */
 const TICK = 100;
 const SHORTEST_TICK = 5;
+/** A tick that is late by more than this part of its interval, and so many ms, is a late one. */
+const LATE_PART = 0.5;
+const LATE = 5;
 
 /** How often (ms) a pool looks after its timeouts: a tenth of them late is early enough. */
 function tickOf({ timeout, health_check }: PoolConfig): number {
@@ -73,7 +76,7 @@ function tickOf({ timeout, health_check }: PoolConfig): number {
   return Math.max(SHORTEST_TICK, Math.min(...times) / 10);
 }
 
-export class Pool {
+export class Pool implements ClientContext, TopicsContext {
   readonly name: string;
   readonly label: string;
   config: PoolConfig;
@@ -88,41 +91,36 @@ export class Pool {
   lane: number;
   readonly buffers: BufferPool;
   readonly requests: RequestPool;
-  readonly turn: Turn<Flushable, Client>;
+  readonly turn: Turn<Flushable, Flushable>;
+  /** What the ring names, and the servers that have it now. */
+  shards: readonly Shard[];
   servers: readonly Server[];
+  readonly ring: RingRoute;
+  readonly route: Route;
+  readonly keeps: boolean;
   readonly topics: Topics;
   readonly clients: Set<Client>;
   /** Clients that were told all and have not closed yet. */
   readonly lingering: Set<Client>;
   readonly counters: PoolCounters;
   autoEject: boolean;
-  /** Connections are closed by us: no server has failed. */
+  /** Links are closed by us: no server has failed. */
   stopped: boolean;
   /** Coarse monotonic time (ms), renewed every tick: no clock is read on the data path. */
   now: number;
-  /** The parser state that clients without a half-parsed long request share. */
   scan: Scan;
-  private hash: Hash;
-  private tagOpen: number;
-  private tagClose: number;
-  private ring: Ring;
-  /** One server that is alive needs no hashing (twemproxy does none either). */
-  private only: number;
-  /** When the first ejected server is due to be tried again; 0 = none is ejected. */
-  private retryAt: number;
-  /** Lanes by the codec's text for them, their codecs, and what their connections say first. */
-  private readonly lanes: Map<string, number>;
-  private readonly codecs: Codec[];
-  private readonly handshakes: (Handshake | null)[];
+  /** Kinds of links that clients use. */
+  private lanes: Lanes<LaneSetting>;
   private nextId: number;
   /** Where it listens; null when it does not. */
-  door: Door | null;
-  /** Connections that take no more requests: see retire.ts. */
-  private readonly retired: Retired;
+  listener: PoolListener | null;
+  readonly retired: RetiredLinks;
   private timer: Timer | null;
+  private interval: number;
+  private tickedAt: number;
   private readonly context: PoolContext;
   /** Of clients and servers that fail at TLS. */
-  readonly complaints: Throttle;
+  private readonly complaints: Throttle;
 
   constructor(config: PoolConfig, context: PoolContext) {
     const { host, log, limits } = context;
@@ -140,31 +138,28 @@ export class Pool {
     this.requests = new RequestPool();
     this.turn = new Turn(host, () => this.inFlight());
     this.codec = this.makeCodec();
-    this.lanes = new Map();
-    this.codecs = [];
-    this.handshakes = [];
-    this.lane = this.laneOf(this.codec.newSession(0, "", 0), this.codec);
-    this.topics = new Topics(this, context.hearings);
+    this.lanes = this.makeLanes();
+    this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
+    this.keeps = context.routing !== null;
     this.clients = new Set();
     this.lingering = new Set();
     this.counters = newPoolCounters();
-    this.autoEject = false;
+    this.autoEject = config.auto_eject_hosts;
     this.stopped = false;
     this.now = host.now();
     this.scan = new Scan();
-    this.hash = HASHES[config.hash];
-    this.tagOpen = -1;
-    this.tagClose = -1;
-    this.configure();
-    this.servers = config.servers.map((server, i) => new Server(this, server, i));
-    this.ring = buildRing(config.distribution, [], (n) => host.random(n));
-    this.only = -1;
-    this.retryAt = 0;
     this.nextId = 1;
-    this.door = null;
-    this.retired = new Retired();
+    this.listener = null;
+    this.retired = new RetiredLinks();
     this.timer = null;
-    this.rebuild();
+    this.interval = 0;
+    this.tickedAt = 0;
+    this.topics = new Topics(this, context.hearings);
+    this.shards = makeShards(this, config.servers);
+    this.servers = this.shards.map(({ primary }) => primary);
+    this.ring = new RingRoute(this, config, this.shards);
+    this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
+    this.ring.rebuild();
   }
 
   private makeCodec(): Codec {
@@ -182,23 +177,16 @@ export class Pool {
     }, this.facts());
   }
 
-  /** What is kept of the configuration apart from it, because the data path asks for it. */
-  private configure(): void {
-    const { auto_eject_hosts, hash, hash_tag } = this.config;
-    this.autoEject = auto_eject_hosts;
-    this.hash = HASHES[hash];
-    this.tagOpen = hash_tag === "" ? -1 : hash_tag.charCodeAt(0);
-    this.tagClose = hash_tag === "" ? -1 : hash_tag.charCodeAt(1);
-  }
-
   /** Listens, and connects to the servers if the pool is to do so in advance. */
   async start(): Promise<void> {
     this.keepTime();
-    if (this.listens) this.door = await Door.open(this.host, this, this.context.reusePort);
+    if (this.listens) {
+      this.listener = await PoolListener.open(this.host, this, this.context.reusePort);
+    }
     this.connectAhead();
   }
 
-  /** Begins to keep time, and connects in advance if it is to do so; a reload has given it a door. */
+  /** Begins to keep time, and connects in advance if it is to do so; a reload has given it a listener. */
   begin(): void {
     this.keepTime();
     this.connectAhead();
@@ -207,13 +195,15 @@ export class Pool {
   private connectAhead(): void {
     if (!this.config.preconnect) return;
     for (const server of this.servers) {
-      for (const connection of server.connections) connection.connect();
+      server.connect();
     }
   }
 
   private keepTime(): void {
     this.timer?.cancel();
-    this.timer = this.host.every(tickOf(this.config), () => this.tick());
+    this.interval = tickOf(this.config);
+    this.tickedAt = this.host.now();
+    this.timer = this.host.every(this.interval, () => this.tick());
   }
 
   /** Whether this process listens for it. */
@@ -227,8 +217,8 @@ export class Pool {
 
   /** Stops accepting; what is connected lives on. */
   stopListening(): void {
-    this.door?.close();
-    this.door = null;
+    this.listener?.close();
+    this.listener = null;
   }
 
   /**
@@ -239,7 +229,7 @@ export class Pool {
   change(config: PoolConfig, keys: ReadonlySet<string>, patience: number): void {
     const before = this.config;
     this.config = config;
-    this.configure();
+    this.autoEject = config.auto_eject_hosts;
     this.now = this.host.now();
     if (this.timer !== null && tickChanges(keys)) this.keepTime();
     const reconnect = connectionsChange(keys);
@@ -247,17 +237,29 @@ export class Pool {
       this.changeCodec(protocolOf(before) === protocolOf(config), reconnect);
     }
     const deadline = this.now + patience;
-    const { servers, removed } = keepServers(this, before.servers, config.servers);
-    this.servers = servers;
-    for (const server of removed) this.retired.add(server.retire(), deadline);
-    for (const server of servers) {
-      if (reconnect) this.retired.add(server.renew(), deadline);
+    const { shards, removed } = changeShards(this, this.shards, before.servers, config.servers);
+    this.shards = shards;
+    this.servers = shards.map(({ primary }) => primary);
+    for (const server of removed) this.retire(server, server.retire(), deadline);
+    for (const server of this.servers) {
+      if (reconnect) this.retire(server, server.renew(), deadline);
       if (!this.autoEject && config.health_check === undefined) server.live = true;
       if (config.preconnect) server.connect();
     }
-    for (const client of this.clients) client.poolChanged();
-    this.rebuild();
+    this.ring.change(config, shards);
+    this.ring.rebuild();
     if (reconnect) this.topics.renew();
+  }
+
+  /** Links that are closed when they have answered, at `deadline` (pool time) at the latest. */
+  private retire(server: Server, links: readonly Link[], deadline: number): void {
+    const why = server.removed ? REMOVED : REPLACED;
+    for (const link of links) {
+      this.retired.add({
+        ...{ link, deadline, why, alone: server.removed },
+        gone: () => server.forget(link),
+      });
+    }
   }
 
   /** New clients get the new codec at once; those that are there too, if they can. */
@@ -266,8 +268,8 @@ export class Pool {
     this.codec = this.makeCodec();
     const session = this.codec.newSession(0, "", 0);
     if (reconnect) {
-      this.lanes.clear();
-      this.lane = this.laneOf(session, this.codec);
+      this.lanes = this.makeLanes();
+      this.lane = this.enterLane(session, this.codec);
     }
     const old = before.newSession(0, "", 0);
     for (const client of this.clients) {
@@ -288,11 +290,8 @@ export class Pool {
     this.stopListening();
     this.stopped = true;
     this.timer?.cancel();
-    for (const client of [...this.clients]) client.cutOffQuietly("the proxy stops");
-    for (const server of this.servers) {
-      server.endChecks();
-      for (const connection of server.connections) connection.abort("");
-    }
+    for (const client of [...this.clients]) client.drop("the proxy stops");
+    for (const server of this.servers) server.stop();
     this.topics.stop();
     this.retired.drop();
   }
@@ -301,16 +300,14 @@ export class Pool {
   inFlight(): number {
     let sum = 0;
     for (const server of this.servers) {
-      for (const connection of server.connections) {
-        if (connection.patience === 0) sum += connection.inFlight;
-      }
+      for (const link of server.connections) if (link.patience === 0) sum += link.inFlight;
     }
     return sum;
   }
 
   /** The port listened on; 0 for a unix socket. */
   get port(): number {
-    return this.door?.port || this.config.listen.port;
+    return this.listener?.port || this.config.listen.port;
   }
 
   accept(socket: Socket): Client | null {
@@ -325,7 +322,7 @@ export class Pool {
     this.clients.add(client);
     this.counters.client_connections++;
     this.counters.accepted++;
-    clientConnected(client);
+    clientConnected(client, this.clients.size);
     return client;
   }
 
@@ -336,170 +333,81 @@ export class Pool {
     }
   }
 
-  clientClosed(client: Client): void {
+  closed(client: Client): void {
     this.clients.delete(client);
     this.lingering.delete(client);
     this.counters.client_connections--;
   }
 
-  /** The connection takes no more requests. */
-  closeWhenAnswered(connection: ServerConnection): void {
-    connection.retired = true;
-    this.retired.add([connection], Infinity);
+  lingers(client: Client): void {
+    this.lingering.add(client);
+  }
+
+  mayComplain(): boolean {
+    return this.complaints.allow(this.host.now());
   }
 
   private tick(): void {
     const now = this.host.now();
+    const over = now - this.tickedAt - this.interval;
+    // The proxy was busy, or stopped: that is nobody else's time.
+    const late = over > Math.max(LATE, this.interval * LATE_PART) ? over : 0;
+    this.tickedAt = now;
     this.now = now;
-    for (const server of this.servers) server.tick(now);
-    this.topics.tick(now, this.config.timeout);
-    for (const client of this.lingering) client.tick(now);
-    this.retired.tick(now, this.config.timeout);
-    this.slow.tick(now, this.config.slowlog_ms);
+    const { config } = this;
+    for (const server of this.servers) server.tick(now, late);
+    this.topics.tick(now, config.timeout, late);
+    for (const client of this.lingering) client.tick(now, late);
+    this.retired.tick(now, config.timeout, late);
+    if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
+    this.slow.tick(now, config.slowlog_ms);
     this.log.tick(now);
   }
 
-  /** The index of the server that owns the key `buf[start, end)`; -1 when none is alive. */
-  pick(buf: Uint8Array, start: number, end: number): number {
-    if (this.retryAt !== 0 && this.now > this.retryAt) this.rebuild();
-    if (this.only >= 0) return this.only;
-    return this.ring.pick(hashKey(this.hash, buf, start, end, this.tagOpen, this.tagClose));
+  random(n: number): number {
+    return this.host.random(n);
   }
 
-  /**
-   * The server of every key of a SPLIT request, into `picks`. Returns the server's index if it is
-   * one for all, SEVERAL if not, -1 when none is alive.
-   */
-  pickAll(scan: Scan, buf: Uint8Array, at: number, picks: Uint16Array): number {
-    this.readmit();
-    if (this.only >= 0) return this.only;
-    const { hash, ring, tagOpen, tagClose } = this;
-    const { args, nkeys } = scan;
-    const step = 2 * scan.step;
-    let first = -1;
-    let several = false;
-    for (let i = 0, key = 2 * scan.first; i < nkeys; i++, key += step) {
-      const from = at + args[key];
-      const to = at + args[key + 1];
-      // The usual case is inline; a key or tag is empty as seldom as there are tags.
-      const value = tagOpen < 0 && from < to
-        ? hash(buf, from, to)
-        : hashKey(hash, buf, from, to, tagOpen, tagClose);
-      const server = ring.pick(value);
-      if (server < 0) return -1; // no server is alive: the same for every key
-      if (i === 0) first = server;
-      else if (server !== first) several = true;
-      picks[i] = server;
-    }
-    return several ? SEVERAL : first;
+  serversChanged(): void {
+    this.ring.rebuild();
   }
 
-  /** The connection for a client's request on the key `buf[start, end)`; null when none is alive. */
-  route(buf: Uint8Array, start: number, end: number, client: Client): ServerConnection | null {
-    const index = this.pick(buf, start, end);
-    return index < 0 ? null : this.servers[index].connectionFor(client);
-  }
-
-  /** The index of the server for a request without a key: the first one alive; -1 when none is. */
-  pickAny(): number {
-    this.readmit();
-    return this.servers.findIndex((server) => server.live);
-  }
-
-  /** A connection for a request without a key. */
-  anyConnection(client: Client): ServerConnection | null {
-    return this.servers[this.pickAny()]?.connectionFor(client) ?? null;
-  }
-
-  /**
-   * The lane of a session: sessions of one lane share server connections, which are set up alike
-   * (dialect, RESP version, database).
-   */
-  laneOf(session: Session, codec: Codec): number {
-    const key = codec.lane(session);
-    let lane = this.lanes.get(key);
-    if (lane === undefined) {
-      lane = this.handshakes.length;
-      this.lanes.set(key, lane);
-      this.codecs.push(codec);
-      this.handshakes.push(codec.greeting?.handshake(session) ?? null);
-    }
-    return lane;
-  }
-
-  codecOf(lane: number): Codec {
-    return this.codecs[lane];
-  }
-
-  handshakeOf(lane: number): Handshake | null {
-    return this.handshakes[lane];
-  }
-
-  /** Takes back ejected servers that are due to be tried again. */
-  readmit(): void {
-    if (this.retryAt !== 0 && this.now > this.retryAt) this.rebuild();
-  }
-
-  /** Makes the ring of the servers that are alive or due to be tried again (nc_ketama.c update). */
-  rebuild(): void {
-    this.retryAt = 0;
-    const members = [];
-    for (const server of this.servers) {
-      if (!server.live) {
-        if (server.retryAt > this.now) {
-          if (this.retryAt === 0 || server.retryAt < this.retryAt) this.retryAt = server.retryAt;
-          continue;
-        }
-        server.live = true;
-        serverReadmitted(server, "tried again");
-      }
-      members.push({ name: server.name, weight: server.weight, index: server.index });
-    }
-    this.ring = buildRing(this.config.distribution, members, (n) => this.host.random(n));
-    this.only = this.servers.length === 1 && members.length === 1 ? 0 : -1;
+  ringChanged(): void {
     this.topics.rebalance();
   }
 
-  /** The reply of `request` will not come: it is answered with an error, or dropped. */
-  fail(request: Request, text: string): void {
-    const { client, parent } = request;
-    if (client.closed) return this.abandon(request);
-    request.release();
-    request.ready = true;
-    request.failure = text;
-    if (parent !== null) return this.fragmentDone(parent);
-    this.counters.forward_error++;
-    const { codec } = client;
-    const error = codec.failure(text, request);
-    if (request.mute === OWN) {
-      // Nobody waits for it.
-    } else if (request.mute === 0 || !codec.quiet?.muted(request.mute, error, 0)) {
-      request.held = error;
-      request.heldEnd = error.length;
-    }
-    if (client.head === request) client.advance();
+  private makeLanes(): Lanes<LaneSetting> {
+    const lanes: Lanes<LaneSetting> = new Lanes((lane) => {
+      if (lanes !== this.lanes) return; // of links that are retired as it is
+      for (const server of this.servers) server.closeLane(lane);
+    });
+    return lanes;
   }
 
-  /** A fragment has its reply, or will have none. */
-  fragmentDone(parent: Request): void {
-    if (--parent.awaiting > 0) return;
-    const { client } = parent;
-    if (client.closed) return this.requests.give(parent);
-    if (parent.parts.some((part) => part.failure !== "")) this.counters.forward_error++;
-    parent.ready = true;
-    if (client.head === parent) client.advance();
+  /**
+   * The lane of a session: sessions of one lane share links, which are set up alike (dialect, RESP
+   * version, database). NO_LANE when there are too many.
+   */
+  enterLane(session: Session, codec: Codec): number {
+    const make = () => ({ codec, handshake: codec.greeting?.handshake(session) ?? null });
+    return this.lanes.enter(codec.lane(session), make, this.config.server_lanes);
   }
 
-  /** The reply of a request whose client is gone has come, or will not come. */
-  abandon(request: Request): void {
-    if (request.parent !== null) this.fragmentDone(request.parent);
-    else this.requests.give(request);
+  leaveLane(lane: number): void {
+    this.lanes.leave(lane, this.now);
+  }
+
+  codecOf(lane: number): Codec {
+    return this.lanes.of(lane).codec;
+  }
+
+  handshakeOf(lane: number): Handshake | null {
+    return this.lanes.of(lane).handshake;
   }
 
   /** The part of all keys (0 to 1) that each server has now. */
   shares(): Float64Array {
-    this.readmit();
-    return this.ring.shares(this.servers.length, hashRange(this.config.hash));
+    return this.ring.shares();
   }
 
   snapshot(): PoolSnapshot {
@@ -508,7 +416,7 @@ export class Pool {
       listen: this.config.listen_text,
       protocol: protocolOf(this.config),
       counters: { ...this.counters },
-      servers: this.servers.map((server) => server.snapshot()),
+      servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
     };
   }
 

@@ -9,8 +9,9 @@ import { statsLine } from "./stats/report.ts";
 import { StatsConnection } from "./stats/connection.ts";
 import type { Snapshot } from "./stats/snapshot.ts";
 import { VERSION } from "./version.ts";
-import { Door, listening, placeOf } from "./door.ts";
-import { type Limits, Pool } from "./pool.ts";
+import { listening, placeOf, PoolListener } from "./listener.ts";
+import type { Limits } from "./client/context.ts";
+import { Pool, type Routing } from "./pool.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
 import { usersOf } from "./users.ts";
 import type { Hearings } from "./exchange/census.ts";
@@ -29,6 +30,8 @@ export interface ProxyOptions {
   readonly unixSockets?: boolean;
   /** Tells other processes that share the pools of subscribed clients: see `heard`. */
   readonly hearings?: (hearings: Hearings) => void;
+  /** Another route over each pool's ring: see route/route.ts. */
+  readonly routing?: Routing;
 }
 
 const DEFAULT_LIMITS: Limits = {
@@ -73,6 +76,7 @@ export class Proxy {
       reusePort: options.reusePort ?? false,
       unixSockets: options.unixSockets ?? true,
       hearings: options.hearings ?? null,
+      routing: options.routing ?? null,
     });
   }
 
@@ -123,26 +127,26 @@ export class Proxy {
     // Throws when a secret was not looked for.
     for (const { after } of diff.changed) usersOf(after, `pool "${after.name}"`, () => {});
     const pools = config.pools.map((pool) => old.get(pool.name) ?? this.makePool(pool));
-    const opened = await this.openDoors(config, pools).catch((error) => {
+    const opened = await this.openListeners(config, pools).catch((error) => {
       for (const pool of pools) if (!old.has(pool.name)) pool.stop();
       throw error;
     });
     // From here on nothing can fail, and nobody comes in between.
     const open = new Map(
-      this.pools.flatMap(({ door }) => door === null ? [] : [[door.place, door]]),
+      this.pools.flatMap(({ listener }) => listener === null ? [] : [[listener.place, listener]]),
     );
-    for (const pool of this.pools) pool.door = null;
+    for (const pool of this.pools) pool.listener = null;
     const patience = config.global.drain_timeout;
     for (const { after, keys } of diff.changed) old.get(after.name)?.change(after, keys, patience);
     for (const pool of pools) {
       if (!pool.listens) continue;
       const place = placeOf(pool.config);
-      const door = opened.get(place) ?? open.get(place) as Door;
+      const listener = opened.get(place) ?? open.get(place) as PoolListener;
       open.delete(place);
-      door.pool = pool;
-      pool.door = door;
+      listener.pool = pool;
+      pool.listener = listener;
     }
-    for (const door of open.values()) door.close();
+    for (const listener of open.values()) listener.close();
     for (const pool of pools) if (!old.has(pool.name)) pool.begin();
     this.remove(this.pools.filter((pool) => !pools.includes(pool)), patience);
     this.pools = pools;
@@ -163,9 +167,12 @@ export class Proxy {
   }
 
   /** Listens on every address of `config` that nobody listens on yet; on all or on none. */
-  private async openDoors(config: Config, pools: readonly Pool[]): Promise<Map<string, Door>> {
-    const open = new Map(this.pools.map(({ door }) => [door?.place, door]));
-    const opened = new Map<string, Door>();
+  private async openListeners(
+    config: Config,
+    pools: readonly Pool[],
+  ): Promise<Map<string, PoolListener>> {
+    const open = new Map(this.pools.map(({ listener }) => [listener?.place, listener]));
+    const opened = new Map<string, PoolListener>();
     const places = new Set<string>();
     try {
       for (const [i, pool] of pools.entries()) {
@@ -173,27 +180,30 @@ export class Proxy {
         const place = placeOf(next);
         if (places.has(place)) throw new Error(`two pools cannot listen on ${place}`);
         places.add(place);
-        const door = open.get(place);
-        if (door && door.secure !== (next.tls !== undefined)) {
+        const listener = open.get(place);
+        if (listener && listener.secure !== (next.tls !== undefined)) {
           // The kernel gives an address to nobody else while it is listened on.
-          const what = door.secure ? "off" : "on";
+          const what = listener.secure ? "off" : "on";
           throw new Error(
             `${pool.label}: tls cannot be turned ${what} while ringmux listens on ${place}; ` +
               `give the pool another address, or start ringmux anew`,
           );
         }
         if (open.has(place) || !pool.listensOn(next.listen)) continue;
-        const behind = {
+        const owner = {
           label: pool.label,
           config: next,
           accept: pool.accept.bind(pool),
           handshakeFailed: pool.handshakeFailed.bind(pool),
         };
-        opened.set(place, await Door.open(this.host, behind, this.options.reusePort ?? false));
+        opened.set(
+          place,
+          await PoolListener.open(this.host, owner, this.options.reusePort ?? false),
+        );
       }
       if (this.stopped) throw new Error("ringmux stops");
     } catch (error) {
-      for (const door of opened.values()) door.close();
+      for (const listener of opened.values()) listener.close();
       throw error;
     }
     return opened;

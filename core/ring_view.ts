@@ -2,6 +2,7 @@
 
 import { bytes } from "./bytes.ts";
 import type { Pool } from "./pool.ts";
+import { CLASS_READ } from "./stats/latency.ts";
 
 export interface RingView {
   readonly pool: string;
@@ -20,20 +21,24 @@ export interface RingView {
 
 /** `key` is a byte string; undefined asks for no key. */
 export function viewRing(pool: Pool, key?: string): RingView {
-  const { name, config, servers } = pool;
+  const { name, config, shards } = pool;
   const shares = pool.shares();
   return {
     pool: name,
     distribution: config.distribution,
     hash: config.hash,
-    servers: servers.map(({ name, weight, live }, i) => ({ name, weight, live, share: shares[i] })),
+    servers: shards.map(({ name, weight, primary }, i) => ({
+      ...{ name, weight },
+      live: primary.live,
+      share: shares[i],
+    })),
     owner: key === undefined ? null : ownerOf(pool, key),
   };
 }
 
 /** The server of a key; null when none is alive, or when it is not the key that decides. */
 function ownerOf(pool: Pool, key: string): string | null {
-  const index = pool.pick(bytes(key), 0, key.length);
+  const server = pool.route.pick(bytes(key), 0, key.length, CLASS_READ);
   const byChance = pool.config.distribution === "random" && pool.servers.length > 1;
-  return index < 0 || byChance ? null : pool.servers[index].name;
+  return !server.available || byChance ? null : server.name;
 }

@@ -6,7 +6,7 @@ import { rmSync } from "node:fs";
 import type { Config } from "../../core/config/schema.ts";
 import type { Hearings } from "../../core/exchange/census.ts";
 import type { Address, Host, Listener } from "../../core/host.ts";
-import { listening, placeOf } from "../../core/door.ts";
+import { listening, placeOf } from "../../core/listener.ts";
 import type { RingView } from "../../core/ring_view.ts";
 import { StatsConnection } from "../../core/stats/connection.ts";
 import { statsLine } from "../../core/stats/report.ts";

@@ -5,7 +5,17 @@
 
 import { widens } from "../protocol/access.ts";
 import type { User } from "../protocol/user.ts";
-import type { Client } from "./client.ts";
+import type { Session } from "../protocol/codec.ts";
+import type { Hold } from "./modes/hold.ts";
+import type { Subscriptions } from "./subscriptions.ts";
+
+/** A client, with what it has open. */
+interface Renewed {
+  readonly session: Session;
+  readonly subscriptions: Subscriptions | null;
+  readonly hold: Hold | null;
+  readonly isBlocked: boolean;
+}
 
 /** Who a client was. */
 export interface Before {
@@ -14,18 +24,18 @@ export interface Before {
 }
 
 /** `client.session` is what it is now. Why the client has to go; "" if it may stay. */
-export function outOfPlace(client: Client, before: Before): string {
+export function outOfPlace(client: Renewed, before: Before): string {
   const { session, subscriptions } = client;
   const listens = subscriptions !== null && subscriptions.total > 0;
   if (session.locked) {
     if (before.locked) return "";
     if (before.user !== null) return "its user is removed";
-    return listens || client.pin !== null ? "it has to say who it is" : "";
+    return listens || client.hold !== null ? "it has to say who it is" : "";
   }
   const { user } = session;
   if (user === null || (before.user !== null && widens(before.user, user))) return "";
   if (listens && !subscriptions.allowedTo(user)) return "its user may not hear all it hears";
   if (client.isBlocked) return "its user may do less than when it began to wait";
-  client.pin?.doom();
+  client.hold?.doom();
   return "";
 }

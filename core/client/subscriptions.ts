@@ -5,10 +5,10 @@ import { OutBuffer } from "../wire/out_buffer.ts";
 import type { User } from "../protocol/user.ts";
 import type { Scan } from "../protocol/codec.ts";
 import { KINDS, PATTERN, type Publishing, SHARD } from "../protocol/publishing.ts";
-import type { Client } from "./client.ts";
-import { LATER, ORDINARY, TAKEN } from "./pin.ts";
-import { type Request, SPECIAL } from "../exchange/request.ts";
-import type { Topic } from "../exchange/topics.ts";
+import type { ClientContext } from "./context.ts";
+import { LATER, TAKEN } from "./modes/taken.ts";
+import { type Caller, type Request, SPECIAL } from "../exchange/request.ts";
+import type { Hearer, Topic, TopicWaiter } from "../exchange/topic.ts";
 
 /** Of `pubsub_output_limit`: who has more than this unread for so long (ms) is cut off, as in Redis. */
 const SOFT_SHARE = 0.25;
@@ -24,7 +24,7 @@ interface Line {
 type Errors = Map<Topic, Uint8Array>;
 
 /** A request to subscribe that waits for servers. */
-export class Waiting {
+class Waiting implements TopicWaiter {
   readonly request: Request;
   readonly topics: Set<Topic>;
   /** How many of them are not settled. */
@@ -57,27 +57,29 @@ export class Waiting {
   }
 }
 
-/** Answers what a subscribed RESP2 client may not say, or is answered otherwise than others. */
-export function refusedToListener(
-  client: Client,
-  scan: Scan,
-  buf: Uint8Array,
-  at: number,
-): boolean {
-  const { session, pool, subscriptions } = client;
-  if (session.locked || subscriptions === null) return false;
-  if (subscriptions.total === 0 || !subscriptions.isExclusive()) return false;
-  const instead = (pool.codec.publishing as Publishing).answerInstead(scan, buf, at);
-  if (instead === null) return false;
-  client.answer(instead);
-  return true;
+/** A client, as far as it hears topics. */
+export interface SubscribedClient extends Caller, Hearer {
+  readonly context: ClientContext;
+  /** What it is subscribed to; null until it first is. */
+  subscriptions: Subscriptions | null;
+  /** A reply has gone to it in part. */
+  readonly isAmidReply: boolean;
+  /** Takes no further requests until all earlier ones are answered, but sees it when it leaves. */
+  emptyListening(): void;
+  /** The session, the hold or the subscriptions are others now. */
+  settleMode(): void;
+  /** Gives on every reply that is ready at the head of its queue. */
+  advance(): void;
 }
 
 /** A request about topics. */
-export function subscribed(client: Client, scan: Scan, buf: Uint8Array, at: number): number {
-  const { session, pool } = client;
-  if (session.locked) return ORDINARY;
-  const words = pool.codec.publishing as Publishing;
+export function subscribed(
+  client: SubscribedClient,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+): number {
+  const words = client.context.codec.publishing as Publishing;
   const subscriptions = client.subscriptions ??= new Subscriptions(client);
   const kind = words.kindOf(scan);
   const names = words.names(scan, buf, at);
@@ -88,12 +90,12 @@ export function subscribed(client: Client, scan: Scan, buf: Uint8Array, at: numb
     if (client.head !== null) return LATER;
     subscriptions.subscribe(kind, names, scan.verb);
   }
-  client.setPin(client.pin);
+  client.settleMode();
   return TAKEN;
 }
 
 export class Subscriptions {
-  private readonly client: Client;
+  private readonly client: SubscribedClient;
   private readonly words: Publishing;
   /** By kind: topics by name. */
   private readonly topics: Map<string, Topic>[];
@@ -103,9 +105,9 @@ export class Subscriptions {
   /** Since when (pool time) more is unread than may be for long; -1 when it is not. */
   private slowSince: number;
 
-  constructor(client: Client) {
+  constructor(client: SubscribedClient) {
     this.client = client;
-    this.words = client.pool.codec.publishing as Publishing;
+    this.words = client.context.codec.publishing as Publishing;
     this.topics = [];
     for (let kind = 0; kind < KINDS; kind++) this.topics.push(new Map());
     this.waiting = null;
@@ -160,18 +162,18 @@ export class Subscriptions {
     for (const name of names) {
       let topic = table.get(name);
       if (topic === undefined) {
-        topic = client.pool.topics.join(client, kind, name);
+        topic = client.context.topics.join(client, kind, name);
         table.set(name, topic);
       }
       lines.push({ topic, count: this.count(kind) });
       if (topic.awaiting > 0) awaited.add(topic);
       else if (topic.states.size === 0) {
-        errors.set(topic, client.pool.codec.failure("Connection refused"));
+        errors.set(topic, client.context.codec.failure("Connection refused"));
       }
     }
     this.tell();
     if (awaited.size === 0) return this.answer(null, lines, errors);
-    const request = client.pool.requests.take(client);
+    const request = client.context.requests.take(client);
     request.kind = SPECIAL;
     request.verb = verb;
     client.push(request);
@@ -191,7 +193,7 @@ export class Subscriptions {
       out.push(error ?? words.confirm(topic.kind, true, topic.name, count, session));
     }
     this.tell();
-    client.setPin(client.pin);
+    client.settleMode();
     const all = joined(out);
     if (request === null) return client.answer(all);
     request.held = all;
@@ -222,12 +224,7 @@ export class Subscriptions {
   /** To be followed by `tell`. */
   private remove(topic: Topic): void {
     if (!this.topics[topic.kind].delete(topic.name)) return;
-    this.client.pool.topics.leave(this.client, topic);
-  }
-
-  /** Whether the client may say little else now. */
-  isExclusive(): boolean {
-    return this.words.isExclusive(this.client.session);
+    this.client.context.topics.leave(this.client, topic);
   }
 
   /** CLIENT LIST shows the numbers. */
@@ -239,8 +236,8 @@ export class Subscriptions {
   /** Nothing is subscribed to any more, and nobody is told. */
   drop(): void {
     const { client } = this;
-    if (this.waiting !== null && client.closed) {
-      client.pool.requests.give(this.waiting.request);
+    if (this.waiting !== null && client.isClosed) {
+      client.context.requests.give(this.waiting.request);
       this.waiting.topics.clear();
       this.waiting = null;
     }
@@ -252,11 +249,16 @@ export class Subscriptions {
     this.held = null;
   }
 
+  /** Whether the client may say little else now. */
+  isExclusive(): boolean {
+    return this.words.isExclusive(this.client.session);
+  }
+
   deliver(topic: Topic, buf: Uint8Array, start: number, end: number): void {
     const { client } = this;
     let { out } = client;
-    if (this.waiting?.topics.has(topic) || this.isAmidReply()) {
-      out = this.held ??= new OutBuffer(client.pool.buffers);
+    if (this.waiting?.topics.has(topic) || client.isAmidReply) {
+      out = this.held ??= new OutBuffer(client.context.buffers);
     } else if (this.waiting === null) {
       this.release();
     }
@@ -265,22 +267,10 @@ export class Subscriptions {
     client.touch();
   }
 
-  /** A reply has gone to the client in part. */
-  private isAmidReply(): boolean {
-    const { head, pool } = this.client;
-    if (head === null) return false;
-    for (const server of pool.servers) {
-      for (const connection of server.connections) {
-        if (connection.streaming && connection.head === head) return true;
-      }
-    }
-    return false;
-  }
-
   /** Messages that had to wait go out, if nothing speaks against it any more. */
   release(): void {
     const { held, client } = this;
-    if (held === null || this.waiting !== null || this.isAmidReply()) return;
+    if (held === null || this.waiting !== null || client.isAmidReply) return;
     this.held = null;
     held.moveTo(client.out);
     client.touch();

@@ -3,10 +3,11 @@
 // this process, and of the others that share the pool (workers), which tell each other of them. Who
 // carries what they tell is not known here.
 
+import type { Codec } from "../protocol/codec.ts";
 import { CHANNEL, KINDS, PATTERN, type Publishing } from "../protocol/publishing.ts";
-import type { Pool } from "../pool.ts";
 import type { Server } from "../server/server.ts";
-import type { Topic } from "./topics.ts";
+import type { Flushable, Turn } from "../wire/turn.ts";
+import type { Topic } from "./topic.ts";
 
 /** What a process tells of a topic: kind, name, its clients, the servers that know of them. */
 export type Hearing = readonly [kind: number, name: string, clients: number, known: number];
@@ -19,6 +20,17 @@ export interface Hearings {
   readonly topics: readonly Hearing[];
 }
 
+/** What a census asks its pool. */
+export interface CensusContext {
+  readonly name: string;
+  readonly codec: Codec;
+  readonly turn: Turn<Flushable, Flushable>;
+  readonly topics: {
+    find(kind: number, name: string): Topic | undefined;
+    isHeardAt(topic: Topic, server: Server): boolean;
+  };
+}
+
 /** `kind name`. */
 const keyOf = (kind: number, name: string): string => `${kind} ${name}`;
 
@@ -28,7 +40,7 @@ function isUneven(kind: number, clients: number, known: number): boolean {
 }
 
 export class Census {
-  private readonly pool: Pool;
+  private readonly context: CensusContext;
   /** Tells the other processes; null if there are none. */
   private readonly say: ((hearings: Hearings) => void) | null;
   /** Of this process, by kind: topics with several clients. */
@@ -41,8 +53,8 @@ export class Census {
   private tellsAll: boolean;
   private marked: boolean;
 
-  constructor(pool: Pool, say: ((hearings: Hearings) => void) | null) {
-    this.pool = pool;
+  constructor(context: CensusContext, say: ((hearings: Hearings) => void) | null) {
+    this.context = context;
     this.say = say;
     this.crowded = [];
     for (let kind = 0; kind < KINDS; kind++) this.crowded.push(new Set());
@@ -65,7 +77,7 @@ export class Census {
   private mark(): void {
     if (this.marked) return;
     this.marked = true;
-    this.pool.turn.markServer(this);
+    this.context.turn.markClient(this);
   }
 
   /** End of turn: the other processes are told. */
@@ -87,7 +99,7 @@ export class Census {
     }
     this.changed.clear();
     this.tellsAll = false;
-    if (all || topics.length > 0) this.say?.({ pool: this.pool.name, all, topics });
+    if (all || topics.length > 0) this.say?.({ pool: this.context.name, all, topics });
   }
 
   /** Another process wants to be told all. */
@@ -120,8 +132,8 @@ export class Census {
 
   /** How many clients hear what is published at a server, beyond those it will count. */
   beyond(kind: number, name: string, server: Server): number {
-    const { topics } = this.pool;
-    const words = this.pool.codec.publishing as Publishing;
+    const { topics } = this.context;
+    const words = this.context.codec.publishing as Publishing;
     let sum = 0;
     const topic = topics.find(kind, name);
     if (topic !== undefined && topics.isHeardAt(topic, server)) sum += topic.clients.size - 1;
@@ -147,7 +159,7 @@ export class Census {
 
   /** How many clients a topic has beyond the subscriptions that the servers know of. */
   hidden(kind: number, name: string): number {
-    const topic = this.pool.topics.find(kind, name);
+    const topic = this.context.topics.find(kind, name);
     let sum = topic === undefined ? 0 : topic.clients.size - topic.known;
     const key = keyOf(kind, name);
     for (const table of this.others.values()) {

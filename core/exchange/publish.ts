@@ -3,31 +3,32 @@
 
 import type { Scan } from "../protocol/codec.ts";
 import type { Publishing } from "../protocol/publishing.ts";
-import type { Client } from "../client/client.ts";
-import { sendToAll } from "./fan_out.ts";
+import type { Caller } from "./request.ts";
+import { openParent, sendToAll } from "./part.ts";
+import type { Topics } from "./topics.ts";
 
 /** False if the request is to be treated as any other. */
 export function publish(
-  client: Client,
+  caller: Caller,
+  topics: Topics,
   scan: Scan,
   buf: Uint8Array,
   at: number,
   length: number,
 ): boolean {
-  const { pool } = client;
-  const words = pool.codec.publishing as Publishing;
+  const { codec, route } = caller.context;
+  const words = codec.publishing as Publishing;
   const kind = words.publishes(scan);
   if (kind < 0) return false;
   const renamed = words.renamed(scan, buf, at);
-  const { census } = pool.topics;
+  const { census } = topics;
   if (census.isExact && renamed === null) return false;
-  const index = pool.pick(buf, at + scan.keyStart, at + scan.keyEnd);
-  if (index < 0) return false;
-  const server = pool.servers[index];
+  const intent = codec.classes[scan.verb + 1];
+  const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+  if (!server.available) return false;
   const more = census.beyond(kind, words.topic(scan, buf, at), server);
   if (more === 0 && renamed === null) return false;
-  const parent = pool.requests.takeParent(client, 0);
-  parent.verb = scan.verb;
+  const parent = openParent(caller, scan, 0);
   parent.held = words.more(more);
   if (renamed === null) sendToAll(parent, [server], buf, at, length);
   else sendToAll(parent, [server], renamed, 0, renamed.length);

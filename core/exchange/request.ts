@@ -1,33 +1,81 @@
-// One awaited reply: a place in its client's queue and a place in a connection's in-flight queue.
-// Also a request that was split (the parent, in the client's queue only) and each of its fragments
-// (in an in-flight queue only). One class for all, so that objects keep one shape.
+// One awaited reply: a place in its client's queue and a place in a link's in-flight queue. Also a
+// request that was split (the parent, in the client's queue only) and each of its fragments (in an
+// in-flight queue only). One class for all, so that objects keep one shape.
 
 import { EMPTY } from "../bytes.ts";
-import type { FanOut, Part } from "../protocol/codec.ts";
-import type { Client } from "../client/client.ts";
-import type { Hold } from "../wire/hold.ts";
+import type { Attempt, Carrier, Sink } from "../link/attempt.ts";
+import type { Link } from "../link/link.ts";
+import type { SlowLog } from "../link/slow_log.ts";
+import type { Codec, FanOut, Part, Scan, Session } from "../protocol/codec.ts";
+import type { Route } from "../route/route.ts";
+import type { Origin, Target } from "../server/server.ts";
+import type { OutBuffer } from "../wire/out_buffer.ts";
+import type { ReplyChunk } from "../wire/reply_store.ts";
+
+/** What the exchanges of a pool share. */
+export interface ExchangeContext {
+  readonly route: Route;
+  readonly requests: RequestPool;
+  readonly slow: SlowLog;
+  /** The dialect that every client starts with. */
+  readonly codec: Codec;
+  /** The lane that every client starts with. */
+  readonly lane: number;
+  readonly limits: { readonly clientOutput: number };
+  readonly counters: { forward_error: number; fragments: number };
+}
+
+/** The client an exchange works for, as far as it has to know it. */
+export interface Caller extends Sink, Origin {
+  readonly context: ExchangeContext;
+  readonly session: Session;
+  readonly codec: Codec;
+  readonly isClosed: boolean;
+  /** Its oldest request; their replies go out in their order. */
+  readonly head: Request | null;
+  readonly out: OutBuffer;
+  /** Bytes of replies that are held until their turn comes. */
+  held: number;
+  /** Puts a request at the end of its queue. */
+  push(request: Request): void;
+  /** Takes the head off its queue, the reply being in `out`. */
+  shift(request: Request): void;
+  /** There is something to write, or to look after, at the end of the turn. */
+  touch(): void;
+  /** Answers the request that was just parsed, in its place. */
+  answer(bytes: Uint8Array): void;
+  /** Sends one whole request to a server. */
+  forward(target: Target, scan: Scan, buf: Uint8Array, at: number, length: number): void;
+  /** No more is to be read until `link` has written some. */
+  waitForLink(link: Link): void;
+  /** `link`'s large reply comes faster than the client reads it: see Link.waitFor. */
+  waitToRead(link: Carrier): void;
+  /** Closes it at once; `why` is logged. */
+  cutOff(why: string): void;
+}
 
 /** Goes straight from the server's bytes to the client's, if it is the client's next. */
 export const PLAIN = 0;
+/** Plain, and a part of its reply has gone to the client already. */
+export const STREAMED = 1;
+/** Plain, unless the server answers with an error: the route wants to see that (resend.ts). */
+export const MANAGED = 2;
 /** Something about it is special: muted, partly held, or a fragment. */
-export const SPECIAL = 1;
+export const SPECIAL = 3;
 
-const NO_PICKS = new Uint16Array(0);
+const NO_PLACES = new Uint16Array(0);
 
-export class Request implements FanOut, Part {
-  client: Client;
+export class Request implements Attempt, FanOut, Part {
+  /** Whose it is. */
+  sink: Caller;
   /** Next in the client's queue. */
   next: Request | null;
-  /** Next in the connection's in-flight queue. */
-  nextInFlight: Request | null;
+  nextInFlight: Attempt | null;
   kind: number;
   /** The whole reply is there (or there will be none): it may go to the client when its turn comes. */
   ready: boolean;
-  /** When it was sent (ms, `Turn.clock`), for the timeout and for the latency. */
   sentAt: number;
-  /** Length of what was sent. */
   bytes: number;
-  /** See `Scan.mute`. */
   mute: number;
   /** See `Origin`; set by whoever takes the request. */
   tagHigh: number;
@@ -37,24 +85,27 @@ export class Request implements FanOut, Part {
   heldStart: number;
   heldEnd: number;
   /** What `held` is borrowed from; null when it is nobody's (constants, local answers). */
-  hold: Hold | null;
+  chunk: ReplyChunk | null;
   /** strerror text when the reply was lost; "" otherwise. */
   failure: string;
   /** Fragments only. */
   parent: Request | null;
   /** Codec's own number of the command. */
   verb: number;
-  /** The slow log's: note[0, noted) is the beginning of the key. Undefined while it is off. */
+  /** How often it was sent again: see resend.ts. */
+  resent: number;
+  /** The slow log's: note[0, noted) is the beginning of the key. */
   note: Uint8Array;
   noted: number;
   /** Parents only, from here on. */
   parts: Request[];
   awaiting: number;
   nkeys: number;
+  /** SPLIT: first the place of each key, then the number of its part. See FanOut. */
   picks: Uint16Array;
 
-  constructor(client: Client) {
-    this.client = client;
+  constructor(sink: Caller) {
+    this.sink = sink;
     this.next = null;
     this.nextInFlight = null;
     this.kind = PLAIN;
@@ -67,24 +118,25 @@ export class Request implements FanOut, Part {
     this.held = EMPTY;
     this.heldStart = 0;
     this.heldEnd = 0;
-    this.hold = null;
+    this.chunk = null;
     this.failure = "";
     this.parent = null;
     this.verb = 0;
+    this.resent = 0;
     this.note = EMPTY;
     this.noted = 0;
     this.parts = NO_PARTS;
     this.awaiting = 0;
     this.nkeys = 0;
-    this.picks = NO_PICKS;
+    this.picks = NO_PLACES;
   }
 
   /** Lets go of a reply that was held. */
   release(): void {
-    if (this.hold !== null) {
-      this.client.held -= this.heldEnd - this.heldStart;
-      this.hold.drop();
-      this.hold = null;
+    if (this.chunk !== null) {
+      this.sink.held -= this.heldEnd - this.heldStart;
+      this.chunk.drop();
+      this.chunk = null;
     }
     this.held = EMPTY;
     this.heldStart = 0;
@@ -104,17 +156,17 @@ export class RequestPool {
     this.parents = [];
   }
 
-  take(client: Client): Request {
+  take(sink: Caller): Request {
     const request = this.singles.pop();
-    if (request === undefined) return new Request(client);
-    request.client = client;
+    if (request === undefined) return new Request(sink);
+    request.sink = sink;
     return request;
   }
 
   /** A parent with room for `nkeys` picks and no parts. */
-  takeParent(client: Client, nkeys: number): Request {
-    const request = this.parents.pop() ?? new Request(client);
-    request.client = client;
+  takeParent(sink: Caller, nkeys: number): Request {
+    const request = this.parents.pop() ?? new Request(sink);
+    request.sink = sink;
     if (request.parts === NO_PARTS) request.parts = [];
     if (request.picks.length < nkeys) request.picks = new Uint16Array(Math.max(16, nkeys));
     request.nkeys = nkeys;
@@ -122,10 +174,14 @@ export class RequestPool {
     return request;
   }
 
-  /** Takes back a plain request whose reply went straight through: nothing else of it was touched. */
+  /** Takes back a request whose reply went straight through: nothing else of it was touched. */
   givePlain(request: Request): void {
     request.next = null;
     request.nextInFlight = null;
+    if (request.kind !== PLAIN) {
+      request.kind = PLAIN;
+      request.resent = 0;
+    }
     if (this.singles.length < MOST) this.singles.push(request);
   }
 
@@ -139,6 +195,7 @@ export class RequestPool {
     request.release();
     request.failure = "";
     request.parent = null;
+    request.resent = 0;
     if (request.parts === NO_PARTS) {
       if (this.singles.length < MOST) this.singles.push(request);
       return;

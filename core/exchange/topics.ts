@@ -3,6 +3,7 @@
 // where a key of its name would; patterns, and the events of keys, are heard on all servers.
 
 import { bytes, EMPTY } from "../bytes.ts";
+import { CLASS_READ } from "../stats/latency.ts";
 import {
   CHANNEL,
   type Frame,
@@ -11,62 +12,31 @@ import {
   type Publishing,
   SHARD,
 } from "../protocol/publishing.ts";
-import type { Client } from "../client/client.ts";
-import type { Pool } from "../pool.ts";
+import type { Route } from "../route/route.ts";
+import type { ServerContext } from "../server/context.ts";
 import type { Server } from "../server/server.ts";
-import { HEARD, LOST, Subscriber } from "../server/subscriber.ts";
-import type { Waiting } from "../client/subscriptions.ts";
-import { Census, type Hearings } from "./census.ts";
+import { HEARD, LOST, Subscriber, type SubscriptionTable } from "../server/subscriber.ts";
+import { Census, type CensusContext, type Hearings } from "./census.ts";
+import { type Hearer, Topic } from "./topic.ts";
 
-export class Topic {
-  readonly kind: number;
-  /** A byte string. */
-  readonly name: string;
-  readonly clients: Set<Client>;
-  /** How it stands at each server concerned: see subscriber.ts. */
-  readonly states: Map<Subscriber, number>;
-  /** How many servers are to confirm it. */
-  awaiting: number;
-  /** Of the last server that did not. */
-  error: Uint8Array;
-  /** Clients that are told when it is settled. */
-  waiting: Waiting[];
-
-  constructor(kind: number, name: string) {
-    this.kind = kind;
-    this.name = name;
-    this.clients = new Set();
-    this.states = new Map();
-    this.awaiting = 0;
-    this.error = EMPTY;
-    this.waiting = [];
-  }
-
-  isHeard(): boolean {
-    for (const state of this.states.values()) if (state === HEARD) return true;
-    return false;
-  }
-
-  /** How many servers have it. */
-  get known(): number {
-    let n = 0;
-    for (const state of this.states.values()) if (state === HEARD) n++;
-    return n;
-  }
+/** What the topics ask their pool. */
+export interface TopicsContext extends ServerContext, CensusContext {
+  readonly route: Route;
+  readonly servers: readonly Server[];
 }
 
-export class Topics {
-  readonly pool: Pool;
+export class Topics implements SubscriptionTable<Topic> {
+  private readonly context: TopicsContext;
   readonly census: Census;
   /** Messages given to clients. */
   messages: number;
   private readonly tables: Map<string, Topic>[];
-  private readonly subscribers: Map<Server, Subscriber>;
+  private readonly subscribers: Map<Server, Subscriber<Topic>>;
 
   /** `say` tells other processes that share the pool: see census.ts. */
-  constructor(pool: Pool, say: ((hearings: Hearings) => void) | null) {
-    this.pool = pool;
-    this.census = new Census(pool, say);
+  constructor(context: TopicsContext, say: ((hearings: Hearings) => void) | null) {
+    this.context = context;
+    this.census = new Census(context, say);
     this.messages = 0;
     this.tables = [];
     for (let kind = 0; kind < KINDS; kind++) this.tables.push(new Map());
@@ -102,7 +72,7 @@ export class Topics {
   }
 
   /** Subscribes a client, which is not yet; the topic may have to wait for servers. */
-  join(client: Client, kind: number, name: string): Topic {
+  join(client: Hearer, kind: number, name: string): Topic {
     let topic = this.tables[kind].get(name);
     if (topic === undefined) {
       topic = new Topic(kind, name);
@@ -114,7 +84,7 @@ export class Topics {
     return topic;
   }
 
-  leave(client: Client, topic: Topic): void {
+  leave(client: Hearer, topic: Topic): void {
     topic.clients.delete(client);
     this.census.note(topic);
     if (topic.clients.size > 0) return;
@@ -123,14 +93,11 @@ export class Topics {
   }
 
   private targets({ kind, name }: Topic): readonly Server[] {
-    const { servers, codec } = this.pool;
-    if ((codec.publishing as Publishing).isEverywhere(kind, name)) {
-      this.pool.readmit();
-      return servers.filter((server) => server.live);
-    }
+    const { route, codec } = this.context;
+    if ((codec.publishing as Publishing).isEverywhere(kind, name)) return route.all();
     const key = bytes(name);
-    const index = this.pool.pick(key, 0, key.length);
-    return index < 0 ? [] : [servers[index]];
+    const server = route.pick(key, 0, key.length, CLASS_READ);
+    return server.available ? [server] : [];
   }
 
   /** Subscribes where the topic has to be heard and is not. */
@@ -138,7 +105,7 @@ export class Topics {
     for (const server of this.targets(topic)) {
       let subscriber = this.subscribers.get(server);
       if (subscriber === undefined) {
-        subscriber = new Subscriber(this, server);
+        subscriber = new Subscriber(this, this.context, server);
         this.subscribers.set(server, subscriber);
       }
       const state = topic.states.get(subscriber);
@@ -168,7 +135,7 @@ export class Topics {
   /** The ring, or the list of servers, has changed: topics move. */
   rebalance(): void {
     for (const [server, subscriber] of this.subscribers) {
-      if (this.pool.servers.includes(server)) continue;
+      if (this.context.servers.includes(server)) continue;
       this.subscribers.delete(server);
       for (const topic of [...subscriber.topics]) {
         subscriber.unsubscribe(topic);
@@ -194,7 +161,7 @@ export class Topics {
   deliver(frame: Frame, buf: Uint8Array, start: number, end: number): void {
     const table = this.tables[frame.kind];
     const topic = table.get(frame.name);
-    const { renaming } = this.pool.codec.publishing as Publishing;
+    const { renaming } = this.context.codec.publishing as Publishing;
     if (renaming === null) {
       // Undefined: on its way while the last client left.
       if (topic !== undefined) this.give(topic, buf, start, end);
@@ -212,13 +179,13 @@ export class Topics {
   private give(topic: Topic, buf: Uint8Array, start: number, end: number): void {
     for (const client of topic.clients) {
       this.messages++;
-      client.subscriptions?.deliver(topic, buf, start, end);
+      client.hear(topic, buf, start, end);
     }
   }
 
   /** Whether a server's subscription is another topic's too, which servers call the same. */
-  isShared(topic: Topic, subscriber: Subscriber): boolean {
-    const { renaming } = this.pool.codec.publishing as Publishing;
+  isShared(topic: Topic, subscriber: Subscriber<Topic>): boolean {
+    const { renaming } = this.context.codec.publishing as Publishing;
     if (renaming === null) return false;
     const there = renaming.toServer(topic.name);
     for (const name of [there, renaming.alias(there)]) {
@@ -228,8 +195,12 @@ export class Topics {
     return false;
   }
 
-  tick(now: number, timeout: number): void {
-    for (const subscriber of this.subscribers.values()) subscriber.tick(now, timeout);
+  moved(topic: Topic): void {
+    this.census.note(topic);
+  }
+
+  tick(now: number, timeout: number, late: number): void {
+    for (const subscriber of this.subscribers.values()) subscriber.tick(now, timeout, late);
   }
 
   stop(): void {

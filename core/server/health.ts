@@ -1,160 +1,167 @@
-// Health checks of one server: now and then it is asked something simple on a connection of its
-// own. So a dead server is ejected without spending a client's request on it, and readmitted only
-// when it answers again. Driven by the pool's tick; what is asked is the codec's.
+// Health checks of one server: now and then it is asked something simple on a link of its own. So a
+// dead server is ejected without spending a client's request on it, and readmitted only when it
+// answers again. Driven by the pool's tick; what is asked is the codec's.
 
-import { errnoText } from "../errno.ts";
-import type { Socket, SocketHandler } from "../host.ts";
-import { OutBuffer } from "../wire/out_buffer.ts";
-import { ReplyScan } from "../protocol/codec.ts";
+import { EMPTY } from "../bytes.ts";
+import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
 import { Backoff } from "../link/backoff.ts";
-import { checkFailed } from "../journal.ts";
-import type { Pool } from "../pool.ts";
-import type { Server } from "./server.ts";
+import { Link } from "../link/link.ts";
+import type { LinkCounters, LinkOwner } from "../link/owner.ts";
+import type { Socket, SocketHandler } from "../host.ts";
+import { ASKED } from "../protocol/codec.ts";
+import type { ServerContext } from "./context.ts";
+import { checkFailed } from "./journal.ts";
 
-/** More (bytes) than the replies to a check and to what comes before the first one. */
-const INPUT = 4096;
+/** The one request of a check. */
+class Probe implements Attempt {
+  readonly sink: Sink;
+  nextInFlight: Attempt | null;
+  sentAt: number;
+  bytes: number;
+  readonly verb: number;
+  readonly note: Uint8Array;
+  readonly noted: number;
+  readonly mute: number;
 
-/** What one socket tells; one that was given up is not listened to. */
-class CheckLink implements SocketHandler {
-  private readonly check: HealthCheck;
-
-  constructor(check: HealthCheck) {
-    this.check = check;
-  }
-
-  open(): void {
-    if (this.check.link === this) this.check.open();
-  }
-
-  data(buf: Uint8Array, start: number, end: number): void {
-    if (this.check.link === this) this.check.data(buf, start, end);
-  }
-
-  drain(): void {
-    if (this.check.link === this) this.check.drain();
-  }
-
-  end(): void {
-    if (this.check.link === this) this.check.lost("");
-  }
-
-  close(error: string): void {
-    if (this.check.link === this) this.check.lost(error);
+  constructor(sink: Sink) {
+    this.sink = sink;
+    this.nextInFlight = null;
+    this.sentAt = 0;
+    this.bytes = 0;
+    this.verb = ASKED;
+    this.note = EMPTY;
+    this.noted = 0;
+    this.mute = 0;
   }
 }
 
-export class HealthCheck {
-  /** The current socket's; null when there is none. */
-  link: CheckLink | null;
-  private socket: Socket | null;
-  private readonly server: Server;
-  private readonly pool: Pool;
+/** The server that is checked. */
+export interface Checked {
+  readonly label: string;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly context: ServerContext;
+  readonly live: boolean;
+  /** Pool time (ms) of the last ejection. */
+  readonly ejectedAt: number;
+  open(handler: SocketHandler): Socket;
+  eject(reason: string): void;
+  readmit(): void;
+}
+
+export class HealthCheck implements LinkOwner, Sink {
+  readonly label: string;
+  readonly fields: Readonly<Record<string, string>>;
+  /** Nobody sees what checks cost. */
+  readonly counters: LinkCounters;
+  readonly judges: boolean;
+  readonly listener: null;
+  readonly keeps: boolean;
+  readonly remote: string;
+  private readonly server: Checked;
+  private readonly context: ServerContext;
   private readonly backoff: Backoff;
-  private readonly out: OutBuffer;
-  private readonly scan: ReplyScan;
-  /** The replies so far: input[0, filled). */
-  private readonly input: Uint8Array;
-  private filled: number;
-  /** Replies still to come: to the handshake, if there is one, and to the check. */
-  private left: number;
+  /** A new one after a change of how servers are spoken to. */
+  private link: Link | null;
   /** A check goes on. */
   private asking: boolean;
   private startedAt: number;
   private dueAt: number;
+  /** Why the link is about to close. */
+  private why: string;
   /** Checks that failed in a row. */
   private failures: number;
 
-  constructor(pool: Pool, server: Server) {
-    this.link = null;
-    this.socket = null;
+  constructor(context: ServerContext, server: Checked) {
+    this.label = server.label;
+    this.fields = server.fields;
+    this.counters = {
+      server_connections: 0,
+      requests: 0,
+      request_bytes: 0,
+      responses: 0,
+      response_bytes: 0,
+    };
+    this.judges = false;
+    this.listener = null;
+    this.keeps = false;
+    this.remote = "health check";
     this.server = server;
-    this.pool = pool;
-    this.backoff = new Backoff((n) => pool.host.random(n));
-    this.out = new OutBuffer(pool.buffers);
-    this.scan = new ReplyScan();
-    this.input = new Uint8Array(INPUT);
-    this.filled = 0;
-    this.left = 0;
+    this.context = context;
+    this.backoff = new Backoff((n) => context.host.random(n));
+    this.link = null;
     this.asking = false;
     this.startedAt = 0;
     this.dueAt = 0;
+    this.why = "";
     this.failures = 0;
   }
 
-  /** Called every tick. */
-  tick(now: number, timeout: number): void {
+  /** Called every tick; one that comes late leaves the server time to be heard. */
+  tick(now: number, timeout: number, late: number): void {
     if (this.asking) {
-      if (now - this.startedAt > timeout) this.fail(`no answer in ${timeout} ms`);
+      this.startedAt += late;
+      if (late === 0 && now - this.startedAt > timeout) this.fail(`no answer in ${timeout} ms`);
     } else if (now >= this.dueAt) {
       this.begin(now);
     }
   }
 
   private begin(now: number): void {
+    const { context } = this;
     this.asking = true;
     this.startedAt = now;
-    if (this.socket !== null) return this.ask(1);
-    this.link = new CheckLink(this);
-    this.socket = this.server.open(this.link);
+    this.link ??= new Link(context, this, context.lane);
+    const probe = context.codec.probe as Uint8Array;
+    this.link.send(new Probe(this), probe, 0, probe.length);
+    this.link.flush();
   }
 
-  open(): void {
-    const handshake = this.pool.handshakeOf(this.pool.lane);
-    if (handshake === null) return this.ask(1);
-    this.out.append(handshake.bytes, 0, handshake.bytes.length);
-    this.ask(handshake.replies + 1);
+  open(handler: SocketHandler): Socket {
+    return this.server.open(handler);
   }
 
-  private ask(replies: number): void {
-    const probe = this.pool.codec.probe as Uint8Array;
-    this.left = replies;
-    this.filled = 0;
-    this.out.append(probe, 0, probe.length);
-    this.out.flush(this.socket as Socket);
+  connecting(): void {}
+
+  ready(): void {}
+
+  answered(): void {}
+
+  replied(): void {}
+
+  refused(why: string): void {
+    this.why = `refused redis_auth or redis_db: ${why}`;
   }
 
-  drain(): void {
-    this.out.drained(this.socket as Socket);
+  broken(why: string): void {
+    this.why = why;
   }
 
-  data(buf: Uint8Array, start: number, end: number): void {
-    // Nobody asked, or there is more than an answer: this connection is not to be trusted.
-    if (!this.asking || this.filled + end - start > INPUT) return this.lost("EINVAL");
-    this.input.set(buf.subarray(start, end), this.filled);
-    this.filled += end - start;
-    const { codec } = this.pool;
-    const { input, scan } = this;
-    let pos = 0;
-    while (this.left > 0 && pos < this.filled) {
-      scan.reset();
-      const next = codec.parseReply(scan, input, pos, this.filled);
-      if (scan.bad) return this.fail("sent what is no reply");
-      if (!scan.done) break;
-      const wrong = this.left === 1
-        ? codec.serverErrors?.probeError(input, pos, next) ?? ""
-        : codec.isError(input, pos)
-        ? `refused redis_auth or redis_db: ${codec.errorText(input, pos, next)}`
-        : "";
-      if (wrong !== "") return this.fail(wrong);
-      this.left--;
-      pos = next;
+  closed(errno: string, text: string): void {
+    if (this.asking) {
+      if (this.why === "") this.why = errno === "" ? "connection closed" : text;
+      return; // and see `lost`
     }
-    input.copyWithin(0, pos, this.filled);
-    this.filled -= pos;
-    if (this.left === 0) this.passed();
-  }
-
-  /** The connection is no more. */
-  lost(error: string): void {
-    if (this.asking) return this.fail(error === "" ? "connection closed" : errnoText(error));
     // An idle connection may be closed for many reasons: whether it means something shows at once.
-    this.close();
-    this.dueAt = this.pool.now;
+    this.why = "";
+    this.dueAt = this.context.now;
   }
 
-  private passed(): void {
-    const { server, pool } = this;
-    const { health_check } = pool.config;
+  accept(): number {
+    return HOLD;
+  }
+
+  pass(): void {}
+
+  advance(): void {}
+
+  /** Answers are short; what is long is looked at when it is whole. */
+  part(): void {}
+
+  reply(_attempt: Attempt, _link: Carrier, buf: Uint8Array, start: number, end: number): void {
+    const wrong = this.context.codec.serverErrors?.probeError(buf, start, end) ?? "";
+    if (wrong !== "") return this.fail(wrong);
+    const { server, context } = this;
+    const { health_check } = context.config;
     this.asking = false;
     this.failures = 0;
     this.backoff.reset();
@@ -163,13 +170,17 @@ export class HealthCheck {
     if (!server.live && this.startedAt >= server.ejectedAt) server.readmit();
   }
 
+  lost(_attempt: Attempt, _link: Carrier, text: string): void {
+    if (this.asking) this.fail(this.why === "" ? text : this.why);
+  }
+
   private fail(why: string): void {
-    const { pool, server } = this;
-    const { health_check, server_failure_limit } = pool.config;
+    const { context, server } = this;
+    const { health_check, server_failure_limit } = context.config;
     this.asking = false;
     this.close();
     // Soon again, to be sure; then at longer intervals, but never longer than the checks' own.
-    this.dueAt = pool.now + this.backoff.next(health_check?.interval);
+    this.dueAt = context.now + this.backoff.next(health_check?.interval);
     this.failures++;
     checkFailed(server, why, this.failures);
     if (server.live && this.failures >= server_failure_limit) {
@@ -178,13 +189,10 @@ export class HealthCheck {
   }
 
   private close(): void {
-    const { socket } = this;
+    const { link } = this;
     this.link = null;
-    this.socket = null;
-    this.left = 0;
-    this.filled = 0;
-    this.out.clear();
-    socket?.close();
+    this.why = "";
+    link?.dispose();
   }
 
   /** No more checks, until the next tick. */

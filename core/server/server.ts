@@ -1,34 +1,66 @@
-// One server of a pool: where it is, how it is, its connections and counters. The rules for
-// ejecting and readmitting are twemproxy's (nc_server.c).
+// One server: where it is, how it is, its links and counters. The rules for ejecting and
+// readmitting are twemproxy's (nc_server.c), but for what is no fault of the server's.
 
-import type { Address, Socket, SocketHandler } from "../host.ts";
 import type { ServerConfig } from "../config/address.ts";
-import type { Fields } from "../log.ts";
-import type { Client } from "../client/client.ts";
+import type { Address, Socket, SocketHandler } from "../host.ts";
+import { Link } from "../link/link.ts";
+import type { LinkOwner } from "../link/owner.ts";
+import type { Codec } from "../protocol/codec.ts";
 import { newServerCounters, type ServerCounters } from "../stats/counters.ts";
 import { Latency, LATENCY_CLASSES } from "../stats/latency.ts";
 import type { ServerSnapshot } from "../stats/snapshot.ts";
+import type { ServerContext } from "./context.ts";
 import { HealthCheck } from "./health.ts";
-import { serverEjected, serverReadmitted } from "../journal.ts";
-import type { Pool } from "../pool.ts";
-import { ServerConnection } from "../link/server_connection.ts";
+import {
+  serverBroken,
+  serverClosed,
+  serverConnected,
+  serverConnecting,
+  serverEjected,
+  serverReadmitted,
+  serverRefuses,
+} from "./journal.ts";
+import { shareOf, Shares } from "./shares.ts";
 
-/** Connections kept that serve one client at a time, if no more of them may be pinned. */
+/** Links kept that serve one client at a time, if no more of them may be pinned. */
 const MOST_EXTRAS = 4;
 
-export class Server {
-  /** Place in the pool's sorted list: what rings return. */
-  index: number;
+/** A client, as far as it chooses among a server's links. */
+export interface Origin {
+  /** Unique in the pool. */
+  readonly id: number;
+  /** See Pool.laneOf. */
+  readonly lane: number;
+}
+
+/** What a route gives: a server, or why there is none. */
+export type Target = Server | Unavailable;
+
+/** Stands for a server where there is none. */
+export class Unavailable {
+  readonly available: false;
+  /** For the client. */
+  readonly reason: string;
+
+  constructor(reason: string) {
+    this.available = false;
+    this.reason = reason;
+  }
+}
+
+export class Server implements LinkOwner {
+  readonly available: true;
+  readonly context: ServerContext;
   readonly name: string;
-  weight: number;
-  readonly address: Address;
-  /** For log lines: `pool "cache": server "a" (127.0.0.1:6379)`. */
+  /** Where its next link goes. */
+  address: Address;
   readonly label: string;
-  /** The same for programs: pool, server, address. */
-  readonly fields: Fields;
-  /** All connections, of whatever lane. */
-  readonly connections: ServerConnection[];
+  readonly fields: Readonly<Record<string, string>>;
+  /** All links, of whatever lane. */
+  readonly connections: Link[];
   readonly counters: ServerCounters;
+  readonly listener: null;
+  readonly keeps: boolean;
   /** By class of command. */
   readonly latency: readonly Latency[];
   /** Failures in a row. */
@@ -42,25 +74,26 @@ export class Server {
   ejectedAt: number;
   /** Asks now and then how it is; null when the pool wants no checks. */
   private health: HealthCheck | null;
-  /** Connections by lane (see Pool.laneOf); a lane's are made when it is first used. */
-  private lanes: ServerConnection[][];
-  /** Connections that serve one client at a time, while they serve none. */
-  private extras: ServerConnection[];
-  readonly pool: Pool;
+  /** Links by lane (see Pool.laneOf); a lane's are made when it is first used. */
+  private lanes: (Link[] | undefined)[];
+  /** Links that serve one client at a time, while they serve none. */
+  private extras: Link[];
+  /** Pinned links, by user. */
+  private readonly shares: Shares;
   private failedAt: number;
 
-  constructor(pool: Pool, config: ServerConfig, index: number) {
-    this.pool = pool;
-    this.index = index;
+  constructor(context: ServerContext, config: ServerConfig) {
+    this.available = true;
+    this.context = context;
     this.name = config.name;
-    this.weight = config.weight;
     this.address = config.address;
-    const { path, host, port } = config.address;
-    const where = path !== "" ? path : `${host}:${port}`;
-    this.label = `pool "${pool.name}": server "${config.name}"` +
+    const where = placeOf(config.address);
+    this.label = `pool "${context.name}": server "${config.name}"` +
       (where === config.name ? "" : ` (${where})`);
-    this.fields = { pool: pool.name, server: config.name, address: where };
+    this.fields = { pool: context.name, server: config.name, address: where };
     this.counters = newServerCounters();
+    this.listener = null;
+    this.keeps = context.keeps;
     this.latency = LATENCY_CLASSES.map(() => new Latency());
     this.failures = 0;
     this.live = true;
@@ -72,131 +105,268 @@ export class Server {
     this.connections = [];
     this.lanes = [];
     this.extras = [];
-    this.openLane(pool.lane);
+    this.shares = new Shares();
+    this.openLane(context.lane);
   }
 
-  /** The connection of a client: always the same one, so its commands stay in order. */
-  connectionFor(client: Client): ServerConnection {
+  /** The link of a client: always the same one, so its commands stay in order. */
+  linkFor(client: Origin): Link {
     const lane = this.lanes[client.lane] ?? this.openLane(client.lane);
     return lane.length === 1 ? lane[0] : lane[client.id % lane.length];
   }
 
-  private openLane(index: number): ServerConnection[] {
-    const lane: ServerConnection[] = [];
-    for (let i = 0; i < this.pool.config.server_connections; i++) {
-      lane.push(new ServerConnection(this.pool, this, index));
+  private openLane(index: number): Link[] {
+    const lane: Link[] = [];
+    for (let i = 0; i < this.context.config.server_connections; i++) {
+      lane.push(new Link(this.context, this, index));
     }
     this.connections.push(...lane);
     this.lanes[index] = lane;
     return lane;
   }
 
-  /** A new connection, of whatever kind: with TLS if that is wanted. */
+  /** A new socket, of whatever kind: with TLS if that is wanted. */
   open(handler: SocketHandler): Socket {
-    const { host, config } = this.pool;
+    const { host, config } = this.context;
     return host.connect(this.address, handler, config.server_tls);
   }
 
   /** Connects in advance. */
   connect(): void {
-    for (const lane of this.lanes) for (const connection of lane ?? []) connection.connect();
+    for (const lane of this.lanes) for (const link of lane ?? []) link.connect();
   }
 
-  /** It is no longer part of the pool. Returns its connections, which are to be closed. */
-  retire(): ServerConnection[] {
+  /** It is no longer part of the pool. Returns its links, which are to be closed. */
+  retire(): Link[] {
     this.removed = true;
     this.live = false;
     this.health?.stop();
     return this.retireAll();
   }
 
-  /** New connections take the place of all it has. Returns those, which are to be closed. */
-  renew(): ServerConnection[] {
+  /** New links take the place of all it has. Returns those, which are to be closed. */
+  renew(): Link[] {
     const old = this.retireAll();
     this.health?.stop(); // what it says first may be something else now
-    this.openLane(this.pool.lane);
+    this.openLane(this.context.lane);
     return old;
   }
 
-  private retireAll(): ServerConnection[] {
-    const old = this.connections.filter((connection) => !connection.retired);
-    for (const connection of old) connection.retired = true;
+  private retireAll(): Link[] {
+    const old = this.connections.filter((link) => !link.retired);
+    for (const link of old) link.retired = true;
     this.lanes = [];
     this.extras = [];
     return old;
   }
 
-  /** A connection of this lane for one client alone, until `giveExtra`. */
-  takeExtra(lane: number): ServerConnection {
-    const at = this.extras.findIndex((connection) => connection.lane === lane);
+  /** A link of this lane for one client alone, until `giveExtra`. */
+  takeExtra(lane: number): Link {
+    const at = this.extras.findIndex((link) => link.lane === lane);
     if (at >= 0) return this.extras.splice(at, 1)[0];
-    const connection = new ServerConnection(this.pool, this, lane);
-    this.connections.push(connection);
-    return connection;
+    const link = new Link(this.context, this, lane);
+    this.connections.push(link);
+    return link;
   }
 
-  giveExtra(connection: ServerConnection): void {
+  giveExtra(link: Link): void {
     // One that still waits for a reply (its client has left) would hold up whoever gets it next.
-    const { codec, config } = this.pool;
+    const { codec, config } = this.context;
     const most = codec.transactions === null
       ? MOST_EXTRAS
       : Math.max(MOST_EXTRAS, config.pinned_connections);
-    if (this.extras.length < most && connection.head === null && !connection.retired) {
-      this.extras.push(connection);
+    if (this.extras.length < most && link.head === null && !link.retired) {
+      this.extras.push(link);
       return;
     }
-    this.dropExtra(connection);
+    this.dropExtra(link);
   }
 
-  private dropExtra(connection: ServerConnection): void {
-    // One that is retired is closed when all is answered: see retire.ts.
-    if (connection.retired) return;
-    this.forget(connection);
+  private dropExtra(link: Link): void {
+    // One that is retired is closed when all is answered: see link/retired.ts.
+    if (link.retired) return;
+    this.forget(link);
   }
 
-  /** A connection that is of no more use. */
-  forget(connection: ServerConnection): void {
-    connection.dispose();
-    this.connections.splice(this.connections.indexOf(connection), 1);
+  /** A link that is of no more use. */
+  forget(link: Link): void {
+    link.dispose();
+    this.connections.splice(this.connections.indexOf(link), 1);
   }
 
-  /** As `takeExtra`, for as long as the client likes; null when too many have one. */
-  takePinned(lane: number): ServerConnection | null {
-    if (this.counters.pinned_connections >= this.pool.config.pinned_connections) return null;
+  /** An extra link that gets no more requests, and goes when it has answered. */
+  closeWhenAnswered(link: Link): void {
+    link.retired = true;
+    const gone = (): void => this.forget(link);
+    this.context.retired.add({ link, deadline: Infinity, why: "", alone: false, gone });
+  }
+
+  /** As `takeExtra`, for as long as a client of `user` likes; or why it may not have one. */
+  takePinned(lane: number, user: string): Link | string {
+    const { pinned_connections: most, pinned_share, auth } = this.context.config;
+    if (this.counters.pinned_connections >= most) {
+      return `too many transactions and blocking commands: all ${most} pinned_connections of the ` +
+        "server are in use";
+    }
+    const share = auth === undefined ? most : shareOf(most, pinned_share);
+    if (!this.shares.take(user, share)) {
+      return `too many transactions and blocking commands of user "${user}": ${share} of the ` +
+        `${most} pinned_connections of the server are in use (pinned_share: ${pinned_share})`;
+    }
     this.counters.pinned_connections++;
     return this.takeExtra(lane);
   }
 
   /** `clean`: the server keeps nothing of the client's for it. */
-  givePinned(connection: ServerConnection, clean: boolean): void {
+  givePinned(link: Link, clean: boolean, user: string): void {
     this.counters.pinned_connections--;
-    connection.patience = 0;
-    if (clean) this.giveExtra(connection);
-    else this.dropExtra(connection);
+    this.shares.give(user);
+    link.patience = 0;
+    if (clean) this.giveExtra(link);
+    else this.dropExtra(link);
+  }
+
+  /** Links of a lane that no client uses any more. */
+  closeLane(lane: number): void {
+    const links = this.lanes[lane] ?? [];
+    this.lanes[lane] = undefined;
+    for (const link of links) this.closeWhenAnswered(link);
+    for (const link of this.extras.filter((extra) => extra.lane === lane)) this.forget(link);
+    this.extras = this.extras.filter((extra) => extra.lane !== lane);
+  }
+
+  connecting(): void {
+    serverConnecting(this);
+  }
+
+  ready(): void {
+    serverConnected(this);
+  }
+
+  refused(why: string): void {
+    serverRefuses(this, why);
+  }
+
+  broken(why: string): void {
+    serverBroken(this, why);
   }
 
   /** `n` requests of one class took `ms` each. */
   answered(cls: number, ms: number, n: number): void {
     this.latency[cls].record(ms, n);
-    this.pool.turn.sample(ms);
+    this.context.turn.sample(ms);
   }
 
-  snapshot(): ServerSnapshot {
+  get judges(): boolean {
+    return this.context.autoEject;
+  }
+
+  /** The first reply of a read shows that the server is well, or says itself that it is not. */
+  replied(codec: Codec, verb: number, buf: Uint8Array, start: number, end: number): void {
+    if (!codec.serverErrors?.isServerFailure(buf, start, end)) this.failures = 0;
+    else if (codec.judged[verb + 1] === 1) this.failed();
+  }
+
+  /**
+   * A link is gone. Idle ones may be closed for many reasons: only if somebody waited it is a
+   * failure. Several that drop in the same moment are one failure (not so twemproxy).
+   */
+  closed(errno: string, text: string, lost: number): void {
+    const { counters } = this;
+    if (errno === "ETIMEDOUT") counters.server_timedout++;
+    else if (errno === "") counters.server_eof++;
+    else counters.server_err++;
+    if (!text.startsWith("TLS: ") || this.context.mayComplain()) {
+      serverClosed(this, errno, text, lost);
+    }
+    if (lost === 0) return;
+    if (this.failedAt !== this.context.now || this.connections.length === 1) this.failed();
+  }
+
+  /** Counts a failure; at the limit the server leaves the ring for a while. */
+  private failed(): void {
+    const { config, stopped, now } = this.context;
+    if (!config.auto_eject_hosts || !this.live || stopped) return;
+    this.failedAt = now;
+    this.failures++;
+    if (this.failures < config.server_failure_limit) return;
+    this.eject(`${this.failures} failures in a row`);
+  }
+
+  /** Takes it out of the ring: for a while, or, with health checks, until it passes one. */
+  eject(reason: string): void {
+    const { context } = this;
+    const { health_check, server_retry_timeout } = context.config;
+    const retry = health_check === undefined ? server_retry_timeout : Infinity;
+    this.failures = 0;
+    this.live = false;
+    this.ejectedAt = context.now;
+    this.retryAt = context.now + retry;
+    this.counters.server_ejected_at = Math.round(context.host.wallClock() * 1000);
+    context.counters.server_ejects++;
+    serverEjected(this, reason, retry);
+    context.serversChanged();
+  }
+
+  /** It has passed a check. */
+  readmit(): void {
+    this.live = true;
+    serverReadmitted(this, "readmitted: it answers again");
+    this.context.serversChanged();
+  }
+
+  /** It is tried again, if it was ejected and its time has come; false while it has not. */
+  tryAgain(): boolean {
+    if (this.live) return true;
+    if (this.retryAt > this.context.now) return false;
+    this.live = true;
+    serverReadmitted(this, "tried again");
+    return true;
+  }
+
+  /** Called every tick: its links, and the checks if the pool wants any. See Link.tick for `late`. */
+  tick(now: number, late: number): void {
+    const { health_check, timeout } = this.context.config;
+    for (const link of this.connections) link.tick(now, timeout, late);
+    if (health_check === undefined) {
+      if (this.health !== null) this.endChecks();
+      return;
+    }
+    this.health ??= new HealthCheck(this.context, this);
+    this.health.tick(now, health_check.timeout, late);
+  }
+
+  /** No checks any more: what one of them has ejected is tried again with the next request. */
+  endChecks(): void {
+    this.health?.stop();
+    this.health = null;
+    if (this.live || this.retryAt !== Infinity || this.context.stopped) return;
+    this.retryAt = this.context.now;
+    this.context.serversChanged();
+  }
+
+  /** Closes all links at once. */
+  stop(): void {
+    this.health?.stop();
+    this.health = null;
+    for (const link of this.connections) link.abort("");
+  }
+
+  snapshot(weight: number): ServerSnapshot {
     let unsent = 0;
     let unsentBytes = 0;
     let inFlight = 0;
     let inFlightBytes = 0;
-    for (const connection of this.connections) {
-      unsent += connection.unsent;
-      unsentBytes += connection.out.size;
-      inFlight += connection.inFlight;
-      inFlightBytes += connection.inFlightBytes;
+    for (const link of this.connections) {
+      unsent += link.unsent;
+      unsentBytes += link.out.size;
+      inFlight += link.inFlight;
+      inFlightBytes += link.inFlightBytes;
     }
-    const { host, port, path } = this.address;
     return {
       name: this.name,
-      address: path !== "" ? path : `${host}:${port}`,
-      weight: this.weight,
+      address: placeOf(this.address),
+      weight,
       live: this.live,
       counters: {
         ...this.counters,
@@ -208,62 +378,8 @@ export class Server {
       latency: this.latency.map((latency, i) => latency.snapshot(i)),
     };
   }
+}
 
-  /** A connection is gone. Several that drop in the same moment are one failure (not so twemproxy). */
-  closed(): void {
-    if (this.failedAt !== this.pool.now || this.connections.length === 1) this.failed();
-  }
-
-  /** Counts a failure; at the limit the server leaves the ring for a while. */
-  failed(): void {
-    const { config } = this.pool;
-    if (!config.auto_eject_hosts || !this.live || this.pool.stopped) return;
-    this.failedAt = this.pool.now;
-    this.failures++;
-    if (this.failures < config.server_failure_limit) return;
-    this.eject(`${this.failures} failures in a row`);
-  }
-
-  /** Takes it out of the ring: for a while, or, with health checks, until it passes one. */
-  eject(reason: string): void {
-    const { pool } = this;
-    const { health_check, server_retry_timeout } = pool.config;
-    const retry = health_check === undefined ? server_retry_timeout : Infinity;
-    this.failures = 0;
-    this.live = false;
-    this.ejectedAt = pool.now;
-    this.retryAt = pool.now + retry;
-    this.counters.server_ejected_at = Math.round(pool.host.wallClock() * 1000);
-    pool.counters.server_ejects++;
-    serverEjected(this, reason, retry);
-    pool.rebuild();
-  }
-
-  /** It has passed a check. */
-  readmit(): void {
-    this.live = true;
-    serverReadmitted(this, "readmitted: it answers again");
-    this.pool.rebuild();
-  }
-
-  /** Called every tick: its connections, and the checks if the pool wants any. */
-  tick(now: number): void {
-    const { health_check, timeout } = this.pool.config;
-    for (const connection of this.connections) connection.tick(now, timeout);
-    if (health_check === undefined) {
-      if (this.health !== null) this.endChecks();
-      return;
-    }
-    this.health ??= new HealthCheck(this.pool, this);
-    this.health.tick(now, health_check.timeout);
-  }
-
-  /** No checks any more: what one of them has ejected is tried again with the next request. */
-  endChecks(): void {
-    this.health?.stop();
-    this.health = null;
-    if (this.live || this.retryAt !== Infinity || this.pool.stopped) return;
-    this.retryAt = this.pool.now;
-    this.pool.rebuild();
-  }
+function placeOf({ path, host, port }: Address): string {
+  return path !== "" ? path : `${host}:${port}`;
 }

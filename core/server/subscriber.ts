@@ -4,8 +4,9 @@
 import { EMPTY } from "../bytes.ts";
 import { errnoText } from "../errno.ts";
 import type { Socket, SocketHandler } from "../host.ts";
-import { OutBuffer } from "../wire/out_buffer.ts";
-import { ReplyScan } from "../protocol/codec.ts";
+import { Backoff } from "../link/backoff.ts";
+import { CLOSED, Link, READY } from "../link/link.ts";
+import type { LinkCounters, LinkOwner, Listener } from "../link/owner.ts";
 import {
   ALIVE,
   CONFIRMED,
@@ -15,15 +16,8 @@ import {
   type Publishing,
   REFUSED,
 } from "../protocol/publishing.ts";
-import { Backoff } from "../link/backoff.ts";
-import type { Pool } from "../pool.ts";
+import type { ServerContext } from "./context.ts";
 import type { Server } from "./server.ts";
-import type { Topic, Topics } from "../exchange/topics.ts";
-
-const CLOSED = 0;
-const CONNECTING = 1;
-const HANDSHAKE = 2;
-const READY = 3;
 
 /** How a topic stands at a server (`Topic.states`). */
 export const WAITED_FOR = 1;
@@ -37,137 +31,138 @@ const LONGEST_PAUSE = 5000;
 const SILENCE = 10_000;
 const PATIENCE = 10_000;
 
-interface Expected {
-  readonly topic: Topic;
+/** A channel or pattern, as far as a subscriber knows it. */
+export interface Topic<T extends Topic<T>> {
+  readonly kind: number;
+  /** A byte string. */
+  readonly name: string;
+  /** How it stands at each server concerned. */
+  readonly states: Map<Subscriber<T>, number>;
+  /** How many servers are to confirm it. */
+  awaiting: number;
+  /** Of the last server that did not. */
+  error: Uint8Array;
+}
+
+/** Whom a subscriber tells. */
+export interface SubscriptionTable<T extends Topic<T>> {
+  /** A server has confirmed the topic, or will not. */
+  settled(topic: T): void;
+  /** It stands otherwise at a server. */
+  moved(topic: T): void;
+  /** A message, read into `frame`. */
+  deliver(frame: Frame, buf: Uint8Array, start: number, end: number): void;
+  /** Whether a server's subscription is another topic's too, which servers call the same. */
+  isShared(topic: T, subscriber: Subscriber<T>): boolean;
+}
+
+interface Expected<T> {
+  readonly topic: T;
   readonly on: boolean;
 }
 
-export class Subscriber {
+export class Subscriber<T extends Topic<T>> implements LinkOwner, Listener {
   readonly server: Server;
-  readonly topics: Set<Topic>;
-  state: number;
-  private readonly pool: Pool;
-  private readonly table: Topics;
+  readonly topics: Set<T>;
+  readonly label: string;
+  readonly fields: Readonly<Record<string, string>>;
+  readonly counters: LinkCounters;
+  readonly judges: boolean;
+  readonly keeps: boolean;
+  readonly listener: Listener;
+  private readonly context: ServerContext;
+  private readonly table: SubscriptionTable<T>;
   private words: Publishing;
-  private readonly out: OutBuffer;
-  private readonly scan: ReplyScan;
-  private readonly frame: Frame;
-  private socket: Socket | null;
-  private handler: SocketHandler | null;
-  private handshakesLeft: number;
-  private dirty: boolean;
-  /** An unfinished frame: carry[0, carried), looked at up to `looked`. */
-  private carry: Uint8Array;
-  private carried: number;
-  private looked: number;
-  /** Requests without an answer, from `answered` on. */
-  private expected: Expected[];
-  private answered: number;
+  private readonly frameRead: Frame;
+  private link: Link;
+  /** Requests without an answer, from `answeredTo` on. */
+  private expected: Expected<T>[];
+  private answeredTo: number;
   private readonly backoff: Backoff;
   private retryAt: number;
   /** When it last heard of the server, or began to wait for it (pool time). */
   private heardAt: number;
   private pinged: boolean;
 
-  constructor(table: Topics, server: Server) {
-    this.table = table;
-    this.pool = table.pool;
-    this.words = this.pool.codec.publishing as Publishing;
+  constructor(table: SubscriptionTable<T>, context: ServerContext, server: Server) {
     this.server = server;
     this.topics = new Set();
-    this.state = CLOSED;
-    this.out = new OutBuffer(this.pool.buffers);
-    this.scan = new ReplyScan();
-    this.frame = { what: NONSENSE, kind: 0, name: "" };
-    this.socket = null;
-    this.handler = null;
-    this.handshakesLeft = 0;
-    this.dirty = false;
-    this.carry = EMPTY;
-    this.carried = 0;
-    this.looked = 0;
+    this.label = `${server.label}: subscriber`;
+    this.fields = server.fields;
+    this.counters = server.counters;
+    this.judges = false;
+    this.keeps = false;
+    this.listener = this;
+    this.context = context;
+    this.table = table;
+    this.words = context.codec.publishing as Publishing;
+    this.frameRead = { what: NONSENSE, kind: 0, name: "" };
+    this.link = new Link(context, this, context.lane);
     this.expected = [];
-    this.answered = 0;
-    this.backoff = new Backoff((n) => this.pool.host.random(n));
+    this.answeredTo = 0;
+    this.backoff = new Backoff((n) => context.host.random(n));
     this.retryAt = 0;
     this.heardAt = 0;
     this.pinged = false;
   }
 
-  get label(): string {
-    return `${this.server.label}: subscriber`;
+  private get isReady(): boolean {
+    return this.link.state === READY;
+  }
+
+  private get isClosed(): boolean {
+    return this.link.state === CLOSED;
   }
 
   /** The topic is to be heard of this server. */
-  subscribe(topic: Topic): void {
+  subscribe(topic: T): void {
     this.topics.add(topic);
     topic.states.set(this, WAITED_FOR);
     topic.awaiting++;
-    if (this.state === READY) this.ask(topic, true);
-    else if (this.state === CLOSED) this.connect();
+    if (this.isReady) this.ask(topic, true);
+    else if (this.isClosed) this.connect();
   }
 
-  unsubscribe(topic: Topic): void {
+  unsubscribe(topic: T): void {
     if (!this.topics.delete(topic)) return;
     const was = topic.states.get(this);
     topic.states.delete(this);
     if (was === WAITED_FOR) topic.awaiting--;
-    if (this.state !== READY || was === LOST || this.table.isShared(topic, this)) return;
+    if (!this.isReady || was === LOST || this.table.isShared(topic, this)) return;
     this.ask(topic, false);
   }
 
-  private ask(topic: Topic, on: boolean): void {
+  private ask(topic: T, on: boolean): void {
     const { words } = this;
-    if (this.answered === this.expected.length) {
-      this.heardAt = this.pool.now;
+    if (this.answeredTo === this.expected.length) {
+      this.heardAt = this.context.now;
       this.expected = [];
-      this.answered = 0;
+      this.answeredTo = 0;
     }
     this.expected.push({ topic, on });
-    this.write(
+    this.link.say(
       on ? words.subscribe(topic.kind, topic.name) : words.unsubscribe(topic.kind, topic.name),
     );
   }
 
-  private write(bytes: Uint8Array): void {
-    this.out.append(bytes, 0, bytes.length);
-    if (this.dirty) return;
-    this.dirty = true;
-    this.pool.turn.markServer(this);
-  }
-
-  flush(): void {
-    this.dirty = false;
-    if (this.state >= HANDSHAKE && this.out.size > 0) this.out.flush(this.socket as Socket);
-  }
-
   private connect(): void {
-    this.state = CONNECTING;
-    this.heardAt = this.pool.now;
-    const handler: SocketHandler = {
-      open: () => this.handler === handler && this.open(),
-      data: (buf, start, end) => this.handler === handler && this.data(buf, start, end),
-      drain: () => this.handler === handler && void this.out.drained(this.socket as Socket),
-      end: () => this.handler === handler && this.abort(""),
-      close: (error) => this.handler === handler && this.gone(error),
-    };
-    this.handler = handler;
-    this.socket = this.server.open(handler);
+    this.heardAt = this.context.now;
+    this.link.connect();
   }
 
-  private open(): void {
-    this.server.counters.server_connections++;
-    const handshake = this.pool.handshakeOf(this.pool.lane);
-    this.state = HANDSHAKE;
-    this.handshakesLeft = handshake?.replies ?? 0;
-    if (handshake !== null) this.write(handshake.bytes);
-    else this.becomeReady();
+  open(handler: SocketHandler): Socket {
+    return this.server.open(handler);
   }
 
-  private becomeReady(): void {
-    this.state = READY;
+  connecting(): void {}
+
+  answered(): void {}
+
+  replied(): void {}
+
+  ready(): void {
     this.backoff.reset();
-    this.pool.log.info(`${this.label}: connected; ${this.topics.size} subscriptions`);
+    this.context.log.info(`${this.label}: connected; ${this.topics.size} subscriptions`);
     for (const topic of this.topics) {
       if (topic.states.get(this) === LOST) {
         topic.states.set(this, WAITED_FOR);
@@ -177,92 +172,37 @@ export class Subscriber {
     }
   }
 
-  private data(buf: Uint8Array, start: number, end: number): void {
-    const { turn } = this.pool;
-    turn.enter();
-    this.heardAt = this.pool.now;
+  refused(why: string): void {
+    this.context.log.error(`${this.label}: refused redis_auth or redis_db (${why}); closing`);
+  }
+
+  broken(): void {
+    this.context.log.warn(`${this.label}: the server sent what is no message; closing`);
+  }
+
+  frame(buf: Uint8Array, start: number, end: number): void {
+    this.heardAt = this.context.now;
     this.pinged = false;
-    this.server.counters.response_bytes += end - start;
-    if (this.carried === 0) {
-      const done = this.read(buf, start, start, end);
-      if (done < end) this.keep(buf, done, end);
-    } else {
-      const { looked } = this;
-      this.keep(buf, start, end);
-      const { carry, carried } = this;
-      const done = this.read(carry, 0, looked, carried);
-      if (this.carry === carry) {
-        this.carried = carried - done;
-        if (this.carried === 0) this.carry = EMPTY;
-        else carry.copyWithin(0, done, carried);
-      }
-    }
-    turn.leave();
-  }
-
-  private keep(buf: Uint8Array, start: number, end: number): void {
-    const n = end - start;
-    if (this.handler === null) return;
-    if (this.carried + n > this.carry.length) {
-      const larger = new Uint8Array(Math.max(1024, 2 * (this.carried + n)));
-      larger.set(this.carry.subarray(0, this.carried));
-      this.carry = larger;
-    }
-    this.carry.set(buf.subarray(start, end), this.carried);
-    this.carried += n;
-  }
-
-  /** Reads whole frames from `start` on, the first one from where it was left; returns the end of the last. */
-  private read(buf: Uint8Array, start: number, from: number, end: number): number {
-    const { codec } = this.pool;
-    let frame = start;
-    let pos = from;
-    while (pos < end) {
-      pos = codec.parseReply(this.scan, buf, pos, end);
-      if (this.scan.bad) {
-        this.abort("EINVAL");
-        return end;
-      }
-      if (!this.scan.done) break;
-      this.take(buf, frame, pos);
-      if (this.handler === null) return end;
-      frame = pos;
-    }
-    this.looked = pos - frame;
-    return frame;
-  }
-
-  private take(buf: Uint8Array, start: number, end: number): void {
-    if (this.state === HANDSHAKE) {
-      const { codec } = this.pool;
-      if (codec.isError(buf, start)) {
-        const why = codec.errorText(buf, start, end);
-        this.pool.log.error(`${this.label}: refused redis_auth or redis_db (${why}); closing`);
-        return this.abort(`server refused redis_auth or redis_db: ${why}`);
-      }
-      if (--this.handshakesLeft === 0) this.becomeReady();
-      return;
-    }
-    const { frame } = this;
-    this.words.readFrame(frame, buf, start, end);
-    switch (frame.what) {
+    const { frameRead } = this;
+    this.words.readFrame(frameRead, buf, start, end);
+    switch (frameRead.what) {
       case MESSAGE:
-        return this.table.deliver(frame, buf, start, end);
+        return this.table.deliver(frameRead, buf, start, end);
       case ALIVE:
         return;
       case CONFIRMED:
       case REFUSED:
-        if (this.answered < this.expected.length) {
-          return this.settle(frame.what === REFUSED ? buf.slice(start, end) : EMPTY);
+        if (this.answeredTo < this.expected.length) {
+          return this.settle(frameRead.what === REFUSED ? buf.slice(start, end) : EMPTY);
         }
     }
-    this.pool.log.warn(`${this.label}: the server sent what is no message; closing`);
+    this.broken();
     this.abort("EINVAL");
   }
 
   /** The oldest request has its answer; `error` is empty when all is well. */
   private settle(error: Uint8Array): void {
-    const { topic, on } = this.expected[this.answered++];
+    const { topic, on } = this.expected[this.answeredTo++];
     if (!on || topic.states.get(this) !== WAITED_FOR) return;
     topic.awaiting--;
     if (error.length === 0) {
@@ -275,78 +215,72 @@ export class Subscriber {
     this.table.settled(topic);
   }
 
-  tick(now: number, timeout: number): void {
-    if (this.state === CLOSED) {
+  /** Called every tick; see Link.tick for `late`. */
+  tick(now: number, timeout: number, late: number): void {
+    if (this.isClosed) {
       if (this.topics.size > 0 && now >= this.retryAt) this.connect();
       return;
     }
+    this.heardAt += late;
+    if (late > 0) return; // what has come meanwhile is still to be read
     const quiet = now - this.heardAt;
     const most = timeout > 0 ? timeout : PATIENCE;
-    if (this.state !== READY || this.answered < this.expected.length) {
+    if (!this.isReady || this.answeredTo < this.expected.length) {
       if (quiet > most) this.abort("ETIMEDOUT");
     } else if (this.pinged) {
       if (quiet > SILENCE + most) this.abort("ETIMEDOUT");
     } else if (quiet > SILENCE && this.topics.size > 0) {
       this.pinged = true;
-      this.write(this.words.ping);
+      this.link.say(this.words.ping);
     }
   }
 
-  /** The server is to be spoken to in another way: all is asked for again on a new connection. */
+  /** The server is to be spoken to in another way: all is asked for again on a new link. */
   renew(): void {
-    const { socket } = this;
-    this.words = this.pool.codec.publishing as Publishing;
-    if (this.state === CLOSED) return;
-    this.reset();
+    const { link } = this;
+    const wasClosed = this.isClosed;
+    this.words = this.context.codec.publishing as Publishing;
+    this.link = new Link(this.context, this, this.context.lane);
+    link.dispose();
+    this.forget();
+    if (wasClosed) return;
     for (const topic of this.topics) {
       if (topic.states.get(this) === HEARD) topic.states.set(this, LOST);
     }
-    socket?.close();
     this.connect();
   }
 
   abort(errno: string): void {
-    const { socket } = this;
-    if (this.state === CLOSED) return;
-    this.gone(errno);
-    socket?.close();
+    this.link.abort(errno);
   }
 
-  /** The connection is no more; what it was to hear is asked for again later. */
-  private gone(errno: string): void {
-    this.reset();
-    this.retryAt = this.pool.now + this.backoff.next(LONGEST_PAUSE);
-    if (this.pool.stopped) return;
+  /** The link is gone; what it was to hear is asked for again later. */
+  closed(errno: string): void {
+    this.forget();
+    this.retryAt = this.context.now + this.backoff.next(LONGEST_PAUSE);
+    if (this.context.stopped) return;
     const why = errnoText(errno);
     if (this.topics.size > 0) {
-      this.pool.log.notice(`${this.label}: closed: ${why}; ${this.topics.size} subscriptions lost`);
+      this.context.log.notice(
+        `${this.label}: closed: ${why}; ${this.topics.size} subscriptions lost`,
+      );
     }
     for (const topic of [...this.topics]) {
       const was = topic.states.get(this);
       topic.states.set(this, LOST);
       if (was !== WAITED_FOR) {
-        this.table.census.note(topic);
+        this.table.moved(topic);
         continue;
       }
       topic.awaiting--;
-      topic.error = this.pool.codec.failure(why);
+      topic.error = this.context.codec.failure(why);
       this.table.settled(topic);
     }
   }
 
-  /** Forgets the connection. */
-  private reset(): void {
-    if (this.state > CONNECTING) this.server.counters.server_connections--;
-    this.state = CLOSED;
-    this.socket = null;
-    this.handler = null;
-    this.out.clear();
-    this.scan.reset();
-    this.carry = EMPTY;
-    this.carried = 0;
-    this.looked = 0;
+  private forget(): void {
     this.expected = [];
-    this.answered = 0;
+    this.answeredTo = 0;
     this.pinged = false;
   }
 }

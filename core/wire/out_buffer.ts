@@ -47,7 +47,8 @@ export class BufferPool {
 
 const EMPTY = new Uint8Array(0);
 
-interface Segment {
+/** `buf[start, end)`. */
+export interface Segment {
   readonly buf: Uint8Array;
   readonly start: number;
   readonly end: number;
@@ -56,16 +57,16 @@ interface Segment {
 /** Growable output of one connection. */
 export class OutBuffer {
   /** The buffer being filled: `buf[start, end)` is not yet written. */
-  private buf: Uint8Array;
-  private start: number;
-  private end: number;
+  protected buf: Uint8Array;
+  protected start: number;
+  protected end: number;
   /** Full buffers that go out before `buf`, oldest first; null while there are none. */
-  private segments: Segment[] | null;
+  protected segments: Segment[] | null;
   /** The buffer a socket holds on to (PENDING); null when none is lent. */
-  private lent: Uint8Array | null;
-  private segmentBytes: number;
-  private lentBytes: number;
-  private readonly pool: BufferPool;
+  protected lent: Uint8Array | null;
+  protected segmentBytes: number;
+  protected lentBytes: number;
+  protected readonly pool: BufferPool;
 
   constructor(pool: BufferPool) {
     this.pool = pool;
@@ -81,6 +82,11 @@ export class OutBuffer {
   /** Bytes not yet taken by the socket. */
   get size(): number {
     return this.end - this.start + this.segmentBytes + this.lentBytes;
+  }
+
+  /** Bytes that have not been handed to a socket. */
+  get unhanded(): number {
+    return this.end - this.start + this.segmentBytes;
   }
 
   /** A PENDING write holds a buffer: nothing may be written before `drained`. */
@@ -180,17 +186,19 @@ export class OutBuffer {
       const { buf, start, end } = this.segments[0];
       const taken = socket.write(buf, start, end);
       if (taken === PENDING) {
+        this.handed(buf, start, end);
         this.lend(buf, end - start);
         this.shiftSegment(end - start);
         return false;
       }
+      if (taken > 0) this.handed(buf, start, start + taken);
       if (start + taken < end) {
         this.segments[0] = { buf, start: start + taken, end };
         this.segmentBytes -= taken;
         return false;
       }
       this.shiftSegment(taken);
-      this.pool.give(buf);
+      this.spent(buf);
     }
     if (this.end === this.start) {
       this.release();
@@ -198,12 +206,14 @@ export class OutBuffer {
     }
     const taken = socket.write(this.buf, this.start, this.end);
     if (taken === PENDING) {
+      this.handed(this.buf, this.start, this.end);
       this.lend(this.buf, this.end - this.start);
       this.buf = EMPTY;
       this.start = 0;
       this.end = 0;
       return false;
     }
+    if (taken > 0) this.handed(this.buf, this.start, this.start + taken);
     this.start += taken;
     if (this.start < this.end) return false;
     this.release();
@@ -212,10 +222,11 @@ export class OutBuffer {
 
   /** The socket has let go of the lent buffer or takes bytes again; true when all has gone. */
   drained(socket: Socket): boolean {
-    if (this.lent !== null) {
-      this.pool.give(this.lent);
+    const { lent } = this;
+    if (lent !== null) {
       this.lent = null;
       this.lentBytes = 0;
+      this.spent(lent);
     }
     return this.flush(socket);
   }
@@ -239,7 +250,15 @@ export class OutBuffer {
     this.release();
   }
 
-  private release(): void {
+  /** The socket has taken `buf[from, to)`, or has hold of it. */
+  protected handed(_buf: Uint8Array, _from: number, _to: number): void {}
+
+  /** All of a full buffer has been written. */
+  protected spent(buf: Uint8Array): void {
+    this.pool.give(buf);
+  }
+
+  protected release(): void {
     if (this.buf.length > 0) this.pool.give(this.buf);
     this.buf = EMPTY;
     this.start = 0;
@@ -259,7 +278,7 @@ export class OutBuffer {
   }
 
   /** Makes room for `n` more bytes behind `end`. */
-  private grow(n: number): void {
+  protected grow(n: number): void {
     const used = this.end - this.start;
     const { segment } = this.pool;
     if (used >= segment || (used > 0 && n >= segment)) {

@@ -25,9 +25,9 @@ const PART = 1 / 16;
 /** Requests that are answered sooner (ms) are not kept waiting. */
 const QUICK = 0.2;
 
-export class Turn<Server extends Flushable, Client extends Flushable> {
+export class Turn<Link extends Flushable, Client extends Flushable> {
   private readonly host: Host;
-  private servers: Server[];
+  private links: Link[];
   private clients: Client[];
   private scheduled: boolean;
   /** Socket events in this turn and in the one before. */
@@ -42,7 +42,7 @@ export class Turn<Server extends Flushable, Client extends Flushable> {
   /** `inFlight` counts the requests that wait for replies. */
   constructor(host: Host, inFlight: () => number) {
     this.host = host;
-    this.servers = [];
+    this.links = [];
     this.clients = [];
     this.scheduled = false;
     this.events = 0;
@@ -60,8 +60,8 @@ export class Turn<Server extends Flushable, Client extends Flushable> {
     };
   }
 
-  markServer(server: Server): void {
-    this.servers.push(server);
+  markLink(link: Link): void {
+    this.links.push(link);
     if (!this.scheduled) this.schedule();
   }
 
@@ -96,15 +96,15 @@ export class Turn<Server extends Flushable, Client extends Flushable> {
 
   private flush(): void {
     // A flush may mark others (a paused client goes on): they are appended and come in this loop too.
-    const servers = this.servers;
+    const links = this.links;
     const clients = this.clients;
     let s = 0;
     let c = 0;
-    while (s < servers.length || c < clients.length) {
-      while (s < servers.length) servers[s++].flush();
+    while (s < links.length || c < clients.length) {
+      while (s < links.length) links[s++].flush();
       while (c < clients.length) clients[c++].flush();
     }
-    if (s > 0) servers.length = 0;
+    if (s > 0) links.length = 0;
     if (c > 0) clients.length = 0;
   }
 }

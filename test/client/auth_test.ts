@@ -155,6 +155,27 @@ test("before AUTH sizes are bounded, wherever a request is cut", async () => {
   assert.is(client.received(), "+OK\r\n");
 });
 
+test("inline commands are bounded before AUTH as others are, wherever they are cut", async () => {
+  const f = await start();
+  const cases: [string, string][] = [
+    [`GET${" k".repeat(10)}\r\n`, "unauthenticated multibulk length"],
+    [`GET ${"k".repeat(16_400)}\r\n`, "too big inline request"],
+    ["GET ".padEnd(16_385, "k"), "too big inline request"],
+  ];
+  for (const [input, error] of cases) {
+    for (let cut = 1; cut < input.length; cut += 1 + Math.floor(input.length / 50)) {
+      const client = f.client();
+      f.say(client, input.slice(0, cut));
+      f.say(client, input.slice(cut));
+      assert.is(client.received(), `-ERR Protocol error: ${error}\r\n`, `cut at ${cut}`);
+    }
+  }
+  const client = f.client();
+  f.say(client, `GET${" k".repeat(9)}\r\nAUTH main\r\nDEL${" k".repeat(20)}\r\n`);
+  assert.match(client.received(), /^-.*\r\n\+OK\r\n$/);
+  assert.is(f.server("a").received(), command("DEL", ...Array(20).fill("k")));
+});
+
 test("sizes are bounded with redis_auth too", async () => {
   const f = await Fixture.start({ config: ["redis_auth: secret"] });
   const client = f.client();

@@ -144,11 +144,11 @@ const CASES: Record<string, (n: number) => Promise<number>> = {
     return stepsOf(() => {
       f.pool.servers[1].live = false;
       f.pool.servers[1].retryAt = Infinity;
-      f.pool.rebuild();
+      f.pool.serversChanged();
       f.settle();
       confirm(f, listeners);
       f.pool.servers[1].live = true;
-      f.pool.rebuild();
+      f.pool.serversChanged();
       f.settle();
       confirm(f, listeners);
     });

@@ -6,7 +6,7 @@ import { loadConfig } from "../../core/config/load.ts";
 import type { Pool } from "../../core/pool.ts";
 import { Proxy } from "../../core/proxy.ts";
 import type { Request } from "../../core/exchange/request.ts";
-import type { Limits } from "../../core/pool.ts";
+import type { Limits } from "../../core/client/context.ts";
 import { bytes } from "../../core/bytes.ts";
 import { FakeHost, type FakeSocket } from "./fake_host.ts";
 
@@ -129,8 +129,8 @@ export class Fixture {
 
   /** The name of the server that has a key now; "" when none is alive. */
   owner(key: string): string {
-    const index = this.pool.pick(bytes(key), 0, key.length);
-    return index < 0 ? "" : this.pool.servers[index].name;
+    const server = this.pool.route.pick(bytes(key), 0, key.length, 0);
+    return server.available ? server.name : "";
   }
 
   /** The `n`th of the keys that a server has. */
@@ -188,7 +188,7 @@ export class Watch {
     const { requests } = this;
     const took = (request: Request): Request => {
       if (requests.has(request)) throw new Error("a request was given out twice");
-      if (request.ready || request.hold !== null || request.failure !== "" || request.mute !== 0) {
+      if (request.ready || request.chunk !== null || request.failure !== "" || request.mute !== 0) {
         throw new Error("a used request was given out");
       }
       requests.add(request);

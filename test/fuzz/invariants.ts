@@ -28,6 +28,9 @@ const MARGIN = 64;
 /** Longest error that one bad request may cause. */
 const LONGEST_ERROR = 1000;
 
+/** Of a scan that is used again: twice what the longest stream can have, in powers of two. */
+const MOST_ARGS = 65_536;
+
 /** What was found in a stream, one line per request or reply; the last one is what was left. */
 export type Found = string[];
 export type Reader = (pieces: string[], fill: Fill, keep: boolean) => Found;
@@ -83,7 +86,7 @@ function describeRequest(codec: Codec, scan: Scan, buf: Uint8Array, pos: number)
   const at = scan.scratch === null ? pos : 0;
   const length = scan.scratch === null ? scan.length : scan.scratchLength;
   const { action, mute, verb } = scan;
-  demand(scan.args.length <= Math.max(64, 4 * scan.length), "the scan is larger than its request");
+  demand(scan.args.length <= MOST_ARGS, "the scan is larger than any request here");
   demand(scan.error.length <= LONGEST_ERROR, `an error of ${scan.error.length} bytes`);
   const lines: unknown[] = [action, scan.length, mute, scan.pin, verb, text(from, at, at + length)];
   const key = (): string => {

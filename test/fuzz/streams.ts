@@ -41,7 +41,17 @@ const bulk = (value: string): string => `$${value.length}\r\n${value}\r\n`;
 
 function redisCommand(rand: Random): string {
   if (rand(8) === 0) {
-    return one(rand, ['get "a\\x41"', "mget a 'b c'", "PING", "", "set k v ", '"\\n', "del a b"]) +
+    const long = `mget ${many(rand, 200, () => `${word(rand)} `)}`.replace(/[\r\n]/g, "");
+    return one(rand, [
+      long,
+      'get "a\\x41"',
+      "mget a 'b c'",
+      "PING",
+      "",
+      "set k v ",
+      '"\\n',
+      "del a b",
+    ]) +
       one(rand, ["\r\n", "\n"]);
   }
   const words = one(rand, REDIS).name.split("|");
@@ -102,8 +112,14 @@ export function redisReplies(rand: Random): string {
 
 const TEXT_VERBS = ("get gets gat gats set add replace append prepend cas delete incr decr touch " +
   "mg ms md ma me mn version quit flush_all verbosity stats shutdown foo").split(" ");
-const TEXT_WORDS = "k key noreply 0 1 -1 3 12 q b v k O1 T0 MS aGVsbG8= items 4294967296 99999"
-  .split(" ");
+const TEXT_WORDS_LIST =
+  "k key noreply 0 1 -1 3 12 q b v k O1 T0 MS aGVsbG8= items 4294967296 99999 YQpi " +
+  "YQ0KRU5EDQo= !YQpi kx N9 cachedump detail dump a\rb O\r1 10000000000000000000000000000000000001";
+
+const TEXT_WORDS = TEXT_WORDS_LIST.split(" ");
+
+/** Keys as a server shows them that somebody has made to look like something else. */
+const EVIL = ["a\r\nEND", "b\r\nVALUE k 0 99999", "c\nHD", "d e", "f\r", "g [1 b; 0 s]\r\nITEM h"];
 
 function textCommand(rand: Random): string {
   const value = word(rand);
@@ -126,7 +142,11 @@ export function textRequests(rand: Random): string {
 
 function textReply(rand: Random): string {
   const value = word(rand);
-  switch (rand(5)) {
+  switch (rand(7)) {
+    case 5:
+      return many(rand, 3, () => `ITEM ${one(rand, EVIL)} [${rand(9)} b; 0 s]\r\n`) + "END\r\n";
+    case 6:
+      return one(rand, [`HD k${one(rand, EVIL)}\r\n`, `VA 1 ka\rb O\r\r\nx\r\n`]);
     case 0: {
       const cas = one(rand, ["", " 7"]);
       return many(rand, 3, () => `VALUE k 0 ${value.length}${cas}\r\n${value}\r\n`) + "END\r\n";

@@ -668,6 +668,32 @@ test("an error reply, and one that says the server cannot work", () => {
   assert.equal(is("$5\r\n-OOM \r\n"), [false, false]);
 });
 
+/** `data`, and how often its bytes are looked at. */
+function counted(data: Uint8Array): { buf: Uint8Array; reads: () => number } {
+  let reads = 0;
+  const buf = new Proxy(data, {
+    get(target, name) {
+      if (typeof name === "string" && name >= "0" && name < ":") reads++;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return { buf, reads: () => reads };
+}
+
+test("an inline command that comes byte by byte is read once", () => {
+  const line = `GET ${"key ".repeat(2000)}\r\n`;
+  const { buf, reads } = counted(bytes(line));
+  const scan = new Scan();
+  for (let end = 1; end < line.length; end++) {
+    assert.is(codec.parseRequest(scan, buf, 0, end), MORE);
+  }
+  assert.ok(reads() < 4 * line.length, `${reads()} looks at ${line.length} bytes`);
+  assert.is(codec.parseRequest(scan, buf, 0, line.length), DONE);
+  assert.ok(reads() < 20 * line.length, `${reads()} looks at ${line.length} bytes`);
+  assert.is(scan.nargs, 2001);
+});
+
 test("errors that a client can make a server say are not the server's", () => {
   const judged = (name: string): number => codec.judged[verbOf(name) + 1];
   for (const name of ["get", "set", "ping", "exec", "mget", "script|kill", "publish"]) {

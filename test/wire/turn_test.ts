@@ -42,7 +42,7 @@ test("everything marked is flushed once, also what a flush marks", () => {
   const flushed: string[] = [];
   turn.enter();
   turn.enter(); // two events: nobody is alone
-  turn.markServer({
+  turn.markLink({
     flush() {
       flushed.push("server");
       turn.markClient({ flush: () => void flushed.push("late client") });

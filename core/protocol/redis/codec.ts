@@ -34,13 +34,14 @@ import { answer } from "./local.ts";
 import { parseRequest } from "./parse.ts";
 import { publishing } from "./pubsub.ts";
 import { parseReply } from "./reply.ts";
-import { denied, lockedLimit } from "./rights.ts";
+import { denied, lockedInlineLimit, lockedLimit } from "./rights.ts";
 import { errorText, greeting, laneOf, LANES, PROBE, SERVER_ERRORS } from "./servers.ts";
 import type { RedisSession } from "./session.ts";
 import { transactions } from "./transaction.ts";
 
 const RESET = verbOf("reset");
 const MINUS = 45;
+const STAR = 42;
 
 export class RedisCodec implements Codec {
   readonly classes: Uint8Array;
@@ -136,7 +137,9 @@ export class RedisCodec implements Codec {
   }
 
   tooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
-    const error = lockedLimit(buf, start, end, LOCKED_BULK);
+    const error = buf[start] === STAR
+      ? lockedLimit(buf, start, end, LOCKED_BULK)
+      : lockedInlineLimit(scan, end - start, LOCKED_BULK);
     if (error === null) return false;
     scan.error = error;
     scan.reset();

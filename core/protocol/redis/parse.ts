@@ -89,6 +89,7 @@ export function parseRequest(
   let left: number;
   let n = 0;
   if (scan.pos !== 0) {
+    if (scan.pos < 0) return parseInline(scan, buf, start, end, maxRequest);
     p = start + scan.pos;
     left = scan.left;
     n = scan.nargs;
@@ -393,7 +394,10 @@ function isHttp(buf: Uint8Array, args: Int32Array): boolean {
   return isWord(buf, args[0], args[1], "post") || isWord(buf, args[0], args[1], "host:");
 }
 
-/** A line of words: rewritten as an array of bulk strings, then parsed as one. */
+/**
+ * A line of words: rewritten as an array of bulk strings, then parsed as one. `-scan.pos` bytes are
+ * known to have no line feed.
+ */
 function parseInline(
   scan: Scan,
   buf: Uint8Array,
@@ -402,9 +406,14 @@ function parseInline(
   maxRequest: number,
 ): number {
   const limit = Math.min(end, start + MAX_INLINE);
-  let lf = start;
+  let lf = start - scan.pos;
   while (lf < limit && buf[lf] !== LF) lf++;
-  if (lf === limit) return end - start >= MAX_INLINE ? bad(scan, BIG_INLINE) : MORE;
+  if (lf === limit) {
+    if (end - start >= MAX_INLINE) return bad(scan, BIG_INLINE);
+    scan.pos = start - lf;
+    return MORE;
+  }
+  scan.pos = 0;
   const stop = lf > start && buf[lf - 1] === CR ? lf - 1 : lf;
   const request = splitInline(buf, start, stop);
   if (request === null) return bad(scan, UNBALANCED);

@@ -29,7 +29,7 @@ import {
   verbOf,
 } from "./commands.ts";
 import { PATTERN } from "../publishing.ts";
-import { errorReply } from "./errors.ts";
+import { BIG_INLINE, errorReply } from "./errors.ts";
 import { select } from "./keys.ts";
 
 const KEY_DENIED = errorReply(
@@ -236,6 +236,16 @@ const LOCKED_ARGS = 10;
 const TOO_MANY = errorReply("ERR Protocol error: unauthenticated multibulk length");
 const TOO_LONG = errorReply("ERR Protocol error: unauthenticated bulk length");
 
+/** The same of an inline command, of which `have` bytes are there. */
+export function lockedInlineLimit(
+  scan: Scan,
+  have: number,
+  mostBytes: number,
+): Uint8Array | null {
+  if ((scan.length > 0 ? scan.length : have) > mostBytes) return BIG_INLINE;
+  return scan.nargs > LOCKED_ARGS ? TOO_MANY : null;
+}
+
 /** What is wrong with the size of a request, whole or not, of a client that is not authenticated. */
 export function lockedLimit(
   buf: Uint8Array,
@@ -243,7 +253,6 @@ export function lockedLimit(
   end: number,
   mostBytes: number,
 ): Uint8Array | null {
-  if (buf[start] !== 42) return null; // an inline command; those are bounded for everybody
   let line = lineEnd(buf, start, end);
   if (line < 0) return null;
   const count = decimal(buf, start + 1, line, 0x7fffffff);

@@ -6,15 +6,15 @@ import { copy } from "../bytes.ts";
 import type { BufferPool } from "./out_buffer.ts";
 
 const CHUNK = 16384;
-/** A larger chunk does not stay with its keeper when it is empty. */
+/** A larger chunk does not stay with its store when it is empty. */
 const KEEP = 65536;
 
-/** One chunk of held replies. */
-export class Hold {
+/** Some held replies, end to end. */
+export class ReplyChunk {
   buf: Uint8Array;
   end: number;
   private refs: number;
-  /** Its keeper still appends to it. */
+  /** Its store still appends to it. */
   current: boolean;
   private readonly pool: BufferPool;
 
@@ -49,12 +49,12 @@ export interface Holder {
   held: Uint8Array;
   heldStart: number;
   heldEnd: number;
-  hold: Hold | null;
+  chunk: ReplyChunk | null;
 }
 
-/** The chunks of one server connection, whose replies come one after the other. */
-export class Keeper {
-  private chunk: Hold | null;
+/** The chunks of one link, whose replies come one after the other. */
+export class ReplyStore {
+  private chunk: ReplyChunk | null;
   private readonly pool: BufferPool;
 
   constructor(pool: BufferPool) {
@@ -69,19 +69,19 @@ export class Keeper {
   append(holder: Holder, buf: Uint8Array, start: number, end: number): void {
     const n = end - start;
     const before = holder.heldEnd - holder.heldStart;
-    let chunk = this.chunk;
+    let { chunk } = this;
     if (chunk === null || chunk.end + n > chunk.buf.length) {
       chunk = this.renew(before + n);
     }
-    if (holder.hold !== chunk) {
+    if (holder.chunk !== chunk) {
       const at = chunk.end;
-      if (holder.hold !== null) {
+      if (holder.chunk !== null) {
         chunk.buf.set(holder.held.subarray(holder.heldStart, holder.heldEnd), at);
-        holder.hold.drop();
+        holder.chunk.drop();
       }
       chunk.keep();
       chunk.end = at + before;
-      holder.hold = chunk;
+      holder.chunk = chunk;
       holder.held = chunk.buf;
       holder.heldStart = at;
       holder.heldEnd = at + before;
@@ -102,9 +102,9 @@ export class Keeper {
   }
 
   /** A fresh current chunk with room for `size` bytes, twice that for what keeps growing. */
-  private renew(size: number): Hold {
+  private renew(size: number): ReplyChunk {
     this.close();
-    this.chunk = new Hold(this.pool, Math.max(CHUNK, size > CHUNK ? 2 * size : 0));
+    this.chunk = new ReplyChunk(this.pool, Math.max(CHUNK, size > CHUNK ? 2 * size : 0));
     return this.chunk;
   }
 }

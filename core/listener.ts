@@ -1,12 +1,11 @@
-// Where a pool listens. The pool behind a door may change while it is open, so that a reload can
+// Where a pool listens. The pool behind a listener may change while it is open, so that a reload can
 // rename a pool, or let two of them swap their addresses, without refusing a client.
 
 import { errnoText } from "./errno.ts";
-import type { Host, Listener, ListenTls, Socket } from "./host.ts";
-import type { Client } from "./client/client.ts";
+import type { Host, Listener, ListenTls, Socket, SocketHandler } from "./host.ts";
 
-/** What a door needs of its pool. */
-export interface Behind {
+/** What a listener needs of its pool. */
+export interface ListenerOwner {
   readonly label: string;
   readonly config: {
     readonly listen_text: string;
@@ -15,21 +14,21 @@ export interface Behind {
     readonly tcpkeepalive: boolean;
     readonly tls?: ListenTls;
   };
-  accept(socket: Socket): Client | null;
+  accept(socket: Socket): SocketHandler | null;
   /** A client failed at TLS. */
   handshakeFailed(remote: string, why: string): void;
 }
 
-export class Door {
+export class PoolListener {
   /** Whose clients come in; null: nobody's, they are turned away. */
-  pool: Behind | null;
+  pool: ListenerOwner | null;
   /** What it is known by: a unix socket's path, or the address as the configuration has it. */
   readonly place: string;
   /** It speaks TLS, for as long as it is open. */
   readonly secure: boolean;
   private listener: Listener | null;
 
-  private constructor(pool: Behind) {
+  private constructor(pool: ListenerOwner) {
     this.pool = pool;
     this.place = placeOf(pool.config);
     this.secure = pool.config.tls !== undefined;
@@ -37,25 +36,25 @@ export class Door {
   }
 
   /** Rejects with an Error that says what cannot be listened on, and why. */
-  static async open(host: Host, pool: Behind, reusePort: boolean): Promise<Door> {
-    const door = new Door(pool);
+  static async open(host: Host, pool: ListenerOwner, reusePort: boolean): Promise<PoolListener> {
+    const opened = new PoolListener(pool);
     const { listen, backlog, listen_text } = pool.config;
     const options = {
       backlog,
       reusePort,
-      // Read at every client that comes: it may change while the door is open.
+      // Read at every client that comes: it may change while the listener is open.
       get keepAlive(): boolean {
-        return door.pool?.config.tcpkeepalive ?? false;
+        return opened.pool?.config.tcpkeepalive ?? false;
       },
       get tls(): ListenTls | undefined {
-        return door.pool === null ? pool.config.tls : door.pool.config.tls;
+        return opened.pool === null ? pool.config.tls : opened.pool.config.tls;
       },
-      refused: (remote: string, why: string) => door.pool?.handshakeFailed(remote, why),
+      refused: (remote: string, why: string) => opened.pool?.handshakeFailed(remote, why),
     };
-    const accept = (socket: Socket) => door.pool?.accept(socket) ?? null;
+    const accept = (socket: Socket) => opened.pool?.accept(socket) ?? null;
     const attempt = host.listen(listen, options, accept);
-    door.listener = await listening(attempt, pool.label, listen_text);
-    return door;
+    opened.listener = await listening(attempt, pool.label, listen_text);
+    return opened;
   }
 
   get port(): number {
@@ -69,7 +68,7 @@ export class Door {
 }
 
 /** The mode of a unix socket is no part of its place: its path can be bound only once. */
-export function placeOf(config: Behind["config"]): string {
+export function placeOf(config: ListenerOwner["config"]): string {
   return config.listen.path !== "" ? config.listen.path : config.listen_text;
 }
 

@@ -4,7 +4,7 @@
 
 import { text } from "../bytes.ts";
 import { Limit } from "../limit.ts";
-import type { Log } from "../log.ts";
+import type { Fields, Log } from "../log.ts";
 import {
   type Codec,
   FORWARD,
@@ -15,13 +15,18 @@ import {
   SPLIT,
   TOGETHER,
 } from "../protocol/codec.ts";
-import type { Request } from "./request.ts";
-import type { Server } from "../server/server.ts";
+import type { Attempt } from "./attempt.ts";
 
 /** Bytes of a key that are kept. */
 const KEPT = 64;
 /** Lines a second. */
 const MOST = 100;
+
+/** Whose link it was: see LinkOwner. */
+interface Named {
+  readonly label: string;
+  readonly fields: Fields;
+}
 
 export class SlowLog {
   /** Requests that take longer (ms) are logged; Infinity = none. */
@@ -59,26 +64,26 @@ export class SlowLog {
   }
 
   /** Keeps the beginning of the key `buf[start, end)`; none when it is empty. */
-  note(request: Request, buf: Uint8Array, start: number, end: number): void {
-    request.noted = 0;
-    this.keep(request, buf, start, end);
+  note(attempt: Attempt, buf: Uint8Array, start: number, end: number): void {
+    attempt.noted = 0;
+    this.keep(attempt, buf, start, end);
   }
 
-  private keep(request: Request, buf: Uint8Array, start: number, end: number): void {
-    if (request.note.length === 0) request.note = new Uint8Array(KEPT + 1);
-    const { note } = request;
-    let at = request.noted;
+  private keep(attempt: Attempt, buf: Uint8Array, start: number, end: number): void {
+    if (attempt.note.length === 0) attempt.note = new Uint8Array(KEPT + 1);
+    const { note } = attempt;
+    let at = attempt.noted;
     for (let i = start; i < end && at <= KEPT; i++) note[at++] = buf[i];
-    request.noted = at;
+    attempt.noted = at;
   }
 
   /** Keeps the first key of a request at `buf[at...]`. */
-  noteFirst(request: Request, codec: Codec, scan: Scan, buf: Uint8Array, at: number): void {
-    request.noted = 0;
+  noteFirst(attempt: Attempt, codec: Codec, scan: Scan, buf: Uint8Array, at: number): void {
+    attempt.noted = 0;
     if (scan.verb < 0) {
       // A module's command: it has no number that tells its name.
-      this.keep(request, buf, at + scan.args[0], at + scan.args[1]);
-      this.keep(request, SPACE, 0, 1);
+      this.keep(attempt, buf, at + scan.args[0], at + scan.args[1]);
+      this.keep(attempt, SPACE, 0, 1);
     }
     if (scan.action === SPLIT || scan.action === TOGETHER || scan.action === PIN) {
       if (scan.nkeys === 0) return;
@@ -86,20 +91,30 @@ export class SlowLog {
     } else if (scan.action !== FORWARD) {
       return;
     }
-    this.keep(request, buf, at + scan.keyStart, at + scan.keyEnd);
+    this.keep(attempt, buf, at + scan.keyStart, at + scan.keyEnd);
   }
 
-  /** A request has taken `ms`, which is too long. `failure` says why it has no reply; "" if it has. */
-  tell(request: Request, server: Server, ms: number, now: number, failure: string): void {
-    const { client, noted, verb } = request;
-    if (request.mute === OWN || request.sentAt < this.since) return;
+  /**
+   * A request of `server` has taken `ms`, which is too long. `failure` says why it has no reply; ""
+   * if it has.
+   */
+  tell(
+    attempt: Attempt,
+    codec: Codec,
+    server: Named,
+    ms: number,
+    now: number,
+    failure: string,
+  ): void {
+    const { sink, noted, verb } = attempt;
+    if (attempt.mute === OWN || attempt.sentAt < this.since) return;
     if (verb < 0 && noted === 0) return; // the proxy's own question
     if (!this.limit.admit(now)) return;
-    const command = verb < 0 ? "" : client.codec.commandName(verb).toUpperCase();
-    const key = printable(request.note, noted);
+    const command = verb < 0 ? "" : codec.commandName(verb).toUpperCase();
+    const key = printable(attempt.note, noted);
     const words = [command, key].filter((word) => word !== "").join(" ");
     const took = Math.round(ms * 10) / 10;
-    const { remote } = client.session;
+    const { remote } = sink;
     const end = failure === "" ? "" : ` and failed: ${failure}`;
     this.log.warn(`${server.label}: slow: ${words} of client ${remote} took ${took} ms${end}`, {
       event: "slow_request",

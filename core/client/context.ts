@@ -1,0 +1,53 @@
+// What the clients of a pool are given by it.
+
+import type { PoolConfig } from "../config/schema.ts";
+import type { ExchangeContext } from "../exchange/request.ts";
+import type { Topics } from "../exchange/topics.ts";
+import type { Host } from "../host.ts";
+import type { Log } from "../log.ts";
+import type { Codec, Scan, Session } from "../protocol/codec.ts";
+import type { BufferPool } from "../wire/out_buffer.ts";
+import type { Flushable, Turn } from "../wire/turn.ts";
+
+/** Bounds on memory, in bytes. */
+export interface Limits {
+  /** One request, or unfinished request, of a client. */
+  readonly request: number;
+  /** Replies a client has not read; beyond it the client is cut off. */
+  readonly clientOutput: number;
+  /** Output that is gathered in one piece before it is written. */
+  readonly segment: number;
+}
+
+/** A client that is about to go. */
+export interface Lingering {
+  /** Called every tick. */
+  tick(now: number, late: number): void;
+}
+
+export interface ClientContext extends ExchangeContext {
+  readonly name: string;
+  readonly label: string;
+  readonly log: Log;
+  readonly host: Host;
+  readonly config: PoolConfig;
+  readonly limits: Limits;
+  readonly buffers: BufferPool;
+  readonly turn: Turn<Flushable, Flushable>;
+  readonly topics: Topics;
+  readonly counters: ExchangeContext["counters"] & { client_eof: number; client_err: number };
+  /** The lane that every client starts with. */
+  readonly lane: number;
+  /** Coarse monotonic time (ms), renewed every tick. */
+  readonly now: number;
+  /** Parser state that clients without a half-parsed long request share. */
+  scan: Scan;
+  /** The client is on the session's lane from now on; NO_LANE when there may not be more of them. */
+  enterLane(session: Session, codec: Codec): number;
+  leaveLane(lane: number): void;
+  /** A client is turned away because of TLS. */
+  handshakeFailed(remote: string, why: string): void;
+  /** It has been told all, and is waited for: its `tick` is to be called. */
+  lingers(client: Lingering): void;
+  closed(client: Lingering): void;
+}

@@ -1,0 +1,32 @@
+// A client whose request waits at the server (BLPOP): nothing more of it is read until it is
+// answered, but it is seen when it leaves.
+//
+//   | event                     | next                                       |
+//   | a command that blocks     | BLOCKED                                    |
+//   | answered                  | (none); WATCHING, if it was that before    |
+//   | the client leaves         | closed: the server lets go of it           |
+
+import type { Link } from "../../link/link.ts";
+import type { Scan } from "../../protocol/codec.ts";
+import { BLOCKED, claim, ENDING, type ModeClient, WATCHING } from "./hold.ts";
+import { TAKEN } from "./taken.ts";
+
+export function block(
+  client: ModeClient,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): number {
+  const fresh = client.hold === null;
+  const hold = claim(client, scan, buf, at);
+  if (typeof hold === "number") return hold;
+  if (fresh) hold.clean = true; // nothing is left on the link of a request that only waits
+  const how = hold.send(scan, buf, at, length);
+  if (how !== TAKEN) return how;
+  hold.after = fresh ? ENDING : WATCHING;
+  hold.state = BLOCKED;
+  (hold.link as Link).patience = scan.wait;
+  client.emptyListening();
+  return TAKEN;
+}

@@ -1,0 +1,204 @@
+// A client's hold on a link of its own: for what it watches, for a transaction, for a request that
+// blocks. Its life here; what its states do is in watching.ts, transaction.ts and blocked.ts, and
+// which of them a request meets in holding.ts. What requests are called and what the answers say
+// is the codec's: see Scan.pin.
+
+import { VITAL } from "../../exchange/outcome.ts";
+import {
+  crossServerError,
+  NO_KEY,
+  serverOf,
+  SEVERAL,
+  type Whereabouts,
+} from "../../exchange/place.ts";
+import { SPECIAL } from "../../exchange/request.ts";
+import type { Link } from "../../link/link.ts";
+import { ASKED, OWN, type Scan, type Transactions } from "../../protocol/codec.ts";
+import type { Server, Target } from "../../server/server.ts";
+import type { ClientContext } from "../context.ts";
+import type { SubscribedClient } from "../subscriptions.ts";
+import { LATER, TAKEN } from "./taken.ts";
+
+/** A client, as its modes see it. */
+export interface ModeClient extends SubscribedClient {
+  readonly context: ClientContext;
+  /** Its hold on a link of its own; null for none. */
+  readonly hold: Hold | null;
+  beginHold(hold: Hold): void;
+  endHold(): void;
+  /** Answers, and is TAKEN. */
+  replied(bytes: Uint8Array): number;
+  /** What a command may do when the client does not listen. */
+  takeBeneath(scan: Scan, buf: Uint8Array, at: number, length: number): number;
+  /** Sends one whole request over `link`. */
+  sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): void;
+}
+
+export const WATCHING = 0;
+export const TRANSACTION = 1;
+export const BLOCKED = 2;
+/** It ends when all is answered. */
+export const ENDING = 3;
+
+export const LOST = "the connection that was kept for this client is lost";
+
+export class Hold {
+  state: number;
+  /** BLOCKED: the state when it is answered. */
+  after: number;
+  /** Where the link goes; null until that is known. */
+  server: Server | null;
+  link: Link | null;
+  /** The server keeps nothing of the client's when the hold ends. */
+  clean: boolean;
+  /** TRANSACTION: requests that it has by now. */
+  queued: number;
+  /** TRANSACTION: it cannot be carried out any more. */
+  doomed: boolean;
+  /** TRANSACTION: its beginning, while it has had no key and no server. */
+  kept: Uint8Array[];
+  keptBytes: number;
+  readonly client: ModeClient;
+  readonly words: Transactions;
+  /** `link.losses` when it was taken, and for which user. */
+  private losses: number;
+  private user: string;
+  /** The client's latest requests went over other links. */
+  elsewhere: boolean;
+
+  constructor(client: ModeClient) {
+    this.state = WATCHING;
+    this.after = WATCHING;
+    this.server = null;
+    this.link = null;
+    this.clean = false;
+    this.queued = 0;
+    this.doomed = false;
+    this.kept = [];
+    this.keptBytes = 0;
+    this.client = client;
+    this.words = client.context.codec.transactions as Transactions;
+    this.losses = 0;
+    this.user = "";
+    this.elsewhere = false;
+  }
+
+  /** The server still knows what it was told over the link, and it is the one to use. */
+  isAlive(): boolean {
+    const { link } = this;
+    return link !== null && link.losses === this.losses && !link.retired &&
+      link.lane === this.client.lane;
+  }
+
+  /** Takes a link to a server; returns what is wrong, "" if nothing is. */
+  acquire(target: Target): string {
+    if (!target.available) return target.reason;
+    const { client } = this;
+    const user = client.session.user?.name ?? "";
+    const taken = target.takePinned(client.lane, user);
+    if (typeof taken === "string") return taken;
+    this.user = user;
+    this.server = target;
+    this.link = taken;
+    this.losses = taken.losses;
+    client.beginHold(this);
+    return "";
+  }
+
+  /** Sends a request over the link, which is alive. TAKEN or LATER. */
+  send(scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    const { client } = this;
+    if (this.elsewhere && client.head !== null) return LATER;
+    this.elsewhere = false;
+    client.sendOver(this.link as Link, scan, buf, at, length);
+    return TAKEN;
+  }
+
+  /** Sends a request of the proxy's own; if a `vital` one is refused the link is of no more use. */
+  sendOwn(bytes: Uint8Array, vital: boolean): void {
+    const { client } = this;
+    const request = client.context.requests.take(client);
+    request.mute = OWN;
+    request.verb = ASKED;
+    request.kind = SPECIAL;
+    request.tagHigh = vital ? VITAL : 0;
+    request.noted = 0;
+    client.push(request);
+    (this.link as Link).send(request, bytes, 0, bytes.length);
+  }
+
+  /** A transaction, if it is one, is not carried out. */
+  doom(): void {
+    if (this.state === TRANSACTION) this.doomed = true;
+  }
+
+  /** It ends when all is answered. `clean`: see the field. */
+  end(clean: boolean): void {
+    this.state = ENDING;
+    this.clean = clean;
+    if (this.client.head === null) this.drop();
+    else this.client.emptyListening();
+  }
+
+  /** The client was waiting for its replies and has them all. */
+  answered(): void {
+    if (this.state === BLOCKED) {
+      this.state = this.after;
+      if (this.link !== null) this.link.patience = 0;
+    }
+    if (this.state === ENDING) this.drop();
+  }
+
+  /** The hold ends. */
+  drop(): void {
+    const { client, link, server } = this;
+    client.endHold();
+    this.link = null;
+    if (link === null || server === null) return;
+    // A link that was lost is as good as new.
+    server.givePinned(link, this.clean || link.losses !== this.losses, this.user);
+  }
+}
+
+/**
+ * The client's hold on the server of a request's keys, a new one if it has none. TAKEN when the
+ * client was answered with an error, LATER when earlier requests are to be answered first.
+ */
+export function claim(client: ModeClient, scan: Scan, buf: Uint8Array, at: number): Hold | number {
+  const { codec, route } = client.context;
+  let server = serverOf(client, scan, buf, at);
+  if (server === NO_KEY) server = route.any(); // a wrong count: for a server to refuse
+  let { hold } = client;
+  if (hold !== null && !hold.isAlive()) {
+    // What it watched is watched no more, and it has to be told.
+    hold.drop();
+    return client.replied(codec.failure(LOST));
+  }
+  if (server === SEVERAL || (hold !== null && server !== hold.server)) {
+    return client.replied(misplaced(client, scan, buf, at, server, hold?.server ?? null));
+  }
+  if (hold !== null) return hold;
+  if (client.head !== null) return LATER;
+  hold = new Hold(client);
+  const error = hold.acquire(server);
+  return error === "" ? hold : client.replied(codec.failure(error));
+}
+
+/**
+ * The error for keys that are not all on one server, or not on the one that the client holds on to
+ * (`held`). `server` is what `serverOf` has said.
+ */
+export function misplaced(
+  client: ModeClient,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  server: Whereabouts,
+  held: Server | null,
+): Uint8Array {
+  const { codec } = client.context;
+  if (server === SEVERAL || server === NO_KEY) return crossServerError(client, scan, buf, at);
+  if (!server.available) return codec.failure(server.reason);
+  const words = codec.transactions as Transactions;
+  return words.astray(scan, buf, at, held?.name ?? server.name, server.name);
+}

@@ -1,0 +1,16 @@
+// A client's mode says what a command may do now. Each mode is a file of its own, with what leads
+// out of it in a table at its top.
+//
+//   LOCKED ─ says who it is ─▶ SHARED or RESTRICTED (a user with few rights)
+//   SHARED ─ WATCH, MULTI, a command that blocks ─▶ Hold: a link of its own (hold.ts)
+//   SHARED ─ SUBSCRIBE in RESP2 ─▶ LISTENING
+//   SHARED ─ a huge request ─▶ uploading (upload.ts), which takes no commands at all
+
+import type { Scan } from "../../protocol/codec.ts";
+import type { ModeClient } from "./hold.ts";
+
+export interface Mode {
+  readonly name: string;
+  /** `buf[at, at + length)` is the request as a server is to get it. TAKEN, LATER or ORDINARY. */
+  take(client: ModeClient, scan: Scan, buf: Uint8Array, at: number, length: number): number;
+}

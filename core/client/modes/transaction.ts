@@ -1,0 +1,209 @@
+// A transaction (MULTI). Where it goes is known with its first key; until then it is kept back.
+//
+//   | state of the transaction | event                          | next               |
+//   | unplaced (no link)       | its first key                  | placed             |
+//   | unplaced, placed         | a command that cannot be in it | doomed             |
+//   | unplaced, placed         | EXEC, DISCARD                  | ENDING             |
+//   | doomed                   | EXEC: EXECABORT; DISCARD       | ENDING             |
+//   | any                      | RESET                          | (none)             |
+
+import { NO_KEY, serverOf, SEVERAL } from "../../exchange/place.ts";
+import {
+  ALL,
+  ANY,
+  APART,
+  FORWARD,
+  GATHER,
+  LOCAL,
+  PIN,
+  PIN_DISCARD,
+  PIN_EXEC,
+  PIN_MULTI,
+  PIN_QUEUE,
+  PIN_RESET,
+  PIN_UNWATCH,
+  PIN_WATCH,
+  REFUSE,
+  type Scan,
+  SPLIT,
+  TOGETHER,
+  TOPICS,
+  WALK,
+} from "../../protocol/codec.ts";
+import type { Target } from "../../server/server.ts";
+import { type Hold, LOST, misplaced, TRANSACTION } from "./hold.ts";
+import { LATER, ORDINARY, TAKEN } from "./taken.ts";
+import { reset } from "./watching.ts";
+
+/** One with more than this (bytes) before its first key goes to any server. */
+const MOST_KEPT = 65536;
+
+/** A transaction begins. */
+export function begin(
+  hold: Hold,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): number {
+  const { client } = hold;
+  if (hold.isAlive()) {
+    const how = hold.send(scan, buf, at, length);
+    if (how === TAKEN) hold.state = TRANSACTION;
+    return how;
+  }
+  hold.state = TRANSACTION;
+  if (hold.link !== null) hold.doomed = true; // it has lost what it watched
+  else keep(hold, buf, at, length);
+  client.beginHold(hold);
+  return client.replied(hold.words.ok);
+}
+
+function keep(hold: Hold, buf: Uint8Array, at: number, length: number): void {
+  hold.kept.push(buf.slice(at, at + length));
+  hold.keptBytes += length;
+}
+
+/** A request in a transaction. */
+export function inside(
+  hold: Hold,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): number {
+  const { client, words } = hold;
+  switch (scan.action) {
+    case REFUSE:
+      return scan.pin === PIN_EXEC ? abort(hold, scan.error) : doom(hold, scan.error);
+    case LOCAL:
+      if (scan.pin === PIN_RESET) return reset(hold);
+      if (scan.pin !== PIN_QUEUE) return doom(hold, words.refused(scan));
+      return queueKeyless(hold, scan, buf, at, length);
+    case ANY:
+      return queueKeyless(hold, scan, buf, at, length);
+    case ALL:
+    case APART:
+    case GATHER:
+    case WALK:
+      if (client.context.route.places > 1) return doom(hold, words.everyServer(scan));
+      return queueKeyless(hold, scan, buf, at, length);
+    case PIN:
+      switch (scan.pin) {
+        case PIN_MULTI:
+          return client.replied(words.nested);
+        case PIN_WATCH:
+          return client.replied(words.watchInside);
+        case PIN_UNWATCH:
+          return queueKeyless(hold, scan, buf, at, length);
+        case PIN_EXEC:
+          return exec(hold, scan, buf, at, length);
+        case PIN_DISCARD:
+          return discard(hold, scan, buf, at, length);
+      }
+      return queue(hold, scan, buf, at, length);
+    case TOPICS:
+      return doom(hold, words.refused(scan));
+    case FORWARD:
+    case SPLIT:
+    case TOGETHER:
+      return queue(hold, scan, buf, at, length);
+    default:
+      return ORDINARY;
+  }
+}
+
+/** The answer to a request that cannot be part of the transaction, which is thereby lost. */
+function doom(hold: Hold, error: Uint8Array): number {
+  hold.doomed = true;
+  return hold.client.replied(error);
+}
+
+function isUnplaced(hold: Hold): boolean {
+  return hold.link === null && !hold.doomed;
+}
+
+function queue(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: number): number {
+  const { client } = hold;
+  const server = serverOf(client, scan, buf, at);
+  if (server === NO_KEY) return queueKeyless(hold, scan, buf, at, length);
+  const elsewhere = hold.link !== null && server !== hold.server && hold.isAlive();
+  if (server === SEVERAL || elsewhere) {
+    return doom(hold, misplaced(client, scan, buf, at, server, hold.server));
+  }
+  if (isUnplaced(hold)) {
+    const how = place(hold, server);
+    if (how !== ORDINARY) return how;
+  }
+  return queueThere(hold, scan, buf, at, length);
+}
+
+function queueKeyless(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: number): number {
+  const { client } = hold;
+  if (isUnplaced(hold)) {
+    if (hold.keptBytes < MOST_KEPT) {
+      keep(hold, buf, at, length);
+      hold.queued++;
+      return client.replied(hold.words.queued);
+    }
+    const how = place(hold, client.context.route.any());
+    if (how !== ORDINARY) return how;
+  }
+  return queueThere(hold, scan, buf, at, length);
+}
+
+function queueThere(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: number): number {
+  const { client } = hold;
+  // Redis too says so, and queues nothing.
+  if (hold.doomed) return client.replied(hold.words.queued);
+  if (!hold.isAlive()) return doom(hold, client.context.codec.failure(LOST));
+  const how = hold.send(scan, buf, at, length);
+  if (how === TAKEN) hold.queued++;
+  return how;
+}
+
+/** The server is known: it gets what was kept back. ORDINARY when all is well. */
+function place(hold: Hold, target: Target): number {
+  const { client } = hold;
+  if (client.head !== null) return LATER;
+  const error = hold.acquire(target);
+  if (error !== "") return doom(hold, client.context.codec.failure(error));
+  // If MULTI is refused the rest would be carried out at once. What is refused behind it makes EXEC
+  // say so.
+  for (const [i, bytes] of hold.kept.entries()) hold.sendOwn(bytes, i === 0);
+  hold.kept = [];
+  hold.keptBytes = 0;
+  return ORDINARY;
+}
+
+function exec(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: number): number {
+  if (isUnplaced(hold)) {
+    const how = place(hold, hold.client.context.route.any());
+    if (how === LATER) return LATER;
+    if (how === TAKEN) {
+      hold.end(false);
+      return TAKEN;
+    }
+  }
+  if (hold.doomed || !hold.isAlive()) return abort(hold, hold.words.aborted);
+  hold.send(scan, buf, at, length);
+  hold.end(true);
+  return TAKEN;
+}
+
+/** The transaction ends and is not carried out. */
+function abort(hold: Hold, error: Uint8Array): number {
+  const alive = hold.isAlive();
+  if (alive) hold.sendOwn(hold.words.discard, true);
+  hold.client.answer(error);
+  hold.end(alive);
+  return TAKEN;
+}
+
+function discard(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: number): number {
+  const alive = hold.isAlive();
+  if (alive) hold.send(scan, buf, at, length);
+  else hold.client.answer(hold.words.ok);
+  hold.end(alive);
+  return TAKEN;
+}

@@ -1,0 +1,66 @@
+// Requests that every server gets.
+
+import type { Scan } from "../protocol/codec.ts";
+import { NOBODY } from "../route/route.ts";
+import type { Caller } from "./request.ts";
+import { addPart, openParent, sendToAll } from "./part.ts";
+
+/** ALL: every server that takes part gets the request as it is. */
+export function broadcast(
+  caller: Caller,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const servers = caller.context.route.all();
+  if (servers.length < 2) return caller.forward(servers[0] ?? NOBODY, scan, buf, at, length);
+  const parent = openParent(caller, scan, 0);
+  parent.mute = scan.mute;
+  sendToAll(parent, servers, buf, at, length);
+}
+
+/** GATHER: every server gets the request, and the proxy has something of its own to say. */
+export function gather(
+  caller: Caller,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const servers = caller.context.route.all();
+  const own = caller.context.codec.answer(scan, buf, at, caller.session);
+  if (servers.length === 0) return caller.answer(own);
+  const parent = openParent(caller, scan, 0);
+  parent.held = own;
+  sendToAll(parent, servers, buf, at, length);
+}
+
+/**
+ * APART: over links of their own, which are closed once they have answered. Either the reply lists
+ * keys as they are, and what a key has in it can be taken for the end of the list: what comes behind
+ * a false end is nobody else's. Or it is to stop what others wait for (SCRIPT KILL): behind that it
+ * would never be read. Nothing of the client's is in flight: it has one such request at a time.
+ */
+export function broadcastApart(
+  caller: Caller,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const servers = caller.context.route.all();
+  if (servers.length === 0) return caller.forward(NOBODY, scan, buf, at, length);
+  const { context } = caller;
+  // What does not depend on the client's database does not wait for SELECT either, which a server
+  // that runs a script for too long refuses.
+  const lane = caller.codec === context.codec ? context.lane : caller.lane;
+  const parent = openParent(caller, scan, 0);
+  parent.mute = scan.mute;
+  for (const server of servers) {
+    const link = server.takeExtra(lane);
+    link.out.append(buf, at, at + length);
+    addPart(parent, link, length);
+    server.closeWhenAnswered(link);
+  }
+}

@@ -1,0 +1,66 @@
+// Where the keys of a request are: on one server, on none, on several.
+
+import { FORWARD, type Keys, type Scan, type Together } from "../protocol/codec.ts";
+import type { Target } from "../server/server.ts";
+import type { Caller } from "./request.ts";
+
+/** The keys live on more than one server; the request has no key. */
+export const SEVERAL = "several";
+export const NO_KEY = "no key";
+
+export type Whereabouts = Target | typeof SEVERAL | typeof NO_KEY;
+
+/** The server that has all keys of a request. */
+export function serverOf(caller: Caller, scan: Scan, buf: Uint8Array, at: number): Whereabouts {
+  const { codec, context } = caller;
+  const { route } = context;
+  const intent = codec.classes[scan.verb + 1];
+  const keys = codec.keys as Keys;
+  if (scan.action === FORWARD) {
+    return route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+  }
+  let first: Whereabouts = NO_KEY;
+  for (let i = 0; i < scan.nkeys; i++) {
+    keys.select(scan, i);
+    const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+    if (i === 0) first = server;
+    else if (server !== first) return SEVERAL;
+  }
+  return first;
+}
+
+/** TOGETHER: forwarded whole if all keys live on one server, else an error says so. */
+export function together(
+  caller: Caller,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  const server = serverOf(caller, scan, buf, at);
+  if (server === SEVERAL) return caller.answer(crossServerError(caller, scan, buf, at));
+  const target = server === NO_KEY ? caller.context.route.any() : server;
+  caller.forward(target, scan, buf, at, length);
+}
+
+/** The error for keys that live on several servers: it names the first and one that is elsewhere. */
+export function crossServerError(
+  caller: Caller,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+): Uint8Array {
+  const { codec, context } = caller;
+  const intent = codec.classes[scan.verb + 1];
+  const keys = codec.keys as Keys;
+  let first = "";
+  let other = "";
+  for (let i = 0; i < scan.nkeys && other === first; i++) {
+    keys.select(scan, i);
+    const server = context.route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+    if (!server.available) return codec.failure(server.reason);
+    if (i === 0) first = server.name;
+    other = server.name;
+  }
+  return (codec.together as Together).crossServer(scan, buf, at, first, other);
+}

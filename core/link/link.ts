@@ -1,0 +1,626 @@
+// The life of one socket towards a server: connect, greet (AUTH, SELECT, HELLO), send, find where
+// replies end, time out, close. Requests go out in one stream, and replies come in the same order:
+//
+//   sink ─ enqueue + append ─▶ out ═ flush at the end of a turn ═▶ socket
+//             └▶ in flight: head ▸ … ▸ tail
+//   sink ◀─ accept, pass / reply / part / lost ─ head ◀═ replies ═ socket
+//
+//   | state      | what happens                                   | next       |
+//   | CLOSED     | the first request at the end of its turn       | CONNECTING |
+//   | CONNECTING | the socket is there                            | GREETING, or READY without one |
+//   | GREETING   | every reply to the greeting has come           | READY      |
+//   | any        | lost, refused, timed out, garbage: `close`     | CLOSED     |
+//
+// Shared connections, those of one client, subscribers and health checks are all users of it. It
+// knows neither clients nor pools: see attempt.ts and owner.ts for whom it tells of what.
+
+import { errnoText } from "../errno.ts";
+import type { Socket, SocketHandler } from "../host.ts";
+import { type Codec, type Handshake, ReplyScan } from "../protocol/codec.ts";
+import { ReplyStore } from "../wire/reply_store.ts";
+import { type Kept, KeptOutBuffer } from "../wire/kept_out_buffer.ts";
+import { OutBuffer } from "../wire/out_buffer.ts";
+import { type Attempt, type Carrier, HOLD, LAST, type Sink } from "./attempt.ts";
+import { FrameReader } from "./frames.ts";
+import type { LinkContext, LinkCounters, LinkOwner } from "./owner.ts";
+import { Patience } from "./patience.ts";
+
+/** No socket; the next request opens one. */
+export const CLOSED = 0;
+export const CONNECTING = 1;
+/** The greeting is on its way; requests wait for the replies to it. */
+export const GREETING = 2;
+export const READY = 3;
+
+/** Unwritten output (bytes) above which those that feed it are to stop. */
+const HIGH_WATER = 4 << 20;
+/** More than the longest line of either protocol. */
+const LONG_LINE = 65536 + 16;
+
+/** Who waits until a link has written more. */
+export interface Waiter {
+  linkRelaxed(): void;
+}
+
+/** Why a link is closed by us for no fault of the server's: see `Link.discard`. */
+type Fault = "server" | "ours";
+
+/**
+ * What one socket tells its link. A runtime may have more to tell of a socket after it was closed:
+ * that must not reach the socket which has taken its place.
+ */
+class Wire implements SocketHandler {
+  private readonly link: Link;
+
+  constructor(link: Link) {
+    this.link = link;
+  }
+
+  open(): void {
+    if (this.link.wire === this) this.link.open();
+  }
+
+  data(buf: Uint8Array, start: number, end: number): void {
+    if (this.link.wire === this) this.link.data(buf, start, end);
+  }
+
+  drain(): void {
+    if (this.link.wire === this) this.link.drain();
+  }
+
+  end(): void {
+    if (this.link.wire === this) this.link.abort("");
+  }
+
+  close(error: string): void {
+    if (this.link.wire === this) this.link.close(error, "server");
+  }
+}
+
+export class Link implements Carrier {
+  readonly owner: LinkOwner;
+  /** What it is set up for (dialect, RESP version, database): see Pool.laneOf. */
+  readonly lane: number;
+  /** What goes out: bytes of requests that are enqueued in the same turn. */
+  readonly out: OutBuffer;
+  /** Attempts that wait for replies, oldest first. */
+  head: Attempt | null;
+  private tail: Attempt | null;
+  /** Length of that queue, and the bytes sent for it. */
+  inFlight: number;
+  inFlightBytes: number;
+  /** How many of them have not been handed to the socket yet. */
+  unsent: number;
+  state: number;
+  /** Too much is waiting to be written: those that feed it are to stop. */
+  congested: boolean;
+  /** How many sockets it has lost: what a server kept for one of them is gone with it. */
+  losses: number;
+  /** It takes no more requests, and is closed when all are answered: see retired.ts. */
+  retired: boolean;
+  /** How much longer (ms) than the timeout its server may take to answer. */
+  patience: number;
+  /** The last request has not been handed over whole yet: its server is waited for without end. */
+  unfinished: boolean;
+  /** When it was last used (ms, `LinkContext.now`). */
+  usedAt: number;
+  /** Replies that cannot go to their client yet. */
+  readonly store: ReplyStore;
+  private readonly context: LinkContext;
+  private readonly counters: LinkCounters;
+  private readonly codec: Codec;
+  private socket: Socket | null;
+  /** The current socket's; null when there is none. */
+  wire: Wire | null;
+  /** The greeting, while the socket has not taken all of it; its replies still to come. */
+  private greeting: OutBuffer | null;
+  private greetingLeft: number;
+  private dirty: boolean;
+  private readonly scan: ReplyScan;
+  /** Of a link that hears what is published; null for others. */
+  private readonly frames: FrameReader | null;
+  /** The beginning of a line whose end has not arrived: carry[0, carried). */
+  private carry: Uint8Array;
+  private carried: number;
+  /** The slow reader that stops our reading, and how long one may. */
+  private blockedBy: Sink | null;
+  private readonly slowReaders: Patience;
+  /** When our reading went on (ms): what came late because of that has not timed out. */
+  private unblockedAt: number;
+  /** Time (ms) in which the proxy itself was not there since the last byte: see `tick`. */
+  private excused: number;
+  /** Bytes have come since the last tick; the attempt that was overdue at it. */
+  private heard: boolean;
+  private suspect: Attempt | null;
+  private waiters: Waiter[];
+  /** While what was in flight is lost: what was sent for it, and how much of that is still ahead. */
+  private lostBytes: Kept | null;
+  private lostBehind: number;
+
+  constructor(context: LinkContext, owner: LinkOwner, lane: number) {
+    this.context = context;
+    this.owner = owner;
+    this.lane = lane;
+    this.counters = owner.counters;
+    this.codec = context.codecOf(lane);
+    this.out = owner.keeps ? new KeptOutBuffer(context.buffers) : new OutBuffer(context.buffers);
+    this.head = null;
+    this.tail = null;
+    this.inFlight = 0;
+    this.inFlightBytes = 0;
+    this.unsent = 0;
+    this.state = CLOSED;
+    this.congested = false;
+    this.losses = 0;
+    this.retired = false;
+    this.patience = 0;
+    this.unfinished = false;
+    this.usedAt = context.now;
+    this.store = new ReplyStore(context.buffers);
+    this.socket = null;
+    this.wire = null;
+    this.greeting = null;
+    this.greetingLeft = 0;
+    this.dirty = false;
+    this.scan = new ReplyScan();
+    this.frames = owner.listener === null ? null : new FrameReader(owner.listener);
+    this.carry = new Uint8Array(64);
+    this.carried = 0;
+    this.blockedBy = null;
+    this.slowReaders = new Patience(context.host);
+    this.unblockedAt = 0;
+    this.excused = 0;
+    this.heard = false;
+    this.suspect = null;
+    this.waiters = [];
+    this.lostBytes = null;
+    this.lostBehind = 0;
+  }
+
+  /**
+   * Puts an attempt into the in-flight queue. Its bytes are appended to `out` by the caller, in the
+   * same order and before the turn ends; opens the socket if there is none.
+   */
+  enqueue(attempt: Attempt, bytes: number): void {
+    attempt.sentAt = this.context.turn.clock;
+    attempt.bytes = bytes;
+    if (this.head === null) this.head = attempt;
+    else (this.tail as Attempt).nextInFlight = attempt;
+    this.tail = attempt;
+    this.inFlight++;
+    this.unsent++;
+    this.inFlightBytes += bytes;
+    const { counters } = this;
+    counters.requests++;
+    counters.request_bytes += bytes;
+    this.touch();
+  }
+
+  /** Sends one whole request, `buf[start, end)`. */
+  send(attempt: Attempt, buf: Uint8Array, start: number, end: number): void {
+    this.enqueue(attempt, end - start);
+    this.out.append(buf, start, end);
+  }
+
+  /** Sends what no reply of its own is awaited for (a listener's requests). */
+  say(bytes: Uint8Array): void {
+    this.out.append(bytes, 0, bytes.length);
+    this.touch();
+  }
+
+  /** Sends a long span of requests that are enqueued already. */
+  pass(buf: Uint8Array, start: number, end: number): void {
+    this.out.pass(this.state === READY ? this.socket : null, buf, start, end);
+  }
+
+  /** There is something to write at the end of the turn. */
+  touch(): void {
+    if (this.dirty) return;
+    this.dirty = true;
+    this.context.turn.markLink(this);
+  }
+
+  /** End of turn: writes what has been gathered. */
+  flush(): void {
+    this.dirty = false;
+    if (this.state !== READY) {
+      // What was in flight may have failed since it was enqueued: then there is nothing to do.
+      if (this.state === CLOSED && this.head !== null) this.connect();
+      if (this.out.size > HIGH_WATER) this.congested = true;
+      return;
+    }
+    this.write();
+  }
+
+  private write(): void {
+    if (this.out.flush(this.socket as Socket)) this.unsent = 0;
+    if (this.out.size > HIGH_WATER) this.congested = true;
+    else if (this.congested && this.out.size < HIGH_WATER >> 1) this.relax();
+  }
+
+  /** Opens the socket if there is none. */
+  connect(): void {
+    if (this.state !== CLOSED) return;
+    this.state = CONNECTING;
+    this.owner.connecting();
+    this.wire = new Wire(this);
+    this.socket = this.owner.open(this.wire);
+  }
+
+  /** The socket is connected. */
+  open(): void {
+    this.counters.server_connections++;
+    const handshake = this.context.handshakeOf(this.lane);
+    if (handshake === null) return this.becomeReady();
+    this.state = GREETING;
+    this.greet(handshake);
+  }
+
+  private greet(handshake: Handshake): void {
+    this.greetingLeft = handshake.replies;
+    // The requests gathered so far stay in `out`: a second buffer carries the few bytes of AUTH.
+    const first = new OutBuffer(this.context.buffers);
+    first.append(handshake.bytes, 0, handshake.bytes.length);
+    if (!first.flush(this.socket as Socket)) this.greeting = first;
+  }
+
+  private becomeReady(): void {
+    this.state = READY;
+    this.owner.ready();
+    if (this.greeting === null && this.state === READY) this.write();
+  }
+
+  drain(): void {
+    if (this.greeting !== null) {
+      if (!this.greeting.drained(this.socket as Socket)) return;
+      this.greeting = null;
+      if (this.state === READY) this.write();
+      return;
+    }
+    if (this.state !== READY) return;
+    if (this.out.drained(this.socket as Socket)) this.unsent = 0;
+    if (this.congested && this.out.size < HIGH_WATER >> 1) this.relax();
+  }
+
+  /** `waiter` has to wait until this link has written more. */
+  addWaiter(waiter: Waiter): void {
+    this.waiters.push(waiter);
+  }
+
+  private relax(): void {
+    this.congested = false;
+    if (this.waiters.length === 0) return;
+    const { waiters } = this;
+    this.waiters = [];
+    for (const waiter of waiters) waiter.linkRelaxed();
+  }
+
+  data(buf: Uint8Array, start: number, end: number): void {
+    const { turn } = this.context;
+    turn.enter();
+    this.counters.response_bytes += end - start;
+    this.heard = true;
+    this.excused = 0;
+    let pos = start;
+    while (this.carried > 0 && pos < end) pos = this.completeLine(buf, pos, end);
+    if (pos < end) this.consume(buf, pos, end);
+    turn.leave();
+  }
+
+  /**
+   * Brings the line in `carry` to its end with bytes from `buf`, consumes it, and returns where to
+   * go on. (Lines and heads only: bodies are never carried.)
+   */
+  private completeLine(buf: Uint8Array, start: number, end: number): number {
+    const head = this.codec.replyHead;
+    if (head > 0) return this.completeHead(buf, start, end, head);
+    let pos = start;
+    while (pos < end && buf[pos++] !== 10);
+    this.keepLine(buf, start, pos);
+    // Without its end a line is only looked at when it is too long to be one.
+    if (buf[pos - 1] !== 10 && this.carried <= LONG_LINE) return pos;
+    this.consumeCarry();
+    return pos;
+  }
+
+  private completeHead(buf: Uint8Array, start: number, end: number, head: number): number {
+    const pos = Math.min(end, start + head - this.carried);
+    this.keepLine(buf, start, pos);
+    if (this.carried === head) this.consumeCarry();
+    return pos;
+  }
+
+  private consumeCarry(): void {
+    const { carried } = this;
+    this.carried = 0;
+    this.consume(this.carry.slice(0, carried), 0, carried);
+  }
+
+  private keepLine(buf: Uint8Array, start: number, end: number): void {
+    const n = end - start;
+    if (this.carried + n > this.carry.length) {
+      const larger = new Uint8Array((this.carried + n) * 2);
+      larger.set(this.carry.subarray(0, this.carried));
+      this.carry = larger;
+    }
+    for (let i = 0; i < n; i++) this.carry[this.carried + i] = buf[start + i];
+    this.carried += n;
+  }
+
+  /** Hands out the replies in `buf[start, end)`. */
+  private consume(buf: Uint8Array, start: number, end: number): void {
+    if (this.state !== READY) {
+      if (this.state === CLOSED) return;
+      start = this.greeted(buf, start, end);
+      if (start >= end || this.state !== READY) return;
+    }
+    if (this.frames !== null) return this.hear(this.frames, buf, start, end);
+    const { codec, scan, counters, owner } = this;
+    const { classes } = codec;
+    const { slow } = this.context;
+    const { clock } = this.context.turn;
+    const fresh = scan.done && owner.judges;
+    let firstVerb = 0;
+    let firstEnd = start;
+    // Consecutive replies for one sink are given on as one span.
+    let spanSink: Sink | null = null;
+    let spanStart = 0;
+    // Neighbours that were sent in one turn took equally long.
+    let sentAt = 0;
+    let cls = 0;
+    let alike = 0;
+    let late = false;
+    let pos = start;
+    while (pos < end) {
+      const attempt = this.head;
+      if (attempt === null) break;
+      const next = codec.parseReply(scan, buf, pos, end);
+      if (!scan.done) {
+        if (spanSink !== null) spanSink.pass(buf, spanStart, pos);
+        if (alike > 0) owner.answered(cls, clock - sentAt, alike);
+        this.unfinishedReply(attempt, buf, pos, next, end);
+        break;
+      }
+      if (attempt.sentAt !== sentAt || classes[attempt.verb + 1] !== cls) {
+        if (alike > 0) owner.answered(cls, clock - sentAt, alike);
+        sentAt = attempt.sentAt;
+        cls = classes[attempt.verb + 1];
+        alike = 0;
+        // What blocks takes its time.
+        late = clock - sentAt > slow.ms && this.patience === 0;
+      }
+      alike++;
+      if (late) slow.tell(attempt, codec, owner, clock - sentAt, this.context.now, "");
+      if (pos === start) {
+        firstVerb = attempt.verb;
+        firstEnd = next;
+      }
+      this.head = attempt.nextInFlight;
+      this.inFlight--;
+      this.inFlightBytes -= attempt.bytes;
+      counters.responses++;
+      const { sink } = attempt;
+      const how = sink.accept(attempt, buf[pos]);
+      if (how !== HOLD) {
+        if (sink !== spanSink) {
+          if (spanSink !== null) spanSink.pass(buf, spanStart, pos);
+          spanSink = sink;
+          spanStart = pos;
+        }
+        if (how === LAST) {
+          sink.pass(buf, spanStart, next);
+          spanSink = null;
+          sink.advance();
+        }
+      } else {
+        if (spanSink !== null) {
+          spanSink.pass(buf, spanStart, pos);
+          spanSink = null;
+        }
+        attempt.nextInFlight = null;
+        sink.reply(attempt, this, buf, pos, next);
+        if (this.state !== READY) break;
+      }
+      pos = next;
+    }
+    if (this.state !== READY) return;
+    if (scan.done) {
+      if (spanSink !== null) spanSink.pass(buf, spanStart, pos);
+      if (alike > 0) owner.answered(cls, clock - sentAt, alike);
+    }
+    if (owner.keeps) (this.out as KeptOutBuffer).keepLast(this.inFlightBytes);
+    if (fresh && firstEnd > start) owner.replied(codec, firstVerb, buf, start, firstEnd);
+    if (scan.done && pos < end) {
+      // Behind the false end of a list of keys: see exchange/broadcast.ts.
+      if (this.retired) return this.discard();
+      this.garbage("sent a reply nobody waits for");
+    }
+  }
+
+  private garbage(what: string): void {
+    if (this.state === CLOSED) return;
+    this.owner.broken(what);
+    this.abort("EINVAL");
+  }
+
+  /** The input ends in the middle of a reply: buf[pos, next) is of it, the rest a line. */
+  private unfinishedReply(
+    attempt: Attempt,
+    buf: Uint8Array,
+    pos: number,
+    next: number,
+    end: number,
+  ): void {
+    if (this.scan.bad) return this.garbage("sent what is no reply");
+    if (next < end) this.keepLine(buf, next, end);
+    if (next > pos) attempt.sink.part(attempt, this, buf, pos, next, this.scan.skip);
+  }
+
+  /** All that comes is for the listener. */
+  private hear(frames: FrameReader, buf: Uint8Array, start: number, end: number): void {
+    if (!frames.read(this.codec, this.scan, buf, start, end)) this.garbage("sent what is no reply");
+  }
+
+  /** Replies to the greeting; returns where other replies begin. */
+  private greeted(buf: Uint8Array, start: number, end: number): number {
+    let pos = start;
+    while (this.greetingLeft > 0 && pos < end) {
+      const next = this.codec.parseReply(this.scan, buf, pos, end);
+      if (this.scan.bad) {
+        this.abort("EINVAL");
+        return end;
+      }
+      if (!this.scan.done) {
+        this.keepLine(buf, next, end);
+        return end;
+      }
+      if (this.codec.isError(buf, pos)) {
+        const why = this.codec.errorText(buf, pos, next);
+        this.owner.refused(why);
+        this.abort(`server refused redis_auth or redis_db: ${why}`);
+        return end;
+      }
+      this.greetingLeft--;
+      pos = next;
+    }
+    if (this.greetingLeft === 0) this.becomeReady();
+    return pos;
+  }
+
+  waitFor(sink: Sink): boolean {
+    if (this.blockedBy !== null) return this.blockedBy === sink;
+    if (!this.slowReaders.begin(() => this.inFlight > 1, () => this.unblock(sink))) return false;
+    this.blockedBy = sink;
+    this.socket?.pause();
+    return true;
+  }
+
+  unblock(sink: Sink): void {
+    if (this.blockedBy !== sink) return;
+    this.blockedBy = null;
+    this.slowReaders.end();
+    this.unblockedAt = this.context.now;
+    this.socket?.resume();
+  }
+
+  /**
+   * Called every tick: closes when the oldest request has waited longer than `timeout` (ms). `late`
+   * is how late the tick comes: the proxy was busy or stopped. That is not the server's time, and
+   * what it has sent meanwhile is still to be read: a late tick accuses, and only the next one closes.
+   */
+  tick(now: number, timeout: number, late: number): void {
+    const { heard } = this;
+    this.heard = false;
+    if (heard) this.excused = 0;
+    if (this.head === null) {
+      this.suspect = null;
+      return;
+    }
+    this.usedAt = now;
+    this.excused += late;
+    if (timeout <= 0 || this.blockedBy !== null || this.unfinished) return;
+    const waited = now - Math.max(this.head.sentAt, this.unblockedAt) - this.excused;
+    const allowed = this.state === READY ? timeout + this.patience : timeout;
+    if (waited <= allowed) return;
+    if (late > 0 && (heard || this.suspect !== this.head)) {
+      this.suspect = this.head;
+      return;
+    }
+    this.abort("ETIMEDOUT");
+  }
+
+  /** Closes because of `errno` (or a sentence that becomes the error's text). */
+  abort(errno: string): void {
+    if (this.state === CLOSED) return;
+    const socket = this.socket as Socket;
+    this.close(errno, "server");
+    socket.close();
+  }
+
+  /** Closes for no fault of the server's; `why` is told to those that still wait. */
+  discard(why = ""): void {
+    // Closed it may be, and yet hold half a request: it would have been opened at the turn's end.
+    if (this.state === CLOSED && this.head === null) return;
+    const { socket } = this;
+    this.close(why, "ours");
+    socket?.close();
+  }
+
+  /** It will not be used again. */
+  dispose(): void {
+    this.discard();
+    this.store.close();
+  }
+
+  /**
+   * The one end of a socket: what is in flight is lost. A new socket is opened by the next request.
+   * `errno` is an errno name, a sentence, or "" for an orderly end.
+   */
+  close(errno: string, fault: Fault): void {
+    const { owner } = this;
+    if (this.state > CONNECTING) this.counters.server_connections--;
+    const first = this.head;
+    const lost = this.inFlight;
+    const behind = this.inFlightBytes;
+    const unsent = this.out.unhanded;
+    const kept = owner.keeps ? (this.out as KeptOutBuffer).takeKept() : null;
+    const text = errnoText(errno);
+    this.state = CLOSED;
+    this.losses++;
+    this.socket = null;
+    this.wire = null;
+    this.greeting?.clear();
+    this.greeting = null;
+    this.out.clear();
+    this.head = null;
+    this.tail = null;
+    this.inFlight = 0;
+    this.inFlightBytes = 0;
+    this.unsent = 0;
+    this.carried = 0;
+    this.frames?.reset();
+    this.scan.reset();
+    this.excused = 0;
+    this.suspect = null;
+    this.unfinished = false;
+    if (this.blockedBy !== null) this.unblock(this.blockedBy);
+    if (fault === "server") owner.closed(errno, text, lost);
+    this.loseAll(first, text, behind, unsent, kept);
+    this.relax();
+  }
+
+  /** `behind` bytes were in flight, the last `unsentBytes` of them not handed to the socket. */
+  private loseAll(
+    first: Attempt | null,
+    text: string,
+    behind: number,
+    unsentBytes: number,
+    kept: Kept | null,
+  ): void {
+    const { host, now, slow } = this.context;
+    let attempt = first;
+    while (attempt !== null) {
+      const next: Attempt | null = attempt.nextInFlight;
+      attempt.nextInFlight = null;
+      if (slow.on && text !== "") {
+        const ms = host.now() - attempt.sentAt;
+        if (ms > slow.ms) slow.tell(attempt, this.codec, this.owner, ms, now, text);
+      }
+      this.lostBytes = kept;
+      this.lostBehind = behind;
+      const unsent = behind <= unsentBytes;
+      behind -= attempt.bytes;
+      attempt.sink.lost(attempt, this, text, unsent);
+      attempt = next;
+    }
+    this.lostBytes = null;
+    kept?.release();
+  }
+
+  sent(attempt: Attempt, to: OutBuffer): boolean {
+    const { bytes } = attempt;
+    if (this.lostBytes !== null) return this.lostBytes.copy(this.lostBehind, bytes, to);
+    if (!this.owner.keeps) return false;
+    return (this.out as KeptOutBuffer).copyKept(this.inFlightBytes + bytes, bytes, to);
+  }
+}

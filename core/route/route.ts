@@ -1,0 +1,54 @@
+// The interface of a route: which server a key's command goes to. Knows no client and no protocol; a
+// ring today, slots, prefixes, failover and mirrors are routes too.
+
+import type { Scan } from "../protocol/codec.ts";
+import type { Carrier } from "../link/attempt.ts";
+import { type Server, type Target, Unavailable } from "../server/server.ts";
+
+/** What a command is to do, by the classes of stats/latency.ts (read, write, ...). */
+export type Intent = number;
+
+/** No server is alive; twemproxy's words. */
+export const NOBODY: Unavailable = new Unavailable("Connection refused");
+
+/**
+ * A *place* is what keys share an owner by: a shard of a ring, a slot of a cluster. Its owner may
+ * change; a managed route counts such changes in epochs.
+ */
+export interface Route {
+  /**
+   * Not null: its places change owners while clients use them. A client with unanswered requests
+   * must not send to a place that is newer than its last empty queue (`picked` > what `epoch` was
+   * then), and requests may be sent again.
+   */
+  readonly redirects: Redirects | null;
+  /** Raised whenever a place changes its owner. */
+  readonly epoch: number;
+  /** The epoch of the place that `pick` gave last. */
+  readonly picked: number;
+  /** How many places there are. */
+  readonly places: number;
+  /** The server for a command on the key `buf[start, end)`. */
+  pick(buf: Uint8Array, start: number, end: number, intent: Intent): Target;
+  /**
+   * The place of every key of a SPLIT request at `buf[at...]`, into `places`. The server, if it is
+   * one for all keys (or there is none); null when they are several.
+   */
+  pickAll(scan: Scan, buf: Uint8Array, at: number, places: Uint16Array): Target | null;
+  /** Who has a place that `pickAll` gave. */
+  owner(place: number): Server;
+  /** For a command without a key: any server. */
+  any(): Target;
+  /** Every server that takes part now. */
+  all(): Server[];
+}
+
+/** Where requests are to go that a server has refused or lost: see exchange/resend.ts. */
+export interface Redirects {
+  /** The error that stands in `buf[start, end)`; null: it is for the client. */
+  refused(buf: Uint8Array, start: number, end: number): Target | null;
+  /** Instead of a link that was lost; null: the client is to be told. */
+  lost(link: Carrier): Target | null;
+  /** Whether a command of this class that may have been carried out may be sent again. */
+  mayRepeat(intent: Intent): boolean;
+}

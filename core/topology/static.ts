@@ -1,0 +1,31 @@
+// The shards of a pool as its configuration lists them. After a change of it, servers that were
+// there before are the same objects, with their links, counters and health.
+
+import type { ServerConfig } from "../config/address.ts";
+import { sameServer } from "../config/diff.ts";
+import type { ServerContext } from "../server/context.ts";
+import { Server } from "../server/server.ts";
+import { Shard } from "../server/shard.ts";
+
+export function makeShards(context: ServerContext, servers: readonly ServerConfig[]): Shard[] {
+  return servers.map((server) =>
+    new Shard(server.name, server.weight, new Server(context, server))
+  );
+}
+
+/** The shards after a change, and the servers that have no part any more. */
+export function changeShards(
+  context: ServerContext,
+  old: readonly Shard[],
+  before: readonly ServerConfig[],
+  after: readonly ServerConfig[],
+): { shards: Shard[]; removed: Server[] } {
+  const shards = after.map((config) => {
+    const at = before.findIndex((one) => sameServer(one, config));
+    if (at < 0) return new Shard(config.name, config.weight, new Server(context, config));
+    old[at].weight = config.weight;
+    return old[at];
+  });
+  const removed = old.filter((shard) => !shards.includes(shard)).map(({ primary }) => primary);
+  return { shards, removed };
+}
