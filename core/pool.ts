@@ -85,7 +85,7 @@ export class Pool implements ClientContext, TopicsContext {
   readonly log: LimitedLog;
   readonly slow: SlowLog;
   readonly limits: Limits;
-  /** The one every client starts with: see `Codec.dialect`. */
+  /** The one every client starts with: see `Codec.dialects`. */
   codec: Codec;
   /** The lane every client starts with. */
   lane: number;
