@@ -13,7 +13,7 @@ import {
 } from "../../exchange/place.ts";
 import { SPECIAL } from "../../exchange/request.ts";
 import type { Link } from "../../link/link.ts";
-import { ASKED, OWN, type Pinning, type Scan } from "../../protocol/codec.ts";
+import { ASKED, OWN, type Scan, type Transactions } from "../../protocol/codec.ts";
 import type { Server, Target } from "../../server/server.ts";
 import type { ClientContext } from "../context.ts";
 import type { SubscribedClient } from "../subscriptions.ts";
@@ -59,7 +59,7 @@ export class Hold {
   kept: Uint8Array[];
   keptBytes: number;
   readonly client: ModeClient;
-  readonly words: Pinning;
+  readonly words: Transactions;
   /** `link.losses` when it was taken, and for which user. */
   private losses: number;
   private user: string;
@@ -77,7 +77,7 @@ export class Hold {
     this.kept = [];
     this.keptBytes = 0;
     this.client = client;
-    this.words = client.context.codec.pinning as Pinning;
+    this.words = client.context.codec.transactions as Transactions;
     this.losses = 0;
     this.user = "";
     this.elsewhere = false;
@@ -199,6 +199,6 @@ export function misplaced(
   const { codec } = client.context;
   if (server === SEVERAL || server === NO_KEY) return crossServerError(client, scan, buf, at);
   if (!server.available) return codec.failure(server.reason);
-  const words = codec.pinning as Pinning;
+  const words = codec.transactions as Transactions;
   return words.astray(scan, buf, at, held?.name ?? server.name, server.name);
 }

@@ -27,7 +27,7 @@ import { joinMost, joinNumsub, joinPublish, joinUnion } from "./pubsub_join.ts";
 import { elementEnd } from "./reply.ts";
 
 /** `*<count>\r\n$<length>\r\n<name>\r\n`, the name as the client wrote it. */
-export function fragmentHead(
+export function begin(
   scan: Scan,
   buf: Uint8Array,
   start: number,
@@ -44,7 +44,7 @@ export function fragmentHead(
 }
 
 /** Keys `from` to `to - 1` and what belongs to them, from the first "$" to the last CRLF. */
-export function fragmentKeys(
+export function add(
   scan: Scan,
   buf: Uint8Array,
   start: number,

@@ -2,10 +2,10 @@
 // where no server is asked (multi.c, server.c of Redis 7.0). Who says it when is core/client/pin.ts.
 
 import { bytes } from "../../bytes.ts";
-import type { Pinning } from "../codec.ts";
+import type { Transactions } from "../codec.ts";
 import { astray, errorReply, forEveryServer, keyText, notInTransaction } from "./errors.ts";
 
-export const transactions = (hashTag: string): Pinning => ({
+export const transactions = (hashTag: string): Transactions => ({
   discard: bytes("*1\r\n$7\r\nDISCARD\r\n"),
   ok: bytes("+OK\r\n"),
   queued: bytes("+QUEUED\r\n"),
