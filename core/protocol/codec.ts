@@ -190,6 +190,10 @@ export interface Walk {
 export interface Transactions {
   /** Requests that undo PIN_MULTI. */
   readonly discard: Uint8Array;
+  readonly multi: Uint8Array;
+  readonly exec: Uint8Array;
+  /** The reply to PIN_EXEC of a transaction without requests. */
+  readonly nothing: Uint8Array;
   /** Answers: to what needs none of a server's, to a request that is kept for PIN_EXEC. */
   readonly ok: Uint8Array;
   readonly queued: Uint8Array;

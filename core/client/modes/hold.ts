@@ -17,6 +17,7 @@ import { ASKED, OWN, type Scan, type Transactions } from "../../protocol/codec.t
 import type { Server, Target } from "../../server/server.ts";
 import type { ClientContext } from "../context.ts";
 import type { SubscribedClient } from "../subscriptions.ts";
+import type { KeptCommands } from "./kept_commands.ts";
 import { LATER, TAKEN } from "./taken.ts";
 
 /** A client, as its modes see it. */
@@ -58,6 +59,8 @@ export class Hold {
   /** TRANSACTION: its beginning, while it has had no key and no server. */
   kept: Uint8Array[];
   keptBytes: number;
+  /** TRANSACTION of a pool with `multi: split`: all its commands; null for any other. */
+  commands: KeptCommands | null;
   readonly client: ModeClient;
   readonly words: Transactions;
   /** `link.losses` when it was taken, and for which user. */
@@ -76,6 +79,7 @@ export class Hold {
     this.doomed = false;
     this.kept = [];
     this.keptBytes = 0;
+    this.commands = null;
     this.client = client;
     this.words = client.context.codec.transactions as Transactions;
     this.losses = 0;

@@ -51,6 +51,7 @@ export const JOIN_UNION = 12;
 export const JOIN_MOST = 13;
 export const JOIN_NUMSUB = 14;
 export const JOIN_PUBLISH = 15;
+export const JOIN_EXEC = 16;
 
 /** Flags (`Command.flags`). */
 export const READONLY = 1;
@@ -126,6 +127,7 @@ const JOINS: Words = {
   most: JOIN_MOST,
   numsub: JOIN_NUMSUB,
   publish: JOIN_PUBLISH,
+  exec: JOIN_EXEC,
 };
 const FLAGS: Words = {
   r: READONLY,
@@ -243,7 +245,8 @@ function row(line: string): Command {
   const isAdmin = verb === "admin";
   const isOne = detail === "one" || detail === "cluster";
   const isJoined = [SPLIT, ALL, APART, GATHER, WALK].includes(action) ||
-    (action === TOGETHER && detail !== "") || (isAdmin && !isOne);
+    (action === TOGETHER && detail !== "") || (isAdmin && !isOne) ||
+    detail === "exec";
   const flags = all(FLAGS, list(letters, ""), line);
   const own = list(groups, ",");
   all(Object.fromEntries(CATEGORIES.map((category) => [category, 0])), own, line);
