@@ -172,7 +172,7 @@ export class Server implements LinkOwner {
   giveExtra(link: Link): void {
     // One that still waits for a reply (its client has left) would hold up whoever gets it next.
     const { codec, config } = this.context;
-    const most = codec.pinning === null
+    const most = codec.transactions === null
       ? MOST_EXTRAS
       : Math.max(MOST_EXTRAS, config.pinned_connections);
     if (this.extras.length < most && link.head === null && !link.retired) {
@@ -263,7 +263,7 @@ export class Server implements LinkOwner {
 
   /** The first reply of a read shows that the server is well, or says itself that it is not. */
   replied(codec: Codec, verb: number, buf: Uint8Array, start: number, end: number): void {
-    if (!codec.isServerFailure(buf, start, end)) this.failures = 0;
+    if (!codec.serverErrors?.isServerFailure(buf, start, end)) this.failures = 0;
     else if (codec.judged[verb + 1] === 1) this.failed();
   }
 
