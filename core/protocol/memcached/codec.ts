@@ -188,11 +188,11 @@ export class MemcachedCodec implements Codec {
   }
 
   answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
-    if (scan.verb === SET) return this.comeIn(scan, buf, start, session);
+    if (scan.verb === SET) return this.logIn(scan, buf, start, session);
     return scan.verb === MN ? NOOP : EMPTY;
   }
 
-  private comeIn(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
+  private logIn(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
     const end = start + (scan.scratch === null ? scan.length : scan.scratchLength) - 2;
     let data = start;
     while (buf[data++] !== LF);

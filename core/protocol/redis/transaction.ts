@@ -1,5 +1,5 @@
 // What Redis says about transactions: the requests that ringmux makes itself, and Redis's own answers
-// where no server is asked (multi.c, server.c of Redis 7.0). Who says it when is core/client/pin.ts.
+// where no server is asked (multi.c, server.c of Redis 7.0). Who says it when is core/client/modes.
 
 import { bytes } from "../../bytes.ts";
 import type { Transactions } from "../codec.ts";
