@@ -19,7 +19,14 @@
 import { errnoText } from "../errno.ts";
 import { inquire } from "../exchange/inquire.ts";
 import { fail, settle, settlePart } from "../exchange/outcome.ts";
-import { MANAGED, PLAIN, type Request, SPECIAL, STREAMED } from "../exchange/request.ts";
+import {
+  MANAGED,
+  PLAIN,
+  type Request,
+  type RequestPool,
+  SPECIAL,
+  STREAMED,
+} from "../exchange/request.ts";
 import { recovered, redirected } from "../exchange/resend.ts";
 import type { Socket, SocketHandler } from "../host.ts";
 import { type Carrier, HOLD, LAST, SPAN } from "../link/attempt.ts";
@@ -31,6 +38,7 @@ import {
   MORE,
   type Peer,
   PIN_RESET,
+  type Quiet,
   REFUSE,
   Scan,
   type Session,
@@ -79,6 +87,8 @@ const LEAVES = 1;
 /** It has sent FIN. */
 const ENDED = 2;
 
+/** The first byte of an error that a route may want to see (RESP). */
+const MINUS = 45;
 /** Requests in flight of one client; at the limit its reading stops until half are answered. */
 const MAX_QUEUED = 8192;
 /** Unwritten replies (bytes) above which its reading stops. */
@@ -132,6 +142,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   /** When it last sent something, and since when it lingers (pool time). */
   private heardAt: number;
   private lingersSince: number;
+  private readonly requests: RequestPool;
   private readonly socket: Socket;
   /** Its socket is read. It may be read while there are stops: what comes is then kept. */
   private listens: boolean;
@@ -167,6 +178,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     this.firstByte = -1;
     this.heardAt = context.now;
     this.lingersSince = 0;
+    this.requests = context.requests;
     this.socket = socket;
     this.listens = true;
     this.dirty = false;
@@ -231,7 +243,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
       context.handshakeFailed(this.socket.remote, "it speaks TLS, and the pool has no tls");
       this.finish();
     }
-    this.codec = this.codec.dialect(byte);
+    this.codec = this.codec.dialects?.of(byte) ?? this.codec;
     if (this.codec === context.codec) return;
     context.leaveLane(this.lane);
     const lane = context.enterLane(this.session, this.codec);
@@ -513,8 +525,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   /** The session, the hold or the subscriptions are others now. */
   settleMode(): void {
     const { subscriptions, session } = this;
-    const listens = subscriptions !== null && !session.locked && session.resp === 2 &&
-      subscriptions.total > 0;
+    const listens = subscriptions !== null && !session.locked && subscriptions.total > 0 &&
+      subscriptions.isExclusive();
     this.mode = listens ? LISTENING : this.modeBeneath();
   }
 
@@ -531,14 +543,13 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   /** Answers what is the proxy's own to answer; may change the session. */
   answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
     const { session, codec, context } = this;
-    const { resp, db } = session;
+    const kind = codec.lane(session);
     const reply = codec.answer(scan, buf, at, session);
     if (scan.pin === PIN_RESET) this.subscriptions?.drop();
-    if (session.resp !== resp || session.db !== db) {
+    if (codec.lane(session) !== kind) {
       const lane = context.enterLane(session, codec);
       if (lane === NO_LANE) {
-        session.resp = resp;
-        session.db = db;
+        codec.lanes?.goBack(session, kind);
         const most = context.config.server_lanes;
         return this.answer(codec.failure(
           `clients use too many combinations of SELECT and HELLO: server_lanes is ${most}`,
@@ -561,12 +572,13 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   changeCodec(old: Session, now: Session, reconnect: boolean): void {
     if (this.phase >= FINISHING) return;
     const { context, session } = this;
-    this.codec = this.firstByte < 0 ? context.codec : context.codec.dialect(this.firstByte);
+    this.codec = this.firstByte < 0
+      ? context.codec
+      : context.codec.dialects?.of(this.firstByte) ?? context.codec;
     // Parsed again from its first byte.
     this.scan = null;
-    if (session.db === old.db) session.db = now.db;
     const { user, locked } = session;
-    this.codec.renew(session);
+    this.codec.renew(session, old, now);
     this.settleMode();
     const why = outOfPlace(this, { user, locked });
     if (why !== "") return this.drop(why);
@@ -666,23 +678,17 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   // ---------------------------------------------------------------- replies
 
   accept(request: Request, first: number): number {
-    if (this.head !== request || request.kind !== PLAIN) return this.acceptOther(request, first);
+    if (this.head !== request) return HOLD;
+    if (request.kind !== PLAIN && !this.isPlainAfterAll(request, first)) return HOLD;
     const follower = request.next;
     this.head = follower;
     this.queued--;
-    this.context.requests.givePlain(request);
+    this.requests.givePlain(request);
     return follower !== null && follower.ready ? LAST : SPAN;
   }
 
-  private acceptOther(request: Request, first: number): number {
-    if (this.head !== request) return HOLD;
-    const { kind } = request;
-    if (kind === SPECIAL || (kind === MANAGED && first === 45)) return HOLD;
-    const follower = request.next;
-    this.head = follower;
-    this.queued--;
-    this.context.requests.givePlain(request);
-    return follower !== null && follower.ready ? LAST : SPAN;
+  private isPlainAfterAll({ kind }: Request, first: number): boolean {
+    return kind === STREAMED || (kind === MANAGED && first !== MINUS);
   }
 
   pass(buf: Uint8Array, start: number, end: number): void {
@@ -691,7 +697,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   }
 
   reply(request: Request, link: Carrier, buf: Uint8Array, start: number, end: number): void {
-    if (redirected(request, link, buf, start, end)) return;
+    const { redirects } = this.context.route;
+    if (redirects !== null && redirected(request, redirects, link, buf, start, end)) return;
     settle(request, link, buf, start, end);
   }
 
@@ -709,7 +716,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   lost(request: Request, link: Carrier, text: string, unsent: boolean): void {
     // A client that has had a part of its reply cannot be told: only closing is honest.
     if (request.kind === STREAMED && !this.isClosed) this.cutOff("lost reply");
-    if (recovered(request, link, unsent)) return;
+    const { redirects } = this.context.route;
+    if (redirects !== null && recovered(request, redirects, link, unsent)) return;
     fail(request, text);
   }
 
@@ -737,10 +745,11 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   /** Whether no part of a muted request's reply is to be seen. */
   private isMuted(request: Request): boolean {
     const { codec } = this;
+    const quiet = codec.quiet as Quiet;
     return request.parts.every(({ failure, held, heldStart }) =>
       failure === ""
-        ? codec.muted(request.mute, held, heldStart)
-        : codec.muted(request.mute, codec.failure(failure, request), 0)
+        ? quiet.muted(request.mute, held, heldStart)
+        : quiet.muted(request.mute, codec.failure(failure, request), 0)
     );
   }
 

@@ -2,7 +2,7 @@
 
 import type { User } from "./user.ts";
 
-/** What a protocol keeps per client; `Codec.newSession` makes it. */
+/** What is kept per client, whatever its protocol; one may keep more (redis/session.ts). */
 export interface Session {
   /** Not authenticated: only what `Codec.openToAll` allows is answered. */
   locked: boolean;
@@ -14,14 +14,7 @@ export interface Session {
   readonly remote: string;
   /** Milliseconds since 1970. */
   readonly since: number;
-  /** Name given by the client (CLIENT SETNAME). */
-  name: string;
-  /** Redis: the RESP version the client speaks (2 or 3) and the database it has selected. */
-  resp: number;
-  db: number;
-  libName: string;
-  libVersion: string;
-  /** Redis: numbers of channels, patterns and shard channels; absent: none. */
+  /** Numbers of topics it is subscribed to, by kind (publishing.ts); absent: none. */
   subscribed?: readonly number[];
 }
 

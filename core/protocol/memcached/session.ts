@@ -3,16 +3,5 @@
 import type { Session } from "../codec.ts";
 
 export function newSession(id: number, remote: string, since: number, locked: boolean): Session {
-  const session = {
-    locked,
-    user: null,
-    restricted: false,
-    id,
-    remote,
-    since,
-    name: "",
-    resp: 0,
-    db: 0,
-  };
-  return { ...session, libName: "", libVersion: "" };
+  return { locked, user: null, restricted: false, id, remote, since };
 }

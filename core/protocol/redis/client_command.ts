@@ -5,6 +5,7 @@ import { bytes, decimal } from "../../bytes.ts";
 import type { Facts, Peer, Session } from "../codec.ts";
 import { OK, userName } from "./auth.ts";
 import { errorReply, quoted, SYNTAX_ERROR } from "./errors.ts";
+import type { RedisSession } from "./session.ts";
 import { bulk, verbatim } from "./values.ts";
 
 /** Arguments of a request as byte strings. */
@@ -58,7 +59,7 @@ const NO_TRACKING_RESP3 = bytes(`%3\r\n$5\r\nflags\r\n~1\r\n$3\r\noff\r\n${TRACK
 export function client(
   sub: string,
   args: Args,
-  session: Session,
+  session: RedisSession,
   facts: Facts,
   users: readonly string[],
 ): Uint8Array {
@@ -109,7 +110,7 @@ function isPlain(name: string): boolean {
   return /^[!-~]*$/.test(name);
 }
 
-export function setName(name: string, session: Session): Uint8Array {
+export function setName(name: string, session: RedisSession): Uint8Array {
   if (name.length > LONGEST_NAME) return LONG_NAME;
   if (!isPlain(name)) {
     return errorReply("ERR Client names cannot contain spaces, newlines or special characters.");
@@ -118,7 +119,7 @@ export function setName(name: string, session: Session): Uint8Array {
   return OK;
 }
 
-function setInfo(args: Args, session: Session): Uint8Array {
+function setInfo(args: Args, session: RedisSession): Uint8Array {
   const what = args[2].toLowerCase();
   if (what !== "lib-name" && what !== "lib-ver") {
     return errorReply(`ERR Unrecognized option '${quoted(args[2])}'`);
@@ -160,12 +161,12 @@ function isListening({ subscribed }: Session): boolean {
 const unknownType = (name: string) => errorReply(`ERR Unknown client type '${quoted(name)}'`);
 
 /** Who has a part of the keys sees a part of the clients: those of the same user. */
-function* visible(session: Session, facts: Facts): Iterable<Peer> {
+function* visible(session: RedisSession, facts: Facts): Iterable<Peer> {
   const own = (session.user?.prefixes.length ?? 0) > 0;
   for (const peer of facts.peers()) if (!own || peer.session.user === session.user) yield peer;
 }
 
-function list(args: Args, session: Session, facts: Facts): Uint8Array {
+function list(args: Args, session: RedisSession, facts: Facts): Uint8Array {
   const how = args[2]?.toLowerCase() ?? "";
   let peers = [...visible(session, facts)];
   if (args.length === 4 && how === "type") {
@@ -197,7 +198,7 @@ interface Marked {
 
 function kill(
   args: Args,
-  session: Session,
+  session: RedisSession,
   facts: Facts,
   users: readonly string[],
 ): Uint8Array {
@@ -276,7 +277,7 @@ function localAddress(facts: Facts): string {
   return listen.startsWith("/") ? `${listen.split(" ")[0]}:0` : listen;
 }
 
-function ownLine(session: Session, facts: Facts): string {
+function ownLine(session: RedisSession, facts: Facts): string {
   for (const peer of facts.peers()) {
     if (peer.session === session) return `${clientLine(peer, facts)}\n`;
   }
@@ -284,7 +285,9 @@ function ownLine(session: Session, facts: Facts): string {
 }
 
 function clientLine(peer: Peer, facts: Facts): string {
-  const { session, queuedInMulti, isBlocked, idle } = peer;
+  const { queuedInMulti, isBlocked, idle } = peer;
+  // Clients of a pool speak its protocol.
+  const session = peer.session as RedisSession;
   const age = Math.max(0, Math.floor((facts.wallClock() - session.since) / 1000));
   const [sub, psub, ssub] = session.subscribed ?? [0, 0, 0];
   const flags = (isListening(session) ? "P" : "") + (queuedInMulti >= 0 ? "x" : "") +

@@ -1,13 +1,16 @@
 // What Redis says about transactions: the requests that ringmux makes itself, and Redis's own answers
-// where no server is asked (multi.c, server.c of Redis 7.0). Who says it when is core/client/pin.ts.
+// where no server is asked (multi.c, server.c of Redis 7.0). Who says it when is core/client/modes.
 
 import { bytes } from "../../bytes.ts";
-import type { Pinning } from "../codec.ts";
+import type { Transactions } from "../codec.ts";
 import { astray, errorReply, forEveryServer, keyText, notInTransaction } from "./errors.ts";
 
-export const transactions = (hashTag: string): Pinning => ({
+export const transactions = (hashTag: string): Transactions => ({
   discard: bytes("*1\r\n$7\r\nDISCARD\r\n"),
   ok: bytes("+OK\r\n"),
+  multi: bytes("*1\r\n$5\r\nMULTI\r\n"),
+  exec: bytes("*1\r\n$4\r\nEXEC\r\n"),
+  nothing: bytes("*0\r\n"),
   queued: bytes("+QUEUED\r\n"),
   nested: errorReply("ERR MULTI calls can not be nested"),
   watchInside: errorReply("ERR WATCH inside MULTI is not allowed"),
