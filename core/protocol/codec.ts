@@ -66,6 +66,11 @@ export interface Pinning {
   readonly discardWithout: Uint8Array;
   /** PIN_EXEC after an error. */
   readonly aborted: Uint8Array;
+  /** Asks a server what it calls the connection; what it says, -1 if that is nothing. */
+  readonly askId: Uint8Array;
+  linkId(buf: Uint8Array, start: number, end: number): number;
+  /** Asks it to end the wait of the connection of that number. */
+  unblock(id: number, withError: boolean): Uint8Array;
   /** A LOCAL request that cannot be part of a transaction. */
   refused(scan: Scan): Uint8Array;
   /** A request for every server, of a client that holds on to one of several. */
@@ -188,6 +193,8 @@ export interface Codec {
   ): Uint8Array;
 
   newSession(id: number, remote: string, since: number): Session;
+  /** Whether the request may change what servers hold, or reach their replicas. */
+  mayWrite(scan: Scan): boolean;
   /** Whether the request is allowed while `session.locked`. */
   openToAll(scan: Scan): boolean;
   /** The answer to everything else while `session.locked`. */

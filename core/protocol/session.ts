@@ -2,6 +2,13 @@
 
 import type { User } from "./user.ts";
 
+/** `Session.silence`: it gets every reply; none; not the next one. */
+export const ALOUD = 0;
+export const SILENT = 1;
+export const SILENT_ONCE = 2;
+/** The next one has come. */
+export const SKIPPING = 3;
+
 /** What a protocol keeps per client; `Codec.newSession` makes it. */
 export interface Session {
   /** Not authenticated: only what `Codec.openToAll` allows is answered. */
@@ -19,6 +26,10 @@ export interface Session {
   /** Redis: the RESP version the client speaks (2 or 3) and the database it has selected. */
   resp: number;
   db: number;
+  /** Redis: somebody has been told its number (CLIENT ID, LIST, INFO; HELLO). */
+  isKnown: boolean;
+  /** Redis: which replies it does not want (CLIENT REPLY): see ALOUD. */
+  silence: number;
   libName: string;
   libVersion: string;
   /** Redis: numbers of channels, patterns and shard channels; absent: none. */
@@ -34,6 +45,8 @@ export interface Peer {
   readonly isBlocked: boolean;
   /** Milliseconds since it was last heard of. */
   readonly idle: number;
+  /** Ends its wait at a server, with an error or as if its time were over. False: it does not wait. */
+  unblock(withError: boolean): boolean;
   /** Closes it: at once, or, if it is the one that asks, when it has its reply. */
   kill(asks: boolean): void;
 }
@@ -53,6 +66,8 @@ export interface Facts {
   /** How many servers the pool has, live or not. */
   servers(): number;
   peers(): Iterable<Peer>;
+  /** No client of the pool is served, or none that writes, for so long (ms); 0: all are again. */
+  pause(ms: number, onlyWrites: boolean): void;
   /** Subscribed clients (by kind and name of the topic) that the servers do not know of. */
   hidden(kind: number, name: string): number;
   /** Counters for INFO, in the order they are to be shown: [section, [name, value][]][]. */

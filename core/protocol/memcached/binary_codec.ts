@@ -157,6 +157,11 @@ export class BinaryCodec implements Codec {
     return newSession(id, remote, since, this.users !== undefined);
   }
 
+  /** Nobody asks: it is about CLIENT PAUSE. */
+  mayWrite(): boolean {
+    return true;
+  }
+
   /** proto_bin.c authenticated(); and whoever wants to go may go. */
   openToAll(scan: Scan): boolean {
     return isSasl(scan.verb) || scan.verb === VERSION || scan.action === QUIT;

@@ -185,6 +185,11 @@ export class MemcachedCodec implements Codec {
     return newSession(id, remote, since, this.users !== undefined);
   }
 
+  /** Nobody asks: it is about CLIENT PAUSE. */
+  mayWrite(): boolean {
+    return true;
+  }
+
   /** A set that `guard` has made a request to come in; memcached lets nobody quit, we do. */
   openToAll(scan: Scan): boolean {
     return scan.action === QUIT || (scan.action === LOCAL && scan.verb === SET);

@@ -1,6 +1,6 @@
 // What is kept per memcached client, whichever protocol it speaks: who it is.
 
-import type { Session } from "../codec.ts";
+import { ALOUD, type Session } from "../session.ts";
 
 export function newSession(id: number, remote: string, since: number, locked: boolean): Session {
   const session = {
@@ -14,5 +14,5 @@ export function newSession(id: number, remote: string, since: number, locked: bo
     resp: 0,
     db: 0,
   };
-  return { ...session, libName: "", libVersion: "" };
+  return { ...session, libName: "", libVersion: "", silence: ALOUD, isKnown: false };
 }

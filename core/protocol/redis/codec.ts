@@ -11,6 +11,7 @@ import {
   type FanOut,
   type Handshake,
   type Inquiry,
+  PIN_EXEC,
   PIN_NONE,
   type Pinning,
   REFUSE,
@@ -19,7 +20,18 @@ import {
   type Session,
 } from "../codec.ts";
 import type { Publishing } from "../publishing.ts";
-import { BEFORE_AUTH, CLASSES, COMMANDS, JUDGED, verbOf } from "./commands.ts";
+import { ALOUD } from "../session.ts";
+import {
+  BEFORE_AUTH,
+  CHANNEL,
+  CLASSES,
+  COMMANDS,
+  JUDGED,
+  READONLY,
+  SCRIPT,
+  verbOf,
+  WRITE,
+} from "./commands.ts";
 import { LAST_PAGE, walkRequest, walkTo } from "./cursor.ts";
 import { crossServer, errorReply, keyText, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
@@ -156,8 +168,16 @@ export class RedisCodec implements Codec, Judge {
     this.learned.learn(text(held, 0, held.length), parts[0], this.facts.wallClock());
   }
 
-  muted(): boolean {
-    return false;
+  /** CLIENT REPLY OFF and SKIP: see Session.silence. */
+  muted(mute: number): boolean {
+    return mute !== 0;
+  }
+
+  mayWrite(scan: Scan): boolean {
+    if (scan.verb === ASKED) return true;
+    const { flags, rights } = COMMANDS[scan.verb];
+    if ((flags & READONLY) !== 0) return false;
+    return (flags & WRITE) !== 0 || (rights & (SCRIPT | CHANNEL)) !== 0 || scan.pin === PIN_EXEC;
   }
 
   unmute(): void {}
@@ -203,7 +223,16 @@ export class RedisCodec implements Codec, Judge {
     const locked = this.options.users !== undefined || this.options.auth !== "";
     const { db } = this.options;
     const who = { locked, user: null, restricted: false, id, remote, since };
-    return { ...who, name: "", resp: 2, db, libName: "", libVersion: "" };
+    return {
+      ...who,
+      name: "",
+      resp: 2,
+      db,
+      libName: "",
+      libVersion: "",
+      silence: ALOUD,
+      isKnown: false,
+    };
   }
 
   openToAll(scan: Scan): boolean {
