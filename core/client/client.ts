@@ -19,7 +19,14 @@
 import { errnoText } from "../errno.ts";
 import { inquire } from "../exchange/inquire.ts";
 import { fail, settle, settlePart } from "../exchange/outcome.ts";
-import { MANAGED, PLAIN, type Request, SPECIAL, STREAMED } from "../exchange/request.ts";
+import {
+  MANAGED,
+  PLAIN,
+  type Request,
+  type RequestPool,
+  SPECIAL,
+  STREAMED,
+} from "../exchange/request.ts";
 import { recovered, redirected } from "../exchange/resend.ts";
 import type { Socket, SocketHandler } from "../host.ts";
 import { type Carrier, HOLD, LAST, SPAN } from "../link/attempt.ts";
@@ -84,6 +91,8 @@ const LEAVES = 1;
 /** It has sent FIN. */
 const ENDED = 2;
 
+/** The first byte of an error that a route may want to see (RESP). */
+const MINUS = 45;
 /** Requests in flight of one client; at the limit its reading stops until half are answered. */
 const MAX_QUEUED = 8192;
 /** Unwritten replies (bytes) above which its reading stops. */
@@ -139,6 +148,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   /** When it last sent something, and since when it lingers (pool time). */
   private heardAt: number;
   private lingersSince: number;
+  private readonly requests: RequestPool;
   private readonly socket: Socket;
   /** Its socket is read. It may be read while there are stops: what comes is then kept. */
   private listens: boolean;
@@ -175,6 +185,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     this.firstByte = -1;
     this.heardAt = context.now;
     this.lingersSince = 0;
+    this.requests = context.requests;
     this.socket = socket;
     this.listens = true;
     this.dirty = false;
@@ -710,23 +721,17 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   // ---------------------------------------------------------------- replies
 
   accept(request: Request, first: number): number {
-    if (this.head !== request || request.kind !== PLAIN) return this.acceptOther(request, first);
+    if (this.head !== request) return HOLD;
+    if (request.kind !== PLAIN && !this.isPlainAfterAll(request, first)) return HOLD;
     const follower = request.next;
     this.head = follower;
     this.queued--;
-    this.context.requests.givePlain(request);
+    this.requests.givePlain(request);
     return follower !== null && follower.ready ? LAST : SPAN;
   }
 
-  private acceptOther(request: Request, first: number): number {
-    if (this.head !== request) return HOLD;
-    const { kind } = request;
-    if (kind === SPECIAL || (kind === MANAGED && first === 45)) return HOLD;
-    const follower = request.next;
-    this.head = follower;
-    this.queued--;
-    this.context.requests.givePlain(request);
-    return follower !== null && follower.ready ? LAST : SPAN;
+  private isPlainAfterAll({ kind }: Request, first: number): boolean {
+    return kind === STREAMED || (kind === MANAGED && first !== MINUS);
   }
 
   pass(buf: Uint8Array, start: number, end: number): void {
@@ -735,7 +740,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   }
 
   reply(request: Request, link: Carrier, buf: Uint8Array, start: number, end: number): void {
-    if (redirected(request, link, buf, start, end)) return;
+    const { redirects } = this.context.route;
+    if (redirects !== null && redirected(request, redirects, link, buf, start, end)) return;
     settle(request, link, buf, start, end);
   }
 
@@ -753,7 +759,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   lost(request: Request, link: Carrier, text: string, unsent: boolean): void {
     // A client that has had a part of its reply cannot be told: only closing is honest.
     if (request.kind === STREAMED && !this.isClosed) this.cutOff("lost reply");
-    if (recovered(request, link, unsent)) return;
+    const { redirects } = this.context.route;
+    if (redirects !== null && recovered(request, redirects, link, unsent)) return;
     fail(request, text);
   }
 

@@ -13,13 +13,13 @@ const MINUS = 45;
 /** A managed route's server has answered; true when the request goes on to another one. */
 export function redirected(
   request: Request,
+  redirects: Redirects,
   link: Carrier,
   buf: Uint8Array,
   start: number,
   end: number,
 ): boolean {
-  const { redirects } = request.sink.context.route;
-  if (redirects === null || request.sink.isClosed) return false;
+  if (request.sink.isClosed) return false;
   // An error is one line: a reply that was kept in part is none that a route looks for.
   if (request.chunk !== null || buf[start] !== MINUS) return false;
   const target = redirects.refused(buf, start, end);
@@ -27,9 +27,13 @@ export function redirected(
 }
 
 /** A managed route's link is lost; true when the request goes to another server instead. */
-export function recovered(request: Request, link: Carrier, unsent: boolean): boolean {
-  const { redirects } = request.sink.context.route;
-  if (redirects === null || request.sink.isClosed || request.chunk !== null) return false;
+export function recovered(
+  request: Request,
+  redirects: Redirects,
+  link: Carrier,
+  unsent: boolean,
+): boolean {
+  if (request.sink.isClosed || request.chunk !== null) return false;
   if (!unsent && !isSafe(request, redirects)) return false;
   const target = redirects.lost(link);
   return target !== null && target.available && resend(request, link, target);

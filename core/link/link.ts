@@ -16,7 +16,7 @@
 
 import { errnoText } from "../errno.ts";
 import type { Socket, SocketHandler } from "../host.ts";
-import { type Codec, type Handshake, ReplyScan } from "../protocol/codec.ts";
+import { ASKED, type Codec, type Handshake, ReplyScan } from "../protocol/codec.ts";
 import { ReplyStore } from "../wire/reply_store.ts";
 import { type Kept, KeptOutBuffer } from "../wire/kept_out_buffer.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
@@ -360,8 +360,7 @@ export class Link implements Carrier {
     const { slow } = this.context;
     const { clock } = this.context.turn;
     const fresh = scan.done && owner.judges;
-    let firstVerb = 0;
-    let firstEnd = start;
+    const firstVerb = this.head === null ? ASKED : this.head.verb;
     // Consecutive replies for one sink are given on as one span.
     let spanSink: Sink | null = null;
     let spanStart = 0;
@@ -391,10 +390,6 @@ export class Link implements Carrier {
       }
       alike++;
       if (late) slow.tell(attempt, codec, owner, clock - sentAt, this.context.now, "");
-      if (pos === start) {
-        firstVerb = attempt.verb;
-        firstEnd = next;
-      }
       this.head = attempt.nextInFlight;
       this.inFlight--;
       this.inFlightBytes -= attempt.bytes;
@@ -429,7 +424,7 @@ export class Link implements Carrier {
       if (alike > 0) owner.answered(cls, clock - sentAt, alike);
     }
     if (owner.keeps) (this.out as KeptOutBuffer).keepLast(this.inFlightBytes);
-    if (fresh && firstEnd > start) owner.replied(codec, firstVerb, buf, start, firstEnd);
+    if (fresh && pos > start) owner.replied(codec, firstVerb, buf, start, pos);
     if (scan.done && pos < end) {
       // Behind the false end of a list of keys: see exchange/broadcast.ts.
       if (this.retired) return this.discard();
