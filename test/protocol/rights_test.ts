@@ -112,7 +112,7 @@ test("a read-only user runs nothing that the servers call a write", () => {
 
 /** What a user with prefixes may run although no key of its own is in it. */
 const KEYLESS = "auth hello quit reset ping echo select info command time role lolwut " +
-  "readonly readwrite multi exec discard unwatch acl|whoami acl|cat acl|genpass unsubscribe punsubscribe sunsubscribe";
+  "wait waitaof readonly readwrite multi exec discard unwatch acl|whoami acl|cat acl|genpass unsubscribe punsubscribe sunsubscribe";
 
 test("a user with prefixes reaches no key outside of them by any command", () => {
   const session = sessionOf("part");
