@@ -6,7 +6,7 @@ import { Pause } from "./client/pause.ts";
 import type { ClientContext, Limits } from "./client/context.ts";
 import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
-import type { PoolConfig } from "./config/schema.ts";
+import { type PoolConfig, protocolOf } from "./config/schema.ts";
 import type { Hearings } from "./exchange/census.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
@@ -86,7 +86,7 @@ export class Pool implements ClientContext, TopicsContext {
   readonly log: LimitedLog;
   readonly slow: SlowLog;
   readonly limits: Limits;
-  /** The one every client starts with: see `Codec.dialect`. */
+  /** The one every client starts with: see `Codec.dialects`. */
   codec: Codec;
   /** The lane every client starts with. */
   lane: number;
@@ -168,7 +168,7 @@ export class Pool implements ClientContext, TopicsContext {
   private makeCodec(): Codec {
     const { config, host, label, log } = this;
     const refused = logRefused(label, log, () => host.now());
-    return newCodec(config.redis ? "redis" : "memcached", {
+    return newCodec(protocolOf(config), {
       auth: config.redis_auth,
       user: config.redis_user,
       users: usersOf(config, label, refused),
@@ -236,7 +236,9 @@ export class Pool implements ClientContext, TopicsContext {
     this.now = this.host.now();
     if (this.timer !== null && tickChanges(keys)) this.keepTime();
     const reconnect = connectionsChange(keys);
-    if (codecChanges(keys) || reconnect) this.changeCodec(before.redis === config.redis, reconnect);
+    if (codecChanges(keys) || reconnect) {
+      this.changeCodec(protocolOf(before) === protocolOf(config), reconnect);
+    }
     const deadline = this.now + patience;
     const { shards, removed } = changeShards(this, this.shards, before.servers, config.servers);
     this.shards = shards;
@@ -391,7 +393,7 @@ export class Pool implements ClientContext, TopicsContext {
    * version, database). NO_LANE when there are too many.
    */
   enterLane(session: Session, codec: Codec): number {
-    const make = () => ({ codec, handshake: codec.handshake(session) });
+    const make = () => ({ codec, handshake: codec.greeting?.handshake(session) ?? null });
     return this.lanes.enter(codec.lane(session), make, this.config.server_lanes);
   }
 
@@ -416,7 +418,7 @@ export class Pool implements ClientContext, TopicsContext {
     return {
       name: this.name,
       listen: this.config.listen_text,
-      protocol: this.config.redis ? "redis" : "memcached",
+      protocol: protocolOf(this.config),
       counters: { ...this.counters },
       servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
     };

@@ -1,6 +1,6 @@
 // The whole proxy: all pools of a configuration and the stats port, on one runtime.
 
-import type { Config, PoolConfig } from "./config/schema.ts";
+import { type Config, type PoolConfig, protocolOf } from "./config/schema.ts";
 import { diffConfigs } from "./config/diff.ts";
 import { needsNewStart } from "./config/keys.ts";
 import type { Address, Host, Listener, Timer } from "./host.ts";
@@ -111,7 +111,7 @@ export class Proxy {
   private tellListening({ label, config, servers }: Pool): void {
     this.options.log.notice(
       `${label}: listening on ${config.listen_text} for ` +
-        `${config.redis ? "redis" : "memcached"}, ${servers.length} servers`,
+        `${protocolOf(config)}, ${servers.length} servers`,
     );
   }
 

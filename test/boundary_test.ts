@@ -172,6 +172,14 @@ test("inside core/ some never know others", () => {
   }
 });
 
+test("outside of protocol/ and config/ nothing asks which protocol a pool speaks", () => {
+  for (const file of core.filter((name) => !/^core\/(protocol|config)\//.test(name))) {
+    const text = code(fs.readFileSync(path.join(root, file), "utf8"), true);
+    assert.not.match(text, /\bsession\.(resp|db|name|lib\w+)\b|\bconfig\.redis\b/, file);
+    assert.ok(!imports(file).some((name) => /protocol\/(redis|memcached)\//.test(name)), file);
+  }
+});
+
 test("each protocol keeps to its own folder", () => {
   for (const file of core) {
     const own = /^core\/protocol\/(redis|memcached)\//.exec(file)?.[1];

@@ -6,7 +6,7 @@ import type { Log } from "../../core/log.ts";
 import type { Control } from "../control/control.ts";
 import { adminAddress } from "./address.ts";
 
-export interface WindowOptions {
+export interface AdminOptions {
   /** The option --admin; "" without it. */
   readonly admin: string;
   /** Ports are shared with another ringmux, which this one follows or which may follow it. */
@@ -15,19 +15,19 @@ export interface WindowOptions {
   readonly takeover: boolean;
 }
 
-export interface Windows {
+export interface AdminListeners {
   /** The proxy is about to stop: sends metrics, and leaves a shared address to who follows. */
   stopping(): Promise<void>;
   /** It has stopped: sends the last metrics, and closes. */
   close(): Promise<void>;
 }
 
-export async function openWindows(
+export async function openAdminListeners(
   config: Config,
   control: Control,
   log: Log,
-  options: WindowOptions,
-): Promise<Windows> {
+  options: AdminOptions,
+): Promise<AdminListeners> {
   const where = adminAddress(options.admin, config.global.admin);
   const { statsd } = config.global;
   const server = where === null

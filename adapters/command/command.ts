@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import type { Config } from "../../core/config/schema.ts";
 import type { Host } from "../../core/host.ts";
 import { Proxy } from "../../core/proxy.ts";
-import { openWindows } from "../admin/open.ts";
+import { openAdminListeners } from "../admin/open.ts";
 import type { Running } from "../control/running.ts";
 import { type CliOptions, runCommand, type Start } from "./cli.ts";
 import type { Control } from "../control/control.ts";
@@ -69,12 +69,16 @@ async function withWindows(
   try {
     const { admin, takeover } = options;
     const shared = takeover || config.global.reuse_port;
-    const windows = await openWindows(config, running.control, log, { admin, takeover, shared });
+    const listeners = await openAdminListeners(config, running.control, log, {
+      admin,
+      takeover,
+      shared,
+    });
     const stop = running.stop.bind(running);
     running.stop = async () => {
-      await windows.stopping();
+      await listeners.stopping();
       await stop();
-      await windows.close();
+      await listeners.close();
     };
     return running;
   } catch (error) {

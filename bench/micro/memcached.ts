@@ -125,11 +125,11 @@ export const suite = (bench: Bench): void => {
   bench.add(`split a get, ${KEYS} keys`, () => {
     codec.parseRequest(scan, request, 0, request.length);
     for (let server = 0; server < SERVERS; server++) {
-      codec.fragmentHead(scan, request, 0, KEYS, out);
+      codec.keys.begin(scan, request, 0, KEYS, out);
       for (let i = 0; i < KEYS; i++) {
-        if (picks[i] === server) codec.fragmentKeys(scan, request, 0, i, i + 1, out);
+        if (picks[i] === server) codec.keys.add(scan, request, 0, i, i + 1, out);
       }
-      codec.fragmentTail(scan, request, 0, out);
+      out.append(codec.keys.end, 0, codec.keys.end.length);
     }
     out.flush(sink);
   });

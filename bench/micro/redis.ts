@@ -134,9 +134,9 @@ export const suite = (bench: Bench): void => {
     bench.add(`split an MGET of ${nkeys}, ${nkeys} keys`, () => {
       codec.parseRequest(scan, request, 0, request.length);
       for (let server = 0; server < SERVERS; server++) {
-        codec.fragmentHead(scan, request, 0, counts[server], out);
+        codec.keys.begin(scan, request, 0, counts[server], out);
         for (let i = 0; i < nkeys; i++) {
-          if (picks[i] === server) codec.fragmentKeys(scan, request, 0, i, i + 1, out);
+          if (picks[i] === server) codec.keys.add(scan, request, 0, i, i + 1, out);
         }
       }
       out.flush(sink);

@@ -38,6 +38,7 @@ import {
   MORE,
   type Peer,
   PIN_RESET,
+  type Quiet,
   REFUSE,
   Scan,
   type Session,
@@ -251,7 +252,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
       context.handshakeFailed(this.socket.remote, "it speaks TLS, and the pool has no tls");
       this.finish();
     }
-    this.codec = this.codec.dialect(byte);
+    this.codec = this.codec.dialects?.of(byte) ?? this.codec;
     if (this.codec === context.codec) return;
     context.leaveLane(this.lane);
     const lane = context.enterLane(this.session, this.codec);
@@ -543,8 +544,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   /** The mode while it wants replies. */
   private modeAloud(): Mode {
     const { subscriptions, session } = this;
-    const listens = subscriptions !== null && !session.locked && session.resp === 2 &&
-      subscriptions.total > 0;
+    const listens = subscriptions !== null && !session.locked && subscriptions.total > 0 &&
+      subscriptions.isExclusive();
     return listens ? LISTENING : this.modeBeneath();
   }
 
@@ -582,14 +583,13 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   /** Answers what is the proxy's own to answer; may change the session. */
   answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
     const { session, codec, context } = this;
-    const { resp, db } = session;
+    const kind = codec.lane(session);
     const reply = codec.answer(scan, buf, at, session);
     if (scan.pin === PIN_RESET) this.subscriptions?.drop();
-    if (session.resp !== resp || session.db !== db) {
+    if (codec.lane(session) !== kind) {
       const lane = context.enterLane(session, codec);
       if (lane === NO_LANE) {
-        session.resp = resp;
-        session.db = db;
+        codec.lanes?.goBack(session, kind);
         const most = context.config.server_lanes;
         return this.answer(codec.failure(
           `clients use too many combinations of SELECT and HELLO: server_lanes is ${most}`,
@@ -612,12 +612,13 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   changeCodec(old: Session, now: Session, reconnect: boolean): void {
     if (this.phase >= FINISHING) return;
     const { context, session } = this;
-    this.codec = this.firstByte < 0 ? context.codec : context.codec.dialect(this.firstByte);
+    this.codec = this.firstByte < 0
+      ? context.codec
+      : context.codec.dialects?.of(this.firstByte) ?? context.codec;
     // Parsed again from its first byte.
     this.scan = null;
-    if (session.db === old.db) session.db = now.db;
     const { user, locked } = session;
-    this.codec.renew(session);
+    this.codec.renew(session, old, now);
     this.settleMode();
     const why = outOfPlace(this, { user, locked });
     if (why !== "") return this.drop(why);
@@ -788,10 +789,11 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   /** Whether no part of a muted request's reply is to be seen. */
   private isMuted(request: Request): boolean {
     const { codec } = this;
+    const quiet = codec.quiet as Quiet;
     return request.parts.every(({ failure, held, heldStart }) =>
       failure === ""
-        ? codec.muted(request.mute, held, heldStart)
-        : codec.muted(request.mute, codec.failure(failure, request), 0)
+        ? quiet.muted(request.mute, held, heldStart)
+        : quiet.muted(request.mute, codec.failure(failure, request), 0)
     );
   }
 

@@ -62,6 +62,6 @@ export class Pause {
 
   /** Whether a request has to wait. */
   stops(codec: Codec, scan: Scan): boolean {
-    return !this.onlyWrites || codec.mayWrite(scan);
+    return !this.onlyWrites || codec.waits === null || codec.waits.mayWrite(scan);
   }
 }

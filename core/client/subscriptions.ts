@@ -184,13 +184,13 @@ export class Subscriptions {
   /** Confirms; `request` is what waits for it in the client's queue. */
   answer(request: Request | null, lines: readonly Line[], errors: Errors): void {
     const { client, words } = this;
-    const { resp } = client.session;
+    const { session } = client;
     this.waiting = null;
     const out: Uint8Array[] = [];
     for (const { topic, count } of lines) {
       const error = errors.get(topic);
       if (error !== undefined) this.remove(topic);
-      out.push(error ?? words.confirm(topic.kind, true, topic.name, count, resp));
+      out.push(error ?? words.confirm(topic.kind, true, topic.name, count, session));
     }
     this.tell();
     client.settleMode();
@@ -205,17 +205,17 @@ export class Subscriptions {
 
   unsubscribe(kind: number, names: readonly string[]): void {
     const { client, words } = this;
-    const { resp } = client.session;
+    const { session } = client;
     const table = this.topics[kind];
     const out: Uint8Array[] = [];
     if (names.length === 0) {
       names = [...table.keys()];
-      if (names.length === 0) out.push(words.confirm(kind, false, null, this.count(kind), resp));
+      if (names.length === 0) out.push(words.confirm(kind, false, null, this.count(kind), session));
     }
     for (const name of names) {
       const topic = table.get(name);
       if (topic !== undefined) this.remove(topic);
-      out.push(words.confirm(kind, false, name, this.count(kind), resp));
+      out.push(words.confirm(kind, false, name, this.count(kind), session));
     }
     this.tell();
     client.answer(joined(out));
@@ -249,6 +249,11 @@ export class Subscriptions {
     this.held = null;
   }
 
+  /** Whether the client may say little else now. */
+  isExclusive(): boolean {
+    return this.words.isExclusive(this.client.session);
+  }
+
   deliver(topic: Topic, buf: Uint8Array, start: number, end: number): void {
     const { client } = this;
     let { out } = client;
@@ -257,7 +262,7 @@ export class Subscriptions {
     } else if (this.waiting === null) {
       this.release();
     }
-    out.byte(this.words.mark(client.session.resp));
+    out.byte(this.words.mark(client.session));
     out.append(buf, start + 1, end);
     client.touch();
   }

@@ -194,6 +194,14 @@ export const POOL_ROWS = {
     text: "Milliseconds after which the connections of a combination that no client uses are " +
       "closed. 0: never.",
   },
+  multi: {
+    type: oneOf(["together", "split"]),
+    default: "together",
+    only: "redis",
+    text:
+      "What a transaction (MULTI) is whose keys are on several servers: together (it is refused) " +
+      "or split (each server gets a transaction with its part; they are not atomic as a whole).",
+  },
   pubsub_output_limit: {
     type: integer(0, MAX_INT),
     default: 33554432,

@@ -73,6 +73,11 @@ export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   commands?: CommandsConfig;
 }
 
+/** The protocol that a pool speaks. */
+export function protocolOf({ redis }: PoolConfig): "redis" | "memcached" {
+  return redis ? "redis" : "memcached";
+}
+
 /** A checked configuration. */
 export interface Config {
   /** In nutcracker's order: by length of the name, then by its bytes; servers likewise. */

@@ -10,7 +10,7 @@ import { addPart } from "./part.ts";
  */
 export function inquire(caller: Caller, scan: Scan, buf: Uint8Array, at: number): boolean {
   const { codec, route, requests } = caller.context;
-  const inquiry = codec.inquire(scan, buf, at);
+  const inquiry = codec.inquiries?.inquire(scan, buf, at) ?? null;
   if (inquiry === null) return false;
   const server = route.any();
   if (!server.available) return false;

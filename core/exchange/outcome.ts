@@ -25,7 +25,7 @@ export function fail(request: Request, text: string): void {
   const error = codec.failure(text, request);
   if (request.mute === OWN) {
     // Nobody waits for it.
-  } else if (request.mute === 0 || !codec.muted(request.mute, error, 0)) {
+  } else if (request.mute === 0 || !codec.quiet?.muted(request.mute, error, 0)) {
     request.held = error;
     request.heldEnd = error.length;
   }
@@ -80,8 +80,8 @@ function settleMuted(request: Request, link: Carrier, buf: Uint8Array, start: nu
   const held = request.chunk !== null;
   const first = held ? request.held : buf;
   const at = held ? request.heldStart : start;
-  if (request.mute !== OWN && !codec.muted(request.mute, first, at)) {
-    codec.unmute(request.mute, first, at);
+  if (request.mute !== OWN && !codec.quiet?.muted(request.mute, first, at)) {
+    codec.quiet?.unmute?.(request.mute, first, at);
     return false;
   }
   const refused = request.mute === OWN && codec.isError(first, at);

@@ -1,6 +1,6 @@
 // Where the keys of a request are: on one server, on none, on several.
 
-import { FORWARD, type Scan } from "../protocol/codec.ts";
+import { FORWARD, type Keys, type Scan, type Together } from "../protocol/codec.ts";
 import type { Target } from "../server/server.ts";
 import type { Caller } from "./request.ts";
 
@@ -15,12 +15,13 @@ export function serverOf(caller: Caller, scan: Scan, buf: Uint8Array, at: number
   const { codec, context } = caller;
   const { route } = context;
   const intent = codec.classes[scan.verb + 1];
+  const keys = codec.keys as Keys;
   if (scan.action === FORWARD) {
     return route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
   }
   let first: Whereabouts = NO_KEY;
   for (let i = 0; i < scan.nkeys; i++) {
-    codec.selectKey(scan, i);
+    keys.select(scan, i);
     const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
     if (i === 0) first = server;
     else if (server !== first) return SEVERAL;
@@ -51,14 +52,15 @@ export function crossServerError(
 ): Uint8Array {
   const { codec, context } = caller;
   const intent = codec.classes[scan.verb + 1];
+  const keys = codec.keys as Keys;
   let first = "";
   let other = "";
   for (let i = 0; i < scan.nkeys && other === first; i++) {
-    codec.selectKey(scan, i);
+    keys.select(scan, i);
     const server = context.route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
     if (!server.available) return codec.failure(server.reason);
     if (i === 0) first = server.name;
     other = server.name;
   }
-  return codec.crossServerError(scan, buf, at, first, other);
+  return (codec.together as Together).crossServer(scan, buf, at, first, other);
 }

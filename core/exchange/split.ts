@@ -2,7 +2,7 @@
 // looks like is the codec's.
 
 import type { Link } from "../link/link.ts";
-import type { Scan } from "../protocol/codec.ts";
+import type { Keys, Scan } from "../protocol/codec.ts";
 import { addPart } from "./part.ts";
 import type { Caller, Request } from "./request.ts";
 
@@ -23,6 +23,7 @@ export function split(
 ): void {
   const { context, codec } = caller;
   const { route, requests } = context;
+  const keys = codec.keys as Keys;
   const { nkeys } = scan;
   const { places } = route;
   if (places > counts.length) {
@@ -43,7 +44,7 @@ export function split(
     const link = route.owner(place).linkFor(caller);
     links[nparts] = link;
     begins[nparts] = link.out.size;
-    codec.fragmentHead(scan, buf, at, counts[place], link.out);
+    keys.begin(scan, buf, at, counts[place], link.out);
     partOf[place] = nparts++;
     counts[place] = 0;
   }
@@ -53,7 +54,7 @@ export function split(
     const place = picks[i];
     const part = partOf[place];
     do picks[i++] = part; while (i < nkeys && picks[i] === place);
-    codec.fragmentKeys(scan, buf, at, from, i, links[part].out);
+    keys.add(scan, buf, at, from, i, links[part].out);
   }
   parent.tagHigh = scan.tagHigh;
   parent.tagLow = scan.tagLow;
@@ -61,7 +62,7 @@ export function split(
   caller.push(parent);
   for (let p = 0; p < nparts; p++) {
     const { out } = links[p];
-    codec.fragmentTail(scan, buf, at, out);
+    out.append(keys.end, 0, keys.end.length);
     const part = addPart(parent, links[p], out.size - begins[p]);
     if (context.slow.on) noteKey(part, p, scan, buf, at);
   }
@@ -71,6 +72,6 @@ export function split(
 function noteKey(part: Request, p: number, scan: Scan, buf: Uint8Array, at: number): void {
   const { sink, parent } = part;
   const key = (parent as Request).picks.indexOf(p);
-  sink.codec.selectKey(scan, key);
+  (sink.codec.keys as Keys).select(scan, key);
   sink.context.slow.note(part, buf, at + scan.keyStart, at + scan.keyEnd);
 }

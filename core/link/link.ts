@@ -79,7 +79,7 @@ class Wire implements SocketHandler {
 
 export class Link implements Carrier {
   readonly owner: LinkOwner;
-  /** What it is set up for (dialect, RESP version, database): see Pool.laneOf. */
+  /** What it is set up for (dialect, RESP version, database): see Pool.enterLane. */
   readonly lane: number;
   /** What goes out: bytes of requests that are enqueued in the same turn. */
   readonly out: OutBuffer;

@@ -5,7 +5,16 @@
 import { text } from "../bytes.ts";
 import { Limit } from "../limit.ts";
 import type { Fields, Log } from "../log.ts";
-import { type Codec, FORWARD, OWN, PIN, type Scan, SPLIT, TOGETHER } from "../protocol/codec.ts";
+import {
+  type Codec,
+  FORWARD,
+  type Keys,
+  OWN,
+  PIN,
+  type Scan,
+  SPLIT,
+  TOGETHER,
+} from "../protocol/codec.ts";
 import type { Attempt } from "./attempt.ts";
 
 /** Bytes of a key that are kept. */
@@ -78,7 +87,7 @@ export class SlowLog {
     }
     if (scan.action === SPLIT || scan.action === TOGETHER || scan.action === PIN) {
       if (scan.nkeys === 0) return;
-      codec.selectKey(scan, 0);
+      (codec.keys as Keys).select(scan, 0);
     } else if (scan.action !== FORWARD) {
       return;
     }

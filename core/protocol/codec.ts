@@ -1,5 +1,5 @@
-// The interface both protocols meet: parse a request, parse a reply, split, join, make an error,
-// answer locally. Knows nothing of sockets, rings or pools.
+// What the proxy asks of a protocol: requests, replies and sessions, which each has, and parts that
+// one has and another has not (null). Knows nothing of sockets, rings or pools.
 
 import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { Refused, Users } from "./access.ts";
@@ -52,41 +52,8 @@ export interface Handshake {
   readonly replies: number;
 }
 
-/** What a protocol says about transactions: requests of the proxy's own, and answers. */
-export interface Pinning {
-  /** Requests that undo PIN_MULTI. */
-  readonly discard: Uint8Array;
-  /** Answers: to what needs none of a server's, to a request that is kept for PIN_EXEC. */
-  readonly ok: Uint8Array;
-  readonly queued: Uint8Array;
-  /** PIN_MULTI in a transaction, PIN_WATCH in one, PIN_EXEC and PIN_DISCARD outside of one. */
-  readonly nested: Uint8Array;
-  readonly watchInside: Uint8Array;
-  readonly execWithout: Uint8Array;
-  readonly discardWithout: Uint8Array;
-  /** PIN_EXEC after an error. */
-  readonly aborted: Uint8Array;
-  /** Asks a server what it calls the connection; what it says, -1 if that is nothing. */
-  readonly askId: Uint8Array;
-  linkId(buf: Uint8Array, start: number, end: number): number;
-  /** Asks it to end the wait of the connection of that number. */
-  unblock(id: number, withError: boolean): Uint8Array;
-  /** A LOCAL request that cannot be part of a transaction. */
-  refused(scan: Scan): Uint8Array;
-  /** A request for every server, of a client that holds on to one of several. */
-  everyServer(scan: Scan): Uint8Array;
-  /** A request whose selected key lives on server `other`; the client holds on to `held`. */
-  astray(scan: Scan, buf: Uint8Array, start: number, held: string, other: string): Uint8Array;
-}
-
-/** A question to a server that no client sees: see `Codec.inquire`. */
-export interface Inquiry {
-  readonly request: Uint8Array;
-  readonly name: Uint8Array;
-}
-
-/** One protocol, for one pool. Instances keep no per-client state. */
-export interface Codec {
+/** Requests of clients, and what is answered without a server. */
+export interface Requests {
   /** By `Scan.verb` + 1 (ASKED comes first): the command's class, see stats/latency.ts. */
   readonly classes: Uint8Array;
   /**
@@ -96,71 +63,25 @@ export interface Codec {
   readonly judged: Uint8Array;
   /** The name of a command, for people. */
   commandName(verb: number): string;
-  /** A request by which a server shows that it is well. */
-  readonly probe: Uint8Array;
-  /** What the reply to it says is wrong with the server; "" when nothing is. */
-  probeError(buf: Uint8Array, start: number, end: number): string;
-  /** Null when no request has the action PIN. */
-  readonly pinning: Pinning | null;
-  /** Null when no request has the action TOPICS. */
-  readonly publishing: Publishing | null;
-  /**
-   * The codec for a client whose first byte is `byte`: this one, or that of another dialect on the
-   * same port.
-   */
-  dialect(byte: number): Codec;
-  /**
-   * Bytes of the part of a reply that `parseReply` wants to see whole before it consumes anything;
-   * 0 = it is a line.
-   */
-  readonly replyHead: number;
   /**
    * Parses the request that starts at `buf[start]`. Never reads at or beyond `end`, never throws.
    * After MORE it is called again with the same `scan` and the same request at another place
    * with more bytes behind it, or, after `scan.reset()`, from the beginning.
    */
   parseRequest(scan: Scan, buf: Uint8Array, start: number, end: number): number;
-  /**
-   * A REFUSE because the command is not known: the request that asks a server about it, which
-   * `join` takes the reply of (without output) before the command is parsed again. Null when there
-   * is nothing to ask; if it was learned, `scan` says by now what is to be done. The FanOut of the
-   * question has verb ASKED, and `held` the name.
-   */
-  inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null;
-  /** SPLIT, TOGETHER, PIN: sets `scan.keyStart` and `keyEnd` to key `i` (0-based). */
-  selectKey(scan: Scan, i: number): void;
-  /** SPLIT: begins the fragment of one server, which will hold `nkeys` keys. */
-  fragmentHead(scan: Scan, buf: Uint8Array, start: number, nkeys: number, out: OutBuffer): void;
-  /** SPLIT: adds the keys `from` to `to - 1` (with their values, if the command has values). */
-  fragmentKeys(
-    scan: Scan,
-    buf: Uint8Array,
-    start: number,
-    from: number,
-    to: number,
-    out: OutBuffer,
-  ): void;
-  fragmentTail(scan: Scan, buf: Uint8Array, start: number, out: OutBuffer): void;
-  /** WALK: the index of the server at which the cursor stands, among `servers`; or `servers`. */
-  walkTo(scan: Scan, buf: Uint8Array, start: number, servers: number): number;
-  /**
-   * WALK: the request for server `index`, with that server's own cursor. If it is not the one at
-   * which the cursor stands, that one was passed over.
-   */
-  walkRequest(
-    scan: Scan,
-    buf: Uint8Array,
-    start: number,
-    length: number,
-    index: number,
-    servers: number,
-    out: OutBuffer,
-  ): void;
-  /** WALK: the answer when no server is left to go to. */
-  walkEnd(): Uint8Array;
-  /** Joins the replies of a SPLIT, ALL, APART, GATHER or WALK request into the one the client sees. */
-  join(fanOut: FanOut, out: OutBuffer): void;
+  /** Answers a LOCAL, QUIT or GATHER request; may change the session. */
+  answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array;
+  /** The error for a lost server: `text` is a strerror text. No `request`: nothing was asked yet. */
+  failure(text: string, request?: Origin): Uint8Array;
+}
 
+/** Replies of servers. */
+export interface Replies {
+  /**
+   * Bytes of the part of a reply that `parseReply` wants to see whole before it consumes anything;
+   * 0 = it is a line.
+   */
+  readonly replyHead: number;
   /**
    * Consumes reply bytes from `buf[pos]`, at most up to the end of the current reply; returns the
    * new position and sets `scan.done` or `scan.bad`. When neither is set, the reply goes on: what
@@ -169,32 +90,22 @@ export interface Codec {
    * consumed before its first line, or head, is complete.
    */
   parseReply(scan: ReplyScan, buf: Uint8Array, pos: number, end: number): number;
-  /** Whether the client of a request with this `mute` must not see the reply that starts here. */
-  muted(mute: number, buf: Uint8Array, start: number): boolean;
-  /**
-   * The client of a request with this `mute` is to see the reply that starts here: makes it, in
-   * place, a reply to what the client has sent.
-   */
-  unmute(mute: number, buf: Uint8Array, start: number): void;
   /** Whether the reply that starts at `buf[start]` is an error. */
   isError(buf: Uint8Array, start: number): boolean;
-  /** An error that says the server itself cannot work now (LOADING, BUSY, OOM): it counts as a failure of the server. */
-  isServerFailure(buf: Uint8Array, start: number, end: number): boolean;
+  /** A reply's text for log lines and errors, without its type mark: "WRONGPASS invalid ...". */
+  errorText(buf: Uint8Array, start: number, end: number): string;
+  /** Joins the replies of a SPLIT, ALL, APART, GATHER or WALK request into the one the client sees. */
+  join(fanOut: FanOut, out: OutBuffer): void;
+}
 
-  /** The error for a lost server: `text` is a strerror text. No `request`: nothing was asked yet. */
-  failure(text: string, request?: Origin): Uint8Array;
-  /** What needs its keys on one server: the first lives on server `first`, the selected on `other`. */
-  crossServerError(
-    scan: Scan,
-    buf: Uint8Array,
-    start: number,
-    first: string,
-    other: string,
-  ): Uint8Array;
-
+/** What is kept of a client, and what it may do. */
+export interface Sessions {
   newSession(id: number, remote: string, since: number): Session;
-  /** Whether the request may change what servers hold, or reach their replicas. */
-  mayWrite(scan: Scan): boolean;
+  /**
+   * The session was another codec's of the same pool, whose passwords and users may have changed;
+   * `old` and `now` are what a new session was and is.
+   */
+  renew(session: Session, old: Session, now: Session): void;
   /** Whether the request is allowed while `session.locked`. */
   openToAll(scan: Scan): boolean;
   /** The answer to everything else while `session.locked`. */
@@ -210,18 +121,182 @@ export interface Codec {
    * without restrictions.
    */
   guard(scan: Scan, buf: Uint8Array, start: number, session: Session): void;
-  /** The session was another codec's of the same pool, whose passwords and users may have changed. */
-  renew(session: Session): void;
-  /** Answers a LOCAL, QUIT or GATHER request; may change the session. */
-  answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array;
-
   /**
-   * What sets the server connections apart that serve this session (Redis: RESP version and
-   * database): sessions with the same text share connections.
+   * What sets the server connections apart that serve this session (the dialect; Redis: RESP version
+   * and database): sessions with the same text share connections.
    */
   lane(session: Session): string;
-  /** What such a connection has to say first; null when nothing. */
+}
+
+/** Another dialect on the same port. */
+export interface Dialects {
+  /** The codec for a client whose first byte is `byte`. */
+  of(byte: number): Codec;
+}
+
+/** Requests of several keys. */
+export interface Keys {
+  /** SPLIT, TOGETHER, PIN: sets `scan.keyStart` and `keyEnd` to key `i` (0-based). */
+  select(scan: Scan, i: number): void;
+  /** SPLIT: begins the fragment of one server, which will hold `nkeys` keys. */
+  begin(scan: Scan, buf: Uint8Array, start: number, nkeys: number, out: OutBuffer): void;
+  /** SPLIT: adds the keys `from` to `to - 1` (with their values, if the command has values). */
+  add(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    from: number,
+    to: number,
+    out: OutBuffer,
+  ): void;
+  /** SPLIT: what ends a fragment. */
+  readonly end: Uint8Array;
+}
+
+/** TOGETHER: keys that must live on one server. */
+export interface Together {
+  /** The error when they do not: the first lives on server `first`, the selected on `other`. */
+  crossServer(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    first: string,
+    other: string,
+  ): Uint8Array;
+}
+
+/** WALK: one server after the other. */
+export interface Walk {
+  /** The index of the server at which the cursor stands, among `servers`; or `servers`. */
+  to(scan: Scan, buf: Uint8Array, start: number, servers: number): number;
+  /**
+   * The request for server `index`, with that server's own cursor. If it is not the one at which
+   * the cursor stands, that one was passed over.
+   */
+  request(
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    length: number,
+    index: number,
+    servers: number,
+    out: OutBuffer,
+  ): void;
+  /** The answer when no server is left to go to. */
+  readonly end: Uint8Array;
+}
+
+/** What a protocol says about transactions: requests of the proxy's own, and answers. */
+export interface Transactions {
+  /** Requests that undo PIN_MULTI. */
+  readonly discard: Uint8Array;
+  readonly multi: Uint8Array;
+  readonly exec: Uint8Array;
+  /** The reply to PIN_EXEC of a transaction without requests. */
+  readonly nothing: Uint8Array;
+  /** Answers: to what needs none of a server's, to a request that is kept for PIN_EXEC. */
+  readonly ok: Uint8Array;
+  readonly queued: Uint8Array;
+  /** PIN_MULTI in a transaction, PIN_WATCH in one, PIN_EXEC and PIN_DISCARD outside of one. */
+  readonly nested: Uint8Array;
+  readonly watchInside: Uint8Array;
+  readonly execWithout: Uint8Array;
+  readonly discardWithout: Uint8Array;
+  /** PIN_EXEC after an error. */
+  readonly aborted: Uint8Array;
+  /** A LOCAL request that cannot be part of a transaction. */
+  refused(scan: Scan): Uint8Array;
+  /** A request for every server, of a client that holds on to one of several. */
+  everyServer(scan: Scan): Uint8Array;
+  /** A request whose selected key lives on server `other`; the client holds on to `held`. */
+  astray(scan: Scan, buf: Uint8Array, start: number, held: string, other: string): Uint8Array;
+}
+
+/** Requests whose replies the client does not want to see, or not all of them (`Scan.mute`). */
+export interface Quiet {
+  /** Whether the client of a request with this `mute` must not see the reply that starts here. */
+  muted(mute: number, buf: Uint8Array, start: number): boolean;
+  /**
+   * The client of a request with this `mute` is to see the reply that starts here: makes it, in
+   * place, a reply to what the client has sent. Null: it is one already.
+   */
+  readonly unmute: ((mute: number, buf: Uint8Array, start: number) => void) | null;
+}
+
+/** A question to a server that no client sees: see `Inquiries`. */
+export interface Inquiry {
+  readonly request: Uint8Array;
+  readonly name: Uint8Array;
+}
+
+/** Commands that only the servers know. */
+export interface Inquiries {
+  /**
+   * A REFUSE because the command is not known: the request that asks a server about it, which
+   * `join` takes the reply of (without output) before the command is parsed again. Null when there
+   * is nothing to ask; if it was learned, `scan` says by now what is to be done. The FanOut of the
+   * question has verb ASKED, and `held` the name.
+   */
+  inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null;
+}
+
+/** Replies by which a server says that it cannot work (Redis: LOADING, BUSY, OOM). */
+export interface ServerErrors {
+  /** What the reply to a `probe` says is wrong with the server; "" when nothing is. */
+  probeError(buf: Uint8Array, start: number, end: number): string;
+  /** An error that counts as a failure of the server. */
+  isServerFailure(buf: Uint8Array, start: number, end: number): boolean;
+}
+
+/** What a server connection has to say before requests may follow. */
+export interface Greeting {
+  /** Null when nothing. */
   handshake(session: Session): Handshake | null;
-  /** A reply's text for log lines and errors, without its type mark: "WRONGPASS invalid ...". */
-  errorText(buf: Uint8Array, start: number, end: number): string;
+}
+
+/** Sessions that change the kind of connection they need (`Sessions.lane`). */
+export interface Lanes {
+  /** The session is again one of this lane, which was its own before. */
+  goBack(session: Session, lane: string): void;
+}
+
+/** Waits of clients that others begin or end (Redis: CLIENT PAUSE, UNBLOCK). */
+export interface Waits {
+  /** Asks a server what it calls the connection; what it says, -1 if that is nothing. */
+  readonly askId: Uint8Array;
+  linkId(buf: Uint8Array, start: number, end: number): number;
+  /** Asks it to end the wait of the connection of that number. */
+  unblock(id: number, withError: boolean): Uint8Array;
+  /** Whether the request may change what servers hold, or reach their replicas. */
+  mayWrite(scan: Scan): boolean;
+}
+
+/** One protocol, for one pool. Instances keep no per-client state. */
+export interface Codec extends Requests, Replies, Sessions {
+  /** A request by which a server shows that it is well; null in a dialect no server is asked in. */
+  readonly probe: Uint8Array | null;
+  /** Null: a client's first byte tells nothing. */
+  readonly dialects: Dialects | null;
+  /** Null: no request has more than one key. */
+  readonly keys: Keys | null;
+  /** Null: no request has the action TOGETHER. */
+  readonly together: Together | null;
+  /** Null: no request has the action WALK. */
+  readonly walk: Walk | null;
+  /** Null: no request has the action PIN. */
+  readonly transactions: Transactions | null;
+  /** Null: no request has the action TOPICS. */
+  readonly publishing: Publishing | null;
+  /** Null: nobody but the client itself ends its waits. */
+  readonly waits: Waits | null;
+  /** Null: clients see every reply, `Scan.mute` is 0. */
+  readonly quiet: Quiet | null;
+  /** Null: what is in no table stays unknown. */
+  readonly inquiries: Inquiries | null;
+  /** Null: no reply speaks of the server. */
+  readonly serverErrors: ServerErrors | null;
+  /** Null: connections need no greeting. */
+  readonly greeting: Greeting | null;
+  /** Null: a session stays in its lane. */
+  readonly lanes: Lanes | null;
 }

@@ -2,6 +2,7 @@
 // them, and what clients are told. Who is subscribed to what is core/exchange/topics.ts.
 
 import type { Scan } from "./scan.ts";
+import type { Session } from "./session.ts";
 import type { User } from "./user.ts";
 
 /** Kinds of topics. */
@@ -63,10 +64,18 @@ export interface Publishing {
   readFrame(frame: Frame, buf: Uint8Array, start: number, end: number): void;
   /** Names that servers know under others: null when there are none. */
   readonly renaming: Renaming | null;
-  /** First byte of a message for a client of this RESP version; the rest is as the server sent it. */
-  mark(resp: number): number;
+  /** First byte of a message for such a client; the rest is as the server sent it. */
+  mark(session: Session): number;
   /** What the client is told; no `name`: it was subscribed to nothing of that kind. */
-  confirm(kind: number, on: boolean, name: string | null, count: number, resp: number): Uint8Array;
-  /** The answer to a request in a subscribed RESP2 client's place; null: it is answered as always. */
+  confirm(
+    kind: number,
+    on: boolean,
+    name: string | null,
+    count: number,
+    session: Session,
+  ): Uint8Array;
+  /** Whether such a client, when subscribed, may say nothing else: see `answerInstead`. */
+  isExclusive(session: Session): boolean;
+  /** The answer to a request of such a subscribed client; null: it is answered as always. */
   answerInstead(scan: Scan, buf: Uint8Array, at: number): Uint8Array | null;
 }

@@ -13,7 +13,7 @@ export const BAD = -1;
 export const FORWARD = 0;
 /** Several keys: one fragment per server concerned, replies joined. */
 export const SPLIT = 1;
-/** Several keys that must live on one server: forwarded whole, or `crossServerError`. */
+/** Several keys that must live on one server: forwarded whole, or `Together.crossServer`. */
 export const TOGETHER = 2;
 /** No key: any live server answers. */
 export const ANY = 3;
@@ -59,7 +59,7 @@ export interface Origin {
   readonly tagHigh: number;
   readonly tagLow: number;
 }
-/** One server after the other: a cursor in the request tells which (`Codec.walkTo`). */
+/** One server after the other: a cursor in the request tells which (`Walk.to`). */
 export const WALK = 10;
 /** Every live server gets it; `Codec.join` makes one reply of theirs and `Codec.answer`'s. */
 export const GATHER = 11;
@@ -80,7 +80,7 @@ export class Scan implements Origin {
   length: number;
   /** Codec's own number of the command: an index into its command table. */
   verb: number;
-  /** The first key (FORWARD: the only one), or the one chosen by `Codec.selectKey`. */
+  /** The first key (FORWARD: the only one), or the one chosen by `Keys.select`. */
   keyStart: number;
   keyEnd: number;
   /** How many keys (SPLIT, TOGETHER and PIN). */
@@ -90,7 +90,7 @@ export class Scan implements Origin {
   step: number;
   /**
    * Which replies the client does not want to see; 0 = it sees all. Codec's own numbers, see
-   * `Codec.muted`. (memcached's noreply, the meta commands' q flag.)
+   * `Quiet.muted`. (memcached's noreply, the meta commands' q flag.)
    */
   mute: number;
   /** Set for PIN, LOCAL and REFUSE: see PIN_NONE. PIN_EXEC ends a transaction even if refused. */

@@ -9,7 +9,7 @@ export const SILENT_ONCE = 2;
 /** The next one has come. */
 export const SKIPPING = 3;
 
-/** What a protocol keeps per client; `Codec.newSession` makes it. */
+/** What is kept per client, whatever its protocol; one may keep more (redis/session.ts). */
 export interface Session {
   /** Not authenticated: only what `Codec.openToAll` allows is answered. */
   locked: boolean;
@@ -21,18 +21,11 @@ export interface Session {
   readonly remote: string;
   /** Milliseconds since 1970. */
   readonly since: number;
-  /** Name given by the client (CLIENT SETNAME). */
-  name: string;
-  /** Redis: the RESP version the client speaks (2 or 3) and the database it has selected. */
-  resp: number;
-  db: number;
-  /** Redis: somebody has been told its number (CLIENT ID, LIST, INFO; HELLO). */
-  isKnown: boolean;
-  /** Redis: which replies it does not want (CLIENT REPLY): see ALOUD. */
+  /** Which replies it does not want: see ALOUD. */
   silence: number;
-  libName: string;
-  libVersion: string;
-  /** Redis: numbers of channels, patterns and shard channels; absent: none. */
+  /** Somebody has been told its number, and may want its waits to end. */
+  isKnown: boolean;
+  /** Numbers of topics it is subscribed to, by kind (publishing.ts); absent: none. */
   subscribed?: readonly number[];
 }
 

@@ -111,7 +111,7 @@ export class HealthCheck implements LinkOwner, Sink {
     this.asking = true;
     this.startedAt = now;
     this.link ??= new Link(context, this, context.lane);
-    const { probe } = context.codec;
+    const probe = context.codec.probe as Uint8Array;
     this.link.send(new Probe(this), probe, 0, probe.length);
     this.link.flush();
   }
@@ -158,7 +158,7 @@ export class HealthCheck implements LinkOwner, Sink {
   part(): void {}
 
   reply(_attempt: Attempt, _link: Carrier, buf: Uint8Array, start: number, end: number): void {
-    const wrong = this.context.codec.probeError(buf, start, end);
+    const wrong = this.context.codec.serverErrors?.probeError(buf, start, end) ?? "";
     if (wrong !== "") return this.fail(wrong);
     const { server, context } = this;
     const { health_check } = context.config;

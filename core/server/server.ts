@@ -29,7 +29,7 @@ const MOST_EXTRAS = 4;
 export interface Origin {
   /** Unique in the pool. */
   readonly id: number;
-  /** See Pool.laneOf. */
+  /** See Pool.enterLane. */
   readonly lane: number;
 }
 
@@ -74,7 +74,7 @@ export class Server implements LinkOwner {
   ejectedAt: number;
   /** Asks now and then how it is; null when the pool wants no checks. */
   private health: HealthCheck | null;
-  /** Links by lane (see Pool.laneOf); a lane's are made when it is first used. */
+  /** Links by lane (see Pool.enterLane); a lane's are made when it is first used. */
   private lanes: (Link[] | undefined)[];
   /** Links that serve one client at a time, while they serve none. */
   private extras: Link[];
@@ -172,7 +172,7 @@ export class Server implements LinkOwner {
   giveExtra(link: Link): void {
     // One that still waits for a reply (its client has left) would hold up whoever gets it next.
     const { codec, config } = this.context;
-    const most = codec.pinning === null
+    const most = codec.transactions === null
       ? MOST_EXTRAS
       : Math.max(MOST_EXTRAS, config.pinned_connections);
     if (this.extras.length < most && link.head === null && !link.retired) {
@@ -263,7 +263,7 @@ export class Server implements LinkOwner {
 
   /** The first reply of a read shows that the server is well, or says itself that it is not. */
   replied(codec: Codec, verb: number, buf: Uint8Array, start: number, end: number): void {
-    if (!codec.isServerFailure(buf, start, end)) this.failures = 0;
+    if (!codec.serverErrors?.isServerFailure(buf, start, end)) this.failures = 0;
     else if (codec.judged[verb + 1] === 1) this.failed();
   }
 

@@ -75,6 +75,7 @@ test("a pool with listen and servers only has nutcracker's defaults", () => {
     pinned_idle_timeout: 60000,
     server_lanes: 32,
     lane_idle_timeout: 60000,
+    multi: "together",
     pubsub_output_limit: 33554432,
     servers: [{
       name: "127.0.0.1",
@@ -110,6 +111,7 @@ test("every key is taken over", () => {
     "pinned_idle_timeout: 0",
     "server_lanes: 8",
     "lane_idle_timeout: 1000",
+    "multi: split",
     "pubsub_output_limit: 1000",
   );
   const { name: _n, listen: _l, listen_text: _t, servers: _s, ...rest } = p;
@@ -138,6 +140,7 @@ test("every key is taken over", () => {
     pinned_idle_timeout: 0,
     server_lanes: 8,
     lane_idle_timeout: 1000,
+    multi: "split",
     pubsub_output_limit: 1000,
   });
 });

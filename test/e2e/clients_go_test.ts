@@ -5,7 +5,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type ProxyProcess, run, tempPath } from "./harness.ts";
-import { redisTours, script, startPools, tour } from "./languages.ts";
+import { redisTours, script, splitTour, startPools, tour } from "./languages.ts";
 
 let proxy: ProxyProcess;
 const program = tempPath("redigo");
@@ -19,6 +19,8 @@ test.before(async () => {
   proxy = await startPools();
 });
 
-redisTours("redigo", () => proxy, (port, servers) => tour(program, port, servers));
+for (const tours of [redisTours, splitTour]) {
+  tours("redigo", () => proxy, (port, servers) => tour(program, port, servers));
+}
 
 test.run();

@@ -4,7 +4,7 @@
 
 import { test } from "uvu";
 import type { ProxyProcess } from "./harness.ts";
-import { memcachedTours, redisTours, script, startPools, tour } from "./languages.ts";
+import { memcachedTours, redisTours, script, splitTour, startPools, tour } from "./languages.ts";
 
 let proxy: ProxyProcess;
 
@@ -12,9 +12,11 @@ test.before(async () => {
   proxy = await startPools();
 });
 
-redisTours("phpredis", () => proxy, (port, servers) => {
-  return tour("/usr/bin/php", script("redis.php"), port, servers);
-});
+for (const tours of [redisTours, splitTour]) {
+  tours("phpredis", () => proxy, (port, servers) => {
+    return tour("/usr/bin/php", script("redis.php"), port, servers);
+  });
+}
 memcachedTours("php-memcached", () => proxy, (port) => {
   return tour("/usr/bin/php", script("memcached.php"), port);
 });

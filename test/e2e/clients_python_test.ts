@@ -5,7 +5,7 @@
 
 import { test } from "uvu";
 import { type ProxyProcess, Running } from "./harness.ts";
-import { memcachedTours, redisTours, script, startPools, tour } from "./languages.ts";
+import { memcachedTours, redisTours, script, splitTour, startPools, tour } from "./languages.ts";
 
 /** Debian's, which has the packages, whatever else is in the PATH. */
 const PYTHON = "/usr/bin/python3";
@@ -16,9 +16,11 @@ test.before(async () => {
   proxy = await startPools({ rq: { hash_tag: '"r:"' } });
 });
 
-redisTours("redis-py", () => proxy, (port, servers) => {
-  return tour(PYTHON, script("redis_py.py"), port, servers);
-});
+for (const tours of [redisTours, splitTour]) {
+  tours("redis-py", () => proxy, (port, servers) => {
+    return tour(PYTHON, script("redis_py.py"), port, servers);
+  });
+}
 
 memcachedTours("pymemcache and pylibmc", () => proxy, (port) => {
   return tour(PYTHON, script("memcached_py.py"), port);

@@ -4,7 +4,7 @@
 
 import { test } from "uvu";
 import type { ProxyProcess } from "./harness.ts";
-import { memcachedTours, redisTours, script, startPools, tour } from "./languages.ts";
+import { memcachedTours, redisTours, script, splitTour, startPools, tour } from "./languages.ts";
 
 const RUBY = "/usr/bin/ruby";
 let proxy: ProxyProcess;
@@ -13,9 +13,11 @@ test.before(async () => {
   proxy = await startPools();
 });
 
-redisTours("redis-rb", () => proxy, (port, servers) => {
-  return tour(RUBY, script("redis.rb"), port, servers);
-});
+for (const tours of [redisTours, splitTour]) {
+  tours("redis-rb", () => proxy, (port, servers) => {
+    return tour(RUBY, script("redis.rb"), port, servers);
+  });
+}
 redisTours("Sidekiq", () => proxy, (port, servers) => {
   return tour(RUBY, script("sidekiq_tour.rb"), port, servers === 1 ? "" : "{sidekiq}");
 });

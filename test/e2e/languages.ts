@@ -31,6 +31,7 @@ export async function startPools(more: Pools = {}): Promise<ProxyProcess> {
   return await startProxy({
     one: { ...pool, servers: [at(redis[3])] },
     many: { ...pool, servers: three },
+    split: { ...pool, multi: "split", servers: three },
     memcached_one: { servers: lines(memcached.slice(0, 1)) },
     memcached_many: { servers: lines(memcached) },
     ...Object.fromEntries(others),
@@ -60,6 +61,15 @@ export function redisTours(
       return go(proxy().ports[pool], servers);
     });
   }
+}
+
+/** With `multi: split` a pipeline that is a transaction works as with one server. */
+export function splitTour(
+  what: string,
+  proxy: () => ProxyProcess,
+  go: (port: number, servers: number) => Promise<void>,
+): void {
+  test(`${what}, three servers, multi: split`, () => go(proxy().ports.split, 1));
 }
 
 export function memcachedTours(

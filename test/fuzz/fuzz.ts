@@ -27,8 +27,8 @@ const facts: Facts = {
 
 const options = { auth: "", db: 0, maxRequest: 10_000 };
 const redis: Codec = new RedisCodec(options, facts);
-const memcached: Codec = new MemcachedCodec(options, facts);
-const binary: Codec = memcached.dialect(0x80);
+const memcached = new MemcachedCodec(options, facts);
+const binary: Codec = memcached.dialects.of(0x80);
 
 export interface Target {
   readonly name: string;

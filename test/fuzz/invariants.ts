@@ -9,6 +9,7 @@ import {
   type Codec,
   DONE,
   FORWARD,
+  type Keys,
   LOCAL,
   MORE,
   QUIT,
@@ -101,13 +102,14 @@ function describeRequest(codec: Codec, scan: Scan, buf: Uint8Array, pos: number)
     const least = action === SPLIT ? 1 : 0;
     demand(scan.nkeys >= least && scan.nkeys <= length, `${scan.nkeys} keys in ${length} bytes`);
     for (let i = 0; i < scan.nkeys; i++) {
-      codec.selectKey(scan, i);
+      codec.keys?.select(scan, i);
       lines.push(key());
     }
   }
   if (action === SPLIT) lines.push(fragments(codec, scan, from, at));
   if (action === TOGETHER && scan.nkeys > 1) {
-    lines.push(latin1(codec.crossServerError(scan, from, at, "one:1", "other:2")));
+    const error = codec.together?.crossServer(scan, from, at, "one:1", "other:2");
+    lines.push(latin1(error as Uint8Array));
   }
   if (action === REFUSE) lines.push(latin1(scan.error));
   if (action === LOCAL || action === QUIT) {
@@ -133,15 +135,16 @@ function isOneRequest(codec: Codec, buf: Uint8Array, at: number, length: number)
 
 /** The fragments for two servers: half of the keys each, at once and one by one: the same bytes. */
 function fragments(codec: Codec, scan: Scan, buf: Uint8Array, at: number): string[] {
+  const keys = codec.keys as Keys;
   const all: string[] = [];
   const half = (scan.nkeys + 1) >> 1;
   for (const [from, to] of [[0, half], [half, scan.nkeys]]) {
     if (from === to) continue;
     const fragment = (step: number): string => {
       const out = new OutBuffer(new BufferPool());
-      codec.fragmentHead(scan, buf, at, to - from, out);
-      for (let i = from; i < to; i += step) codec.fragmentKeys(scan, buf, at, i, i + step, out);
-      codec.fragmentTail(scan, buf, at, out);
+      keys.begin(scan, buf, at, to - from, out);
+      for (let i = from; i < to; i += step) keys.add(scan, buf, at, i, i + step, out);
+      out.append(keys.end, 0, keys.end.length);
       return contents(out);
     };
     all.push(fragment(to - from));
@@ -208,7 +211,7 @@ function judged(codec: Codec, reply: string, endOf: EndOf | null): string {
   const [start, end] = [MARGIN, MARGIN + reply.length];
   const error = codec.isError(buf, start);
   const about = [error, error ? codec.errorText(buf, start, end) : ""];
-  const failure = codec.isServerFailure(buf, start, end);
+  const failure = codec.serverErrors?.isServerFailure(buf, start, end) ?? false;
   const alone = new ReplyScan();
   const next = codec.parseReply(alone, buf, start, end);
   demand(

@@ -15,6 +15,7 @@ import {
   LOCAL,
   MORE,
   type Part,
+  type Quiet,
   QUIT,
   REFUSE,
   ReplyScan,
@@ -37,7 +38,8 @@ const textCodec = new MemcachedCodec(
   { auth: "", db: 0, maxRequest: MAX_REQUEST },
   { version: "9.8.7" } as unknown as Facts,
 );
-const codec = textCodec.dialect(0x80);
+const codec = textCodec.dialects.of(0x80);
+const quiet = codec.quiet as Quiet;
 const session = codec.newSession(1, "", 0);
 const K250 = "k".repeat(250);
 const K251 = "k".repeat(251);
@@ -48,7 +50,7 @@ test("the first byte chooses the dialect", () => {
   assert.is.not(codec, textCodec);
   assert.is.not(codec.lane(session), textCodec.lane());
   for (let byte = 0; byte < 256; byte++) {
-    assert.is(textCodec.dialect(byte), byte === 0x80 ? codec : textCodec);
+    assert.is(textCodec.dialects.of(byte), byte === 0x80 ? codec : textCodec);
   }
 });
 
@@ -253,8 +255,8 @@ test("every quiet opcode hides one thing and shows the rest under its own opcode
     for (const status of [0, 1, 2, 3, 4, 5, 6, 0x81, 0x82, 0x86, 0x100, 0x101]) {
       const reply = bytes(`..${tell(loud, { status, value: "x" })}`);
       const hidden = hides === HIDES_MISS ? status === 1 : status === 0;
-      assert.is(codec.muted(opcode, reply, 2), hidden, `${name} ${status}`);
-      codec.unmute(opcode, reply, 2);
+      assert.is(quiet.muted(opcode, reply, 2), hidden, `${name} ${status}`);
+      quiet.unmute?.(opcode, reply, 2);
       assert.is(text(reply, 2, reply.length), tell(opcode, { status, value: "x" }));
     }
   }
@@ -336,7 +338,7 @@ test("failures repeat the opcode and the opaque of what was asked", () => {
       assert.is(text(packet, 0, packet.length), expected);
       assert.ok(codec.isError(packet, 0));
       assert.is(codec.errorText(packet, 0, packet.length), "Connection refused");
-      if (command.hides > 0) assert.not(codec.muted(command.opcode, packet, 0));
+      if (command.hides > 0) assert.not(quiet.muted(command.opcode, packet, 0));
     }
   }
   const { buf, start, end } = embed(ask(0x0b, { opaque: 77 }), 0);

@@ -39,7 +39,7 @@ function describe(scan: Scan, buf: Uint8Array, start: number): string {
   if (scan.action === FORWARD) keys.push(text(from, at + scan.keyStart, at + scan.keyEnd));
   if (scan.action === SPLIT) {
     for (let i = 0; i < scan.nkeys; i++) {
-      codec.selectKey(scan, i);
+      codec.keys.select(scan, i);
       keys.push(text(from, at + scan.keyStart, at + scan.keyEnd));
     }
   }

@@ -70,7 +70,7 @@ function describe(scan: Scan, result: number, buf: Uint8Array, start: number): s
   if (scan.action === SPLIT) {
     const keys: string[] = [];
     for (let i = 0; i < scan.nkeys; i++) {
-      codec.selectKey(scan, i);
+      codec.keys.select(scan, i);
       keys.push(text(from, at + scan.keyStart, at + scan.keyEnd));
     }
     parts.push(keys.join(","));
@@ -625,7 +625,7 @@ test("each quiet meta command hides just what memcached would not have sent", ()
   const hidden = (command: string, reply: string): boolean => {
     const { quiet } = COMMANDS[verbOf(command)];
     const { buf, start } = embed(reply, 0x20);
-    return codec.muted(quiet, buf, start);
+    return codec.quiet.muted(quiet, buf, start);
   };
   assert.ok(hidden("mg", "EN\r\n"));
   assert.ok(hidden("mg", "EN O1\r\n"));
@@ -639,8 +639,8 @@ test("each quiet meta command hides just what memcached would not have sent", ()
   assert.ok(hidden("ma", "HD\r\n"));
   assert.ok(hidden("ma", "VA 1\r\n"));
   for (const shown of ["NF\r\n", "EX\r\n", "CLIENT_ERROR x\r\n"]) assert.not(hidden("ma", shown));
-  assert.ok(codec.muted(1, bytes("CLIENT_ERROR x\r\n"), 0));
-  assert.not(codec.muted(0, bytes("HD\r\n"), 0));
+  assert.ok(codec.quiet.muted(1, bytes("CLIENT_ERROR x\r\n"), 0));
+  assert.not(codec.quiet.muted(0, bytes("HD\r\n"), 0));
 });
 
 test("errors are told from other replies, and their text from their mark", () => {
@@ -654,7 +654,7 @@ test("errors are told from other replies, and their text from their mark", () =>
   assert.is(said("SERVER_ERROR out of memory\r\n"), "out of memory");
   assert.is(said("CLIENT_ERROR bad data chunk\r\n"), "bad data chunk");
   assert.is(said("ERROR\r\n"), "ERROR");
-  assert.not(codec.isServerFailure());
+  assert.is(codec.serverErrors, null);
 });
 
 test("local answers and the line for a lost server", () => {
@@ -681,7 +681,7 @@ test("local answers and the line for a lost server", () => {
     assert.is(text(line, 0, line.length), expected);
   }
   assert.is(codec.newSession(1, "", 0).locked, false);
-  assert.is(codec.handshake(), null);
+  assert.is(codec.greeting, null);
 });
 
 /** Collects what an OutBuffer would send. */
@@ -713,11 +713,11 @@ function fragments(request: string, picks: number[]): string[] {
   const all: string[] = [];
   for (let part = 0; part <= Math.max(...picks); part++) {
     all.push(written((out) => {
-      codec.fragmentHead(scan, buf, start, 0, out);
+      codec.keys.begin(scan, buf, start, 0, out);
       picks.forEach((pick, i) => {
-        if (pick === part) codec.fragmentKeys(scan, buf, start, i, i + 1, out);
+        if (pick === part) codec.keys.add(scan, buf, start, i, i + 1, out);
       });
-      codec.fragmentTail(scan, buf, start, out);
+      out.append(codec.keys.end, 0, codec.keys.end.length);
     }));
   }
   return all;

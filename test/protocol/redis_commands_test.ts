@@ -403,7 +403,7 @@ function keysOf(words: string[]): string[] {
   if (scan.action === FORWARD) keys.push(text(data, scan.keyStart, scan.keyEnd));
   if ([SPLIT, TOGETHER, PIN].includes(scan.action)) {
     for (let i = 0; i < scan.nkeys; i++) {
-      codec.selectKey(scan, i);
+      codec.keys.select(scan, i);
       keys.push(text(data, scan.keyStart, scan.keyEnd));
     }
   }
@@ -454,7 +454,7 @@ test("a subcommand is not found by a name with a bar, and nobody is asked about 
       assert.is(codec.parseRequest(scan, data, 0, data.length), DONE);
       assert.is(scan.action, REFUSE, name);
       assert.ok(text(scan.error, 0, scan.error.length).startsWith("-ERR unknown command"), name);
-      assert.is(codec.inquire(scan, data, 0), null, name);
+      assert.is(codec.inquiries?.inquire(scan, data, 0), null, name);
     }
   }
 });

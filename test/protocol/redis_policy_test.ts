@@ -85,6 +85,22 @@ test("a denied command is an error, the others work", () => {
   assert.match(judge(codec, array("NOPE")), /^-ERR unknown command 'NOPE'/);
 });
 
+test("subcommands of CLIENT and COMMAND can be denied and allowed one by one", () => {
+  const denied = codecOf({ deny: ["client|kill", "command|docs"] });
+  assert.is(judge(denied, array("CLIENT KILL 1:2")), off("client kill", "deny"));
+  assert.is(judge(denied, array("COMMAND DOCS get")), off("command docs", "deny"));
+  assert.is(judge(denied, array("CLIENT ID")), `client|id ${array("CLIENT ID")}`);
+  assert.is(judge(denied, array("COMMAND")), `command ${array("COMMAND")}`);
+  const allowed = codecOf({ allow: ["client|id", "command|count"] });
+  assert.is(judge(allowed, array("CLIENT ID")), `client|id ${array("CLIENT ID")}`);
+  assert.is(judge(allowed, array("CLIENT LIST")), off("client list", "allow"));
+  assert.is(judge(allowed, array("COMMAND COUNT")), `command|count ${array("COMMAND COUNT")}`);
+  assert.is(judge(allowed, array("COMMAND")), off("command", "allow"));
+  const all = codecOf({ deny: ["client", "cluster"] });
+  assert.is(judge(all, array("CLIENT ID")), off("client id", "deny"));
+  assert.is(judge(all, array("CLUSTER SLOTS")), off("cluster slots", "deny"));
+});
+
 test("with an allow list all others are errors, but what every client needs", () => {
   const codec = codecOf({ allow: ["get", "mget", "config|get"] });
   assert.is(judge(codec, array("get a")), `get ${array("get a")}`);
@@ -127,7 +143,7 @@ test("the first key of a renamed command is in what the server gets", () => {
   const two = bytes(array("both a key"));
   assert.is(codec.parseRequest(scan, two, 0, two.length), DONE);
   assert.is(scan.action, TOGETHER);
-  codec.selectKey(scan, 1);
+  codec.keys?.select(scan, 1);
   assert.is(text(scan.scratch as Uint8Array, scan.keyStart, scan.keyEnd), "key");
   const plain = bytes(array("DEBUG x"));
   assert.is(codec.parseRequest(scan, plain, 0, plain.length), DONE);
@@ -171,7 +187,7 @@ test("DEBUG goes by its key, to every server or to any, or is refused with the r
       assert.is(plain.parseRequest(scan, buf, 0, buf.length), DONE);
       if (scan.action === REFUSE) return text(scan.error, 0, scan.error.length);
       const key = (i: number) => {
-        if (scan.action === TOGETHER) plain.selectKey(scan, i);
+        if (scan.action === TOGETHER) plain.keys?.select(scan, i);
         return text(buf, scan.keyStart, scan.keyEnd);
       };
       if (scan.action === FORWARD) return `key ${key(0)}`;

@@ -32,7 +32,7 @@ function describe(scan: Scan, buf: Uint8Array, start: number): string {
   if (scan.action === FORWARD) keys.push(text(from, at + scan.keyStart, at + scan.keyEnd));
   if (scan.action === SPLIT || scan.action === TOGETHER) {
     for (let i = 0; i < scan.nkeys; i++) {
-      codec.selectKey(scan, i);
+      codec.keys.select(scan, i);
       keys.push(text(from, at + scan.keyStart, at + scan.keyEnd));
     }
   }
@@ -290,9 +290,9 @@ test("the fragments of a command hold each key once, in order, on its server", (
         for (let server = 0; server < 4; server++) {
           const mine = items.filter(([s]) => s === server);
           const out = new OutBuffer(new BufferPool());
-          codec.fragmentHead(scan, data, 0, mine.length, out);
+          codec.keys.begin(scan, data, 0, mine.length, out);
           for (const [i, [s]] of items.entries()) {
-            if (s === server) codec.fragmentKeys(scan, data, 0, i, i + 1, out);
+            if (s === server) codec.keys.add(scan, data, 0, i, i + 1, out);
           }
           assert.is(contents(out), array(["MSET", ...mine.flatMap(([, k, v]) => [k, v])]));
         }

@@ -17,16 +17,16 @@ import {
   REFUSE,
   ReplyScan,
   Scan,
-  type Session,
   SPLIT,
   TOGETHER,
 } from "../../core/protocol/codec.ts";
 import { RedisCodec } from "../../core/protocol/redis/codec.ts";
+import type { RedisSession } from "../../core/protocol/redis/session.ts";
 import { COMMANDS, SUB, verbOf } from "../../core/protocol/redis/commands.ts";
 
 const MAX_REQUEST = 100_000;
 
-const sessions: Session[] = [];
+const sessions: RedisSession[] = [];
 const killed: string[] = [];
 const facts: Facts = {
   pool: "cache",
@@ -94,7 +94,7 @@ function describe(scan: Scan, result: number, buf: Uint8Array, start: number): s
   if (scan.action === SPLIT || scan.action === TOGETHER || scan.nkeys > 0 && scan.action === PIN) {
     const keys: string[] = [];
     for (let i = 0; i < scan.nkeys; i++) {
-      codec.selectKey(scan, i);
+      codec.keys.select(scan, i);
       keys.push(text(from, at + scan.keyStart, at + scan.keyEnd));
     }
     parts.push(keys.join(","));
@@ -654,7 +654,7 @@ test("deep nesting costs nothing", () => {
 test("an error reply, and one that says the server cannot work", () => {
   const is = (reply: string): [boolean, boolean] => {
     const buf = bytes(`..${reply}..`);
-    return [codec.isError(buf, 2), codec.isServerFailure(buf, 2, 2 + reply.length)];
+    return [codec.isError(buf, 2), codec.serverErrors.isServerFailure(buf, 2, 2 + reply.length)];
   };
   assert.equal(is("+OK\r\n"), [false, false]);
   assert.equal(is("-ERR x\r\n"), [true, false]);
@@ -734,14 +734,14 @@ function split(request: string, picks: number[]): string[] {
   const found: string[] = [];
   for (let part = 0; part <= Math.max(...picks); part++) {
     const out = new OutBuffer(new BufferPool());
-    codec.fragmentHead(scan, buf, start, picks.filter((p) => p === part).length, out);
+    codec.keys.begin(scan, buf, start, picks.filter((p) => p === part).length, out);
     for (let i = 0; i < picks.length;) {
       const from = i;
       while (i < picks.length && picks[i] === part) i++;
-      if (i > from) codec.fragmentKeys(scan, buf, start, from, i, out);
+      if (i > from) codec.keys.add(scan, buf, start, from, i, out);
       else i++;
     }
-    codec.fragmentTail();
+    out.append(codec.keys.end, 0, codec.keys.end.length);
     found.push(contents(out));
   }
   return found;
@@ -840,10 +840,10 @@ function walk(line: string, servers: number, live = (_: number) => true): [numbe
   const { buf, start, end } = embed(array(line), 0x24);
   const scan = new Scan();
   assert.is(codec.parseRequest(scan, buf, start, end), DONE);
-  let index = codec.walkTo(scan, buf, start, servers);
+  let index = codec.walk.to(scan, buf, start, servers);
   while (index < servers && !live(index)) index++;
   const out = new OutBuffer(new BufferPool());
-  codec.walkRequest(scan, buf, start, end - start, index, servers, out);
+  codec.walk.request(scan, buf, start, end - start, index, servers, out);
   return [index, contents(out)];
 }
 
@@ -971,7 +971,7 @@ test("many fragments are joined as well as few", () => {
 
 // ---------------------------------------------------------------------------------- local answers
 
-function ask(who: RedisCodec, session: Session, line: string): string {
+function ask(who: RedisCodec, session: RedisSession, line: string): string {
   const { buf, start, end } = embed(array(line), 0x24);
   const scan = new Scan();
   assert.is(who.parseRequest(scan, buf, start, end), DONE);
@@ -980,7 +980,8 @@ function ask(who: RedisCodec, session: Session, line: string): string {
   return text(reply, 0, reply.length);
 }
 
-const newSession = (who = codec): Session => who.newSession(7, "10.0.0.9:5", 1_795_433_460_000);
+const newSession = (who = codec): RedisSession =>
+  who.newSession(7, "10.0.0.9:5", 1_795_433_460_000);
 
 test("PING, ECHO, TIME, ROLE and QUIT", () => {
   const session = newSession();
@@ -1099,6 +1100,7 @@ test("CLIENT knows the session", () => {
   assert.is(say("CLIENT REPLY ON"), "+OK\r\n");
   assert.is(say("CLIENT UNPAUSE"), "+OK\r\n");
   assert.is(say("CLIENT UNBLOCK 5"), ":0\r\n");
+  assert.is(say("CLIENT CAPA redirect more"), "+OK\r\n");
   assert.match(say("CLIENT TRACKING on"), /^-ERR client-side caching/);
   assert.is(say("CLIENT TRACKING off"), "+OK\r\n");
   assert.is(say("CLIENT GETREDIR"), ":-1\r\n");
@@ -1165,12 +1167,23 @@ test("INFO shows the sections asked for, and all of them by default", () => {
   );
 });
 
+test("a session goes back to the lane that it came from", () => {
+  const session = newSession();
+  const lane = codec.lane(session);
+  ask(codec, session, "HELLO 3");
+  ask(codec, session, "SELECT 5");
+  assert.is(codec.lane(session), "3 5");
+  codec.lanes.goBack(session, lane);
+  assert.is(codec.lane(session), lane);
+  assert.equal([session.resp, session.db], [2, 0]);
+});
+
 test("the handshake says AUTH, HELLO and SELECT, in that order, where they are needed", () => {
   const says = (auth: string, db: number, resp: number): [string, number] | null => {
     const who = codecOf(auth, db);
     const session = newSession(who);
     session.resp = resp;
-    const handshake = who.handshake(session);
+    const handshake = who.greeting.handshake(session);
     return handshake && [text(handshake.bytes, 0, handshake.bytes.length), handshake.replies];
   };
   assert.is(says("", 0, 2), null);
@@ -1187,8 +1200,8 @@ test("the errors for lost servers and scattered keys", () => {
     const { buf, start, end } = embed(array(line), 0x24);
     const scan = new Scan();
     assert.is(who.parseRequest(scan, buf, start, end), DONE);
-    who.selectKey(scan, 1);
-    const cross = who.crossServerError(scan, buf, start, "one", "two");
+    who.keys.select(scan, 1);
+    const cross = who.together.crossServer(scan, buf, start, "one", "two");
     return text(cross, 0, cross.length);
   };
   const start = "-CROSSSLOT Keys in request don't hash to the same server: ";

@@ -8,6 +8,7 @@ import { isPatternWithin, isWithin, type User, Users } from "../../core/protocol
 import { DONE, type Facts, REFUSE, Scan, type Session } from "../../core/protocol/codec.ts";
 import { saslPlain } from "../../core/protocol/memcached/sasl.ts";
 import { RedisCodec } from "../../core/protocol/redis/codec.ts";
+import type { RedisSession } from "../../core/protocol/redis/session.ts";
 import { PolicedCodec } from "../../core/protocol/redis/policy.ts";
 import {
   CLASSES,
@@ -200,8 +201,8 @@ test("SASL PLAIN messages", () => {
 test("when a pool's users change, who is one of them still stays in, with the rights of now", () => {
   const now = new Users([user("reader", {}), user("new", {})], () => {});
   const renewed = (name: string, by: RedisCodec) => {
-    const session = name === "" ? codec.newSession(1, "", 0) : sessionOf(name);
-    by.renew(session);
+    const session = (name === "" ? codec.newSession(1, "", 0) : sessionOf(name)) as RedisSession;
+    by.renew(session, codec.newSession(1, "", 0), by.newSession(1, "", 0));
     return [session.locked, session.user?.name ?? "", session.restricted];
   };
   const make = (auth: string, users?: Users) =>
@@ -214,9 +215,10 @@ test("when a pool's users change, who is one of them still stays in, with the ri
   assert.equal(renewed("part", make("secret")), [true, "", false]);
   const old = make("secret").newSession(1, "", 0);
   old.locked = false; // it knew the password
-  make("other").renew(old);
+  const fresh = make("").newSession(1, "", 0);
+  make("other").renew(old, fresh, fresh);
   assert.is(old.locked, false);
-  make("other", now).renew(old);
+  make("other", now).renew(old, fresh, fresh);
   assert.is(old.locked, true);
 });
 

@@ -24,7 +24,7 @@ export function block(
   if (typeof hold === "number") return hold;
   if (fresh) hold.clean = true; // nothing is left on the link of a request that only waits
   // Who knows its own number may have told others, who may want to end its wait.
-  if (client.session.isKnown && hold.link !== null) identify(hold.link, hold.words);
+  if (client.session.isKnown && hold.link !== null) identify(hold.link, client.context.codec);
   const how = hold.send(scan, buf, at, length);
   if (how !== TAKEN) return how;
   hold.after = fresh ? ENDING : WATCHING;

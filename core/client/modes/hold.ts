@@ -13,10 +13,11 @@ import {
 } from "../../exchange/place.ts";
 import { SPECIAL } from "../../exchange/request.ts";
 import type { Link } from "../../link/link.ts";
-import { ASKED, OWN, type Pinning, type Scan } from "../../protocol/codec.ts";
+import { ASKED, OWN, type Scan, type Transactions } from "../../protocol/codec.ts";
 import type { Server, Target } from "../../server/server.ts";
 import type { ClientContext } from "../context.ts";
 import type { SubscribedClient } from "../subscriptions.ts";
+import type { KeptCommands } from "./kept_commands.ts";
 import { LATER, TAKEN } from "./taken.ts";
 import { endWait } from "./unblock.ts";
 
@@ -67,8 +68,10 @@ export class Hold {
   /** TRANSACTION: its beginning, while it has had no key and no server. */
   kept: Uint8Array[];
   keptBytes: number;
+  /** TRANSACTION of a pool with `multi: split`: all its commands; null for any other. */
+  commands: KeptCommands | null;
   readonly client: ModeClient;
-  readonly words: Pinning;
+  readonly words: Transactions;
   /** `link.losses` when it was taken, and for which user. */
   private losses: number;
   protected user: string;
@@ -85,8 +88,9 @@ export class Hold {
     this.doomed = false;
     this.kept = [];
     this.keptBytes = 0;
+    this.commands = null;
     this.client = client;
-    this.words = client.context.codec.pinning as Pinning;
+    this.words = client.context.codec.transactions as Transactions;
     this.losses = 0;
     this.user = "";
     this.elsewhere = false;
@@ -145,7 +149,7 @@ export class Hold {
   unblock(withError: boolean): boolean {
     const { link, server } = this;
     if (this.state !== BLOCKED || link === null || server === null) return false;
-    return endWait(server, link, this.words, withError);
+    return endWait(server, link, withError);
   }
 
   /** It ends when all is answered. `clean`: see the field. */
@@ -215,6 +219,6 @@ export function misplaced(
   const { codec } = client.context;
   if (server === SEVERAL || server === NO_KEY) return crossServerError(client, scan, buf, at);
   if (!server.available) return codec.failure(server.reason);
-  const words = codec.pinning as Pinning;
+  const words = codec.transactions as Transactions;
   return words.astray(scan, buf, at, held?.name ?? server.name, server.name);
 }

@@ -19,9 +19,9 @@ import {
   PIN_UNWATCH,
   PIN_WAIT,
   PIN_WATCH,
-  type Pinning,
   type Scan,
   TOPICS,
+  type Transactions,
 } from "../../protocol/codec.ts";
 import { subscribed } from "../subscriptions.ts";
 import { block } from "./blocked.ts";
@@ -40,7 +40,7 @@ export function pinned(
   at: number,
   length: number,
 ): number {
-  const words = client.context.codec.pinning as Pinning;
+  const words = client.context.codec.transactions as Transactions;
   const { hold } = client;
   switch (scan.pin) {
     case PIN_EXEC:

@@ -32,6 +32,8 @@ import {
 } from "../../protocol/codec.ts";
 import type { Target } from "../../server/server.ts";
 import { type Hold, LOST, misplaced, TRANSACTION } from "./hold.ts";
+import { KeptCommands } from "./kept_commands.ts";
+import { execSplit, isSplit, keepCommand } from "./split_transaction.ts";
 import { LATER, ORDINARY, TAKEN } from "./taken.ts";
 import { reset } from "./watching.ts";
 
@@ -54,6 +56,7 @@ export function begin(
   }
   hold.state = TRANSACTION;
   if (hold.link !== null) hold.doomed = true; // it has lost what it watched
+  else if (isSplit(client)) hold.commands = new KeptCommands();
   else keep(hold, buf, at, length);
   client.beginHold(hold);
   return client.replied(hold.words.ok);
@@ -132,6 +135,10 @@ function queue(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: numb
     return doom(hold, misplaced(client, scan, buf, at, server, hold.server));
   }
   if (isUnplaced(hold)) {
+    if (!server.available) return doom(hold, client.codec.failure(server.reason));
+    if (hold.commands !== null) {
+      return client.replied(keepCommand(hold, scan, buf, at, length, true));
+    }
     const how = place(hold, server);
     if (how !== ORDINARY) return how;
   }
@@ -141,6 +148,9 @@ function queue(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: numb
 function queueKeyless(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: number): number {
   const { client } = hold;
   if (isUnplaced(hold)) {
+    if (hold.commands !== null) {
+      return client.replied(keepCommand(hold, scan, buf, at, length, false));
+    }
     if (hold.keptBytes < MOST_KEPT) {
       keep(hold, buf, at, length);
       hold.queued++;
@@ -178,6 +188,7 @@ function place(hold: Hold, target: Target): number {
 
 function exec(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: number): number {
   if (isUnplaced(hold)) {
+    if (hold.commands !== null) return execSplit(hold, scan);
     const how = place(hold, hold.client.context.route.any());
     if (how === LATER) return LATER;
     if (how === TAKEN) {

@@ -5,7 +5,7 @@
 import { EMPTY } from "../../bytes.ts";
 import { type Attempt, HOLD, type Sink } from "../../link/attempt.ts";
 import type { Link } from "../../link/link.ts";
-import type { Pinning } from "../../protocol/codec.ts";
+import type { Codec } from "../../protocol/codec.ts";
 import { ASKED } from "../../protocol/scan.ts";
 import type { Server } from "../../server/server.ts";
 
@@ -69,23 +69,24 @@ class Question implements Attempt, Sink {
 const nothing = (): void => {};
 
 /** Asks the server what it calls the link, unless that is known. */
-export function identify(link: Link, words: Pinning): void {
+export function identify(link: Link, { waits }: Codec): void {
   const { losses } = link;
-  if (names.get(link)?.losses === losses) return;
+  if (waits === null || names.get(link)?.losses === losses) return;
   const heard = (buf: Uint8Array, start: number, end: number): void => {
-    const id = words.linkId(buf, start, end);
+    const id = waits.linkId(buf, start, end);
     // The first question opens the socket: what was lost before does not count.
     if (id > 0) names.set(link, { id, losses: link.losses });
   };
-  link.send(new Question(heard, nothing), words.askId, 0, words.askId.length);
+  link.send(new Question(heard, nothing), waits.askId, 0, waits.askId.length);
 }
 
 /** Asks the server to end what the link waits for. False when it is not known by what name. */
-export function endWait(server: Server, link: Link, words: Pinning, withError: boolean): boolean {
+export function endWait(server: Server, link: Link, withError: boolean): boolean {
+  const { waits } = server.context.codec;
   const name = names.get(link);
-  if (name === undefined || name.losses !== link.losses) return false;
+  if (waits === null || name === undefined || name.losses !== link.losses) return false;
   const asking = server.takeExtra(link.lane);
-  const request = words.unblock(name.id, withError);
+  const request = waits.unblock(name.id, withError);
   const question = new Question(nothing, () => server.giveExtra(asking));
   asking.send(question, request, 0, request.length);
   return true;

@@ -65,13 +65,14 @@ export function wait(
 /** The server is to see that the link has been used now. Nobody gets the reply. */
 function touch(client: ModeClient, link: Link): void {
   const { requests, codec } = client.context;
+  const probe = codec.probe as Uint8Array;
   const request = requests.take(client);
   request.mute = OWN;
   request.verb = ASKED;
   request.kind = SPECIAL;
   request.noted = 0;
   client.push(request);
-  link.send(request, codec.probe, 0, codec.probe.length);
+  link.send(request, probe, 0, probe.length);
 }
 
 /** A hold on links to several servers. */

@@ -10,11 +10,10 @@ import {
   type CodecOptions,
   type Facts,
   type FanOut,
-  type Handshake,
-  type Inquiry,
   LOCAL,
   NOTHING,
   type Origin,
+  type Quiet,
   QUIT,
   REFUSE,
   type ReplyScan,
@@ -26,7 +25,6 @@ import { join } from "./binary_join.ts";
 import {
   AUTH_CONTINUE,
   AUTH_ERROR,
-  INVALID,
   opcodeOfOrigin,
   packet,
   statusAt,
@@ -50,13 +48,30 @@ const LONGEST_ERROR = 1024;
 const NOT_JUDGED = new Uint8Array(BINARY_CLASSES.length);
 const NOBODY: Origin = { tagHigh: 0, tagLow: 0 };
 
+/** memcached answers a quiet command with its own opcode. */
+function unmute(mute: number, buf: Uint8Array, start: number): void {
+  buf[start + 1] = mute;
+}
+
+const QUIET: Quiet = { muted, unmute };
+
 export class BinaryCodec implements Codec {
   readonly classes: Uint8Array;
   readonly judged: Uint8Array;
   /** Servers are asked in the text protocol. */
-  readonly probe: Uint8Array;
-  readonly pinning: null;
+  readonly probe: null;
+  readonly waits: null;
+  readonly quiet: Quiet;
+  readonly dialects: null;
+  readonly keys: null;
+  readonly together: null;
+  readonly walk: null;
+  readonly transactions: null;
   readonly publishing: null;
+  readonly inquiries: null;
+  readonly serverErrors: null;
+  readonly greeting: null;
+  readonly lanes: null;
   readonly replyHead: number;
   private readonly requests: BinaryParser;
   private readonly users: Users | undefined;
@@ -66,9 +81,19 @@ export class BinaryCodec implements Codec {
     this.users = options.users;
     this.classes = BINARY_CLASSES;
     this.judged = NOT_JUDGED;
-    this.probe = EMPTY;
-    this.pinning = null;
+    this.probe = null;
+    this.waits = null;
+    this.quiet = QUIET;
+    this.dialects = null;
+    this.keys = null;
+    this.together = null;
+    this.walk = null;
+    this.transactions = null;
     this.publishing = null;
+    this.inquiries = null;
+    this.serverErrors = null;
+    this.greeting = null;
+    this.lanes = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);
     this.facts = facts;
@@ -77,28 +102,6 @@ export class BinaryCodec implements Codec {
   commandName(verb: number): string {
     // The numbers beyond the opcodes are those of stat: see STAT_VERBS in binary_parse.ts.
     return BINARY_COMMANDS[verb]?.name ?? "stat";
-  }
-
-  probeError(): string {
-    return "";
-  }
-
-  dialect(): Codec {
-    return this;
-  }
-
-  inquire(): Inquiry | null {
-    return null;
-  }
-
-  walkTo(): number {
-    return 0;
-  }
-
-  walkRequest(): void {}
-
-  walkEnd(): Uint8Array {
-    return EMPTY;
   }
 
   /**
@@ -115,32 +118,12 @@ export class BinaryCodec implements Codec {
     return parseReply(scan, buf, pos, end);
   }
 
-  /** No binary request has more than one key. */
-  selectKey(): void {}
-  fragmentHead(): void {}
-  fragmentKeys(): void {}
-  fragmentTail(): void {}
-
   join(fanOut: FanOut, out: OutBuffer): void {
     join(fanOut, out);
   }
 
-  muted(mute: number, buf: Uint8Array, start: number): boolean {
-    return muted(mute, buf, start);
-  }
-
-  /** memcached answers a quiet command with its own opcode. */
-  unmute(mute: number, buf: Uint8Array, start: number): void {
-    buf[start + 1] = mute;
-  }
-
   isError(buf: Uint8Array, start: number): boolean {
     return statusAt(buf, start) !== SUCCESS;
-  }
-
-  /** Never, as with the text protocol. */
-  isServerFailure(): boolean {
-    return false;
   }
 
   /** The version is known without any server, as with the text protocol. */
@@ -149,17 +132,8 @@ export class BinaryCodec implements Codec {
     return packet(request, why === "request too large" ? TOO_LARGE : TEMPORARY, why);
   }
 
-  crossServerError(scan: Scan): Uint8Array {
-    return packet(scan, INVALID);
-  }
-
   newSession(id: number, remote: string, since: number): Session {
     return newSession(id, remote, since, this.users !== undefined);
-  }
-
-  /** Nobody asks: it is about CLIENT PAUSE. */
-  mayWrite(): boolean {
-    return true;
   }
 
   /** proto_bin.c authenticated(); and whoever wants to go may go. */
@@ -216,10 +190,6 @@ export class BinaryCodec implements Codec {
 
   lane(): string {
     return "binary";
-  }
-
-  handshake(): Handshake | null {
-    return null;
   }
 
   errorText(buf: Uint8Array, start: number, end: number): string {

@@ -47,7 +47,7 @@ export function parseReply(scan: ReplyScan, buf: Uint8Array, pos: number, end: n
   }
 }
 
-/** See `Codec.muted`; `mute` is the opcode of the quiet command. */
+/** See `Quiet.muted`; `mute` is the opcode of the quiet command. */
 export function muted(mute: number, buf: Uint8Array, start: number): boolean {
   const status = statusAt(buf, start);
   return BINARY_COMMANDS[mute]?.hides === HIDES_MISS ? status === NOT_FOUND : status === SUCCESS;

@@ -8,14 +8,15 @@ import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,
   type CodecOptions,
+  type Dialects,
   type Facts,
   type FanOut,
   FORWARD,
-  type Handshake,
-  type Inquiry,
+  type Keys,
   LOCAL,
   NOTHING,
   type Origin,
+  type Quiet,
   QUIT,
   REFUSE,
   type ReplyScan,
@@ -29,7 +30,6 @@ import { CLASSES, COMMANDS, MUTE_ALL, verbOf } from "./commands.ts";
 import {
   AUTH_FAILED,
   AUTH_FORMAT,
-  CROSS_SERVER,
   NO_KEY,
   noCommand,
   NOOP,
@@ -37,7 +37,7 @@ import {
   STORED,
   UNAUTHENTICATED,
 } from "./errors.ts";
-import { fragmentHead, fragmentKeys, join } from "./fan_out.ts";
+import { add, begin, join } from "./fan_out.ts";
 import { RequestParser, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
@@ -50,14 +50,30 @@ const VERSION = bytes("version\r\n");
 const SET = verbOf("set");
 const LF = 10;
 
+const KEYS: Keys = { select: selectKey, begin, add, end: bytes("\r\n") };
+const QUIET: Quiet = { muted, unmute: null };
+
+/**
+ * No reply speaks of the server: SERVER_ERROR is about one item, as in twemproxy, and a server that
+ * answers is well.
+ */
 export class MemcachedCodec implements Codec {
   readonly classes: Uint8Array;
   readonly judged: Uint8Array;
   readonly probe: Uint8Array;
-  readonly pinning: null;
-  readonly publishing: null;
   readonly replyHead: number;
-  private readonly binary: BinaryCodec;
+  readonly dialects: Dialects;
+  readonly keys: Keys;
+  readonly waits: null;
+  readonly quiet: Quiet;
+  readonly together: null;
+  readonly walk: null;
+  readonly transactions: null;
+  readonly publishing: null;
+  readonly inquiries: null;
+  readonly serverErrors: null;
+  readonly greeting: null;
+  readonly lanes: null;
   private readonly requests: RequestParser;
   private readonly facts: Facts;
   /** The last failure told: while a server is down every request of its keys asks for it. */
@@ -70,10 +86,20 @@ export class MemcachedCodec implements Codec {
     this.classes = CLASSES;
     this.judged = NOT_JUDGED;
     this.probe = VERSION;
-    this.pinning = null;
-    this.publishing = null;
     this.replyHead = 0;
-    this.binary = new BinaryCodec(options, facts);
+    const binary = new BinaryCodec(options, facts);
+    this.dialects = { of: (byte) => byte === REQUEST_MAGIC ? binary : this };
+    this.keys = KEYS;
+    this.waits = null;
+    this.quiet = QUIET;
+    this.together = null;
+    this.walk = null;
+    this.transactions = null;
+    this.publishing = null;
+    this.inquiries = null;
+    this.serverErrors = null;
+    this.greeting = null;
+    this.lanes = null;
     this.requests = new RequestParser(options.maxRequest);
     this.facts = facts;
     this.failureText = "";
@@ -82,15 +108,6 @@ export class MemcachedCodec implements Codec {
 
   commandName(verb: number): string {
     return COMMANDS[verb]?.name ?? "";
-  }
-
-  /** A server that answers is well: it has no way to say anything else. */
-  probeError(): string {
-    return "";
-  }
-
-  dialect(byte: number): Codec {
-    return byte === REQUEST_MAGIC ? this.binary : this;
   }
 
   /**
@@ -103,46 +120,6 @@ export class MemcachedCodec implements Codec {
     return this.requests.parse(scan, buf, start, end);
   }
 
-  /** All commands are known. */
-  inquire(): Inquiry | null {
-    return null;
-  }
-
-  selectKey(scan: Scan, i: number): void {
-    selectKey(scan, i);
-  }
-
-  fragmentHead(scan: Scan, buf: Uint8Array, start: number, _nkeys: number, out: OutBuffer): void {
-    fragmentHead(scan, buf, start, out);
-  }
-
-  fragmentKeys(
-    scan: Scan,
-    buf: Uint8Array,
-    start: number,
-    from: number,
-    to: number,
-    out: OutBuffer,
-  ): void {
-    fragmentKeys(scan, buf, start, from, to, out);
-  }
-
-  fragmentTail(_scan: Scan, _buf: Uint8Array, _start: number, out: OutBuffer): void {
-    out.byte(13);
-    out.byte(10);
-  }
-
-  /** No memcached command goes from server to server. */
-  walkTo(): number {
-    return 0;
-  }
-
-  walkRequest(): void {}
-
-  walkEnd(): Uint8Array {
-    return EMPTY;
-  }
-
   join(fanOut: FanOut, out: OutBuffer): void {
     join(fanOut, out);
   }
@@ -151,19 +128,8 @@ export class MemcachedCodec implements Codec {
     return parseReply(scan, buf, pos, end);
   }
 
-  muted(mute: number, buf: Uint8Array, start: number): boolean {
-    return muted(mute, buf, start);
-  }
-
-  unmute(): void {}
-
   isError(buf: Uint8Array, start: number): boolean {
     return isError(buf, start);
-  }
-
-  /** Never, as in twemproxy: SERVER_ERROR speaks of one item, not of the server. */
-  isServerFailure(): boolean {
-    return false;
   }
 
   /** Clients ask for the version to see whom they talk to, which is known without any server. */
@@ -176,18 +142,8 @@ export class MemcachedCodec implements Codec {
     return this.failureLine;
   }
 
-  /** No memcached command needs its keys together. */
-  crossServerError(): Uint8Array {
-    return CROSS_SERVER;
-  }
-
   newSession(id: number, remote: string, since: number): Session {
     return newSession(id, remote, since, this.users !== undefined);
-  }
-
-  /** Nobody asks: it is about CLIENT PAUSE. */
-  mayWrite(): boolean {
-    return true;
   }
 
   /** A set that `guard` has made a request to come in; memcached lets nobody quit, we do. */
@@ -227,18 +183,18 @@ export class MemcachedCodec implements Codec {
       return;
     }
     if (session.user === null || scan.action === REFUSE) return;
-    const right = denied(scan, buf, start, session.user, this);
+    const right = denied(scan, buf, start, session.user);
     if (right === "") return;
     scan.action = scan.mute === MUTE_ALL ? NOTHING : REFUSE;
     scan.error = right === NO_RIGHT ? noCommand(COMMANDS[scan.verb].name) : NO_KEY;
   }
 
   answer(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
-    if (scan.verb === SET) return this.comeIn(scan, buf, start, session);
+    if (scan.verb === SET) return this.logIn(scan, buf, start, session);
     return scan.verb === MN ? NOOP : EMPTY;
   }
 
-  private comeIn(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
+  private logIn(scan: Scan, buf: Uint8Array, start: number, session: Session): Uint8Array {
     const end = start + (scan.scratch === null ? scan.length : scan.scratchLength) - 2;
     let data = start;
     while (buf[data++] !== LF);
@@ -251,10 +207,6 @@ export class MemcachedCodec implements Codec {
 
   lane(): string {
     return "";
-  }
-
-  handshake(): Handshake | null {
-    return null;
   }
 
   errorText(buf: Uint8Array, start: number, end: number): string {

@@ -5,6 +5,7 @@ import { bytes } from "../../bytes.ts";
 import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
 import { ALL, ANY, APART, FORWARD, LOCAL, QUIT, REFUSE, SPLIT } from "../codec.ts";
 import { ERROR, notAllowed } from "./errors.ts";
+import { EFFECTS, find, READ, type Words, WRITE } from "./effects.ts";
 
 /** How a command line is laid out. */
 export const GET = 0;
@@ -42,54 +43,56 @@ export const JOIN_KEYS = 4;
 //                  sum, first, concat
 //        apart     as all, for lists of keys (joined: keys), which may have anything in them
 //        quit, refuse
+// effect read or write (also the class of the latency figures), or else what users with restrictions
+//        may do with it: free (it shows no key and touches none), look (only who may see all keys), -
 // quiet  the replies that the flag q hides, as memcached 1.6.18 does it: md and ma still say NF
 const TABLE = `
-get               1 -  get      split
-gets              1 -  get      split
-gat               1 -  gat      split
-gats              1 -  gat      split
-set               4 5  store    forward
-add               4 5  store    forward
-replace           4 5  store    forward
-append            4 5  store    forward
-prepend           4 5  store    forward
-cas               5 6  store    forward
-delete            1 3  line     forward
-incr              2 3  line     forward
-decr              2 3  line     forward
-touch             2 3  line     forward
-mg                1 -  meta     forward     EN
-ms                2 -  metaset  forward     HD
-md                1 -  meta     forward     HD
-ma                1 -  meta     forward     HD,VA
-me                1 -  meta     forward
-mn                0 -  plain    local
-version           0 -  plain    any
-quit              0 -  plain    quit
-flush_all         0 2  line     all:same
-verbosity         1 2  line     all:same
-cache_memlimit    1 2  line     all:same
-stats             0 -  stats    all:sum
-stats/items       0 -  stats    all:sum
-stats/slabs       0 -  stats    all:sum
-stats/sizes       0 -  stats    all:sum
-stats/extstore    0 -  stats    all:sum
-stats/settings    0 -  stats    all:first
-stats/conns       0 -  stats    all:concat
-stats/cachedump   0 -  stats    apart:keys
-stats/detail      0 -  stats    apart:keys
-stats/reset       0 -  stats    all:same
-debug             0 -  plain    refuse
-extstore          0 -  plain    refuse
-lru               0 -  plain    refuse
-lru_crawler       0 -  plain    refuse
-refresh_certs     0 -  plain    refuse
-shutdown          0 -  plain    refuse
-slabs             0 -  plain    refuse
-watch             0 -  plain    refuse
+get               1 -  get      split       read
+gets              1 -  get      split       read
+gat               1 -  gat      split       write
+gats              1 -  gat      split       write
+set               4 5  store    forward     write
+add               4 5  store    forward     write
+replace           4 5  store    forward     write
+append            4 5  store    forward     write
+prepend           4 5  store    forward     write
+cas               5 6  store    forward     write
+delete            1 3  line     forward     write
+incr              2 3  line     forward     write
+decr              2 3  line     forward     write
+touch             2 3  line     forward     write
+mg                1 -  meta     forward     read   EN
+ms                2 -  metaset  forward     write  HD
+md                1 -  meta     forward     write  HD
+ma                1 -  meta     forward     write  HD,VA
+me                1 -  meta     forward     read
+mn                0 -  plain    local       free
+version           0 -  plain    any         free
+quit              0 -  plain    quit        free
+flush_all         0 2  line     all:same    -
+verbosity         1 2  line     all:same    -
+cache_memlimit    1 2  line     all:same    -
+stats             0 -  stats    all:sum     free
+stats/items       0 -  stats    all:sum     free
+stats/slabs       0 -  stats    all:sum     free
+stats/sizes       0 -  stats    all:sum     free
+stats/extstore    0 -  stats    all:sum     free
+stats/settings    0 -  stats    all:first   free
+stats/conns       0 -  stats    all:concat  look
+stats/cachedump   0 -  stats    apart:keys  look
+stats/detail      0 -  stats    apart:keys  -
+stats/reset       0 -  stats    all:same    -
+debug             0 -  plain    refuse      -
+extstore          0 -  plain    refuse      -
+lru               0 -  plain    refuse      -
+lru_crawler       0 -  plain    refuse      -
+refresh_certs     0 -  plain    refuse      -
+shutdown          0 -  plain    refuse      -
+slabs             0 -  plain    refuse      -
+watch             0 -  plain    refuse      -
 `;
 
-const SHAPES: Record<string, number> = {
+const SHAPES: Words = {
   get: GET,
   gat: GAT,
   store: STORE,
@@ -99,7 +102,7 @@ const SHAPES: Record<string, number> = {
   plain: PLAIN,
   stats: STATS,
 };
-const ACTIONS: Record<string, number> = {
+const ACTIONS: Words = {
   forward: FORWARD,
   split: SPLIT,
   any: ANY,
@@ -109,14 +112,14 @@ const ACTIONS: Record<string, number> = {
   quit: QUIT,
   refuse: REFUSE,
 };
-const JOINS: Record<string, number> = {
+const JOINS: Words = {
   same: JOIN_SAME,
   sum: JOIN_SUM,
   first: JOIN_FIRST,
   concat: JOIN_CONCAT,
   keys: JOIN_KEYS,
 };
-const QUIETS: Record<string, number> = { EN: MUTE_EN, HD: MUTE_HD, "HD,VA": MUTE_HD_VA };
+const QUIETS: Words = { EN: MUTE_EN, HD: MUTE_HD, "HD,VA": MUTE_HD_VA };
 
 /** One row. `name` is what the client sends: "stats/items" has the name "items". */
 export interface Command {
@@ -127,6 +130,7 @@ export interface Command {
   readonly shape: number;
   readonly action: number;
   readonly join: number;
+  readonly effect: number;
   readonly quiet: number;
   readonly error: Uint8Array;
 }
@@ -135,33 +139,31 @@ const rows = TABLE.trim().split("\n").map((row) => row.split(/ +/));
 const paths = rows.map((row) => row[0]);
 
 /** Indexed by `Scan.verb`. */
-export const COMMANDS: readonly Command[] = rows.map(([path, min, max, shape, how, quiet]) => {
-  const [action, join] = how.split(":");
-  const name = path.slice(path.indexOf("/") + 1);
-  return {
-    name,
-    bytes: bytes(name),
-    min: Number(min),
-    max: max === "-" ? 0x7fffffff : Number(max),
-    shape: SHAPES[shape],
-    action: ACTIONS[action],
-    join: JOINS[join] ?? JOIN_SAME,
-    quiet: QUIETS[quiet] ?? MUTE_NONE,
-    error: action === "refuse" ? notAllowed(name) : ERROR,
-  };
-});
-
-const READS = ["get", "gets", "mg", "me"];
-/** Shapes of commands that change data. */
-const CHANGING = [GAT, STORE, LINE, META, META_SET];
+export const COMMANDS: readonly Command[] = rows.map(
+  ([path, min, max, shape, how, effect, quiet]) => {
+    const [action, join = "same"] = how.split(":");
+    const name = path.slice(path.indexOf("/") + 1);
+    return {
+      name,
+      bytes: bytes(name),
+      min: Number(min),
+      max: max === "-" ? 0x7fffffff : Number(max),
+      shape: find(SHAPES, shape, path),
+      action: find(ACTIONS, action, path),
+      join: find(JOINS, join, path),
+      effect: find(EFFECTS, effect, path),
+      quiet: quiet === undefined ? MUTE_NONE : find(QUIETS, quiet, path),
+      error: action === "refuse" ? notAllowed(name) : ERROR,
+    };
+  },
+);
 
 /** The class of every command (stats/latency.ts), by its number + 1; the first place is unused. */
 export const CLASSES: Uint8Array = Uint8Array.of(
   CLASS_OTHER,
-  ...COMMANDS.map(({ name, shape, action }) => {
-    if (READS.includes(name)) return CLASS_READ;
-    return action !== ALL && CHANGING.includes(shape) ? CLASS_WRITE : CLASS_OTHER;
-  }),
+  ...COMMANDS.map(({ effect }) =>
+    effect === READ ? CLASS_READ : effect === WRITE ? CLASS_WRITE : CLASS_OTHER
+  ),
 );
 
 export const verbOf = (path: string): number => paths.indexOf(path);

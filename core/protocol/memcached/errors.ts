@@ -17,7 +17,6 @@ export const BAD_FLAG = line("CLIENT_ERROR invalid or duplicate flag");
 export const DUPLICATE_FLAG = line("CLIENT_ERROR duplicate flag");
 export const LONG_LINE = line("CLIENT_ERROR line too long");
 export const BINARY = line("CLIENT_ERROR a binary request among text commands");
-export const CROSS_SERVER = line("CLIENT_ERROR keys live on different servers");
 export const KEY_WITH_LF = line(
   "CLIENT_ERROR the key is no base64, or has a line break: no text reply can have it (leave out k)",
 );

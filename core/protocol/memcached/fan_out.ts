@@ -23,7 +23,13 @@ const LF = 10;
 const BLANK = 32;
 const BRACKET = 93;
 
-export function fragmentHead(scan: Scan, buf: Uint8Array, start: number, out: OutBuffer): void {
+export function begin(
+  scan: Scan,
+  buf: Uint8Array,
+  start: number,
+  _nkeys: number,
+  out: OutBuffer,
+): void {
   const command = COMMANDS[scan.verb];
   out.append(command.bytes, 0, command.bytes.length);
   out.byte(BLANK);
@@ -34,7 +40,7 @@ export function fragmentHead(scan: Scan, buf: Uint8Array, start: number, out: Ou
 }
 
 /** Keys `from` to `to - 1`, each with one blank. */
-export function fragmentKeys(
+export function add(
   scan: Scan,
   buf: Uint8Array,
   start: number,

@@ -202,7 +202,7 @@ const VA = 0x5641;
 const CL = 0x434c;
 const SE = 0x5345;
 
-/** See `Codec.muted`. */
+/** See `Quiet.muted`. */
 export function muted(mute: number, buf: Uint8Array, start: number): boolean {
   switch (mute) {
     case 0:

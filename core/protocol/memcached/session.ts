@@ -3,16 +3,6 @@
 import { ALOUD, type Session } from "../session.ts";
 
 export function newSession(id: number, remote: string, since: number, locked: boolean): Session {
-  const session = {
-    locked,
-    user: null,
-    restricted: false,
-    id,
-    remote,
-    since,
-    name: "",
-    resp: 0,
-    db: 0,
-  };
-  return { ...session, libName: "", libVersion: "", silence: ALOUD, isKnown: false };
+  const who = { locked, user: null, restricted: false, id, remote, since };
+  return { ...who, silence: ALOUD, isKnown: false };
 }

@@ -2,9 +2,10 @@
 // pool (LIST, KILL). Texts are Redis 7.0's (networking.c) where Redis has them.
 
 import { bytes, decimal } from "../../bytes.ts";
-import { ALOUD, type Facts, type Peer, type Session, SILENT, SILENT_ONCE } from "../session.ts";
+import { ALOUD, type Facts, type Peer, SILENT, SILENT_ONCE } from "../session.ts";
 import { OK, userName } from "./auth.ts";
 import { errorReply, NOT_INTEGER, quoted, SYNTAX_ERROR, wrongArity } from "./errors.ts";
+import type { RedisSession } from "./session.ts";
 import { bulk, verbatim } from "./values.ts";
 
 /** Arguments of a request as byte strings. */
@@ -65,7 +66,7 @@ const NO_TRACKING_RESP3 = bytes(`%3\r\n$5\r\nflags\r\n~1\r\n$3\r\noff\r\n${TRACK
 export function client(
   sub: string,
   args: Args,
-  session: Session,
+  session: RedisSession,
   facts: Facts,
   users: readonly string[],
 ): Uint8Array {
@@ -124,7 +125,7 @@ function isPlain(name: string): boolean {
   return /^[!-~]*$/.test(name);
 }
 
-export function setName(name: string, session: Session): Uint8Array {
+export function setName(name: string, session: RedisSession): Uint8Array {
   if (name.length > LONGEST_NAME) return LONG_NAME;
   if (!isPlain(name)) {
     return errorReply("ERR Client names cannot contain spaces, newlines or special characters.");
@@ -133,7 +134,7 @@ export function setName(name: string, session: Session): Uint8Array {
   return OK;
 }
 
-function setInfo(args: Args, session: Session): Uint8Array {
+function setInfo(args: Args, session: RedisSession): Uint8Array {
   const what = args[2].toLowerCase();
   if (what !== "lib-name" && what !== "lib-ver") {
     return errorReply(`ERR Unrecognized option '${quoted(args[2])}'`);
@@ -150,7 +151,7 @@ function setInfo(args: Args, session: Session): Uint8Array {
 const NOTHING = new Uint8Array(0);
 
 /** Who wants no replies gets none to this either. */
-function reply(how: string, session: Session): Uint8Array {
+function reply(how: string, session: RedisSession): Uint8Array {
   if (how === "on") {
     session.silence = ALOUD;
     return OK;
@@ -183,7 +184,7 @@ function pause(args: Args, facts: Facts): Uint8Array {
 }
 
 /** CLIENT UNBLOCK id [TIMEOUT|ERROR]. */
-function unblock(args: Args, session: Session, facts: Facts): Uint8Array {
+function unblock(args: Args, session: RedisSession, facts: Facts): Uint8Array {
   if (args.length > 4) return wrongArity("client|unblock");
   const how = args[3]?.toLowerCase() ?? "timeout";
   if (how !== "timeout" && how !== "error") {
@@ -219,12 +220,12 @@ function isListening({ subscribed }: Session): boolean {
 const unknownType = (name: string) => errorReply(`ERR Unknown client type '${quoted(name)}'`);
 
 /** Who has a part of the keys sees a part of the clients: those of the same user. */
-function* visible(session: Session, facts: Facts): Iterable<Peer> {
+function* visible(session: RedisSession, facts: Facts): Iterable<Peer> {
   const own = (session.user?.prefixes.length ?? 0) > 0;
   for (const peer of facts.peers()) if (!own || peer.session.user === session.user) yield peer;
 }
 
-function list(args: Args, session: Session, facts: Facts): Uint8Array {
+function list(args: Args, session: RedisSession, facts: Facts): Uint8Array {
   const how = args[2]?.toLowerCase() ?? "";
   let peers = [...visible(session, facts)];
   if (args.length === 4 && how === "type") {
@@ -258,7 +259,7 @@ interface Marked {
 
 function kill(
   args: Args,
-  session: Session,
+  session: RedisSession,
   facts: Facts,
   users: readonly string[],
 ): Uint8Array {
@@ -353,7 +354,7 @@ function localAddress(facts: Facts): string {
   return listen.startsWith("/") ? `${listen.split(" ")[0]}:0` : listen;
 }
 
-function ownLine(session: Session, facts: Facts): string {
+function ownLine(session: RedisSession, facts: Facts): string {
   for (const peer of facts.peers()) {
     if (peer.session === session) return `${clientLine(peer, facts)}\n`;
   }
@@ -361,7 +362,9 @@ function ownLine(session: Session, facts: Facts): string {
 }
 
 function clientLine(peer: Peer, facts: Facts): string {
-  const { session, queuedInMulti, isBlocked, idle } = peer;
+  const { queuedInMulti, isBlocked, idle } = peer;
+  // Clients of a pool speak its protocol.
+  const session = peer.session as RedisSession;
   session.isKnown = true;
   const age = Math.max(0, Math.floor((facts.wallClock() - session.since) / 1000));
   const [sub, psub, ssub] = session.subscribed ?? [0, 0, 0];

@@ -52,6 +52,7 @@ export const JOIN_UNION = 12;
 export const JOIN_MOST = 13;
 export const JOIN_NUMSUB = 14;
 export const JOIN_PUBLISH = 15;
+export const JOIN_EXEC = 16;
 
 /** Flags (`Command.flags`). */
 export const READONLY = 1;
@@ -63,6 +64,8 @@ export const PUBSUB = 32;
 export const BEFORE_AUTH = 64;
 /** An argument names a database. */
 export const NAMES_DB = 128;
+/** It runs code of a client's, whose errors say what that client likes. */
+export const SAYS_ANYTHING = 256;
 
 /** Rights (`Command.rights`). Changes nothing: for users that may only read. */
 export const READS = 1;
@@ -126,6 +129,7 @@ const JOINS: Words = {
   most: JOIN_MOST,
   numsub: JOIN_NUMSUB,
   publish: JOIN_PUBLISH,
+  exec: JOIN_EXEC,
 };
 const FLAGS: Words = {
   r: READONLY,
@@ -136,6 +140,7 @@ const FLAGS: Words = {
   p: PUBSUB,
   n: BEFORE_AUTH,
   d: NAMES_DB,
+  s: SAYS_ANYTHING,
 };
 const RIGHTS_BY_WORD: Words = {
   free: READS | KEYLESS,
@@ -242,7 +247,8 @@ function row(line: string): Command {
   const isAdmin = verb === "admin";
   const isOne = detail === "one" || detail === "cluster";
   const isJoined = [SPLIT, ALL, APART, GATHER, WALK].includes(action) ||
-    (action === TOGETHER && detail !== "") || (isAdmin && !isOne) || join !== "";
+    (action === TOGETHER && detail !== "") || (isAdmin && !isOne) || join !== "" ||
+    detail === "exec";
   const flags = all(FLAGS, list(letters, ""), line);
   const own = list(groups, ",");
   all(Object.fromEntries(CATEGORIES.map((category) => [category, 0])), own, line);
@@ -282,15 +288,10 @@ export const CLASSES: Uint8Array = Uint8Array.of(
   ),
 );
 
-/** Scripts, and what runs code when it is loaded: their errors say what a client has written. */
-function sayAnything({ name, rights }: Command): boolean {
-  return (rights & SCRIPT) !== 0 || /^(function\|(load|restore)|debug)$/.test(name);
-}
-
 /** See `Codec.judged`. A command that is not known may be a script of a module's. */
 export const JUDGED: Uint8Array = Uint8Array.of(
   0,
-  ...COMMANDS.map((command) => sayAnything(command) ? 0 : 1),
+  ...COMMANDS.map(({ flags }) => (flags & SAYS_ANYTHING) !== 0 ? 0 : 1),
 );
 
 const byName: ReadonlyMap<string, number> = new Map(COMMANDS.map((c, verb) => [c.name, verb]));

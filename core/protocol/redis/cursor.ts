@@ -5,13 +5,13 @@
 
 import { bytes, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
-import type { FanOut, Scan } from "../codec.ts";
+import type { FanOut, Scan, Walk } from "../codec.ts";
 import { BAD_PART, errorReply } from "./errors.ts";
 
 const LARGEST = (1n << 64n) - 1n;
 /** Digits of the largest. */
 const MOST_DIGITS = 20;
-export const LAST_PAGE = bytes("*2\r\n$1\r\n0\r\n*0\r\n");
+const LAST_PAGE = bytes("*2\r\n$1\r\n0\r\n*0\r\n");
 const TOO_LARGE = errorReply("ERR the server's cursor leaves no room for the number of the server");
 
 /** `buf[start, end)` as a cursor; null if it is none. */
@@ -29,13 +29,11 @@ function cursorOf(scan: Scan, buf: Uint8Array, start: number): bigint {
   return readCursor(buf, start + scan.args[2], start + scan.args[3]) ?? 0n;
 }
 
-/** See `Codec.walkTo`. */
-export function walkTo(scan: Scan, buf: Uint8Array, start: number, servers: number): number {
+function walkTo(scan: Scan, buf: Uint8Array, start: number, servers: number): number {
   return Number(cursorOf(scan, buf, start) % BigInt(servers));
 }
 
-/** See `Codec.walkRequest`. */
-export function walkRequest(
+function walkRequest(
   scan: Scan,
   buf: Uint8Array,
   start: number,
@@ -53,6 +51,8 @@ export function walkRequest(
   out.ascii(`$${own.length}\r\n${own}\r\n`);
   out.append(buf, start + args[3] + 2, start + length);
 }
+
+export const WALK_ALL: Walk = { to: walkTo, request: walkRequest, end: LAST_PAGE };
 
 /** A server's page with the cursor that leads back to it, or on to the next server. */
 export function joinCursor(fanOut: FanOut, out: OutBuffer): void {

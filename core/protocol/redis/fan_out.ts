@@ -9,6 +9,7 @@ import {
   JOIN_ARRAY,
   JOIN_CONCAT,
   JOIN_CURSOR,
+  JOIN_EXEC,
   JOIN_FIRST,
   JOIN_INFO,
   JOIN_LEAST,
@@ -22,12 +23,13 @@ import {
 } from "./commands.ts";
 import { joinCursor } from "./cursor.ts";
 import { BAD_PART } from "./errors.ts";
+import { joinExec } from "./exec_join.ts";
 import { joinInfo } from "./info.ts";
 import { joinMost, joinNumsub, joinPublish, joinUnion } from "./pubsub_join.ts";
 import { elementEnd } from "./reply.ts";
 
 /** `*<count>\r\n$<length>\r\n<name>\r\n`, the name as the client wrote it. */
-export function fragmentHead(
+export function begin(
   scan: Scan,
   buf: Uint8Array,
   start: number,
@@ -44,7 +46,7 @@ export function fragmentHead(
 }
 
 /** Keys `from` to `to - 1` and what belongs to them, from the first "$" to the last CRLF. */
-export function fragmentKeys(
+export function add(
   scan: Scan,
   buf: Uint8Array,
   start: number,
@@ -69,6 +71,7 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
   const how = COMMANDS[fanOut.verb].join;
   if (how === JOIN_NUMSUB) return joinNumsub(fanOut, out);
   if (how === JOIN_INFO) return joinInfo(fanOut, out);
+  if (how === JOIN_EXEC) return joinExec(fanOut, out);
   if (how === JOIN_ANY_OK && parts.some(isOk)) return out.ascii("+OK\r\n");
   for (const part of parts) {
     if (part.failure !== "") {

@@ -2,8 +2,18 @@
 // says of them is kept, per pool, and tells how to route them. Only what is safe on a connection
 // that clients share is passed on. https://redis.io/docs/latest/commands/command-info/
 
-import { decimal, text } from "../../bytes.ts";
-import { ANY, FORWARD, type Part, type Scan, TOGETHER } from "../codec.ts";
+import { bytes, decimal, text } from "../../bytes.ts";
+import {
+  ANY,
+  ASKED,
+  type Facts,
+  FORWARD,
+  type Inquiries,
+  type Inquiry,
+  type Part,
+  type Scan,
+  TOGETHER,
+} from "../codec.ts";
 import { errorReply } from "./errors.ts";
 import { elementEnd } from "./reply.ts";
 
@@ -32,22 +42,36 @@ interface Learned {
   readonly categories: readonly string[];
 }
 
-export class LearnedCommands {
+export class LearnedCommands implements Inquiries {
   private readonly byName: Map<string, Learned>;
+  private readonly facts: Facts;
 
-  constructor() {
+  constructor(facts: Facts) {
     this.byName = new Map();
+    this.facts = facts;
+  }
+
+  inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null {
+    if (scan.verb !== ASKED || scan.args[1] - scan.args[0] > LONGEST_NAME) return null;
+    const name = text(buf, start + scan.args[0], start + scan.args[1]).toLowerCase();
+    if (!this.isNew(name, this.facts.wallClock())) {
+      this.route(scan, name);
+      return null;
+    }
+    const request = `*3\r\n$7\r\nCOMMAND\r\n$4\r\nINFO\r\n$${name.length}\r\n${name}\r\n`;
+    return { request: bytes(request), name: bytes(name) };
   }
 
   /** Whether a server is to be asked about the command `name`. */
-  isNew(name: string, now: number): boolean {
+  private isNew(name: string, now: number): boolean {
     if (!/^[!-{}~]{1,64}$/.test(name) || name.length > LONGEST_NAME) return false;
     const known = this.byName.get(name);
     return known === undefined || known.until < now;
   }
 
   /** Takes the answer to COMMAND INFO `name`. A lost one counts as "unknown". */
-  learn(name: string, part: Part, now: number): void {
+  learn(name: string, part: Part): void {
+    const now = this.facts.wallClock();
     if (this.byName.size >= MOST_NAMES) this.byName.clear();
     this.byName.set(name, readInfo(part) ?? { ...UNKNOWN, until: now + UNKNOWN_FOR });
   }
@@ -63,7 +87,7 @@ export class LearnedCommands {
   }
 
   /** Routes a request by what was learned; false when the command stays unknown. */
-  route(scan: Scan, name: string): boolean {
+  private route(scan: Scan, name: string): boolean {
     const known = this.byName.get(name);
     if (known === undefined || known.arity === 0) return false;
     if (known.unfit !== "") {

@@ -3,7 +3,7 @@
 
 import { bytes, clipped, decimal, text } from "../../bytes.ts";
 import { LOCKED_BULK } from "../access.ts";
-import type { CodecOptions, Facts, Scan, Session } from "../codec.ts";
+import type { CodecOptions, Facts, Scan } from "../codec.ts";
 import { ALOUD } from "../session.ts";
 import { auth, forget, helloLocked, OK, userName } from "./auth.ts";
 import { CHANNEL, SHARD } from "../publishing.ts";
@@ -11,6 +11,7 @@ import { client, setName } from "./client_command.ts";
 import { COMMANDS } from "./commands.ts";
 import { LONGEST_TOPIC } from "./parse.ts";
 import { errorReply, NOT_INTEGER, quoted, wrongArity } from "./errors.ts";
+import type { RedisSession } from "./session.ts";
 import { AROUND, array, bulk, bulkOf, Room, verbatim } from "./values.ts";
 
 /** What the names of CLIENT's subcommands begin with in the table. */
@@ -32,7 +33,7 @@ export function answer(
   scan: Scan,
   buf: Uint8Array,
   start: number,
-  session: Session,
+  session: RedisSession,
   options: CodecOptions,
   facts: Facts,
 ): Uint8Array {
@@ -134,7 +135,7 @@ const LONGEST_NUMBER = 20;
 /** Highest database number taken: each in use costs connections to every server. */
 const MAX_DB = 63;
 
-function select(args: Args, session: Session, options: CodecOptions): Uint8Array {
+function select(args: Args, session: RedisSession, options: CodecOptions): Uint8Array {
   const db = bytes(args[1].slice(0, LONGEST_NUMBER));
   const n = decimal(db, 0, db.length, 0x7fffffff);
   if (n < 0) return NOT_INTEGER;
@@ -145,7 +146,7 @@ function select(args: Args, session: Session, options: CodecOptions): Uint8Array
 }
 
 /** HELLO [2|3 [AUTH user password] [SETNAME name]]. */
-function hello(args: Args, session: Session, options: CodecOptions): Uint8Array {
+function hello(args: Args, session: RedisSession, options: CodecOptions): Uint8Array {
   if (args.length > 1 && args[1] !== "2" && args[1] !== "3") {
     return /^-?[0-9]+$/.test(args[1]) ? NO_PROTO : NOT_A_VERSION;
   }

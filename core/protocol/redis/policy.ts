@@ -98,6 +98,10 @@ export class PolicedCodec extends RedisCodec {
     this.db = String(options.db);
     this.deny = deny;
     this.allow = allow;
+    // Where allow names commands only there is nothing to learn: what is in no table stays unknown.
+    const learns = allow.length === 0 || allow.some((entry) => entry[0] === "@");
+    const inquire = (scan: Scan, buf: Uint8Array, start: number) => this.ask(scan, buf, start);
+    this.inquiries = learns ? { inquire } : null;
     this.renamed = new Map(Object.entries(rename).map(([name, old]) => [name, bytes(old)]));
     this.rules = Uint8Array.from(COMMANDS, ({ name, categories, flags }) => {
       // Without what is BEFORE_AUTH no client gets anywhere; `allow` need not name it (`deny` can).
@@ -139,14 +143,11 @@ export class PolicedCodec extends RedisCodec {
   }
 
   /** A command that is in no table goes by the categories that its server gives it. */
-  override inquire(scan: Scan, buf: Uint8Array, start: number): Inquiry | null {
-    // Where allow names commands only there is nothing to learn: it stays unknown.
-    const { allow } = this;
-    if (allow.length > 0 && !allow.some((entry) => entry[0] === "@")) return null;
-    const inquiry = super.inquire(scan, buf, start);
+  private ask(scan: Scan, buf: Uint8Array, start: number): Inquiry | null {
+    const inquiry = this.learned.inquire(scan, buf, start);
     if (inquiry !== null || scan.verb !== ASKED || scan.action === REFUSE) return inquiry;
     const name = text(buf, start + scan.args[0], start + scan.args[1]).toLowerCase();
-    const rule = this.ruleFor(name, this.categoriesOf(name), false);
+    const rule = this.ruleFor(name, this.learned.categoriesOf(name), false);
     if (rule !== FREE) refuse(scan, switchedOff(name, rule === DENIED ? "deny" : "allow"));
     return null;
   }

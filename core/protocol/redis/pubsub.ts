@@ -23,6 +23,7 @@ import { LONGEST_NAME } from "./learned.ts";
 import { lookup, lookupSub } from "./lookup.ts";
 import { LONGEST_TOPIC } from "./parse.ts";
 import { mayHear } from "./rights.ts";
+import type { RedisSession } from "./session.ts";
 import { Room } from "./values.ts";
 
 /** Words by kind. */
@@ -82,8 +83,9 @@ export function publishing(db: number): Publishing {
     ping: request("PING"),
     readFrame,
     renaming,
-    mark: (resp) => resp === 3 ? 62 : STAR,
-    confirm(kind, on, name, count, resp) {
+    mark: ({ resp }: RedisSession) => resp === 3 ? 62 : STAR,
+    isExclusive: ({ resp }: RedisSession) => resp === 2,
+    confirm(kind, on, name, count, { resp }: RedisSession) {
       const head = resp === 3 ? ">3" : "*3";
       const subject = name !== null ? bulk(name) : resp === 3 ? "_\r\n" : "$-1\r\n";
       return bytes(`${head}\r\n${bulk((on ? ON : OFF)[kind])}${subject}:${count}\r\n`);

@@ -30,6 +30,7 @@ import {
 } from "./commands.ts";
 import { PATTERN } from "../publishing.ts";
 import { BIG_INLINE, errorReply } from "./errors.ts";
+import { select } from "./keys.ts";
 
 const KEY_DENIED = errorReply(
   "NOPERM this user has no permissions to access one of the keys used as arguments",
@@ -74,8 +75,7 @@ function asksForSecret(scan: Scan, buf: Uint8Array, start: number): boolean {
 }
 
 /** What else is needed to judge a request. */
-export interface Judge {
-  selectKey(scan: Scan, i: number): void;
+interface Learned {
   /** Whether a command that is in no table changes nothing. */
   isReadOnly(name: string): boolean;
 }
@@ -86,14 +86,14 @@ export function denied(
   buf: Uint8Array,
   start: number,
   user: User,
-  judge: Judge,
+  learned: Learned,
 ): Uint8Array | null {
   const { action, verb } = scan;
   if (action === REFUSE || action === NOTHING || action === QUIT) return null;
   if (!user.readOnly && user.prefixes.length === 0) {
     return verb === CONFIG_GET && asksForSecret(scan, buf, start) ? SECRET_DENIED : null;
   }
-  if (verb === ASKED) return deniedModule(scan, buf, start, user, judge);
+  if (verb === ASKED) return deniedModule(scan, buf, start, user, learned);
   const rights = RIGHTS[verb];
   const no = (): Uint8Array => denials[verb] ??= commandDenied(COMMANDS[verb].name);
   if (user.readOnly && (rights & READS) === 0) return no();
@@ -112,7 +112,7 @@ export function denied(
     return verb === KEYS ? KEY_DENIED : CHANNEL_DENIED;
   }
   if ((rights & SCANS) !== 0) return scanWithin(scan, buf, start, user) ? null : KEY_DENIED;
-  if (!keysWithin(scan, buf, start, user, judge)) {
+  if (!keysWithin(scan, buf, start, user)) {
     // Without any key it is a command for one, with a number of keys that is none.
     return isKeyed(scan) ? KEY_DENIED : (rights & KEYLESS) !== 0 ? null : no();
   }
@@ -133,14 +133,14 @@ function deniedModule(
   buf: Uint8Array,
   start: number,
   user: User,
-  judge: Judge,
+  learned: Learned,
 ): Uint8Array | null {
   const name = argument(scan, buf, start, 0).toLowerCase();
   if (name === "debug") return commandDenied(name);
-  if (user.readOnly && !judge.isReadOnly(name)) return commandDenied(name);
+  if (user.readOnly && !learned.isReadOnly(name)) return commandDenied(name);
   if (user.prefixes.length === 0) return null;
   if (!isKeyed(scan)) return commandDenied(name);
-  return keysWithin(scan, buf, start, user, judge) ? null : KEY_DENIED;
+  return keysWithin(scan, buf, start, user) ? null : KEY_DENIED;
 }
 
 function isKeyed({ action, verb }: Scan): boolean {
@@ -154,7 +154,6 @@ function keysWithin(
   buf: Uint8Array,
   start: number,
   user: User,
-  judge: Judge,
 ): boolean {
   if (!isKeyed(scan)) return false;
   if (scan.action === FORWARD) {
@@ -163,10 +162,10 @@ function keysWithin(
   if (scan.nkeys === 0) return scan.verb !== ASKED && (RIGHTS[scan.verb] & SCRIPT) !== 0;
   let all = true;
   for (let i = 0; i < scan.nkeys && all; i++) {
-    judge.selectKey(scan, i);
+    select(scan, i);
     all = isWithin(user, buf, start + scan.keyStart, start + scan.keyEnd);
   }
-  judge.selectKey(scan, 0);
+  select(scan, 0);
   return all;
 }
 

@@ -31,7 +31,7 @@
 //        refuse   answered by an error; the word chooses its text (errors.ts)
 // flags  COMMAND's: r readonly, w write (either is the class of the latency figures, else "other"),
 //        f fast, a admin, b blocking, p pubsub, n no_auth (for those who are not authenticated yet);
-//        d is ringmux's own: an argument names a database
+//        ringmux's own: d an argument names a database, s errors say what a client has written
 // since  the version of Redis, of Valkey if it begins with a "v", or of both
 // groups ACL categories besides those which the flags imply; "-" is none
 // rights what users with restrictions may do. Who may only read runs what is readonly; who has
@@ -153,7 +153,7 @@ config|rewrite            2 -       admin:ok       a   2.8.0
 config|set               -4 -       admin:ok       a   2.0.0
 copy                     -3 1..2    together       wd  6.2.0   keyspace
 dbsize                    1 -       all:sum        rf  1.0.0   keyspace
-debug                    -2 -       admin:one      a   1.0.0
+debug                    -2 -       admin:one      as  1.0.0
 decr                      2 1       forward        wf  1.0.0   string
 decrby                    3 1       forward        wf  1.0.0   string
 del                      -2 1..-1   split:sum      w   1.0.0   keyspace
@@ -163,18 +163,18 @@ digest                    2 1       forward        rf  8.4.0   string
 discard                   1 -       pin:discard    f   2.0.0   transaction free
 dump                      2 1       forward        r   2.6.0   keyspace
 echo                      2 -       local:queue    f   1.0.0   connection free
-eval                     -3 @2      together       -   2.6.0   scripting script
-eval_ro                  -3 @2      together       r   7.0.0   scripting script
-evalsha                  -3 @2      together       -   2.6.0   scripting script
-evalsha_ro               -3 @2      together       r   7.0.0   scripting script
+eval                     -3 @2      together       s   2.6.0   scripting script
+eval_ro                  -3 @2      together       rs  7.0.0   scripting script
+evalsha                  -3 @2      together       s   2.6.0   scripting script
+evalsha_ro               -3 @2      together       rs  7.0.0   scripting script
 exec                      1 -       pin:exec       -   1.2.0   transaction free
 exists                   -2 1..-1   split:sum      rf  1.0.0   keyspace
 expire                   -3 1       forward        wf  1.0.0   keyspace
 expireat                 -3 1       forward        wf  1.2.0   keyspace
 expiretime                2 1       forward        rf  7.0.0   keyspace
 failover                 -1 -       admin:one      a   6.2.0
-fcall                    -3 @2      together       -   7.0.0   scripting script
-fcall_ro                 -3 @2      together       r   7.0.0   scripting script
+fcall                    -3 @2      together       s   7.0.0   scripting script
+fcall_ro                 -3 @2      together       rs  7.0.0   scripting script
 flushall                 -1 -       all:ok         w   1.0.0   keyspace,dangerous
 flushdb                  -1 -       all:ok         w   1.0.0   keyspace,dangerous
 function                 -2 -       sub            -   7.0.0
@@ -184,8 +184,8 @@ function|flush           -2 -       all:ok         w   7.0.0   scripting
 function|help             2 -       any            -   7.0.0   scripting free
 function|kill             2 -       apart:anyok    -   7.0.0   scripting
 function|list            -2 -       any            -   7.0.0   scripting look
-function|load            -3 -       all:first      w   7.0.0   scripting
-function|restore         -3 -       all:ok         w   7.0.0   scripting
+function|load            -3 -       all:first      ws  7.0.0   scripting
+function|restore         -3 -       all:ok         ws  7.0.0   scripting
 function|stats            2 -       any            -   7.0.0   scripting
 geoadd                   -5 1       forward        w   3.2.0   geo
 geodist                  -4 1       forward        r   3.2.0   geo
@@ -339,11 +339,11 @@ scan                     -2 -       walk:cursor    r   2.8.0   keyspace scans
 scard                     2 1       forward        rf  1.0.0   set
 script                   -2 -       sub            -   2.6.0
 script|debug              3 -       refuse:stream  -   3.2.0   scripting
-script|exists            -3 -       all:least      -   2.6.0   scripting look+script+keyless
+script|exists            -3 -       all:least      s   2.6.0   scripting look+script+keyless
 script|flush             -2 -       all:ok         -   2.6.0   scripting
 script|help               2 -       any            -   5.0.0   scripting free
 script|kill               2 -       apart:anyok    -   2.6.0   scripting
-script|load               3 -       all:first      -   2.6.0   scripting script+keyless
+script|load               3 -       all:first      s   2.6.0   scripting script+keyless
 script|show               3 -       any            -   v8.0.0  scripting
 sdiff                    -2 1..-1   together       r   1.0.0   set
 sdiffstore               -3 1..-1   together       w   1.0.0   set

@@ -1,14 +1,14 @@
 // Values of the Redis protocol that ringmux makes itself, of byte strings.
 
 import { bytes, copy } from "../../bytes.ts";
-import type { Session } from "../codec.ts";
+import type { RedisSession } from "./session.ts";
 
 export function bulk(value: string): Uint8Array {
   return bytes(`$${value.length}\r\n${value}\r\n`);
 }
 
 /** Text for people: RESP3 has a type of its own for it. */
-export function verbatim(value: string, session: Session): Uint8Array {
+export function verbatim(value: string, session: RedisSession): Uint8Array {
   return session.resp === 3 ? bytes(`=${value.length + 4}\r\ntxt:${value}\r\n`) : bulk(value);
 }
 

@@ -1,0 +1,56 @@
+// What is said to a server when a connection is new, and what its replies say of the server itself.
+
+import { bytes, text, utf8 } from "../../bytes.ts";
+import type { CodecOptions, Greeting, Lanes, ServerErrors } from "../codec.ts";
+import type { RedisSession } from "./session.ts";
+
+const MINUS = 45;
+/**
+ * Errors by which a server says that it cannot work: it loads its data, runs a script for too long,
+ * has lost its master or cannot save. Any other (-NOAUTH) shows that it answers.
+ */
+const UNWELL = /^(LOADING|BUSY|MASTERDOWN|MISCONF|OOM) /;
+
+export const PROBE = bytes("*1\r\n$4\r\nPING\r\n");
+
+export function errorText(buf: Uint8Array, start: number, end: number): string {
+  return text(buf, start + 1, end - 2);
+}
+
+export const SERVER_ERRORS: ServerErrors = {
+  probeError(buf, start, end) {
+    if (buf[start] !== MINUS) return "";
+    const error = errorText(buf, start, end);
+    return UNWELL.test(error) ? error : "";
+  },
+  isServerFailure(buf, start, end) {
+    // nc_redis.c redis_failure: -OOM, -BUSY (also -BUSYKEY's prefix, excluded here), -LOADING.
+    if (buf[start] !== MINUS || end - start < 5) return false;
+    const word = text(buf, start + 1, Math.min(end, start + 9));
+    return word.startsWith("OOM ") || word.startsWith("BUSY ") || word.startsWith("LOADING ");
+  },
+};
+
+/** See `Sessions.lane`. */
+export const laneOf = ({ resp, db }: RedisSession): string => `${resp} ${db}`;
+
+export const LANES: Lanes = {
+  goBack(session: RedisSession, lane: string) {
+    [session.resp, session.db] = lane.split(" ").map(Number);
+  },
+};
+
+export const greeting = ({ auth, user = "" }: CodecOptions): Greeting => ({
+  handshake(session: RedisSession) {
+    const requests: string[][] = [];
+    // AUTH before SELECT: twemproxy has them the other way round, and lands in database 0.
+    if (auth !== "") requests.push(["AUTH", ...(user === "" ? [] : [utf8(user)]), utf8(auth)]);
+    if (session.resp === 3) requests.push(["HELLO", "3"]);
+    if (session.db > 0) requests.push(["SELECT", String(session.db)]);
+    if (requests.length === 0) return null;
+    const out = requests.map((words) =>
+      `*${words.length}\r\n` + words.map((w) => `$${w.length}\r\n${w}\r\n`).join("")
+    );
+    return { bytes: bytes(out.join("")), replies: requests.length };
+  },
+});
