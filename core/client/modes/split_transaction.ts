@@ -4,7 +4,7 @@
 
 import { addPart } from "../../exchange/part.ts";
 import type { Request } from "../../exchange/request.ts";
-import type { Pinning, Scan } from "../../protocol/codec.ts";
+import type { Scan, Transactions } from "../../protocol/codec.ts";
 import type { Server } from "../../server/server.ts";
 import type { Hold, ModeClient } from "./hold.ts";
 import { FIELDS, type KeptCommands, MOST_BYTES, MOST_COMMANDS } from "./kept_commands.ts";
@@ -103,7 +103,7 @@ function sendPart(
   { buf, spans, count }: KeptCommands,
   number: number,
   server: Server,
-  { multi, exec }: Pinning,
+  { multi, exec }: Transactions,
 ): void {
   const link = server.linkFor(parent.sink);
   link.out.append(multi, 0, multi.length);
