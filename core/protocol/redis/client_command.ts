@@ -2,7 +2,7 @@
 // pool (LIST, KILL). Texts are Redis 7.0's (networking.c) where Redis has them.
 
 import { bytes, decimal } from "../../bytes.ts";
-import { ALOUD, type Facts, type Peer, SILENT, SILENT_ONCE } from "../session.ts";
+import { ALOUD, type Facts, type Peer, type Session, SILENT, SILENT_ONCE } from "../session.ts";
 import { OK, userName } from "./auth.ts";
 import { errorReply, NOT_INTEGER, quoted, SYNTAX_ERROR, wrongArity } from "./errors.ts";
 import type { RedisSession } from "./session.ts";
