@@ -43,6 +43,7 @@ import {
   Scan,
   type Session,
 } from "../protocol/codec.ts";
+import { ALOUD } from "../protocol/session.ts";
 import type { Target } from "../server/server.ts";
 import { NO_LANE } from "../server/lanes.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
@@ -55,7 +56,9 @@ import { HOLDING } from "./modes/holding.ts";
 import { LISTENING } from "./modes/listening.ts";
 import { LOCKED } from "./modes/locked.ts";
 import type { Mode } from "./modes/mode.ts";
+import { PAUSED_CLIENT } from "./modes/paused.ts";
 import { RESTRICTED, SHARED } from "./modes/shared.ts";
+import { SILENT_CLIENT } from "./modes/silent.ts";
 import { UPLOAD, Upload } from "./modes/upload.ts";
 import { LATER, ORDINARY, TAKEN } from "./modes/taken.ts";
 import { outOfPlace } from "./renewed.ts";
@@ -79,6 +82,8 @@ const CONGESTED = 4;
 const EMPTYING = 8;
 /** Nothing any more: it goes on at the end of the turn. */
 const RESUMING = 16;
+/** The pool is paused (CLIENT PAUSE). */
+const PAUSED = 32;
 
 /** How it is to end when it is read to the end of what it has sent (`Client.farewell`). */
 const STAYS = 0;
@@ -131,6 +136,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   private stops: number;
   private farewell: number;
   private mode: Mode;
+  /** Nothing is answered to the command that is carried out now: see modes/silent.ts. */
+  hushed: boolean;
   /** Its hold on a link of its own; null for none. */
   hold: Hold | null;
   /** What it is subscribed to; null until it first is. */
@@ -172,6 +179,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     this.stops = 0;
     this.farewell = STAYS;
     this.mode = this.session.locked ? LOCKED : SHARED;
+    this.hushed = false;
     this.hold = null;
     this.subscriptions = null;
     this.upload = null;
@@ -185,6 +193,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     this.input = new Input(context.buffers);
     this.scan = null;
     this.epoch = context.route.epoch;
+    if (context.pause.isOn) this.settleMode();
   }
 
   get remote(): string {
@@ -524,10 +533,41 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
 
   /** The session, the hold or the subscriptions are others now. */
   settleMode(): void {
+    this.mode = this.context.pause.isOn ? PAUSED_CLIENT : this.modeServed();
+  }
+
+  /** The mode while the pool is not paused. */
+  private modeServed(): Mode {
+    return this.session.silence === ALOUD ? this.modeAloud() : SILENT_CLIENT;
+  }
+
+  /** The mode while it wants replies. */
+  private modeAloud(): Mode {
     const { subscriptions, session } = this;
     const listens = subscriptions !== null && !session.locked && subscriptions.total > 0 &&
       subscriptions.isExclusive();
-    this.mode = listens ? LISTENING : this.modeBeneath();
+    return listens ? LISTENING : this.modeBeneath();
+  }
+
+  takeAloud(scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    const how = this.modeAloud().take(this, scan, buf, at, length);
+    return how === ORDINARY ? carryOut(this, scan, buf, at, length) : how;
+  }
+
+  takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    return this.modeServed().take(this, scan, buf, at, length);
+  }
+
+  /** The pool is paused: what comes waits for `resume`. */
+  pauseReading(): void {
+    this.stop(PAUSED);
+  }
+
+  resume(): void {
+    this.settleMode();
+    if ((this.stops & PAUSED) === 0) return;
+    this.stops = (this.stops & ~PAUSED) | RESUMING;
+    this.touch();
   }
 
   beginHold(hold: Hold): void {
@@ -604,6 +644,10 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     return this.context.now - this.heardAt;
   }
 
+  unblock(withError: boolean): boolean {
+    return this.hold !== null && this.hold.unblock(withError);
+  }
+
   kill(asks: boolean): void {
     if (!asks) this.drop("");
     else if (this.phase === OPEN) this.phase = DOOMED;
@@ -650,7 +694,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   }
 
   answer(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
+    if (bytes.length === 0 || (this.hushed && this.session.silence !== ALOUD)) return;
     if (this.head === null) {
       this.out.append(bytes, 0, bytes.length);
       return this.touch();
