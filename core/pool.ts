@@ -315,9 +315,7 @@ export class Pool implements ClientContext, TopicsContext {
   }
 
   accept(socket: Socket): Client | null {
-    const most = this.config.client_connections;
-    if (most > 0 && this.clients.size >= most) {
-      clientRefused(this, socket.remote, most);
+    if (!this.hasRoom(socket.remote, 0)) {
       const why = this.codec.failure("max number of clients reached");
       socket.write(why, 0, why.length);
       return null;
@@ -328,6 +326,14 @@ export class Pool implements ClientContext, TopicsContext {
     this.counters.accepted++;
     clientConnected(client, this.clients.size);
     return client;
+  }
+
+  /** Whether one more may come in, beside `handshakes` that are about to; tells the log if not. */
+  hasRoom(remote: string, handshakes: number): boolean {
+    const most = this.config.client_connections;
+    if (most === 0 || this.clients.size + handshakes < most) return true;
+    clientRefused(this, remote, most);
+    return false;
   }
 
   /** A client is turned away because of TLS. */
