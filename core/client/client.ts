@@ -20,6 +20,7 @@ import { errnoText } from "../errno.ts";
 import { inquire } from "../exchange/inquire.ts";
 import { fail, settle, settlePart } from "../exchange/outcome.ts";
 import {
+  BOUND,
   MANAGED,
   PLAIN,
   type Request,
@@ -92,6 +93,8 @@ const LEAVES = 1;
 /** It has sent FIN. */
 const ENDED = 2;
 
+/** Said of a write whose reply is lost where others are sent again. */
+const DOUBT = "; it may have been carried out";
 /** The first byte of an error that a route may want to see (RESP). */
 const MINUS = 45;
 /** Requests in flight of one client; at the limit its reading stops until half are answered. */
@@ -342,7 +345,10 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
             spanStart = pos;
           }
           const request = requests.take(this);
-          if (managed) request.kind = MANAGED;
+          if (managed) {
+            request.kind = MANAGED;
+            request.place = route.place;
+          }
           request.tagHigh = scan.tagHigh;
           request.tagLow = scan.tagLow;
           request.verb = scan.verb;
@@ -362,6 +368,11 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
         spanLink = null;
       }
       if (scan.action === REFUSE && !this.session.locked && this.asks(scan, buf, pos)) break;
+      if (managed && this.mustEmptyForAll()) {
+        this.taken--;
+        this.emptyFirst();
+        break;
+      }
       this.guard(scan, buf, pos);
       const at = pos;
       pos += scan.length;
@@ -397,6 +408,14 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
       return false;
     }
     return route.picked > this.epoch;
+  }
+
+  /** The same for a command of whatever places: none of them may be newer. */
+  private mustEmptyForAll(): boolean {
+    const { epoch } = this.context.route;
+    if (this.head !== null) return epoch > this.epoch;
+    this.epoch = epoch;
+    return false;
   }
 
   /** The last span of a read. A long kept request is handed over as it is, without a copy. */
@@ -493,6 +512,10 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     request.tagHigh = scan.tagHigh;
     request.tagLow = scan.tagLow;
     request.verb = verb;
+    if (context.route.redirects !== null) {
+      request.kind = MANAGED;
+      request.place = context.route.place;
+    }
     if (context.slow.on) context.slow.note(request, buf, start + keyStart, start + keyEnd);
     this.taken++;
     this.push(request);
@@ -661,12 +684,14 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
       return this.sendOver(target.linkFor(this), scan, buf, at, length);
     }
     const request = this.requestOf(scan, buf, at);
-    fail(request, target.reason);
+    if (target.parking === null) fail(request, target.reason);
+    else target.parking.parkSpan(request, buf, at, at + length);
   }
 
   /** Sends one whole request over `link`. */
   sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): void {
     const request = this.requestOf(scan, buf, at);
+    if (this.hold !== null && this.hold.link === link) request.resent = BOUND;
     link.send(request, buf, at, at + length);
     if (link.congested) this.stopFor(link);
   }
@@ -680,7 +705,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     request.tagLow = scan.tagLow;
     request.verb = scan.verb;
     if (scan.mute !== 0) request.kind = SPECIAL;
-    else if (route.redirects !== null && this.hold === null) request.kind = MANAGED;
+    else if (route.redirects !== null) request.kind = MANAGED;
+    if (route.redirects !== null) request.place = route.place;
     if (slow.on) slow.noteFirst(request, this.codec, scan, buf, at);
     this.push(request);
     return request;
@@ -761,8 +787,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     // A client that has had a part of its reply cannot be told: only closing is honest.
     if (request.kind === STREAMED && !this.isClosed) this.cutOff("lost reply");
     const { redirects } = this.context.route;
-    if (redirects !== null && recovered(request, redirects, link, unsent)) return;
-    fail(request, text);
+    if (redirects === null) return fail(request, text);
+    if (!recovered(request, redirects, link, unsent)) fail(request, unsent ? text : text + DOUBT);
   }
 
   shift(request: Request): void {

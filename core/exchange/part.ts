@@ -17,8 +17,8 @@ export function openParent(caller: Caller, scan: Scan, nkeys: number): Request {
   return parent;
 }
 
-/** One more part, of `bytes` that the link's `out` has already. */
-export function addPart(parent: Request, link: Link, bytes: number): Request {
+/** One more part, of `bytes` that the link's `out` has already; null: it is to wait for a link. */
+export function addPart(parent: Request, link: Link | null, bytes: number): Request {
   const { sink } = parent;
   const { context } = sink;
   const part = context.requests.take(sink);
@@ -29,8 +29,9 @@ export function addPart(parent: Request, link: Link, bytes: number): Request {
   parent.parts.push(part);
   parent.awaiting++;
   context.counters.fragments++;
-  link.enqueue(part, bytes);
-  if (link.congested) sink.waitForLink(link);
+  part.bytes = bytes;
+  link?.enqueue(part, bytes);
+  if (link?.congested) sink.waitForLink(link);
   return part;
 }
 

@@ -3,8 +3,10 @@
 
 import type { Link } from "../link/link.ts";
 import type { Keys, Scan } from "../protocol/codec.ts";
+import type { Server } from "../server/server.ts";
 import { addPart } from "./part.ts";
 import type { Caller, Request } from "./request.ts";
+import { splitByPlace } from "./split_slots.ts";
 
 /** Per place: its number of keys, zero between uses; then the number of its part. */
 let counts = new Int32Array(64);
@@ -26,7 +28,7 @@ export function split(
   const keys = codec.keys as Keys;
   const { nkeys } = scan;
   const { places } = route;
-  if (places > counts.length) {
+  if (places > counts.length && route.redirects === null) {
     counts = new Int32Array(places);
     partOf = new Int32Array(places);
   }
@@ -37,11 +39,12 @@ export function split(
     requests.give(parent);
     return caller.forward(only, scan, buf, at, length);
   }
+  if (route.redirects !== null) return splitByPlace(caller, parent, scan, buf, at);
   for (let i = 0; i < nkeys; i++) counts[picks[i]]++;
   let nparts = 0;
   for (let place = 0; place < places; place++) {
     if (counts[place] === 0) continue;
-    const link = route.owner(place).linkFor(caller);
+    const link = (route.owner(place) as Server).linkFor(caller);
     links[nparts] = link;
     begins[nparts] = link.out.size;
     keys.begin(scan, buf, at, counts[place], link.out);
