@@ -126,7 +126,8 @@ export const CLUSTER_KEYS = {
       type: v.pipe(text(), parsed<Address>(parseHostPort)),
       text: "",
     },
-    text: "Where nodes are (host:port), by what they call themselves (host:port): for nodes behind " +
+    text:
+      "Where nodes are (host:port), by what they call themselves (host:port): for nodes behind " +
       "NAT or in containers.",
   },
 } as const satisfies Rows;

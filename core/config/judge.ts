@@ -42,7 +42,10 @@ export function judgeCluster(
     if (given(key)) note(key, `${key} is not allowed with distribution: cluster: ${why}`);
   }
   if (pool.redis_db !== 0) {
-    note("redis_db", "redis_db has to be 0 with distribution: cluster, which has no other database");
+    note(
+      "redis_db",
+      "redis_db has to be 0 with distribution: cluster, which has no other database",
+    );
   }
 }
 

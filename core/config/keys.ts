@@ -7,7 +7,14 @@ import type { Address } from "../host.ts";
 import { DISTRIBUTION_NAMES } from "../ring/mod.ts";
 import { parseListen, parseServer, type ServerConfig } from "./address.ts";
 import { CommandsSchema } from "./commands.ts";
-import { AUTH_KEYS, CLUSTER_KEYS, GLOBAL_KEYS, HEALTH_KEYS, SERVER_TLS_KEYS, TLS_KEYS } from "./groups.ts";
+import {
+  AUTH_KEYS,
+  CLUSTER_KEYS,
+  GLOBAL_KEYS,
+  HEALTH_KEYS,
+  SERVER_TLS_KEYS,
+  TLS_KEYS,
+} from "./groups.ts";
 import { changes, type Rows } from "./rows.ts";
 import { flag, integer, MAX_INT, milliseconds, oneOf, parsed, text } from "./values.ts";
 

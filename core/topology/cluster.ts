@@ -247,4 +247,3 @@ export class ClusterTopology implements MapHearer {
     this.begin();
   }
 }
-

@@ -95,14 +95,12 @@ export const CLUSTERING: Clustering = {
   readNodes,
   asking: bytes("*1\r\n$6\r\nASKING\r\n"),
   readRefusal,
-  noPrimary: (slot, wait) =>
-    errorReply(`CLUSTERDOWN no primary${whose(slot)} within ${wait} ms`),
+  noPrimary: (slot, wait) => errorReply(`CLUSTERDOWN no primary${whose(slot)} within ${wait} ms`),
   tooMany: (slot) => errorReply(`CLUSTERDOWN too many redirections${whose(slot)}`),
   moved: (slot) =>
     errorReply(
       `CLUSTERDOWN the owner of slot ${slot} changed while the client had a connection to itself; ` +
         "begin again",
     ),
-  forgotten: (slot) =>
-    errorReply(`TRYAGAIN slot ${slot} moved while the value was being sent`),
+  forgotten: (slot) => errorReply(`TRYAGAIN slot ${slot} moved while the value was being sent`),
 };
