@@ -2,6 +2,7 @@
 // floors together; nothing of it is on the data path.
 
 import { Client } from "./client/client.ts";
+import { Pause } from "./client/pause.ts";
 import type { ClientContext, Limits } from "./client/context.ts";
 import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
@@ -100,6 +101,7 @@ export class Pool implements ClientContext, TopicsContext {
   readonly keeps: boolean;
   readonly topics: Topics;
   readonly clients: Set<Client>;
+  readonly pause: Pause;
   /** Clients that were told all and have not closed yet. */
   readonly lingering: Set<Client>;
   readonly counters: PoolCounters;
@@ -142,6 +144,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
     this.keeps = context.routing !== null;
     this.clients = new Set();
+    this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
     this.counters = newPoolCounters();
     this.autoEject = config.auto_eject_hosts;
@@ -290,6 +293,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.stopListening();
     this.stopped = true;
     this.timer?.cancel();
+    this.pause.end();
     for (const client of [...this.clients]) client.drop("the proxy stops");
     for (const server of this.servers) server.stop();
     this.topics.stop();
@@ -311,9 +315,7 @@ export class Pool implements ClientContext, TopicsContext {
   }
 
   accept(socket: Socket): Client | null {
-    const most = this.config.client_connections;
-    if (most > 0 && this.clients.size >= most) {
-      clientRefused(this, socket.remote, most);
+    if (!this.hasRoom(socket.remote, 0)) {
       const why = this.codec.failure("max number of clients reached");
       socket.write(why, 0, why.length);
       return null;
@@ -324,6 +326,14 @@ export class Pool implements ClientContext, TopicsContext {
     this.counters.accepted++;
     clientConnected(client, this.clients.size);
     return client;
+  }
+
+  /** Whether one more may come in, beside `handshakes` that are about to; tells the log if not. */
+  hasRoom(remote: string, handshakes: number): boolean {
+    const most = this.config.client_connections;
+    if (most === 0 || this.clients.size + handshakes < most) return true;
+    clientRefused(this, remote, most);
+    return false;
   }
 
   /** A client is turned away because of TLS. */
@@ -432,6 +442,7 @@ export class Pool implements ClientContext, TopicsContext {
       listen: () => this.config.listen_text,
       peers: () => [...this.clients],
       servers: () => this.servers.length,
+      pause: (ms, onlyWrites) => ms > 0 ? this.pause.begin(ms, onlyWrites) : this.pause.end(),
       hidden: (kind, name) => this.topics.census.hidden(kind, name),
       counters: () => this.infoSections(),
     };

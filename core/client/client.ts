@@ -20,6 +20,7 @@ import {
   Scan,
   type Session,
 } from "../protocol/codec.ts";
+import { ALOUD } from "../protocol/session.ts";
 import { NO_LANE } from "../server/lanes.ts";
 import type { ClientContext } from "./context.ts";
 import { carryOut } from "./dispatch.ts";
@@ -30,7 +31,9 @@ import { HOLDING } from "./modes/holding.ts";
 import { LISTENING } from "./modes/listening.ts";
 import { LOCKED } from "./modes/locked.ts";
 import type { Mode } from "./modes/mode.ts";
+import { PAUSED_CLIENT } from "./modes/paused.ts";
 import { RESTRICTED, SHARED } from "./modes/shared.ts";
+import { SILENT_CLIENT } from "./modes/silent.ts";
 import { UPLOAD, Upload } from "./modes/upload.ts";
 import { LATER, ORDINARY } from "./modes/taken.ts";
 import { outOfPlace } from "./renewed.ts";
@@ -57,6 +60,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     this.heardAt = context.now;
     this.scan = null;
     this.epoch = context.route.epoch;
+    if (context.pause.isOn) this.settleMode();
   }
 
   open(): void {}
@@ -369,10 +373,35 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   /** The session, the hold or the subscriptions are others now. */
   settleMode(): void {
+    this.mode = this.context.pause.isOn ? PAUSED_CLIENT : this.modeServed();
+  }
+
+  /** The mode while the pool is not paused. */
+  private modeServed(): Mode {
+    return this.session.silence === ALOUD ? this.modeAloud() : SILENT_CLIENT;
+  }
+
+  /** The mode while it wants replies. */
+  private modeAloud(): Mode {
     const { subscriptions, session } = this;
     const listens = subscriptions !== null && !session.locked && subscriptions.total > 0 &&
       subscriptions.isExclusive();
-    this.mode = listens ? LISTENING : this.modeBeneath();
+    return listens ? LISTENING : this.modeBeneath();
+  }
+
+  takeAloud(scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    const how = this.modeAloud().take(this, scan, buf, at, length);
+    return how === ORDINARY ? carryOut(this, scan, buf, at, length) : how;
+  }
+
+  takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    return this.modeServed().take(this, scan, buf, at, length);
+  }
+
+  /** The pool is not paused any more. */
+  resume(): void {
+    this.settleMode();
+    this.unpauseReading();
   }
 
   beginHold(hold: Hold): void {
@@ -443,6 +472,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   get idle(): number {
     return this.context.now - this.heardAt;
+  }
+
+  unblock(withError: boolean): boolean {
+    return this.hold !== null && this.hold.unblock(withError);
   }
 
   kill(asks: boolean): void {

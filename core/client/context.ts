@@ -8,6 +8,7 @@ import type { Log } from "../log.ts";
 import type { Codec, Scan, Session } from "../protocol/codec.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import type { Flushable, Turn } from "../wire/turn.ts";
+import type { Pause } from "./pause.ts";
 
 /** Bounds on memory, in bytes. */
 export interface Limits {
@@ -36,6 +37,7 @@ export interface ClientContext extends ExchangeContext {
   readonly turn: Turn<Flushable, Flushable>;
   readonly topics: Topics;
   readonly counters: ExchangeContext["counters"] & { client_eof: number; client_err: number };
+  readonly pause: Pause;
   /** The lane that every client starts with. */
   readonly lane: number;
   /** Coarse monotonic time (ms), renewed every tick. */

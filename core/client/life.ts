@@ -39,6 +39,8 @@ const CONGESTED = 4;
 const EMPTYING = 8;
 /** Nothing any more: it goes on at the end of the turn. */
 const RESUMING = 16;
+/** The pool is paused (CLIENT PAUSE). */
+const PAUSED = 32;
 
 /** How it is to end when it is read to the end of what it has sent (`farewell`). */
 const STAYS = 0;
@@ -181,6 +183,17 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
   waitForLink(link: Link): void {
     if ((this.stops & CONGESTED) === 0) link.addWaiter(this);
     this.stop(CONGESTED);
+  }
+
+  /** The pool is paused: what comes waits for `unpauseReading`. */
+  pauseReading(): void {
+    this.stop(PAUSED);
+  }
+
+  protected unpauseReading(): void {
+    if ((this.stops & PAUSED) === 0) return;
+    this.stops = (this.stops & ~PAUSED) | RESUMING;
+    this.touch();
   }
 
   linkRelaxed(): void {

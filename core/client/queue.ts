@@ -19,6 +19,7 @@ import type { Socket } from "../host.ts";
 import { type Carrier, HOLD, LAST, SPAN } from "../link/attempt.ts";
 import type { Link } from "../link/link.ts";
 import type { Codec, Quiet, Scan, Session } from "../protocol/codec.ts";
+import { ALOUD } from "../protocol/session.ts";
 import type { Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import type { ClientContext } from "./context.ts";
@@ -44,6 +45,8 @@ export abstract class ReplyQueue implements Caller {
   held: number;
   protected readonly requests: RequestPool;
   protected readonly socket: Socket;
+  /** Nothing is answered to the command that is carried out now: see modes/silent.ts. */
+  hushed: boolean;
   /** It is to be flushed at the end of the turn. */
   protected dirty: boolean;
   /** The link that does not read because of this client. */
@@ -62,6 +65,7 @@ export abstract class ReplyQueue implements Caller {
     this.held = 0;
     this.requests = context.requests;
     this.socket = socket;
+    this.hushed = false;
     this.dirty = false;
     this.holdsUp = null;
   }
@@ -115,7 +119,7 @@ export abstract class ReplyQueue implements Caller {
   }
 
   answer(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
+    if (bytes.length === 0 || (this.hushed && this.session.silence !== ALOUD)) return;
     if (this.head === null) {
       this.out.append(bytes, 0, bytes.length);
       return this.touch();

@@ -16,7 +16,6 @@ export function broadcast(
   const servers = caller.context.route.all();
   if (servers.length < 2) return caller.forward(servers[0] ?? NOBODY, scan, buf, at, length);
   const parent = openParent(caller, scan, 0);
-  parent.mute = scan.mute;
   sendToAll(parent, servers, buf, at, length);
 }
 
@@ -56,7 +55,6 @@ export function broadcastApart(
   // that runs a script for too long refuses.
   const lane = caller.codec === context.codec ? context.lane : caller.lane;
   const parent = openParent(caller, scan, 0);
-  parent.mute = scan.mute;
   for (const server of servers) {
     const link = server.takeExtra(lane);
     link.out.append(buf, at, at + length);

@@ -12,6 +12,7 @@ export function openParent(caller: Caller, scan: Scan, nkeys: number): Request {
   parent.tagHigh = scan.tagHigh;
   parent.tagLow = scan.tagLow;
   parent.verb = scan.verb;
+  parent.mute = scan.mute;
   caller.push(parent);
   return parent;
 }

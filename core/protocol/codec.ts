@@ -260,6 +260,17 @@ export interface Lanes {
   goBack(session: Session, lane: string): void;
 }
 
+/** Waits of clients that others begin or end (Redis: CLIENT PAUSE, UNBLOCK). */
+export interface Waits {
+  /** Asks a server what it calls the connection; what it says, -1 if that is nothing. */
+  readonly askId: Uint8Array;
+  linkId(buf: Uint8Array, start: number, end: number): number;
+  /** Asks it to end the wait of the connection of that number. */
+  unblock(id: number, withError: boolean): Uint8Array;
+  /** Whether the request may change what servers hold, or reach their replicas. */
+  mayWrite(scan: Scan): boolean;
+}
+
 /** One protocol, for one pool. Instances keep no per-client state. */
 export interface Codec extends Requests, Replies, Sessions {
   /** A request by which a server shows that it is well; null in a dialect no server is asked in. */
@@ -276,6 +287,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly transactions: Transactions | null;
   /** Null: no request has the action TOPICS. */
   readonly publishing: Publishing | null;
+  /** Null: nobody but the client itself ends its waits. */
+  readonly waits: Waits | null;
   /** Null: clients see every reply, `Scan.mute` is 0. */
   readonly quiet: Quiet | null;
   /** Null: what is in no table stays unknown. */

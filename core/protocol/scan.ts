@@ -45,6 +45,8 @@ export const PIN_DISCARD = 6;
 export const PIN_QUEUE = 7;
 /** LOCAL, and it ends whatever holds the connection. */
 export const PIN_RESET = 8;
+/** Waits at every server, until it has done what the client sent before. */
+export const PIN_WAIT = 9;
 
 /** `Scan.mute` of a request that the proxy makes itself: nobody sees the reply. */
 export const OWN = -1;

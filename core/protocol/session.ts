@@ -2,6 +2,13 @@
 
 import type { User } from "./user.ts";
 
+/** `Session.silence`: it gets every reply; none; not the next one. */
+export const ALOUD = 0;
+export const SILENT = 1;
+export const SILENT_ONCE = 2;
+/** The next one has come. */
+export const SKIPPING = 3;
+
 /** What is kept per client, whatever its protocol; one may keep more (redis/session.ts). */
 export interface Session {
   /** Not authenticated: only what `Codec.openToAll` allows is answered. */
@@ -14,6 +21,10 @@ export interface Session {
   readonly remote: string;
   /** Milliseconds since 1970. */
   readonly since: number;
+  /** Which replies it does not want: see ALOUD. */
+  silence: number;
+  /** Somebody has been told its number, and may want its waits to end. */
+  isKnown: boolean;
   /** Numbers of topics it is subscribed to, by kind (publishing.ts); absent: none. */
   subscribed?: readonly number[];
 }
@@ -27,6 +38,8 @@ export interface Peer {
   readonly isBlocked: boolean;
   /** Milliseconds since it was last heard of. */
   readonly idle: number;
+  /** Ends its wait at a server, with an error or as if its time were over. False: it does not wait. */
+  unblock(withError: boolean): boolean;
   /** Closes it: at once, or, if it is the one that asks, when it has its reply. */
   kill(asks: boolean): void;
 }
@@ -46,6 +59,8 @@ export interface Facts {
   /** How many servers the pool has, live or not. */
   servers(): number;
   peers(): Iterable<Peer>;
+  /** No client of the pool is served, or none that writes, for so long (ms); 0: all are again. */
+  pause(ms: number, onlyWrites: boolean): void;
   /** Subscribed clients (by kind and name of the topic) that the servers do not know of. */
   hidden(kind: number, name: string): number;
   /** Counters for INFO, in the order they are to be shown: [section, [name, value][]][]. */

@@ -21,6 +21,7 @@ const facts: Facts = {
   peers: () => [],
   hidden: () => 0,
   servers: () => 2,
+  pause: () => {},
   counters: () => [],
 };
 

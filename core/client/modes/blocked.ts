@@ -10,6 +10,7 @@ import type { Link } from "../../link/link.ts";
 import type { Scan } from "../../protocol/codec.ts";
 import { BLOCKED, claim, ENDING, type ModeClient, WATCHING } from "./hold.ts";
 import { TAKEN } from "./taken.ts";
+import { identify } from "./unblock.ts";
 
 export function block(
   client: ModeClient,
@@ -22,6 +23,8 @@ export function block(
   const hold = claim(client, scan, buf, at);
   if (typeof hold === "number") return hold;
   if (fresh) hold.clean = true; // nothing is left on the link of a request that only waits
+  // Who knows its own number may have told others, who may want to end its wait.
+  if (client.session.isKnown && hold.link !== null) identify(hold.link, client.context.codec);
   const how = hold.send(scan, buf, at, length);
   if (how !== TAKEN) return how;
   hold.after = fresh ? ENDING : WATCHING;

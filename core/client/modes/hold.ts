@@ -19,6 +19,7 @@ import type { ClientContext } from "../context.ts";
 import type { SubscribedClient } from "../subscriptions.ts";
 import type { KeptCommands } from "./kept_commands.ts";
 import { LATER, TAKEN } from "./taken.ts";
+import { endWait } from "./unblock.ts";
 
 /** A client, as its modes see it. */
 export interface ModeClient extends SubscribedClient {
@@ -31,6 +32,14 @@ export interface ModeClient extends SubscribedClient {
   replied(bytes: Uint8Array): number;
   /** What a command may do when the client does not listen. */
   takeBeneath(scan: Scan, buf: Uint8Array, at: number, length: number): number;
+  /** What it may do while it wants replies; carried out if its mode has nothing to say. */
+  takeAloud(scan: Scan, buf: Uint8Array, at: number, length: number): number;
+  /** What it may do while the pool is not paused. */
+  takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number;
+  /** Nothing is answered to the command that is carried out now. */
+  hushed: boolean;
+  /** Takes nothing until the pool's pause is over. */
+  pauseReading(): void;
   /** Sends one whole request over `link`. */
   sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): void;
 }
@@ -65,7 +74,7 @@ export class Hold {
   readonly words: Transactions;
   /** `link.losses` when it was taken, and for which user. */
   private losses: number;
-  private user: string;
+  protected user: string;
   /** The client's latest requests went over other links. */
   elsewhere: boolean;
 
@@ -134,6 +143,13 @@ export class Hold {
   /** A transaction, if it is one, is not carried out. */
   doom(): void {
     if (this.state === TRANSACTION) this.doomed = true;
+  }
+
+  /** BLOCKED: the server is asked to end it. False: it waits for nothing, or nobody knows how. */
+  unblock(withError: boolean): boolean {
+    const { link, server } = this;
+    if (this.state !== BLOCKED || link === null || server === null) return false;
+    return endWait(server, link, withError);
   }
 
   /** It ends when all is answered. `clean`: see the field. */

@@ -2,6 +2,7 @@
 //
 //   | state       | event                            | next                          |
 //   | (none)      | WATCH                            | WATCHING                      |
+//   | (none), WATCHING | WAIT, WAITAOF               | BLOCKED                       |
 //   | (none), WATCHING | a command that blocks       | BLOCKED                       |
 //   | (none), WATCHING | MULTI                       | TRANSACTION                   |
 //   | WATCHING    | UNWATCH                          | ENDING                        |
@@ -16,6 +17,7 @@ import {
   PIN_EXEC,
   PIN_MULTI,
   PIN_UNWATCH,
+  PIN_WAIT,
   PIN_WATCH,
   type Scan,
   TOPICS,
@@ -27,6 +29,7 @@ import { Hold, type ModeClient, TRANSACTION } from "./hold.ts";
 import type { Mode } from "./mode.ts";
 import { ORDINARY } from "./taken.ts";
 import { begin, inside } from "./transaction.ts";
+import { wait } from "./waiting.ts";
 import { beside, unwatch, watch } from "./watching.ts";
 
 /** A PIN request outside of a transaction. */
@@ -48,6 +51,8 @@ export function pinned(
       return hold === null ? client.replied(words.ok) : unwatch(hold, scan, buf, at, length);
     case PIN_MULTI:
       return begin(hold ?? new Hold(client), scan, buf, at, length);
+    case PIN_WAIT:
+      return wait(client, scan, buf, at, length);
     case PIN_WATCH:
       return watch(client, scan, buf, at, length);
     default:

@@ -60,6 +60,7 @@ export class BinaryCodec implements Codec {
   readonly judged: Uint8Array;
   /** Servers are asked in the text protocol. */
   readonly probe: null;
+  readonly waits: null;
   readonly quiet: Quiet;
   readonly dialects: null;
   readonly keys: null;
@@ -81,6 +82,7 @@ export class BinaryCodec implements Codec {
     this.classes = BINARY_CLASSES;
     this.judged = NOT_JUDGED;
     this.probe = null;
+    this.waits = null;
     this.quiet = QUIET;
     this.dialects = null;
     this.keys = null;

@@ -64,6 +64,7 @@ export class MemcachedCodec implements Codec {
   readonly replyHead: number;
   readonly dialects: Dialects;
   readonly keys: Keys;
+  readonly waits: null;
   readonly quiet: Quiet;
   readonly together: null;
   readonly walk: null;
@@ -89,6 +90,7 @@ export class MemcachedCodec implements Codec {
     const binary = new BinaryCodec(options, facts);
     this.dialects = { of: (byte) => byte === REQUEST_MAGIC ? binary : this };
     this.keys = KEYS;
+    this.waits = null;
     this.quiet = QUIET;
     this.together = null;
     this.walk = null;

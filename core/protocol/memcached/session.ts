@@ -1,7 +1,8 @@
 // What is kept per memcached client, whichever protocol it speaks: who it is.
 
-import type { Session } from "../codec.ts";
+import { ALOUD, type Session } from "../session.ts";
 
 export function newSession(id: number, remote: string, since: number, locked: boolean): Session {
-  return { locked, user: null, restricted: false, id, remote, since };
+  const who = { locked, user: null, restricted: false, id, remote, since };
+  return { ...who, silence: ALOUD, isKnown: false };
 }

@@ -2,9 +2,9 @@
 // pool (LIST, KILL). Texts are Redis 7.0's (networking.c) where Redis has them.
 
 import { bytes, decimal } from "../../bytes.ts";
-import type { Facts, Peer, Session } from "../codec.ts";
+import { ALOUD, type Facts, type Peer, type Session, SILENT, SILENT_ONCE } from "../session.ts";
 import { OK, userName } from "./auth.ts";
-import { errorReply, quoted, SYNTAX_ERROR } from "./errors.ts";
+import { errorReply, NOT_INTEGER, quoted, SYNTAX_ERROR, wrongArity } from "./errors.ts";
 import type { RedisSession } from "./session.ts";
 import { bulk, verbatim } from "./values.ts";
 
@@ -37,16 +37,23 @@ const HELP = lines([
   ...["    * USER <username>", "      Kill connections authenticated by <username>."],
   ...["    * SKIPME (YES|NO)", "      Skip killing current connection (default: yes)."],
   ...["    * ID <client-id>", "      Kill connections by client id."],
+  ...["    * MAXAGE <maxage>", "      Kill connections older than the specified age."],
   ...["LIST [options ...]", "    Return information about the clients of this pool. Options:"],
   ...["    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)", "      Return clients of specified type."],
   ...["    * ID <client-id> [<client-id> ...]", "      Return clients of specified IDs."],
   ...["NO-EVICT (ON|OFF)", "    Accepted, without effect."],
   ...["NO-TOUCH (ON|OFF)", "    Accepted, without effect."],
-  ...["REPLY ON", "    Accepted; OFF and SKIP are not supported by ringmux."],
+  ...[
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Suspend all, or just write, clients of this pool for <timeout> milliseconds.",
+  ],
+  ...["REPLY (ON|OFF|SKIP)", "    Control the replies sent to the current connection."],
   ...["SETINFO <lib-name|lib-ver> <value>", "    Set what CLIENT LIST shows of the library."],
   ...["SETNAME <name>", "    Assign the name <name> to the current connection."],
   ...["TRACKING OFF", "    Accepted; client-side caching is not supported by ringmux."],
   ...["TRACKINGINFO", "    Report that client-side caching is off."],
+  ...["UNBLOCK <clientid> [TIMEOUT|ERROR]", "    Unblock the specified blocked client."],
+  ...["UNPAUSE", "    Stop the current client pause, resuming traffic."],
   ...["HELP", "    Print this help."],
 ]);
 
@@ -70,6 +77,7 @@ export function client(
       if (session.name !== "") return bulk(session.name);
       return session.resp === 3 ? NULL : NIL;
     case "id":
+      session.isKnown = true;
       return bytes(`:${session.id}\r\n`);
     case "setinfo":
       return setInfo(args, session);
@@ -83,7 +91,14 @@ export function client(
     case "no-touch":
       return /^(on|off)$/i.test(args[2]) ? OK : SYNTAX_ERROR;
     case "reply":
-      return reply(args[2].toLowerCase());
+      return reply(args[2].toLowerCase(), session);
+    case "pause":
+      return pause(args, facts);
+    case "unpause":
+      facts.pause(0, false);
+      return OK;
+    case "unblock":
+      return unblock(args, session, facts);
     case "help":
       return HELP;
     case "getredir":
@@ -133,10 +148,54 @@ function setInfo(args: Args, session: RedisSession): Uint8Array {
   return OK;
 }
 
-function reply(how: string): Uint8Array {
-  if (how === "on") return OK;
+const NOTHING = new Uint8Array(0);
+
+/** Who wants no replies gets none to this either. */
+function reply(how: string, session: RedisSession): Uint8Array {
+  if (how === "on") {
+    session.silence = ALOUD;
+    return OK;
+  }
   if (how !== "off" && how !== "skip") return SYNTAX_ERROR;
-  return errorReply("ERR CLIENT REPLY OFF and SKIP are not supported by ringmux");
+  if (how === "off") session.silence = SILENT;
+  else if (session.silence !== SILENT) session.silence = SILENT_ONCE;
+  return NOTHING;
+}
+
+/** A whole number as Redis reads it; NaN if it is none, or out of the range of 64 bits. */
+function integer(word: string): number {
+  if (!/^(0|-?[1-9]\d{0,18})$/.test(word)) return NaN;
+  const n = BigInt(word);
+  return BigInt.asIntN(64, n) === n ? Number(n) : NaN;
+}
+
+/** CLIENT PAUSE ms [WRITE|ALL]. */
+function pause(args: Args, facts: Facts): Uint8Array {
+  if (args.length > 4) return wrongArity("client|pause");
+  const mode = args[3]?.toLowerCase() ?? "all";
+  if (mode !== "write" && mode !== "all") {
+    return errorReply("ERR CLIENT PAUSE mode must be WRITE or ALL");
+  }
+  const ms = integer(args[2]);
+  if (Number.isNaN(ms)) return errorReply("ERR timeout is not an integer or out of range");
+  if (ms < 0) return errorReply("ERR timeout is negative");
+  facts.pause(ms, mode === "write");
+  return OK;
+}
+
+/** CLIENT UNBLOCK id [TIMEOUT|ERROR]. */
+function unblock(args: Args, session: RedisSession, facts: Facts): Uint8Array {
+  if (args.length > 4) return wrongArity("client|unblock");
+  const how = args[3]?.toLowerCase() ?? "timeout";
+  if (how !== "timeout" && how !== "error") {
+    return errorReply("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+  }
+  const id = integer(args[2]);
+  if (Number.isNaN(id)) return NOT_INTEGER;
+  for (const peer of visible(session, facts)) {
+    if (peer.session.id === id) return bytes(`:${peer.unblock(how === "error") ? 1 : 0}\r\n`);
+  }
+  return bytes(":0\r\n");
 }
 
 const TYPES: Record<string, string> = {
@@ -194,6 +253,8 @@ interface Marked {
   type: string;
   user: string | null;
   skipMe: boolean;
+  /** Milliseconds that it is old, at least. */
+  age: number;
 }
 
 function kill(
@@ -203,7 +264,15 @@ function kill(
   users: readonly string[],
 ): Uint8Array {
   const old = args.length === 3;
-  const marked: Marked = { id: -1, addr: "", laddr: "", type: "", user: null, skipMe: !old };
+  const marked: Marked = {
+    id: -1,
+    addr: "",
+    laddr: "",
+    type: "",
+    user: null,
+    skipMe: !old,
+    age: 0,
+  };
   if (old) marked.addr = args[2];
   for (let i = 2; !old && i < args.length; i += 2) {
     const error = i + 1 < args.length
@@ -229,6 +298,7 @@ function isMarked(peer: Peer, marked: Marked, facts: Facts): boolean {
     (marked.laddr === "" || localAddress(facts) === marked.laddr) &&
     (marked.type === "" || isOfType(peer, marked.type)) &&
     (marked.id < 0 || session.id === marked.id) &&
+    facts.wallClock() - session.since >= marked.age &&
     (marked.user === null || userName(session) === marked.user);
 }
 
@@ -257,6 +327,13 @@ function readMark(
     case "user":
       marked.user = value;
       return users.includes(value) ? null : errorReply(`ERR No such user '${quoted(value)}'`);
+    case "maxage": { // since Redis 7.4; in seconds
+      marked.age = 1000 * integer(value);
+      if (marked.age > 0) return null;
+      const isNumber = !Number.isNaN(marked.age);
+      const fault = isNumber ? "should be greater than 0" : "is not an integer or out of range";
+      return errorReply(`ERR maxage ${fault}`);
+    }
     case "skipme":
       if (!/^(yes|no)$/i.test(value)) return SYNTAX_ERROR;
       marked.skipMe = value.toLowerCase() === "yes";
@@ -288,6 +365,7 @@ function clientLine(peer: Peer, facts: Facts): string {
   const { queuedInMulti, isBlocked, idle } = peer;
   // Clients of a pool speak its protocol.
   const session = peer.session as RedisSession;
+  session.isKnown = true;
   const age = Math.max(0, Math.floor((facts.wallClock() - session.since) / 1000));
   const [sub, psub, ssub] = session.subscribed ?? [0, 0, 0];
   const flags = (isListening(session) ? "P" : "") + (queuedInMulti >= 0 ? "x" : "") +

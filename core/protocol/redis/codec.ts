@@ -14,6 +14,7 @@ import {
   type Keys,
   type Lanes,
   PIN_NONE,
+  type Quiet,
   REFUSE,
   type ReplyScan,
   type Scan,
@@ -21,9 +22,11 @@ import {
   type Session,
   type Together,
   type Transactions,
+  type Waits,
   type Walk,
 } from "../codec.ts";
 import type { Publishing } from "../publishing.ts";
+import { ALOUD } from "../session.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, JUDGED, verbOf } from "./commands.ts";
 import { WALK_ALL } from "./cursor.ts";
 import { errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
@@ -38,6 +41,7 @@ import { denied, lockedInlineLimit, lockedLimit } from "./rights.ts";
 import { errorText, greeting, laneOf, LANES, PROBE, SERVER_ERRORS } from "./servers.ts";
 import type { RedisSession } from "./session.ts";
 import { transactions } from "./transaction.ts";
+import { QUIET, WAITS } from "./waits.ts";
 
 const RESET = verbOf("reset");
 const MINUS = 45;
@@ -58,7 +62,8 @@ export class RedisCodec implements Codec {
   readonly lanes: Lanes;
   inquiries: Inquiries | null;
   readonly dialects: null;
-  readonly quiet: null;
+  readonly waits: Waits;
+  readonly quiet: Quiet;
   private readonly options: CodecOptions;
   protected readonly facts: Facts;
   private readonly maxRequest: number;
@@ -81,7 +86,8 @@ export class RedisCodec implements Codec {
     this.lanes = LANES;
     this.inquiries = this.learned;
     this.dialects = null;
-    this.quiet = null;
+    this.waits = WAITS;
+    this.quiet = QUIET;
     this.options = options;
     this.facts = facts;
     this.maxRequest = options.maxRequest;
@@ -117,7 +123,16 @@ export class RedisCodec implements Codec {
     const locked = this.options.users !== undefined || this.options.auth !== "";
     const { db } = this.options;
     const who = { locked, user: null, restricted: false, id, remote, since };
-    return { ...who, name: "", resp: 2, db, libName: "", libVersion: "" };
+    return {
+      ...who,
+      name: "",
+      resp: 2,
+      db,
+      libName: "",
+      libVersion: "",
+      silence: ALOUD,
+      isKnown: false,
+    };
   }
 
   openToAll(scan: Scan): boolean {

@@ -18,6 +18,7 @@ import {
   PIN_QUEUE,
   PIN_RESET,
   PIN_UNWATCH,
+  PIN_WAIT,
   PIN_WATCH,
   QUIT,
   REFUSE,
@@ -110,6 +111,7 @@ const PINS: Words = {
   discard: PIN_DISCARD,
   queue: PIN_QUEUE,
   reset: PIN_RESET,
+  wait: PIN_WAIT,
 };
 const JOINS: Words = {
   array: JOIN_ARRAY,
@@ -239,13 +241,13 @@ function row(line: string): Command {
   if (!/^(v?\d+\.\d+\.\d+,?)+$/.test(since) || more !== undefined || !/^-?\d+$/.test(arity)) {
     throw new Error(`redis/table.ts: "${line}" is no row`);
   }
-  const [verb, detail = ""] = how.split(":");
+  const [verb, detail = "", join = ""] = how.split(":");
   const action = find(ACTIONS, verb, line);
   const isPin = action === PIN || action === LOCAL;
   const isAdmin = verb === "admin";
   const isOne = detail === "one" || detail === "cluster";
   const isJoined = [SPLIT, ALL, APART, GATHER, WALK].includes(action) ||
-    (action === TOGETHER && detail !== "") || (isAdmin && !isOne) ||
+    (action === TOGETHER && detail !== "") || (isAdmin && !isOne) || join !== "" ||
     detail === "exec";
   const flags = all(FLAGS, list(letters, ""), line);
   const own = list(groups, ",");
@@ -258,7 +260,7 @@ function row(line: string): Command {
     alone: action === SUB && detail !== "" ? find(ACTIONS, detail, line) : SUB,
     reason: isAdmin && detail !== "cluster" ? verb : action === REFUSE ? detail : "",
     opened: !isAdmin ? SUB : isOne ? ANY : ALL,
-    join: isJoined ? find(JOINS, detail, line) : JOIN_NONE,
+    join: isJoined ? find(JOINS, join || detail, line) : JOIN_NONE,
     pin: isPin && detail !== "" ? find(PINS, detail, line) : PIN_NONE,
     ...readKeys(keys, line),
     flags,

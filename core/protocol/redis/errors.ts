@@ -105,12 +105,6 @@ export function unknownSubcommand(
 const REASONS: Record<string, string> = {
   admin: "it administers servers: connect to them directly, or allow @admin (commands.allow)",
   stream: "what follows it is not one reply to each request: connect to the server directly",
-  wait:
-    "a server counts only the writes of the connection that asks, and clients share connections",
-  pause: "it would have to stop the clients of every ringmux in front of these servers; pause " +
-    "them at the servers themselves",
-  unpause: "there is no CLIENT PAUSE either",
-  unblock: "which client waits there is known to its server only; CLIENT KILL ends the wait",
   importing: "a server would take every client of the connection for a source of imports",
 };
 

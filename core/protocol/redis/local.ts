@@ -4,6 +4,7 @@
 import { bytes, clipped, decimal, text } from "../../bytes.ts";
 import { LOCKED_BULK } from "../access.ts";
 import type { CodecOptions, Facts, Scan } from "../codec.ts";
+import { ALOUD } from "../session.ts";
 import { auth, forget, helloLocked, OK, userName } from "./auth.ts";
 import { CHANNEL, SHARD } from "../publishing.ts";
 import { client, setName } from "./client_command.ts";
@@ -79,6 +80,7 @@ export function answer(
       return ROLE;
     case "reset":
       session.name = "";
+      session.silence = ALOUD;
       session.resp = 2;
       session.db = options.db;
       forget(session, options);
@@ -164,6 +166,7 @@ function hello(args: Args, session: RedisSession, options: CodecOptions): Uint8A
   }
   if (session.locked) return helloLocked(options);
   if (args.length > 1) session.resp = Number(args[1]);
+  session.isKnown = true;
   const b = (v: string) => `$${v.length}\r\n${v}\r\n`;
   return bytes(
     `${session.resp === 3 ? "%7" : "*14"}\r\n${b("server")}${b("redis")}${b("version")}${

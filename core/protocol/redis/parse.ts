@@ -15,6 +15,7 @@ import {
   PIN_BLOCK,
   PIN_EXEC,
   PIN_NONE,
+  PIN_WAIT,
   REFUSE,
   type Scan,
   SPLIT,
@@ -279,6 +280,7 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
       if (scan.pin === PIN_BLOCK) {
         setWait(scan, buf, start, command.keys === KEYS_COUNTED ? 1 : scan.nargs - 1, 1000);
       }
+      if (scan.pin === PIN_WAIT) setWait(scan, buf, start, scan.nargs - 1, 1);
       if (command.first > 0 || command.keys === KEYS_COUNTED) findKeys(scan, buf, start);
       return;
     case WALK:

@@ -19,8 +19,8 @@
 //                 not nil), anyok (OK if one server says so)
 //        apart    as all, over connections that wait behind nothing else
 //        gather   every server's and ringmux's own;  walk: one server after the other by a cursor
-//        pin      on a connection of the client's own: block (waits at the server), or the part that
-//                 it has in a transaction
+//        pin      on a connection of the client's own: block (waits at the server), wait (for what
+//                 all servers say, joined), or the part that it has in a transaction
 //        local    answered by ringmux; in a transaction: queue (a server does), reset (ends it),
 //                 else refused
 //        sub      the row is found by the subcommand; without one: any, else an error
@@ -89,14 +89,14 @@ client|kill              -3 -       local          a   2.4.0   connection
 client|list              -2 -       local          a   2.4.0   connection free
 client|no-evict           3 -       local          a   7.0.0   connection free
 client|no-touch           3 -       local          -   7.2.0   connection free
-client|pause             -3 -       refuse:pause   a   2.9.50  connection
+client|pause             -3 -       local          a   2.9.50  connection
 client|reply              3 -       local          -   3.2.0   connection free
 client|setinfo            4 -       local          -   7.2.0   connection free
 client|setname            3 -       local          -   2.6.9   connection free
 client|tracking          -3 -       local          -   6.0.0   connection free
 client|trackinginfo       2 -       local          -   6.2.0   connection free
-client|unblock           -3 -       refuse:unblock a   5.0.0   connection
-client|unpause            2 -       refuse:unpause a   6.2.0   connection
+client|unblock           -3 -       local          a   5.0.0   connection
+client|unpause            2 -       local          a   6.2.0   connection
 cluster                  -2 -       sub            -   3.0.0
 cluster|addslots         -3 -       admin:cluster  a   3.0.0
 cluster|addslotsrange    -4 -       admin:cluster  a   7.0.0
@@ -403,8 +403,8 @@ vrange                   -4 1       forward        r   8.4.0   vectorset
 vrem                     -3 1       forward        w   8.0.0   vectorset
 vsetattr                  4 1       forward        w   8.0.0   vectorset
 vsim                     -4 1       forward        r   8.0.0   vectorset
-wait                      3 -       refuse:wait    -   3.0.0   connection
-waitaof                   4 -       refuse:wait    b   7.2.0   connection
+wait                      3 -       pin:wait:oldest -   3.0.0   connection free
+waitaof                   4 -       pin:wait:least b   7.2.0   connection free
 watch                    -2 1..-1   pin:watch      f   2.2.0   transaction look
 xack                     -4 1       forward        wf  5.0.0   stream
 xackdel                  -6 1       forward        wf  8.2.0   stream

@@ -1,0 +1,31 @@
+// CLIENT PAUSE and UNBLOCK, as far as servers are concerned: what counts as a write, and how a server
+// is asked to end the wait of a connection (networking.c of Redis 7.0).
+
+import { bytes, decimal } from "../../bytes.ts";
+import type { Quiet, Waits } from "../codec.ts";
+import { ASKED, PIN_EXEC } from "../scan.ts";
+import { CHANNEL, COMMANDS, READONLY, SCRIPT, WRITE } from "./commands.ts";
+
+const COLON = 58;
+
+export const WAITS: Waits = {
+  askId: bytes("*2\r\n$6\r\nCLIENT\r\n$2\r\nID\r\n"),
+  linkId: (buf, start, end) =>
+    buf[start] === COLON ? decimal(buf, start + 1, end - 2, Number.MAX_SAFE_INTEGER) : -1,
+  unblock: (id, withError) => {
+    const [number, how] = [String(id), withError ? "ERROR" : "TIMEOUT"];
+    return bytes(
+      "*4\r\n$6\r\nCLIENT\r\n$7\r\nUNBLOCK\r\n" +
+        `$${number.length}\r\n${number}\r\n$${how.length}\r\n${how}\r\n`,
+    );
+  },
+  mayWrite: ({ verb, pin }) => {
+    if (verb === ASKED) return true;
+    const { flags, rights } = COMMANDS[verb];
+    if ((flags & READONLY) !== 0) return false;
+    return (flags & WRITE) !== 0 || (rights & (SCRIPT | CHANNEL)) !== 0 || pin === PIN_EXEC;
+  },
+};
+
+/** CLIENT REPLY OFF and SKIP: no reply is seen, whatever it is. */
+export const QUIET: Quiet = { muted: (mute) => mute !== 0, unmute: null };
