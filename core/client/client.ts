@@ -406,11 +406,13 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   beginHold(hold: Hold): void {
     this.hold = hold;
+    this.context.holds(this, true);
     this.settleMode();
   }
 
   endHold(): void {
     this.hold = null;
+    this.context.holds(this, false);
     this.settleMode();
   }
 

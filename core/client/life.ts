@@ -81,6 +81,8 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
   protected firstByte: number;
   /** Since when it lingers (pool time). */
   private lingersSince: number;
+  /** Unread bytes that the pool has been told of. */
+  private unread: number;
 
   constructor(context: ClientContext, socket: Socket, id: number) {
     super(context, socket, id);
@@ -97,6 +99,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     this.listens = true;
     this.firstByte = -1;
     this.lingersSince = 0;
+    this.unread = 0;
   }
 
   /** Handles the requests that were kept in `input[start, end)`; returns where the rest begins. */
@@ -128,6 +131,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
   drain(): void {
     if (this.phase === CLOSED) return; // the runtime has not told of the close yet
     this.out.drained(this.socket);
+    this.tellUnread();
     if (this.out.size === 0) this.subscriptions?.allRead();
     this.goOn();
   }
@@ -139,8 +143,18 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     if (this.phase === FINISHING && this.head === null && this.out.size === 0) this.linger();
   }
 
+  /** Tells the pool how much is unread; not asked while all is taken at once. */
+  private tellUnread(): void {
+    const more = this.out.size - this.unread;
+    if (more === 0) return;
+    this.unread += more;
+    this.context.unread(more);
+  }
+
   /** The client does not take its replies as fast as they come; false when it was cut off. */
   protected afterShortWrite(): boolean {
+    this.tellUnread();
+    if (this.isClosed) return false; // all together are too many, and it had the most
     const { subscriptions, context } = this;
     const { size } = this.out;
     if (subscriptions !== null && subscriptions.total > 0) {
@@ -339,6 +353,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     this.upload = null;
     this.input.drop();
     this.out.clear();
+    this.tellUnread();
     let request = this.head;
     while (request !== null) {
       const next: Request | null = request.next;
