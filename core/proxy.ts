@@ -36,6 +36,7 @@ export interface ProxyOptions {
 
 const DEFAULT_LIMITS: Limits = {
   request: 1 << 30, // Redis's own client-query-buffer-limit
+  allOutput: 1 << 30,
   clientOutput: 256 << 20, // as Redis's client-output-buffer-limit for replicas
   segment: 65536,
 };

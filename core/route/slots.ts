@@ -6,11 +6,11 @@ import { crc16 } from "../hash/crc.ts";
 import type { Carrier } from "../link/attempt.ts";
 import { AGAIN, ASK, type Clustering } from "../protocol/clustering.ts";
 import type { Keys, Scan } from "../protocol/codec.ts";
-import { Server, type Target, Unavailable } from "../server/server.ts";
+import { Server, type Target, type Unavailable } from "../server/server.ts";
 import { CLASS_READ } from "../stats/latency.ts";
 import type { ClusterTopology } from "../topology/cluster.ts";
 import { type SlotMap, SLOTS } from "../topology/slot_map.ts";
-import { type Intent, type Redirects, type Resendable, type Route } from "./route.ts";
+import type { Intent, Redirects, Resendable, Route } from "./route.ts";
 
 const OPEN = 123;
 const CLOSE = 125;
