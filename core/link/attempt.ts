@@ -1,7 +1,6 @@
 // What a link knows of one awaited reply, and whom it gives the reply to. Whoever sends a request
 // judges its reply: the link only finds where it begins and ends. Knows no client.
 
-import type { LinkOwner } from "./owner.ts";
 import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { ReplyStore } from "../wire/reply_store.ts";
 
@@ -26,7 +25,8 @@ export interface Attempt {
 
 /** What a sink may ask of the link that brings it a reply. */
 export interface Carrier {
-  readonly owner: LinkOwner;
+  /** Whose link it is. */
+  readonly owner: unknown;
   /** Keeps replies that cannot go to their client yet. */
   readonly store: ReplyStore;
   /**
