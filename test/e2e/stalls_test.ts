@@ -173,31 +173,6 @@ ours("what a server refuses to queue ends in its own words, and blames nobody", 
   assert.is(await blamed(proxy), 0);
 });
 
-ours(
-  "one client that tries every database and version opens no more than the lanes allow",
-  async () => {
-    const redis = await startRedis({ args: ["--databases", "64"] });
-    const proxy = await startProxy({
-      pool: { redis: true, server_lanes: 8, lane_idle_timeout: 500, servers: [at(redis)] },
-    });
-    started.push(proxy, redis);
-    const [wire, direct] = [await Wire.open(proxy.port), await Wire.open(redis.port)];
-    const connected = async (): Promise<number> =>
-      Number(/connected_clients:(\d+)/.exec(await direct.ask("INFO", "clients"))?.[1]);
-    for (let db = 0; db < 64; db++) {
-      for (const version of [2, 3]) {
-        await wire.ask("HELLO", version);
-        assert.is(await wire.ask("SELECT", db), "+OK\r\n");
-        assert.is(await wire.ask("GET", "k"), version === 2 ? "$-1\r\n" : "_\r\n");
-      }
-      // Ours, one a lane, one that asks about commands.
-    await until("closed lanes to be gone", async () => await connected() <= 1 + 8 + 1);
-    }
-    await until("idle lanes to close", async () => await connected() === 2);
-    assert.is(await wire.ask("GET", "k"), "_\r\n");
-  },
-);
-
 ours("a client that watches and does nothing is closed", async () => {
   const redis = await startRedis();
   const proxy = await startProxy({
