@@ -24,8 +24,10 @@ import {
   PLAIN,
   type Request,
   type RequestPool,
+  SLICED,
   SPECIAL,
   STREAMED,
+  WATCHED,
 } from "../exchange/request.ts";
 import { recovered, redirected } from "../exchange/resend.ts";
 import type { Socket, SocketHandler } from "../host.ts";
@@ -35,6 +37,7 @@ import {
   BAD,
   type Codec,
   FORWARD,
+  type Keys,
   MORE,
   type Peer,
   PIN_RESET,
@@ -84,6 +87,8 @@ const EMPTYING = 8;
 const RESUMING = 16;
 /** The pool is paused (CLIENT PAUSE). */
 const PAUSED = 32;
+/** One of its requests is carried out bit by bit: see exchange/slices.ts. */
+const WORKING = 64;
 
 /** How it is to end when it is read to the end of what it has sent (`Client.farewell`). */
 const STAYS = 0;
@@ -132,6 +137,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   private why: string;
   /** The link that does not read because of this client. */
   private holdsUp: Carrier | null;
+  /** The link that it waits for (CONGESTED). */
+  private congestedBy: Link | null;
   private phase: number;
   private stops: number;
   private farewell: number;
@@ -175,6 +182,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     this.received = 0;
     this.why = "";
     this.holdsUp = null;
+    this.congestedBy = null;
     this.phase = OPEN;
     this.stops = 0;
     this.farewell = STAYS;
@@ -399,6 +407,13 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     return route.picked > this.epoch;
   }
 
+  /** As `mustEmpty`, of any place: a request may have several. */
+  private isBehind(): boolean {
+    const { route } = this.context;
+    if (this.head === null) this.epoch = route.epoch;
+    return route.epoch > this.epoch;
+  }
+
   /** The last span of a read. A long kept request is handed over as it is, without a copy. */
   private sendSpan(to: Link, buf: Uint8Array, start: number, end: number): void {
     const { input } = this;
@@ -413,6 +428,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
    * False when it has to wait until all earlier ones are answered.
    */
   private special(scan: Scan, buf: Uint8Array, at: number, length: number): boolean {
+    if (this.context.route.redirects !== null && this.isBehind()) return false;
     let how = this.mode.take(this, scan, buf, at, length);
     if (how === ORDINARY) how = carryOut(this, scan, buf, at, length);
     return how !== LATER;
@@ -484,6 +500,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
       this.emptyFirst();
       return false;
     }
+    this.epoch = context.route.epoch;
     const { keyStart, keyEnd, verb, length } = scan;
     const intent = this.codec.classes[verb + 1];
     const server = context.route.pick(buf, start + keyStart, start + keyEnd, intent);
@@ -679,8 +696,9 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     request.tagHigh = scan.tagHigh;
     request.tagLow = scan.tagLow;
     request.verb = scan.verb;
-    if (scan.mute !== 0) request.kind = SPECIAL;
-    else if (route.redirects !== null && this.hold === null) request.kind = MANAGED;
+    const managed = route.redirects !== null && this.hold === null;
+    if (scan.mute !== 0) request.kind = managed ? WATCHED : SPECIAL;
+    else if (managed) request.kind = MANAGED;
     if (slow.on) slow.noteFirst(request, this.codec, scan, buf, at);
     this.push(request);
     return request;
@@ -778,7 +796,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
       if (request.parts.length === 0) {
         this.out.append(request.held, request.heldStart, request.heldEnd);
       } else if (request.mute === 0 || !this.isMuted(request)) {
-        this.codec.join(request, this.out);
+        if (request.kind === SLICED) (this.codec.keys as Keys).joinSlices(request, this.out);
+        else this.codec.join(request, this.out);
       }
       this.shift(request);
       request = this.head;
@@ -889,10 +908,28 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   waitForLink(link: Link): void {
     if ((this.stops & CONGESTED) === 0) link.addWaiter(this);
     this.stop(CONGESTED);
+    this.congestedBy = link;
+  }
+
+  waitsForLink(waiter: Waiter): boolean {
+    const link = this.congestedBy;
+    if (link === null || !link.congested) return false;
+    link.addWaiter(waiter);
+    return true;
+  }
+
+  stopForWork(): void {
+    this.stop(WORKING);
+  }
+
+  workDone(): void {
+    this.stops = (this.stops & ~WORKING) | RESUMING;
+    if (this.phase !== CLOSED) this.touch();
   }
 
   linkRelaxed(): void {
     this.stops = (this.stops & ~CONGESTED) | RESUMING;
+    this.congestedBy = null;
     if (this.phase !== CLOSED) this.touch();
   }
 
