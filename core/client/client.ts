@@ -123,6 +123,8 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
   readonly id: number;
   /** Which of a server's links it uses: see Pool.enterLane. */
   lane: number;
+  /** How often its links were replaced by others. */
+  renewals: number;
   /** Of the dialect it speaks; the pool's until its first byte has come. */
   codec: Codec;
   readonly out: OutBuffer;
@@ -172,6 +174,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     this.session = context.codec.newSession(id, socket.remote, context.host.wallClock());
     this.id = id;
     this.lane = context.enterLane(this.session, context.codec);
+    this.renewals = 0;
     this.codec = context.codec;
     this.out = new OutBuffer(context.buffers);
     this.head = null;
@@ -643,6 +646,7 @@ export class Client implements SocketHandler, ModeClient, Peer, Waiter {
     const lane = context.enterLane(session, this.codec);
     if (lane === NO_LANE) return this.cutOff("there are too many kinds of connections");
     this.lane = lane;
+    this.renewals++;
     // Later requests take other links: they must not overtake the earlier ones. (After a huge
     // request they never do.)
     if (this.head !== null && !this.isUploading) this.emptyFirst();

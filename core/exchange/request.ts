@@ -37,6 +37,8 @@ export interface Caller extends Sink, Origin {
   readonly isClosed: boolean;
   /** No more of its requests are taken. */
   readonly isFinishing: boolean;
+  /** How often its links were replaced by others, which do not keep the order with those. */
+  readonly renewals: number;
   /** Its oldest request; their replies go out in their order. */
   readonly head: Request | null;
   readonly out: OutBuffer;

@@ -38,8 +38,8 @@ class Slices implements Waiter {
   private readonly buf: Uint8Array;
   /** Keys that are still to be sent. */
   private left: number;
-  /** The links that are used; others would not keep the order. */
-  private readonly lane: number;
+  /** The caller's when it began. */
+  private readonly renewals: number;
   private readonly run: () => void;
 
   constructor(caller: Caller, scan: Scan, buf: Uint8Array, at: number, length: number) {
@@ -53,7 +53,7 @@ class Slices implements Waiter {
     this.buf = context.buffers.take(length);
     this.buf.set(buf.subarray(at, at + length));
     this.left = scan.nkeys;
-    this.lane = caller.lane;
+    this.renewals = caller.renewals;
     this.run = () => {
       const { turn } = context;
       turn.enter();
@@ -80,7 +80,7 @@ class Slices implements Waiter {
     parent.parts.push(slice);
     parent.awaiting++;
     scan.nkeys = slice.nkeys;
-    if (caller.isFinishing || caller.lane !== this.lane) {
+    if (caller.isFinishing || caller.renewals !== this.renewals) {
       slice.failure = REPLACED;
       this.left = 0;
     } else {
