@@ -62,6 +62,8 @@ export interface ListenTls {
   readonly key: string;
   readonly ca: string;
   readonly require_client_cert: boolean;
+  /** Milliseconds that a client may take for the handshake. */
+  readonly handshake_timeout: number;
 }
 
 /** How a connection is made safe that goes out. PEM texts; "" for none. */
@@ -88,6 +90,8 @@ export interface ListenOptions {
    * is read again at every client that comes, and may be another one by then.
    */
   readonly tls?: ListenTls;
+  /** Asked of a client that begins TLS while `handshakes` others are at it; false: it is closed. */
+  readonly room?: (remote: string, handshakes: number) => boolean;
   /** A client did not get as far as `accept`, because of TLS; `why` is in words. */
   readonly refused?: (remote: string, why: string) => void;
 }

@@ -15,6 +15,8 @@ export interface ListenerOwner {
     readonly tls?: ListenTls;
   };
   accept(socket: Socket): SocketHandler | null;
+  /** Whether one more may come in while so many others are at their TLS handshake. */
+  hasRoom(remote: string, handshakes: number): boolean;
   /** A client failed at TLS. */
   handshakeFailed(remote: string, why: string): void;
 }
@@ -49,6 +51,8 @@ export class PoolListener {
       get tls(): ListenTls | undefined {
         return opened.pool === null ? pool.config.tls : opened.pool.config.tls;
       },
+      room: (remote: string, handshakes: number) =>
+        opened.pool === null || opened.pool.hasRoom(remote, handshakes),
       refused: (remote: string, why: string) => opened.pool?.handshakeFailed(remote, why),
     };
     const accept = (socket: Socket) => opened.pool?.accept(socket) ?? null;
@@ -68,7 +72,7 @@ export class PoolListener {
 }
 
 /** The mode of a unix socket is no part of its place: its path can be bound only once. */
-export function placeOf(config: ListenerOwner["config"]): string {
+export function placeOf(config: Pick<ListenerOwner["config"], "listen" | "listen_text">): string {
   return config.listen.path !== "" ? config.listen.path : config.listen_text;
 }
 

@@ -104,6 +104,10 @@ export class Pool implements ClientContext, TopicsContext {
   readonly pause: Pause;
   /** Clients that were told all and have not closed yet. */
   readonly lingering: Set<Client>;
+  /** Clients that have a link of their own. */
+  private readonly holding: Set<Client>;
+  /** Bytes of replies that clients have not read. */
+  private unreadBytes: number;
   readonly counters: PoolCounters;
   autoEject: boolean;
   /** Links are closed by us: no server has failed. */
@@ -146,6 +150,8 @@ export class Pool implements ClientContext, TopicsContext {
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
+    this.holding = new Set();
+    this.unreadBytes = 0;
     this.counters = newPoolCounters();
     this.autoEject = config.auto_eject_hosts;
     this.stopped = false;
@@ -315,9 +321,7 @@ export class Pool implements ClientContext, TopicsContext {
   }
 
   accept(socket: Socket): Client | null {
-    const most = this.config.client_connections;
-    if (most > 0 && this.clients.size >= most) {
-      clientRefused(this, socket.remote, most);
+    if (!this.hasRoom(socket.remote, 0)) {
       const why = this.codec.failure("max number of clients reached");
       socket.write(why, 0, why.length);
       return null;
@@ -328,6 +332,14 @@ export class Pool implements ClientContext, TopicsContext {
     this.counters.accepted++;
     clientConnected(client, this.clients.size);
     return client;
+  }
+
+  /** Whether one more may come in, beside `handshakes` that are about to; tells the log if not. */
+  hasRoom(remote: string, handshakes: number): boolean {
+    const most = this.config.client_connections;
+    if (most === 0 || this.clients.size + handshakes < most) return true;
+    clientRefused(this, remote, most);
+    return false;
   }
 
   /** A client is turned away because of TLS. */
@@ -347,6 +359,31 @@ export class Pool implements ClientContext, TopicsContext {
     this.lingering.add(client);
   }
 
+  holds(client: Client, on: boolean): void {
+    if (on) this.holding.add(client);
+    else this.holding.delete(client);
+  }
+
+  unread(bytes: number): void {
+    this.unreadBytes += bytes;
+    const most = this.limits.allOutput;
+    if (bytes < 0 || this.unreadBytes <= most) return;
+    let worst: Client | null = null;
+    for (const client of this.clients) {
+      if (worst === null || client.out.size > worst.out.size) worst = client;
+    }
+    const size = worst?.out.size ?? 0;
+    worst?.cutOff(`did not read ${size} bytes of replies, and all clients more than ${most}`);
+  }
+
+  /** Closes clients that have a link of their own and do nothing with it. */
+  private endIdleHolds(most: number): void {
+    for (const client of this.holding) {
+      if (client.isBlocked || client.head !== null || client.idle <= most) continue;
+      client.cutOff(`kept a connection to a server and sent nothing for ${most} ms`);
+    }
+  }
+
   mayComplain(): boolean {
     return this.complaints.allow(this.host.now());
   }
@@ -363,6 +400,8 @@ export class Pool implements ClientContext, TopicsContext {
     this.topics.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
     this.retired.tick(now, config.timeout, late);
+    const { pinned_idle_timeout } = config;
+    if (pinned_idle_timeout > 0 && late === 0) this.endIdleHolds(pinned_idle_timeout);
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
     this.slow.tick(now, config.slowlog_ms);
     this.log.tick(now);

@@ -6,7 +6,7 @@ import { needsNewStart } from "./config/keys.ts";
 import type { Address, Host, Listener, Timer } from "./host.ts";
 import type { Log } from "./log.ts";
 import { statsLine } from "./stats/report.ts";
-import { StatsConnection } from "./stats/connection.ts";
+import { listenForStats } from "./stats/listener.ts";
 import type { Snapshot } from "./stats/snapshot.ts";
 import { VERSION } from "./version.ts";
 import { listening, placeOf, PoolListener } from "./listener.ts";
@@ -36,6 +36,7 @@ export interface ProxyOptions {
 
 const DEFAULT_LIMITS: Limits = {
   request: 1 << 30, // Redis's own client-query-buffer-limit
+  allOutput: 1 << 30,
   clientOutput: 256 << 20, // as Redis's client-output-buffer-limit for replicas
   segment: 65536,
 };
@@ -89,17 +90,9 @@ export class Proxy {
         this.tellListening(pool);
       }
       if (stats !== null) {
-        const options = {
-          backlog: 128,
-          keepAlive: false,
-          reusePort: this.options.reusePort ?? false,
-        };
-        const listener = this.host.listen(
-          stats,
-          options,
-          (socket) => new StatsConnection(socket, this.stats()),
-        );
-        this.statsListener = await listening(listener, "stats", `${stats.host}:${stats.port}`);
+        const reusePort = this.options.reusePort ?? false;
+        const attempt = listenForStats(this.host, stats, reusePort, () => this.stats());
+        this.statsListener = await listening(attempt, "stats", `${stats.host}:${stats.port}`);
         log.notice(`stats on ${stats.host}:${this.statsListener.port}`);
       }
     } catch (error) {
@@ -194,6 +187,7 @@ export class Proxy {
           label: pool.label,
           config: next,
           accept: pool.accept.bind(pool),
+          hasRoom: pool.hasRoom.bind(pool),
           handshakeFailed: pool.handshakeFailed.bind(pool),
         };
         opened.set(

@@ -6,6 +6,7 @@ import { checkConfig, formatMistake } from "../../core/config/load.ts";
 import type { Config } from "../../core/config/schema.ts";
 import { resolveCertificates } from "../../core/config/certificates.ts";
 import { resolveSecrets } from "../../core/config/secrets.ts";
+import { printable } from "../log/printable.ts";
 import { VERSION } from "../../core/version.ts";
 import type { Running } from "../control/running.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
@@ -37,7 +38,9 @@ export async function runCommand(
     return options.exit;
   }
   const reading = await readConfig(system, options.confFile);
-  const { config, lines } = reading;
+  const { config } = reading;
+  // They quote the file, which may hold anything.
+  const lines = reading.lines.map(printable);
   const verdict = `ringmux: configuration file '${options.confFile}' syntax is`;
   if (options.testConf) {
     system.stderr(lines.map((line) => `${line}\n`).join(""));
@@ -115,7 +118,7 @@ async function run(
   reloader.stop();
   await removePidFile(system, pidFile);
   log.always(`ringmux-${VERSION} stopped`);
-  log.sink.close();
+  await log.sink.close();
   return status;
 }
 
@@ -242,9 +245,9 @@ export function adjustLog(log: TextLog, options: CliOptions, { global }: Config)
 
 /** The log as options want it; null (and a line on stderr) when its file cannot be opened. */
 function openLog(system: System, options: CliOptions): TextLog | null {
-  let sink: Sink = { write: (text) => system.stderr(text), reopen() {}, close() {} };
+  let sink: Sink;
   try {
-    if (options.outputFile !== "") sink = system.openLog(options.outputFile);
+    sink = system.openLog(options.outputFile);
   } catch (error) {
     system.stderr(`opening log file '${options.outputFile}' failed: ${reason(error)}\n`);
     return null;

@@ -37,12 +37,12 @@ export async function runProxyCommand(host: Host): Promise<void> {
         { host, log, spawner, workers, source, stats, takeover, reload, ...limits },
       );
       await supervisor.start();
-      return await withWindows(supervisor, options, config, log);
+      return await withWindows(supervisor, options, config, log, spawner.reusePort);
     }
-    if (reusePort && !options.takeover) await probe(host, config);
+    if (reusePort && !options.takeover) await probe(host, config, stats);
     const proxy = new Proxy(host, config, { log, stats, source, limits, reusePort });
     await proxy.start();
-    return await withWindows(runningProxy(proxy, reload), options, config, log);
+    return await withWindows(runningProxy(proxy, reload), options, config, log, reusePort);
   };
   system.exit(await runCommand(system, system.args, start));
 }
@@ -59,16 +59,19 @@ export function limitsOf(options: CliOptions): { segment: number } {
 
 type Controlled = Running & { readonly control: Control };
 
-/** Opens the admin address and what else looks in from outside; closes it with the proxy. */
+/**
+ * Opens the admin address and what else looks in from outside; closes it with the proxy. `shared`:
+ * the ports are, with the ringmux that went before and the one that may follow.
+ */
 async function withWindows(
   running: Controlled,
   options: CliOptions,
   config: Config,
   log: Log,
+  shared: boolean,
 ): Promise<Running> {
   try {
     const { admin, takeover } = options;
-    const shared = takeover || config.global.reuse_port;
     const listeners = await openAdminListeners(config, running.control, log, {
       admin,
       takeover,

@@ -1,9 +1,11 @@
 // The log: nutcracker's levels (nc_log.h) in front of LogTape, and behind it the lines: text in
 // nutcracker's format, or JSON. Knows nothing of files or runtimes. What the core has to say goes to
-// LogTape's category "ringmux".
+// LogTape's category "ringmux". Much of a text comes from outside (names, keys, servers' errors): here
+// is where it is made harmless.
 
 import { configureSync, getLogger, type LogLevel, type LogRecord } from "@logtape/logtape";
 import type { Fields, Log as CoreLog } from "../../core/log.ts";
+import { printable, printableJson } from "./printable.ts";
 
 /** Names of the levels 0 to 11. A message is written when its level is at most the log's. */
 export const LEVEL_NAMES = [
@@ -59,9 +61,12 @@ export interface Log extends CoreLog {
 /** Where lines go: stderr or a file. Each call is one line, and one write. */
 export interface Sink {
   write(text: string): void;
+  /** Called when lines can be written again after some were dropped. */
+  lost?: (lines: number) => void;
   /** Opens the file anew, after it was moved away; nothing for stderr. */
   reopen(): void;
-  close(): void;
+  /** Resolves when what was written is out, or after a moment. */
+  close(): Promise<void> | void;
 }
 
 export type Format = "text" | "json";
@@ -82,6 +87,10 @@ export class TextLog implements Log {
     this.threshold = 0;
     this.now = now;
     this.level = level;
+    sink.lost = (lines) => {
+      const text = `log: ${lines} lines dropped: whoever reads the log was too slow`;
+      this.emit("warning", text, { event: "log_dropped", lines });
+    };
     configureSync({
       reset: true,
       sinks: { lines: (record) => sink.write(this.line(record)) },
@@ -140,9 +149,9 @@ export class TextLog implements Log {
   private line({ level, message, timestamp, properties }: LogRecord): string {
     const at = new Date(timestamp);
     const text = String(message[0]);
-    if (this.format === "text") return `[${stamp(at)}] ${text}\n`;
+    if (this.format === "text") return `[${stamp(at)}] ${printable(text)}\n`;
     const head = { time: at.toISOString(), level: NAMES[level], msg: text };
-    return `${JSON.stringify({ ...head, ...this.common, ...properties })}\n`;
+    return `${printableJson(JSON.stringify({ ...head, ...this.common, ...properties }))}\n`;
   }
 }
 

@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import process from "node:process";
+import { LineOut } from "./line_out.ts";
 import type { Sink } from "../log/log.ts";
 import { createNotifier } from "./notify.ts";
 import { plain } from "./plain.ts";
@@ -26,7 +27,7 @@ export interface System {
   /** Creates or replaces a file that everybody may read. */
   writeFile(path: string, text: string): void;
   removeFile(path: string): void;
-  /** Opens a log file to append to. */
+  /** Opens a log file to append to; "" is stderr. Neither ever waits for a reader. */
   openLog(path: string): Sink;
   stderr(text: string): void;
   /** Calls `fn` at every such signal ("SIGHUP"); does nothing where there is no such signal. */
@@ -77,7 +78,7 @@ export function createSystem(): System {
     },
     writeFile: (path, text) => attempt(() => fs.writeFileSync(path, text, { mode: 0o644 })),
     removeFile: (path) => attempt(() => fs.unlinkSync(path)),
-    openLog: (path) => new LogFile(path),
+    openLog: (path) => new LineOut(path),
     stderr,
     on(signal, fn) {
       try {
@@ -104,44 +105,11 @@ export function createSystem(): System {
   };
 }
 
-class LogFile implements Sink {
-  private readonly path: string;
-  private fd: number;
-
-  constructor(path: string) {
-    this.path = path;
-    this.fd = this.open();
-  }
-
-  write(text: string): void {
-    writeAll(this.fd, text);
-  }
-
-  reopen(): void {
-    // The new one first: if it cannot be opened the old one is better than none.
-    const old = this.fd;
-    this.fd = this.open();
-    fs.closeSync(old);
-  }
-
-  close(): void {
-    fs.closeSync(this.fd);
-  }
-
-  private open(): number {
-    return attempt(() => fs.openSync(this.path, "a", 0o644));
-  }
-}
-
+/** For what is said before there is a log, or instead: the whole text, however long that takes. */
 function stderr(text: string): void {
-  writeAll(2, text);
-}
-
-/** A log that cannot be written (disk full, reader gone) is no reason to stop serving. */
-function writeAll(fd: number, text: string): void {
   try {
     const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.length;) at += fs.writeSync(fd, bytes, at);
+    for (let at = 0; at < bytes.length;) at += fs.writeSync(2, bytes, at);
   } catch {
     // Nowhere left to say so.
   }

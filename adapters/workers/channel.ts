@@ -6,6 +6,7 @@ import type { Readable, Writable } from "node:stream";
 import type { Config } from "../../core/config/schema.ts";
 import type { Hearings } from "../../core/exchange/census.ts";
 import type { Fields } from "../../core/log.ts";
+import { printable } from "../log/printable.ts";
 
 /** How a worker is to run what it is given. */
 export interface WorkerSetup {
@@ -83,7 +84,7 @@ function parsed(line: string): unknown {
   try {
     return JSON.parse(line);
   } catch {
-    process.stderr.write(`${line}\n`);
+    process.stderr.write(`${printable(line)}\n`);
     return undefined;
   }
 }

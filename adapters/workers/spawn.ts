@@ -2,8 +2,9 @@
 // Node before 22.12 cannot share a port by SO_REUSEPORT; there its cluster module hands out the
 // connections.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, type StdioOptions } from "node:child_process";
 import process from "node:process";
+import type { Readable } from "node:stream";
 import { type Channel, ipcChannel, lineChannel } from "./channel.ts";
 import { ownCommand } from "../system/system.ts";
 
@@ -13,6 +14,8 @@ export const WORKER_MARK = "RINGMUX_WORKER";
 export interface WorkerProcess {
   readonly pid: number;
   readonly channel: Channel;
+  /** What its runtime says, in pieces: the last words of a crash. */
+  readonly stderr: Readable | null;
   /** How it ended: "status 1", "signal SIGKILL". */
   readonly exited: Promise<string>;
   kill(signal: NodeJS.Signals): void;
@@ -37,7 +40,8 @@ export function canReusePort(): boolean {
 export async function makeSpawner(): Promise<Spawner> {
   if (canReusePort()) return { reusePort: true, shareUnixSockets: false, start: startByPipes };
   const { default: cluster } = await import("node:cluster");
-  cluster.setupPrimary({ exec: process.argv[1], args: process.argv.slice(2) });
+  const stdio: StdioOptions = ["ignore", "ignore", "pipe", "ipc"];
+  cluster.setupPrimary({ exec: process.argv[1], args: process.argv.slice(2), stdio });
   return {
     reusePort: false,
     shareUnixSockets: true,
@@ -51,7 +55,7 @@ export async function makeSpawner(): Promise<Spawner> {
 function startByPipes(number: number): WorkerProcess {
   const [program, args] = ownCommand();
   const child = spawn(program, args, {
-    stdio: ["pipe", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, [WORKER_MARK]: String(number) },
   });
   return describe(child, lineChannel(child.stdout, child.stdin));
@@ -61,6 +65,7 @@ function describe(child: ChildProcess, channel: Channel): WorkerProcess {
   return {
     pid: child.pid ?? 0,
     channel,
+    stderr: child.stderr,
     exited: new Promise((resolve) => {
       child.on("error", (error) => resolve(error.message));
       child.on("exit", (code, signal) => resolve(signal ? `signal ${signal}` : `status ${code}`));

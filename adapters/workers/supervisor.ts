@@ -2,13 +2,12 @@
 // supervisor serves no clients. It starts workers anew that die, passes on what it is told, and
 // adds up what they count.
 
-import { rmSync } from "node:fs";
 import type { Config } from "../../core/config/schema.ts";
 import type { Hearings } from "../../core/exchange/census.ts";
 import type { Address, Host, Listener } from "../../core/host.ts";
 import { listening, placeOf } from "../../core/listener.ts";
 import type { RingView } from "../../core/ring_view.ts";
-import { StatsConnection } from "../../core/stats/connection.ts";
+import { listenForStats } from "../../core/stats/listener.ts";
 import { statsLine } from "../../core/stats/report.ts";
 import { mergeSnapshots, type Snapshot } from "../../core/stats/snapshot.ts";
 import { VERSION } from "../../core/version.ts";
@@ -89,16 +88,14 @@ export class Supervisor implements Running {
   async start(): Promise<void> {
     const { host, log, stats, takeover, workers, spawner } = this.options;
     try {
-      if (!takeover) await probe(host, this.config);
-      this.clearUnixSockets(this.config);
+      // The stats port may be shared, as the pools' are: with the ringmux that takes over later.
+      const shared = spawner.reusePort;
+      if (!takeover) await probe(host, this.config, shared ? stats : null);
+      await this.clearUnixSockets(this.config);
       await Promise.all(this.slots.map((slot) => this.startWorker(slot)));
-      const options = { backlog: 128, keepAlive: false, reusePort: takeover && spawner.reusePort };
-      const listener = host.listen(stats, options, (socket) => {
-        const connection = new StatsConnection(socket);
-        void this.snapshot().then((snapshot) => connection.say(statsLine(snapshot)));
-        return connection;
-      });
-      this.statsListener = await listening(listener, "stats", `${stats.host}:${stats.port}`);
+      const line = () => this.snapshot().then(statsLine);
+      const attempt = listenForStats(host, stats, shared, line);
+      this.statsListener = await listening(attempt, "stats", `${stats.host}:${stats.port}`);
       log.notice(`stats on ${stats.host}:${this.statsListener.port}`);
       this.running = true;
       const pids = this.slots.map(({ process }) => process?.pid).join(", ");
@@ -110,10 +107,17 @@ export class Supervisor implements Running {
   }
 
   /** Where workers share the socket none of them may remove its file. */
-  private clearUnixSockets(config: Config, before: ReadonlySet<string> = new Set()): void {
+  private async clearUnixSockets(
+    config: Config,
+    before: ReadonlySet<string> = new Set(),
+  ): Promise<void> {
     if (!this.options.spawner.shareUnixSockets) return;
-    for (const { listen: { path } } of config.pools) {
-      if (path !== "" && !before.has(path)) rmSync(path, { force: true });
+    for (const { name, listen, listen_text } of config.pools) {
+      if (listen.path === "" || before.has(listen.path)) continue;
+      // Who listens removes what nobody answers at, and its own file when it ends.
+      const options = { backlog: 1, keepAlive: false, reusePort: false };
+      const attempt = this.options.host.listen(listen, options, () => null);
+      (await listening(attempt, `pool "${name}"`, listen_text)).close();
     }
   }
 
@@ -130,6 +134,12 @@ export class Supervisor implements Running {
         }),
       hearings: (hearings) => this.passOn(slot, hearings),
       closed: () => {},
+    });
+    // In a pipe of its own: nobody who does not read our stderr can stop a worker.
+    process.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      for (const line of text.split("\n")) {
+        if (line.trim() !== "") log.error(`worker ${slot.number} (pid ${process.pid}): ${line}`);
+      }
     });
     slot.process = process;
     slot.peer = peer;
@@ -241,8 +251,8 @@ export class Supervisor implements Running {
   async reload(config: Config): Promise<string[]> {
     const before = this.config;
     const places = new Set(before.pools.map(placeOf));
-    await probe(this.options.host, config, places);
-    this.clearUnixSockets(config, places);
+    await probe(this.options.host, config, null, places);
+    await this.clearUnixSockets(config, places);
     const slots = this.slots.filter((slot) => slot.config !== null);
     const results = await Promise.allSettled(slots.map((slot) => this.change(slot, config)));
     // A worker that has died meanwhile starts again with what holds then.
@@ -299,19 +309,24 @@ function isRefusal(result: PromiseSettledResult<unknown>): boolean {
 
 /**
  * With SO_REUSEPORT another program's port would be shared without a word: each is listened on once
- * without it. `before` are places that are ours already.
+ * without it. `stats`: null if it is not shared. `before` are places that are ours already.
  */
 export async function probe(
   host: Host,
   config: Config,
+  stats: Address | null,
   before: ReadonlySet<string> = new Set(),
 ): Promise<void> {
-  for (const pool of config.pools) {
-    if (pool.listen.path !== "" || before.has(placeOf(pool))) continue;
+  const free = async (address: Address, who: string, where: string): Promise<void> => {
     const options = { backlog: 1, keepAlive: false, reusePort: false };
-    const attempt = host.listen(pool.listen, options, () => null);
-    (await listening(attempt, `pool "${pool.name}"`, pool.listen_text)).close();
+    const attempt = host.listen(address, options, () => null);
+    (await listening(attempt, who, where)).close();
+  };
+  for (const { name, listen, listen_text } of config.pools) {
+    if (listen.path !== "" || before.has(placeOf({ listen, listen_text }))) continue;
+    await free(listen, `pool "${name}"`, listen_text);
   }
+  if (stats !== null) await free(stats, "stats", `${stats.host}:${stats.port}`);
   // Deno lets go of a listener a moment after it was closed.
   await new Promise((resolve) => setTimeout(resolve, LETTING_GO));
 }

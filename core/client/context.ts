@@ -16,6 +16,8 @@ export interface Limits {
   readonly request: number;
   /** Replies a client has not read; beyond it the client is cut off. */
   readonly clientOutput: number;
+  /** Replies that all clients of a pool have not read; beyond it the one with the most is cut off. */
+  readonly allOutput: number;
   /** Output that is gathered in one piece before it is written. */
   readonly segment: number;
 }
@@ -51,5 +53,9 @@ export interface ClientContext extends ExchangeContext {
   handshakeFailed(remote: string, why: string): void;
   /** It has been told all, and is waited for: its `tick` is to be called. */
   lingers(client: Lingering): void;
+  /** It has a link of its own from now on, or no more: its `idle` is to be looked at. */
+  holds(client: Lingering, on: boolean): void;
+  /** It leaves so many bytes more (or less) unread. */
+  unread(bytes: number): void;
   closed(client: Lingering): void;
 }

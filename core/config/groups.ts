@@ -24,6 +24,11 @@ export const TLS_KEYS = {
     default: false,
     text: "Only clients with a certificate signed by ca are let in.",
   },
+  handshake_timeout: {
+    type: integer(1, MAX_INT, "milliseconds"),
+    default: 3000,
+    text: "Milliseconds a client may take for the TLS handshake.",
+  },
 } as const satisfies Rows;
 
 export const SERVER_TLS_KEYS = {

@@ -21,8 +21,10 @@ import { ReplyStore } from "../wire/reply_store.ts";
 import { type Kept, KeptOutBuffer } from "../wire/kept_out_buffer.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import { type Attempt, type Carrier, HOLD, LAST, type Sink } from "./attempt.ts";
+import { Deadline } from "./deadline.ts";
 import { FrameReader } from "./frames.ts";
 import type { LinkContext, LinkCounters, LinkOwner } from "./owner.ts";
+import { PartialLine } from "./partial_line.ts";
 import { Patience } from "./patience.ts";
 
 /** No socket; the next request opens one. */
@@ -34,8 +36,6 @@ export const READY = 3;
 
 /** Unwritten output (bytes) above which those that feed it are to stop. */
 const HIGH_WATER = 4 << 20;
-/** More than the longest line of either protocol. */
-const LONG_LINE = 65536 + 16;
 
 /** Who waits until a link has written more. */
 export interface Waiter {
@@ -102,8 +102,6 @@ export class Link implements Carrier {
   patience: number;
   /** The last request has not been handed over whole yet: its server is waited for without end. */
   unfinished: boolean;
-  /** When it was last used (ms, `LinkContext.now`). */
-  usedAt: number;
   /** Replies that cannot go to their client yet. */
   readonly store: ReplyStore;
   private readonly context: LinkContext;
@@ -119,19 +117,11 @@ export class Link implements Carrier {
   private readonly scan: ReplyScan;
   /** Of a link that hears what is published; null for others. */
   private readonly frames: FrameReader | null;
-  /** The beginning of a line whose end has not arrived: carry[0, carried). */
-  private carry: Uint8Array;
-  private carried: number;
+  private readonly line: PartialLine;
   /** The slow reader that stops our reading, and how long one may. */
   private blockedBy: Sink | null;
   private readonly slowReaders: Patience;
-  /** When our reading went on (ms): what came late because of that has not timed out. */
-  private unblockedAt: number;
-  /** Time (ms) in which the proxy itself was not there since the last byte: see `tick`. */
-  private excused: number;
-  /** Bytes have come since the last tick; the attempt that was overdue at it. */
-  private heard: boolean;
-  private suspect: Attempt | null;
+  private readonly deadline: Deadline;
   private waiters: Waiter[];
   /** While what was in flight is lost: what was sent for it, and how much of that is still ahead. */
   private lostBytes: Kept | null;
@@ -155,7 +145,6 @@ export class Link implements Carrier {
     this.retired = false;
     this.patience = 0;
     this.unfinished = false;
-    this.usedAt = context.now;
     this.store = new ReplyStore(context.buffers);
     this.socket = null;
     this.wire = null;
@@ -164,14 +153,10 @@ export class Link implements Carrier {
     this.dirty = false;
     this.scan = new ReplyScan();
     this.frames = owner.listener === null ? null : new FrameReader(owner.listener);
-    this.carry = new Uint8Array(64);
-    this.carried = 0;
+    this.line = new PartialLine();
     this.blockedBy = null;
     this.slowReaders = new Patience(context.host);
-    this.unblockedAt = 0;
-    this.excused = 0;
-    this.heard = false;
-    this.suspect = null;
+    this.deadline = new Deadline();
     this.waiters = [];
     this.lostBytes = null;
     this.lostBehind = 0;
@@ -299,52 +284,26 @@ export class Link implements Carrier {
     const { turn } = this.context;
     turn.enter();
     this.counters.response_bytes += end - start;
-    this.heard = true;
-    this.excused = 0;
+    this.deadline.heard = true;
     let pos = start;
-    while (this.carried > 0 && pos < end) pos = this.completeLine(buf, pos, end);
+    while (this.line.size > 0 && pos < end) pos = this.completeLine(buf, pos, end);
     if (pos < end) this.consume(buf, pos, end);
     turn.leave();
   }
 
   /**
-   * Brings the line in `carry` to its end with bytes from `buf`, consumes it, and returns where to
-   * go on. (Lines and heads only: bodies are never carried.)
+   * Brings the line or head that was cut to its end with bytes from `buf`, consumes it, and returns
+   * where to go on.
    */
   private completeLine(buf: Uint8Array, start: number, end: number): number {
-    const head = this.codec.replyHead;
-    if (head > 0) return this.completeHead(buf, start, end, head);
-    let pos = start;
-    while (pos < end && buf[pos++] !== 10);
-    this.keepLine(buf, start, pos);
-    // Without its end a line is only looked at when it is too long to be one.
-    if (buf[pos - 1] !== 10 && this.carried <= LONG_LINE) return pos;
-    this.consumeCarry();
-    return pos;
-  }
-
-  private completeHead(buf: Uint8Array, start: number, end: number, head: number): number {
-    const pos = Math.min(end, start + head - this.carried);
-    this.keepLine(buf, start, pos);
-    if (this.carried === head) this.consumeCarry();
-    return pos;
-  }
-
-  private consumeCarry(): void {
-    const { carried } = this;
-    this.carried = 0;
-    this.consume(this.carry.slice(0, carried), 0, carried);
-  }
-
-  private keepLine(buf: Uint8Array, start: number, end: number): void {
-    const n = end - start;
-    if (this.carried + n > this.carry.length) {
-      const larger = new Uint8Array((this.carried + n) * 2);
-      larger.set(this.carry.subarray(0, this.carried));
-      this.carry = larger;
+    const { line } = this;
+    const { replyHead } = this.codec;
+    const pos = line.complete(buf, start, end, replyHead);
+    if (line.isWhole(replyHead)) {
+      const whole = line.take();
+      this.consume(whole, 0, whole.length);
     }
-    for (let i = 0; i < n; i++) this.carry[this.carried + i] = buf[start + i];
-    this.carried += n;
+    return pos;
   }
 
   /** Hands out the replies in `buf[start, end)`. */
@@ -447,7 +406,7 @@ export class Link implements Carrier {
     end: number,
   ): void {
     if (this.scan.bad) return this.garbage("sent what is no reply");
-    if (next < end) this.keepLine(buf, next, end);
+    if (next < end) this.line.keep(buf, next, end);
     if (next > pos) attempt.sink.part(attempt, this, buf, pos, next, this.scan.skip);
   }
 
@@ -466,7 +425,7 @@ export class Link implements Carrier {
         return end;
       }
       if (!this.scan.done) {
-        this.keepLine(buf, next, end);
+        this.line.keep(buf, next, end);
         return end;
       }
       if (this.codec.isError(buf, pos)) {
@@ -494,34 +453,19 @@ export class Link implements Carrier {
     if (this.blockedBy !== sink) return;
     this.blockedBy = null;
     this.slowReaders.end();
-    this.unblockedAt = this.context.now;
+    this.deadline.readsSince = this.context.now;
     this.socket?.resume();
   }
 
   /**
-   * Called every tick: closes when the oldest request has waited longer than `timeout` (ms). `late`
-   * is how late the tick comes: the proxy was busy or stopped. That is not the server's time, and
-   * what it has sent meanwhile is still to be read: a late tick accuses, and only the next one closes.
+   * Called every tick: closes when the oldest request has waited longer than `timeout` (ms, 0: for
+   * ever). See Deadline for `late`.
    */
   tick(now: number, timeout: number, late: number): void {
-    const { heard } = this;
-    this.heard = false;
-    if (heard) this.excused = 0;
-    if (this.head === null) {
-      this.suspect = null;
-      return;
-    }
-    this.usedAt = now;
-    this.excused += late;
-    if (timeout <= 0 || this.blockedBy !== null || this.unfinished) return;
-    const waited = now - Math.max(this.head.sentAt, this.unblockedAt) - this.excused;
-    const allowed = this.state === READY ? timeout + this.patience : timeout;
-    if (waited <= allowed) return;
-    if (late > 0 && (heard || this.suspect !== this.head)) {
-      this.suspect = this.head;
-      return;
-    }
-    this.abort("ETIMEDOUT");
+    const patient = timeout <= 0 || this.blockedBy !== null || this.unfinished;
+    const more = this.state === READY ? this.patience : 0;
+    const allowed = patient ? Infinity : timeout + more;
+    if (this.deadline.isOver(now, this.head, allowed, late)) this.abort("ETIMEDOUT");
   }
 
   /** Closes because of `errno` (or a sentence that becomes the error's text). */
@@ -572,11 +516,10 @@ export class Link implements Carrier {
     this.inFlight = 0;
     this.inFlightBytes = 0;
     this.unsent = 0;
-    this.carried = 0;
+    this.line.size = 0;
     this.frames?.reset();
     this.scan.reset();
-    this.excused = 0;
-    this.suspect = null;
+    this.deadline.reset();
     this.unfinished = false;
     if (this.blockedBy !== null) this.unblock(this.blockedBy);
     if (fault === "server") owner.closed(errno, text, lost);

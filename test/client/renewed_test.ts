@@ -144,6 +144,17 @@ test("a transaction begun with more rights is not carried out", async () => {
   }
 });
 
+test("a transaction that is to be split is not carried out either", async () => {
+  const f = await Fixture.start({ servers: ["a", "b"], config: [...users(ANN), "multi: split"] });
+  const client = f.client();
+  f.say(client, command("AUTH", "ann", "pw") + command("MULTI"));
+  f.say(client, command("SET", f.key("a"), "v") + command("SET", f.key("b"), "v"));
+  await f.reload({ config: [...users(LESS), "multi: split"] });
+  f.say(client, command("EXEC"));
+  assert.match(client.received(), /^(\+OK\r\n){2}(\+QUEUED\r\n){2}-EXECABORT /);
+  assert.is(f.attempts("a") + f.attempts("b"), 0);
+});
+
 test("a transaction whose user may do more than before is carried out", async () => {
   const { f, client } = await started(LESS);
   f.say(client, command("MULTI") + command("GET", "k"));

@@ -482,7 +482,7 @@ const WRONG: [string, string[]][] = [
     'c.yml:5: pool "p": key "tls.certs" is not known; did you mean cert?',
   ]],
   [file("tls: a.pem"), [
-    'c.yml:3: pool "p": tls has to be a mapping with cert, key, ca, require_client_cert',
+    'c.yml:3: pool "p": tls has to be a mapping with cert, key, ca, require_client_cert, handshake_timeout',
   ]],
   [file("tls: {cert: a, key: b, require_client_cert: true}"), [
     'c.yml:3: pool "p": tls.require_client_cert needs tls.ca',
@@ -685,7 +685,13 @@ test("groups have their defaults, and users their rights", () => {
     "health_check: {}",
     "auth: {password: x, users: {ann: {password: '1', access: read-only, prefixes: ['a:', 'b:']}}}",
   );
-  assert.equal(p.tls, { cert: "a.pem", key: "b.pem", ca: "", require_client_cert: false });
+  assert.equal(p.tls, {
+    cert: "a.pem",
+    key: "b.pem",
+    ca: "",
+    require_client_cert: false,
+    handshake_timeout: 3000,
+  });
   assert.equal(p.server_tls, { ca: "", cert: "", key: "", server_name: "", insecure: true });
   assert.equal(p.health_check, { interval: 1000, timeout: 500 });
   const { ann } = p.auth!.users;

@@ -3,7 +3,6 @@
 // Needs: redis-server redis-cli memcached
 
 import * as fs from "node:fs";
-import * as net from "node:net";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -23,6 +22,7 @@ import {
   startProxy,
   startRedis,
   tempPath,
+  toYaml,
   until,
   which,
   Wire,
@@ -239,14 +239,51 @@ test("it listens on a unix socket with the mode it is told", async () => {
   assert.is(fs.statSync(path).mode & 0o777, 0o620);
   const ran = await run(which("redis-cli"), ["-s", path, "get", "unix"]);
   assert.is(ran.stdout, "yes\n");
-  await proxy.stop();
+  await proxy.stop("SIGKILL");
   // A socket left behind by a proxy that was killed is in nobody's way.
-  if (!fs.existsSync(path)) net.createServer().listen(path).unref();
-  await until("the socket file", () => fs.existsSync(path));
+  assert.ok(fs.lstatSync(path).isSocket());
   await proxyWith([], { listen: `${path} 0600` });
   assert.is(await (await Wire.open({ path })).ask("GET", "unix"), bulk("yes"));
   assert.is(fs.statSync(path).mode & 0o777, 0o600);
 });
+
+for (const workers of ["1", "2"]) {
+  ours(
+    `what is somebody else's is left alone where a unix socket is to be, --workers ${workers}`,
+    async () => {
+      const redis = await startRedis();
+      const pool = (listen: string) => ({ p: { listen, redis: true, servers: [at(redis)] } });
+      const more = { args: ["--workers", workers] };
+      const path = tempPath("taken.sock");
+      const owner = await startProxy(pool(path), more);
+      const file = tempPath("file.sock");
+      fs.writeFileSync(file, "precious");
+      const folder = tempPath("folder.sock");
+      fs.mkdirSync(folder);
+      const link = tempPath("link.sock");
+      fs.symlinkSync(file, link);
+      const [program, first] = command();
+      for (
+        const [listen, why] of [
+          [path, "Address already in use"],
+          ...[file, folder, link].map((one) => [one, "a file is there that is no socket"]),
+        ]
+      ) {
+        const conf = tempPath("second.yml");
+        fs.writeFileSync(conf, toYaml(pool(listen)));
+        const stats = ["-a", "127.0.0.1", "-s", String(await freePort()), "--admin", "off"];
+        const ran = await run(program, [...first, "-c", conf, ...stats, ...more.args]);
+        assert.is(ran.code, 1, listen);
+        assert.match(ran.stderr, `pool "p": cannot listen on ${listen}: ${why}`);
+      }
+      assert.is(fs.readFileSync(file, "utf8"), "precious");
+      assert.ok(fs.statSync(folder).isDirectory());
+      assert.ok(fs.lstatSync(link).isSymbolicLink());
+      assert.is(await (await Wire.open({ path })).ask("SET", "a", "b"), "+OK\r\n");
+      assert.is((await owner.stop()).code, 0);
+    },
+  );
+}
 
 test("a server may be behind a unix socket", async () => {
   const path = tempPath("server.sock");

@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import * as fs from "node:fs";
+import * as net from "node:net";
 import * as path from "node:path";
 import * as tls from "node:tls";
 import { Redis } from "iovalkey";
@@ -246,7 +247,7 @@ ours("clients that fail at TLS are told of in the log and disturb nobody", async
   const silent = await Wire.open(proxy.port);
   await asks(good, "GET a\r\n", "$1\r\n1\r\n");
   await until("the silent client to be closed", () => silent.ended, 20_000);
-  await logs(proxy, /refused: TLS: the handshake was not completed in 10 s/);
+  await logs(proxy, /refused: TLS: the handshake was not completed in 3 s/);
 
   const before = proxy.output().split("refused").length;
   for (let i = 0; i < 40; i++) {
@@ -365,6 +366,38 @@ ours("new certificates are used after a reload; old connections live on", async 
   await asks(old, "GET a\r\n", "$1\r\n1\r\n");
   await proxy.stop();
   await server.redis.stop();
+});
+
+ours("clients at their handshake count as clients, and have handshake_timeout for it", async () => {
+  const redis = await startRedis();
+  const proxy = await startProxy({
+    p: {
+      redis: true,
+      client_connections: 3,
+      tls: shows("server", { handshake_timeout: "1500" }),
+      servers: [at(redis)],
+    },
+  });
+  await logs(proxy, /listening/);
+  // The harness has tried the port: those have to be gone.
+  await until("room", () => secure(proxy.port).then((wire) => (wire.close(), true), () => false));
+  const first = await until("the first", () => secure(proxy.port).catch(() => null));
+  const held = [1, 2].map(() => net.connect(proxy.port, "127.0.0.1").on("error", () => {}));
+  await until("them to be connected", () => held.every(({ connecting }) => !connecting));
+  const before = proxy.output().length;
+  const refused = await secure(proxy.port).then(() => "let in", () => "refused");
+  assert.is(refused, "refused", proxy.output());
+  assert.match(proxy.output().slice(before), /refused: 3 are connected/);
+  await until(
+    "them to be cut",
+    () => held.every(({ readableEnded, closed }) => readableEnded || closed),
+  );
+  await logs(proxy, /the handshake was not completed in 1\.5 s/);
+  const second = await until("room again", () => secure(proxy.port).catch(() => null));
+  assert.is(await second?.ask("PING"), "+PONG\r\n");
+  assert.is(await first?.ask("PING"), "+PONG\r\n");
+  for (const one of held) one.destroy();
+  assert.is((await proxy.stop()).code, 0);
 });
 
 ours("a server that never answers the handshake is given up", async () => {

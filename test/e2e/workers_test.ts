@@ -272,9 +272,10 @@ for (const workers of [1, 2]) {
   takeover(`takeover with ${workers} workers: nobody is refused`, async () => {
     const pidFile = tempPath("takeover.pid");
     const args = ["-p", pidFile, "--workers", String(workers)];
+    const admin = `127.0.0.1:${await freePort()}`;
     const old = await startProxy({
       r: { redis: true, servers: [at(redis[0])] },
-    }, { args, global: { reuse_port: true } });
+    }, { admin, args, global: { reuse_port: workers === 1 } });
     const long = await Wire.open(old.port);
     assert.is(await long.ask("SET", "k", "1"), "+OK\r\n");
     const errors: string[] = [];
@@ -295,19 +296,39 @@ for (const workers of [1, 2]) {
     const [program, first] = command();
     const next = new Running(runtime, program, [
       ...first,
-      ...["-c", old.confPath, "-a", "127.0.0.1", "-s", String(await freePort())],
-      ...args,
-      "--takeover",
+      ...["-c", old.confPath, "-a", "127.0.0.1", "-s", String(old.statsPort)],
+      ...[...args, "--admin", admin, "--takeover"],
     ]);
     assert.is((await old.exited()).code, 0, next.output());
+    const counts = JSON.parse(await (await Wire.open(old.statsPort)).rest());
+    assert.ok("r" in counts, JSON.stringify(counts));
+    const status = await (await fetch(`http://${admin}/status`)).json();
+    assert.is(status.workers, workers);
+    // Sharing is for those who follow: another ringmux is refused the stats port.
+    const other = tempPath("other.yml");
+    fs.writeFileSync(
+      other,
+      `global: { reuse_port: true }\np:\n  listen: 127.0.0.1:${await freePort()}\n` +
+        `  servers:\n    - 127.0.0.1:1:1\n`,
+    );
+    const stats = ["-a", "127.0.0.1", "-s", String(old.statsPort)];
+    const refused = await run(program, [
+      ...first,
+      "-c",
+      other,
+      ...stats,
+      "--workers",
+      `${workers}`,
+    ]);
+    assert.is(refused.code, 1);
+    assert.match(refused.stderr, "stats: cannot listen on");
     const before = asked;
     await until("more requests", () => asked > before + 50);
     over = true;
     await looping;
     // What waits in the old one's accept queue at the moment that it closes is reset by the kernel
     // (docs/operations.md): rare, and never a refusal.
-    const refused = errors.filter((error) => !error.includes("ECONNRESET"));
-    assert.equal(refused, []);
+    assert.equal(errors.filter((error) => !error.includes("ECONNRESET")), []);
     assert.ok(errors.length <= 2, `${errors.length} of ${asked} connections were reset`);
     assert.is(fs.readFileSync(pidFile, "utf8"), String(next.pid));
     assert.is((await next.stop()).code, 0);

@@ -257,7 +257,7 @@ async function main(): Promise<void> {
   // A line per server and per vector: differences stay readable.
   const text = JSON.stringify(vectors, null, 1).replace(/\n {3,}/g, " ").replace(/\n {2}\}/g, "}");
   const out = new URL("vectors.json", `file://${process.cwd()}/test/golden/`);
-  writeFileSync(out, text + "\n");
+  writeFileSync(out.pathname, text + "\n");
 }
 
 try {

@@ -52,6 +52,20 @@ test("a JSON line has time with zone, level, message and fields, in one write", 
   for (const line of lines) assert.is(line.indexOf("\n"), line.length - 1);
 });
 
+test("what comes from outside can neither forge a line nor command a terminal", () => {
+  const { sink, lines } = collect();
+  const log = new TextLog(sink, 5, () => new Date(2026, 10, 3, 4, 5, 6, 78));
+  const nasty = "ERR a\n[2026] forged\r\t\x1b[31m\x00\x7f\x9b\u2028\u202e\u00e9";
+  log.error(nasty, { reason: nasty });
+  const safe = "ERR a\\n[2026] forged\\r\\t\\x1b[31m\\x00\\x7f\\x9b\\u2028\\u202e\u00e9";
+  assert.equal(lines, [`[2026-11-03 04:05:06.078] ${safe}\n`]);
+  log.format = "json";
+  log.error(nasty, { reason: nasty });
+  assert.is(JSON.parse(lines[1]).reason, nasty);
+  // deno-lint-ignore no-control-regex
+  assert.not.match(lines[1].slice(0, -1), /[\x00-\x1f\x7f-\x9f\u2028\u202e]/);
+});
+
 test("text lines show nothing of the fields, and braces as they are", () => {
   const { sink, lines } = collect();
   const log = new TextLog(sink, 5, () => new Date(2026, 10, 3, 4, 5, 6, 78));

@@ -1,9 +1,10 @@
 // What is the same in listening on every runtime: the file of a unix socket, and the host "*".
 
-import { chmodSync, existsSync, rmSync } from "node:fs";
+import { chmodSync, existsSync } from "node:fs";
 import cluster from "node:cluster";
 import { dirname } from "node:path";
 import type { Address, Host, Listener, ListenOptions } from "../../../core/host.ts";
+import { freeSocket } from "./free_socket.ts";
 
 type Accept = Parameters<Host["listen"]>[2];
 type Listen = (address: Address, options: ListenOptions, accept: Accept) => Promise<Listener>;
@@ -17,7 +18,7 @@ export function makeListen(one: Listen): Listen {
     const { host, path, mode } = address;
     if (path === "" && host === "*") return await loopback(one, address, options, accept);
     // Workers of a cluster share the socket: its file is not theirs to remove.
-    if (path !== "" && !cluster.isWorker) rmSync(path, { force: true });
+    if (path !== "" && !cluster.isWorker) await freeSocket(path);
     const listener = await one(address, options, accept).catch((error) => {
       // libuv calls it EACCES, as Windows does.
       const missing = path !== "" && !existsSync(dirname(path));

@@ -8,7 +8,7 @@ const ON_DENO = "Deno" in globalThis;
 
 /** The first that fits "CODE message" says it. */
 const REASONS: readonly (readonly [RegExp, string])[] = [
-  [/HANDSHAKE_TIMEOUT|handshake timeout/i, "the handshake was not completed in 10 s"],
+  [/HANDSHAKE_TIMEOUT|handshake timeout/i, "the handshake was not completed in time"],
   [
     /ALTNAME_INVALID|Hostname\/IP does not match|NotValidForName/,
     "certificate is for another host",

@@ -18,8 +18,6 @@ import {
 import { nameOf } from "./listen.ts";
 import { tlsReason } from "./tls_reason.ts";
 
-/** How long (ms) a client may take for the handshake. */
-const HANDSHAKE = 10_000;
 /** How long (ms) a server may take for all of it, the connecting included. */
 const CONNECT = 5000;
 
@@ -116,22 +114,25 @@ export function listenTls(
   return new Promise((resolve, reject) => {
     const { host, port, path } = address;
     let material = options.tls as ListenTls;
-    let secure = serve(material, options, accept);
+    const handshakes = new Handshakes(options);
+    let secure = serve(material, options, handshakes, accept);
     const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
       const now = options.tls;
       if (now !== undefined && now !== material) {
         material = now;
         try {
-          secure = serve(now, options, accept);
+          secure = serve(now, options, handshakes, accept);
         } catch (error) {
           // Only a program that has not read them by resolveCertificates gets here.
           options.refused?.("", `new certificates cannot be used: ${(error as Error).message}`);
         }
       }
-      remotes.set(socket, remoteOf(socket));
+      const remote = remoteOf(socket);
+      remotes.set(socket, remote);
+      socket.on("error", () => {}); // told by the TLS socket around it
+      if (!handshakes.begin(socket, remote, material.handshake_timeout)) return;
       socket.setNoDelay(true);
       if (options.keepAlive) socket.setKeepAlive(true);
-      socket.on("error", () => {}); // told by the TLS socket around it
       secure.emit("connection", socket);
     });
     server.once("error", reject);
@@ -149,22 +150,81 @@ export function listenTls(
   });
 }
 
+/** Clients in the middle of their handshake: they count as clients do, and may not take for ever. */
+class Handshakes {
+  private readonly options: ListenOptions;
+  /** By the peer's address; by the socket where it has none. */
+  private readonly timers: Map<string | object, ReturnType<typeof setTimeout>>;
+  private readonly late: WeakSet<object>;
+
+  constructor(options: ListenOptions) {
+    this.options = options;
+    this.timers = new Map();
+    this.late = new WeakSet();
+  }
+
+  /** False, and the socket closed, when there is no room. */
+  begin(socket: net.Socket, remote: string, ms: number): boolean {
+    const { options, timers } = this;
+    if (options.room?.(remote, timers.size) === false) {
+      socket.destroy();
+      return false;
+    }
+    const key = remote || socket;
+    const late = (): void => {
+      timers.delete(key);
+      this.late.add(socket);
+      options.refused?.(remote, `the handshake was not completed in ${ms / 1000} s`);
+      socket.destroy();
+    };
+    timers.set(key, setTimeout(late, ms));
+    socket.once("close", () => this.over(key));
+    return true;
+  }
+
+  ended(inner: tls.TLSSocket): void {
+    const parent = parentOf(inner);
+    this.over(peerOf(inner));
+    if (parent !== undefined) this.over(parent);
+  }
+
+  wasLate(inner: tls.TLSSocket): boolean {
+    const parent = parentOf(inner);
+    return parent !== undefined && this.late.has(parent);
+  }
+
+  private over(key: string | object): void {
+    clearTimeout(this.timers.get(key));
+    this.timers.delete(key);
+  }
+}
+
 /** Peers of accepted sockets: when TLS fails the address is not to be had any more. */
 const remotes = new WeakMap<object, string>();
 
-function serve(material: ListenTls, options: ListenOptions, accept: Accept): tls.Server {
-  const { cert, key, ca, require_client_cert } = material;
+function serve(
+  material: ListenTls,
+  options: ListenOptions,
+  handshakes: Handshakes,
+  accept: Accept,
+): tls.Server {
+  const { cert, key, ca, require_client_cert, handshake_timeout } = material;
   const server = tls.createServer({
-    ...{ cert, key, minVersion: "TLSv1.2", allowHalfOpen: true, handshakeTimeout: HANDSHAKE },
+    ...{ cert, key, minVersion: "TLSv1.2", allowHalfOpen: true },
+    // Ours comes first: the runtimes do not agree on how they tell of theirs.
+    handshakeTimeout: Math.min(2 ** 31 - 1, handshake_timeout + 1000),
     ...(ca === "" ? {} : { ca, requestCert: true, rejectUnauthorized: require_client_cert }),
   });
   server.on("secureConnection", (inner) => {
+    handshakes.ended(inner);
     const socket = new TlsSocket(peerOf(inner), inner, null);
     const handler = accept(socket);
     if (handler === null) inner.destroySoon();
     else socket.handler = handler;
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException, inner) => {
+    handshakes.ended(inner);
+    if (handshakes.wasLate(inner)) return void inner.destroy(); // told already
     // What Node thinks of a client's certificate it keeps to itself.
     const code = inner.authorizationError as unknown as string | undefined;
     const why = tlsReason(code ? Object.assign(new Error(code), { code }) : error);
@@ -174,8 +234,12 @@ function serve(material: ListenTls, options: ListenOptions, accept: Accept): tls
   return server;
 }
 
+function parentOf(inner: tls.TLSSocket): object | undefined {
+  return (inner as unknown as { _parent?: object })._parent;
+}
+
 function peerOf(inner: tls.TLSSocket): string {
-  const { _parent: parent } = inner as unknown as { _parent?: object };
+  const parent = parentOf(inner);
   return (parent && remotes.get(parent)) || remoteOf(inner);
 }
 

@@ -1,0 +1,399 @@
+// How a client is read, and how it ends.
+//
+//   | phase     | event                                                  | next                 |
+//   | OPEN      | its own request ends it (CLIENT KILL)                  | DOOMED               |
+//   | OPEN      | QUIT, broken protocol, FIN when all it sent is handled | FINISHING            |
+//   | DOOMED    | that request is answered                               | FINISHING            |
+//   | FINISHING | every reply is written                                 | LINGERING, or CLOSED after its FIN |
+//   | LINGERING | its FIN, or a second has passed                        | CLOSED               |
+//   | any       | the socket is lost, it is cut off                      | CLOSED               |
+//
+// While OPEN it is read unless there are reasons against it (`stops`), each of which ends by itself.
+
+import { errnoText } from "../errno.ts";
+import type { Request } from "../exchange/request.ts";
+import type { Socket } from "../host.ts";
+import type { Link, Waiter } from "../link/link.ts";
+import type { ClientContext } from "./context.ts";
+import { Input } from "./input.ts";
+import { clientClosed, clientFails } from "./journal.ts";
+import { BLOCKED, type Hold } from "./modes/hold.ts";
+import type { Upload } from "./modes/upload.ts";
+import { ReplyQueue } from "./queue.ts";
+import type { Subscriptions } from "./subscriptions.ts";
+
+export const OPEN = 0;
+export const DOOMED = 1;
+export const FINISHING = 2;
+const LINGERING = 3;
+const CLOSED = 4;
+
+/** Why it is not read from (`stops`); 0 = it is. */
+/** Too many of its requests are in flight. */
+export const FULL = 1;
+/** It does not read its replies. */
+const UNREAD = 2;
+/** A link that it feeds has too much to write. */
+const CONGESTED = 4;
+/** Every earlier request is to be answered first. */
+const EMPTYING = 8;
+/** Nothing any more: it goes on at the end of the turn. */
+const RESUMING = 16;
+/** The pool is paused (CLIENT PAUSE). */
+const PAUSED = 32;
+/** One of its requests is carried out bit by bit: see exchange/slices.ts. */
+const WORKING = 64;
+
+/** How it is to end when it is read to the end of what it has sent (`farewell`). */
+const STAYS = 0;
+/** We want it to leave. */
+const LEAVES = 1;
+/** It has sent FIN. */
+const ENDED = 2;
+
+/** Requests in flight of one client; at the limit its reading stops until half are answered. */
+export const MAX_QUEUED = 8192;
+/** Unwritten replies (bytes) above which its reading stops. */
+const HIGH_WATER = 1 << 20;
+/** Input (bytes) that is read, unhandled, to see whether the client leaves. */
+export const LISTENED = 65536;
+/** How long (ms) a new client may take to send its first command when the proxy stops. */
+const FRESH = 1000;
+/** How long (ms) a client we are done with may take to close its side. */
+const LINGER = 1000;
+
+export abstract class ClientLife extends ReplyQueue implements Waiter {
+  protected phase: number;
+  protected stops: number;
+  /** The link that it waits for (CONGESTED). */
+  private congestedBy: Link | null;
+  private farewell: number;
+  /** For the log: requests and bytes taken, and why it was closed. */
+  taken: number;
+  received: number;
+  protected why: string;
+  /** Its hold on a link of its own; null for none. */
+  hold: Hold | null;
+  /** What it is subscribed to; null until it first is. */
+  subscriptions: Subscriptions | null;
+  /** The huge request that is passed on, until it is answered; null when there is none. */
+  protected upload: Upload | null;
+  protected readonly input: Input;
+  /** Its socket is read. It may be read while there are stops: what comes is then kept. */
+  private listens: boolean;
+  /** Its first byte, which tells the dialect; -1 until it has come. */
+  protected firstByte: number;
+  /** Since when it lingers (pool time). */
+  private lingersSince: number;
+  /** Unread bytes that the pool has been told of. */
+  private unread: number;
+
+  constructor(context: ClientContext, socket: Socket, id: number) {
+    super(context, socket, id);
+    this.phase = OPEN;
+    this.stops = 0;
+    this.congestedBy = null;
+    this.farewell = STAYS;
+    this.taken = 0;
+    this.received = 0;
+    this.why = "";
+    this.hold = null;
+    this.subscriptions = null;
+    this.upload = null;
+    this.input = new Input(context.buffers);
+    this.listens = true;
+    this.firstByte = -1;
+    this.lingersSince = 0;
+    this.unread = 0;
+  }
+
+  /** Handles the requests that were kept in `input[start, end)`; returns where the rest begins. */
+  protected abstract process(buf: Uint8Array, start: number, end: number): number;
+
+  get isClosed(): boolean {
+    return this.phase === CLOSED;
+  }
+
+  /** No more of its requests are taken. */
+  get isFinishing(): boolean {
+    return this.phase >= FINISHING;
+  }
+
+  /** It waits at a server. */
+  get isBlocked(): boolean {
+    return this.hold !== null && this.hold.state === BLOCKED;
+  }
+
+  /** Bytes of a huge request are still to come. */
+  protected get isUploading(): boolean {
+    return this.upload !== null && this.upload.left > 0;
+  }
+
+  /** End of turn: writes the replies; goes on reading, or closes, if that is what waits for it. */
+  flush(): void {
+    this.dirty = false;
+    if (this.phase === CLOSED) return;
+    if (this.subscriptions !== null) this.subscriptions.release();
+    if (!this.out.flush(this.socket) && !this.afterShortWrite()) return;
+    this.goOn();
+  }
+
+  drain(): void {
+    if (this.phase === CLOSED) return; // the runtime has not told of the close yet
+    this.out.drained(this.socket);
+    this.tellUnread();
+    if (this.out.size === 0) this.subscriptions?.allRead();
+    this.goOn();
+  }
+
+  /** Something has been written. */
+  protected goOn(): void {
+    if (this.holdsUp !== null && this.out.size < HIGH_WATER) this.letGo();
+    if (this.stops !== 0) this.readOn();
+    if (this.phase === FINISHING && this.head === null && this.out.size === 0) this.linger();
+  }
+
+  /** Tells the pool how much is unread; not asked while all is taken at once. */
+  private tellUnread(): void {
+    const more = this.out.size - this.unread;
+    if (more === 0) return;
+    this.unread += more;
+    this.context.unread(more);
+  }
+
+  /** The client does not take its replies as fast as they come; false when it was cut off. */
+  protected afterShortWrite(): boolean {
+    this.tellUnread();
+    if (this.isClosed) return false; // all together are too many, and it had the most
+    const { subscriptions, context } = this;
+    const { size } = this.out;
+    if (subscriptions !== null && subscriptions.total > 0) {
+      const bytes = size + subscriptions.heldBytes;
+      const most = context.config.pubsub_output_limit;
+      const why = most > 0 ? subscriptions.tooSlow(bytes, most, context.now) : "";
+      if (why !== "") {
+        const unread = `${bytes} bytes of messages${why} (pubsub_output_limit: ${most})`;
+        this.cutOff(`subscriber did not read ${unread}`);
+        return false;
+      }
+    }
+    if (size > context.limits.clientOutput) {
+      this.cutOff(`did not read ${size} bytes of replies`);
+      return false;
+    }
+    if (size > HIGH_WATER && this.phase < FINISHING) this.stop(UNREAD);
+    return true;
+  }
+
+  protected listen(on: boolean): void {
+    if (this.listens === on) return;
+    this.listens = on;
+    if (on) this.socket.resume();
+    else this.socket.pause();
+  }
+
+  /** Does not read any more, because of `reason`. */
+  protected stop(reason: number): void {
+    if (this.stops === 0) this.listen(false);
+    this.stops |= reason;
+  }
+
+  /** Stops because its queue is full, or because `link` is congested. */
+  protected stopFor(link: Link): void {
+    if (link.congested) this.waitForLink(link);
+    if (this.queued >= MAX_QUEUED) this.stop(FULL);
+  }
+
+  waitForLink(link: Link): void {
+    if ((this.stops & CONGESTED) === 0) link.addWaiter(this);
+    this.stop(CONGESTED);
+    this.congestedBy = link;
+  }
+
+  waitsForLink(waiter: Waiter): boolean {
+    const link = this.congestedBy;
+    if (link === null || !link.congested) return false;
+    link.addWaiter(waiter);
+    return true;
+  }
+
+  stopForWork(): void {
+    this.stop(WORKING);
+  }
+
+  workDone(): void {
+    this.stops = (this.stops & ~WORKING) | RESUMING;
+    if (this.phase !== CLOSED) this.touch();
+  }
+
+  /** The pool is paused: what comes waits for `unpauseReading`. */
+  pauseReading(): void {
+    this.stop(PAUSED);
+  }
+
+  protected unpauseReading(): void {
+    if ((this.stops & PAUSED) === 0) return;
+    this.stops = (this.stops & ~PAUSED) | RESUMING;
+    this.touch();
+  }
+
+  linkRelaxed(): void {
+    this.stops = (this.stops & ~CONGESTED) | RESUMING;
+    this.congestedBy = null;
+    if (this.phase !== CLOSED) this.touch();
+  }
+
+  /** Takes no further requests until all earlier ones are answered. */
+  protected emptyFirst(): void {
+    this.stop(EMPTYING);
+    this.touch();
+  }
+
+  /** As `emptyFirst`, but sees it at once when the client leaves. */
+  emptyListening(): void {
+    this.stops |= EMPTYING;
+    if (this.input.size < LISTENED) this.listen(true);
+    this.touch();
+  }
+
+  /** Reads on after a stop, if nothing speaks against it any more. */
+  protected readOn(): void {
+    if ((this.stops & EMPTYING) !== 0) {
+      if (this.head !== null) return;
+      this.stops &= ~EMPTYING;
+    }
+    if (this.head === null) this.allAnswered();
+    this.stops &= ~RESUMING;
+    if (this.queued <= MAX_QUEUED >> 1) this.stops &= ~FULL;
+    if (this.out.size <= HIGH_WATER >> 1) this.stops &= ~UNREAD;
+    if (this.stops !== 0) return;
+    const { input } = this;
+    if (input.size > 0) {
+      const carry = input.buf;
+      const used = this.process(carry, input.start, input.end);
+      if (this.phase >= FINISHING) return this.listen(true); // what still comes is dropped
+      if (input.buf === carry) {
+        input.start = used;
+        if (used === input.end) input.drop();
+      }
+      // It has left, or is to leave, and would be blocked.
+      if (this.isBlocked && this.farewell !== STAYS) return this.drop("");
+      if (this.stops !== 0) return;
+    } else {
+      input.drop();
+    }
+    if (this.farewell === ENDED) this.finish();
+    else if (this.farewell === LEAVES) this.leaveNow();
+    else this.listen(true);
+  }
+
+  /** Every request is answered that was sent before it stopped. */
+  protected allAnswered(): void {
+    if (this.upload !== null && this.upload.left === 0) {
+      this.upload.end();
+      this.upload = null;
+    }
+    this.hold?.answered();
+  }
+
+  /** Takes no more requests; closes when all replies are written. */
+  finish(): void {
+    if (this.phase >= FINISHING) return;
+    this.phase = FINISHING;
+    this.subscriptions?.drop();
+    this.input.drop();
+    this.touch();
+  }
+
+  /**
+   * The proxy stops, or the pool is removed: what the client has sent is answered, then it is
+   * closed; at once if there is nothing to answer. May be called again and again.
+   */
+  leave(): void {
+    if (this.phase >= FINISHING || this.farewell !== STAYS) return;
+    // It may have connected with a command on its way: it gets the time to send that.
+    const { host } = this.context;
+    if (this.firstByte < 0 && host.wallClock() - this.session.since < FRESH) return;
+    // What blocks may never be answered. The server lets go of it when its connection closes.
+    if (this.isBlocked) return this.drop("");
+    this.farewell = LEAVES;
+    // A huge request that is half there is waited for; and see readOn.
+    if (this.stops === 0 && this.upload === null) this.leaveNow();
+  }
+
+  protected leaveNow(): void {
+    if (this.head === null && this.out.size === 0) return this.drop("");
+    this.finish();
+  }
+
+  /** All is said: FIN, then wait a moment for the client's (a close at once could lose the reply). */
+  protected linger(): void {
+    if (this.farewell === ENDED) return this.socket.close();
+    this.phase = LINGERING;
+    this.lingersSince = this.context.now;
+    this.context.lingers(this);
+    this.listen(true);
+    this.socket.shutdown();
+  }
+
+  /** Called every tick while it lingers. Its FIN may still be unread when a tick comes `late`. */
+  tick(now: number, late: number): void {
+    if (late === 0 && now - this.lingersSince > LINGER) this.socket.close();
+  }
+
+  /** The client sent FIN: it gets the replies it still waits for. */
+  end(): void {
+    if (this.phase === CLOSED) return;
+    this.context.counters.client_eof++;
+    this.farewell = ENDED;
+    if (this.phase === LINGERING) return this.socket.close();
+    if (this.isUploading) return this.drop(""); // half a request gets no reply
+    // Redis too hangs up on a client that is blocked and sends FIN: it has most likely left.
+    if (this.isBlocked) return this.drop("");
+    // Requests that wait in `input` because of a stop are handled first: see readOn.
+    if (this.stops === 0) this.finish();
+  }
+
+  /** Closes at once, with unwritten replies; that is worth a line in the log. */
+  cutOff(why: string): void {
+    if (this.phase === CLOSED) return;
+    clientFails(this, why);
+    this.context.counters.client_err++;
+    this.drop(why);
+  }
+
+  /** Closes at once; `why` is for the log. */
+  drop(why: string): void {
+    if (this.why === "") this.why = why;
+    this.socket.close();
+    this.close("");
+  }
+
+  /** The one end: the socket is gone. */
+  close(error: string): void {
+    if (this.phase === CLOSED) return;
+    this.phase = CLOSED;
+    const { context } = this;
+    if (error !== "") context.counters.client_err++;
+    clientClosed(this, this.why || (error === "" ? "eof" : errnoText(error)));
+    this.letGo();
+    this.upload?.end();
+    this.upload = null;
+    this.input.drop();
+    this.out.clear();
+    this.tellUnread();
+    let request = this.head;
+    while (request !== null) {
+      const next: Request | null = request.next;
+      // What is ready is in no link's queue; the rest is given back when its reply comes.
+      if (request.ready) context.requests.give(request);
+      request = next;
+    }
+    this.head = null;
+    this.last = null;
+    this.hold?.drop();
+    this.subscriptions?.drop();
+    context.leaveLane(this.lane);
+    context.closed(this);
+  }
+}

@@ -1,0 +1,249 @@
+// A client's replies, in the order of its commands, whichever server answers first.
+//
+//   link ─▶ accept, pass / reply / part / lost ─▶ out       queue: head ▸ … ▸ last
+//
+// Knows nothing of how a client is read, and how it ends: see life.ts.
+
+import { fail, settle, settlePart } from "../exchange/outcome.ts";
+import {
+  type Caller,
+  MANAGED,
+  PLAIN,
+  type Request,
+  type RequestPool,
+  SLICED,
+  SPECIAL,
+  STREAMED,
+  WATCHED,
+} from "../exchange/request.ts";
+import { recovered, redirected } from "../exchange/resend.ts";
+import type { Socket } from "../host.ts";
+import { type Carrier, HOLD, LAST, SPAN } from "../link/attempt.ts";
+import type { Link, Waiter } from "../link/link.ts";
+import type { Codec, Keys, Quiet, Scan, Session } from "../protocol/codec.ts";
+import { ALOUD } from "../protocol/session.ts";
+import type { Target } from "../server/server.ts";
+import { OutBuffer } from "../wire/out_buffer.ts";
+import type { ClientContext } from "./context.ts";
+import { TAKEN } from "./modes/taken.ts";
+
+/** The first byte of an error that a route may want to see (RESP). */
+const MINUS = 45;
+
+export abstract class ReplyQueue implements Caller {
+  readonly context: ClientContext;
+  readonly session: Session;
+  /** Unique in the pool; chooses among a server's links. */
+  readonly id: number;
+  /** Which of a server's links it uses: see Pool.enterLane. */
+  lane: number;
+  /** How often its links were replaced by others. */
+  renewals: number;
+  /** Of the dialect it speaks; the pool's until its first byte has come. */
+  codec: Codec;
+  readonly out: OutBuffer;
+  /** Requests whose replies are still to come, in order. */
+  head: Request | null;
+  protected last: Request | null;
+  protected queued: number;
+  held: number;
+  protected readonly requests: RequestPool;
+  protected readonly socket: Socket;
+  /** Nothing is answered to the command that is carried out now: see modes/silent.ts. */
+  hushed: boolean;
+  /** It is to be flushed at the end of the turn. */
+  protected dirty: boolean;
+  /** The link that does not read because of this client. */
+  protected holdsUp: Carrier | null;
+
+  constructor(context: ClientContext, socket: Socket, id: number) {
+    this.context = context;
+    this.session = context.codec.newSession(id, socket.remote, context.host.wallClock());
+    this.id = id;
+    this.lane = context.enterLane(this.session, context.codec);
+    this.renewals = 0;
+    this.codec = context.codec;
+    this.out = new OutBuffer(context.buffers);
+    this.head = null;
+    this.last = null;
+    this.queued = 0;
+    this.held = 0;
+    this.requests = context.requests;
+    this.socket = socket;
+    this.hushed = false;
+    this.dirty = false;
+    this.holdsUp = null;
+  }
+
+  abstract get isClosed(): boolean;
+  abstract cutOff(why: string): void;
+  abstract get isFinishing(): boolean;
+  abstract waitForLink(link: Link): void;
+  abstract waitsForLink(waiter: Waiter): boolean;
+  abstract stopForWork(): void;
+  abstract workDone(): void;
+  /** End of turn. */
+  abstract flush(): void;
+
+  get remote(): string {
+    return this.session.remote;
+  }
+
+  forward(target: Target, scan: Scan, buf: Uint8Array, at: number, length: number): void {
+    const request = this.requestOf(scan, buf, at);
+    if (!target.available) return fail(request, target.reason);
+    const { redirects } = this.context.route;
+    if (redirects !== null) request.kind = request.kind === PLAIN ? MANAGED : WATCHED;
+    const link = target.linkFor(this);
+    link.send(request, buf, at, at + length);
+    if (link.congested) this.waitForLink(link);
+  }
+
+  /** Sends one whole request over `link`, which is the client's own. */
+  sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): void {
+    const request = this.requestOf(scan, buf, at);
+    link.send(request, buf, at, at + length);
+    if (link.congested) this.waitForLink(link);
+  }
+
+  /** The request that was just parsed, at the end of the queue. */
+  private requestOf(scan: Scan, buf: Uint8Array, at: number): Request {
+    const { requests, slow } = this.context;
+    const request = requests.take(this);
+    request.mute = scan.mute;
+    request.tagHigh = scan.tagHigh;
+    request.tagLow = scan.tagLow;
+    request.verb = scan.verb;
+    if (scan.mute !== 0) request.kind = SPECIAL;
+    if (slow.on) slow.noteFirst(request, this.codec, scan, buf, at);
+    this.push(request);
+    return request;
+  }
+
+  push(request: Request): void {
+    if (this.head === null) this.head = request;
+    else (this.last as Request).next = request;
+    this.last = request;
+    this.queued++;
+  }
+
+  answer(bytes: Uint8Array): void {
+    if (bytes.length === 0 || (this.hushed && this.session.silence !== ALOUD)) return;
+    if (this.head === null) {
+      this.out.append(bytes, 0, bytes.length);
+      return this.touch();
+    }
+    const request = this.context.requests.take(this);
+    request.held = bytes;
+    request.heldEnd = bytes.length;
+    request.ready = true;
+    this.push(request);
+  }
+
+  /** As `answer`, for modes. */
+  replied(bytes: Uint8Array): number {
+    this.answer(bytes);
+    return TAKEN;
+  }
+
+  accept(request: Request, first: number): number {
+    if (this.head !== request) return HOLD;
+    if (request.kind !== PLAIN && !this.isPlainAfterAll(request, first)) return HOLD;
+    const follower = request.next;
+    this.head = follower;
+    this.queued--;
+    this.requests.givePlain(request);
+    return follower !== null && follower.ready ? LAST : SPAN;
+  }
+
+  private isPlainAfterAll({ kind }: Request, first: number): boolean {
+    return kind === STREAMED || (kind === MANAGED && first !== MINUS);
+  }
+
+  pass(buf: Uint8Array, start: number, end: number): void {
+    this.out.pass(this.socket, buf, start, end);
+    this.touch();
+  }
+
+  reply(request: Request, link: Carrier, buf: Uint8Array, start: number, end: number): void {
+    const { redirects } = this.context.route;
+    if (redirects !== null && redirected(request, redirects, link, buf, start, end)) return;
+    settle(request, link, buf, start, end);
+  }
+
+  part(
+    request: Request,
+    link: Carrier,
+    buf: Uint8Array,
+    start: number,
+    end: number,
+    left: number,
+  ): void {
+    settlePart(request, link, buf, start, end, left);
+  }
+
+  lost(request: Request, link: Carrier, text: string, unsent: boolean): void {
+    // A client that has had a part of its reply cannot be told: only closing is honest.
+    if (request.kind === STREAMED && !this.isClosed) this.cutOff("lost reply");
+    const { redirects } = this.context.route;
+    if (redirects !== null && recovered(request, redirects, link, unsent)) return;
+    fail(request, text);
+  }
+
+  shift(request: Request): void {
+    this.head = request.next;
+    this.queued--;
+    this.context.requests.give(request);
+  }
+
+  /** Gives the client every reply that is ready at the head of its queue. */
+  advance(): void {
+    let request = this.head;
+    while (request !== null && request.ready) {
+      if (request.parts.length === 0) {
+        this.out.append(request.held, request.heldStart, request.heldEnd);
+      } else if (request.mute === 0 || !this.isMuted(request)) {
+        if (request.kind === SLICED) (this.codec.keys as Keys).joinSlices(request, this.out);
+        else this.codec.join(request, this.out);
+      }
+      this.shift(request);
+      request = this.head;
+    }
+    this.touch();
+  }
+
+  /** Whether no part of a muted request's reply is to be seen. */
+  private isMuted(request: Request): boolean {
+    const { codec } = this;
+    const quiet = codec.quiet as Quiet;
+    return request.parts.every(({ failure, held, heldStart }) =>
+      failure === ""
+        ? quiet.muted(request.mute, held, heldStart)
+        : quiet.muted(request.mute, codec.failure(failure, request), 0)
+    );
+  }
+
+  /** A reply has gone to the client in part. */
+  get isAmidReply(): boolean {
+    return this.head !== null && this.head.kind === STREAMED;
+  }
+
+  touch(): void {
+    if (this.dirty) return;
+    this.dirty = true;
+    this.context.turn.markClient(this);
+  }
+
+  waitToRead(link: Carrier): void {
+    if (this.holdsUp === link) return;
+    // A link it had stopped before has no more to do with it: its reply is complete.
+    this.letGo();
+    if (link.waitFor(this)) this.holdsUp = link;
+  }
+
+  protected letGo(): void {
+    const link = this.holdsUp;
+    this.holdsUp = null;
+    link?.unblock(this);
+  }
+}
