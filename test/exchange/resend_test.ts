@@ -471,18 +471,18 @@ async function play(seed: number, rough: boolean, steps = 3000): Promise<Game> {
 test("places move at random: every reply is right, and what is written is written once", async () => {
   let checked = 0;
   let moved = 0;
-  for (let seed = 1; seed <= 25; seed++) {
+  for (let seed = 1; seed <= 14; seed++) {
     const game = await play(seed, false);
     checked += game.checked;
     moved += game.cluster.moved;
   }
-  assert.ok(checked > 10_000 && moved > 500, `${checked} replies, ${moved} moved`);
+  assert.ok(checked > 5000 && moved > 200, `${checked} replies, ${moved} moved`);
 });
 
 test("links are lost too: one reply to each request, and errors only then", async () => {
   let checked = 0;
-  for (let seed = 101; seed <= 125; seed++) checked += (await play(seed, true)).checked;
-  assert.ok(checked > 1500, `${checked} replies`);
+  for (let seed = 101; seed <= 114; seed++) checked += (await play(seed, true)).checked;
+  assert.ok(checked > 500, `${checked} replies`);
 });
 
 /** A pool with a moving route, and a client that has connected to each server. */
