@@ -102,6 +102,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     context.leaveLane(this.lane);
     const lane = context.enterLane(this.session, this.codec);
     if (lane === NO_LANE) return this.cutOff("there are too many kinds of connections");
+    context.leaveLane(this.lane);
     this.lane = lane;
   }
 

@@ -107,6 +107,9 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     this.unread = 0;
   }
 
+  /** For how long it has sent nothing (ms). */
+  abstract get idle(): number;
+
   /** Handles the requests that were kept in `input[start, end)`; returns where the rest begins. */
   protected abstract process(buf: Uint8Array, start: number, end: number): number;
 
@@ -339,6 +342,19 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
   /** Called every tick while it lingers. Its FIN may still be unread when a tick comes `late`. */
   tick(now: number, late: number): void {
     if (late === 0 && now - this.lingersSince > LINGER) this.socket.close();
+  }
+
+  /**
+   * Called every tick while it has a link of its own: with one that it has not used for `most` ms
+   * it is closed. What waits for us (or for a server, or the end of a pause) uses it.
+   */
+  tickHold(now: number, most: number, late: number): void {
+    const hold = this.hold as Hold;
+    if (hold.state === BLOCKED || this.head !== null || (this.stops & PAUSED) !== 0) {
+      hold.usedAt = now;
+    } else if (late === 0 && now - hold.usedAt > most && this.idle > most) {
+      this.cutOff(`kept a connection to a server and sent nothing for ${most} ms`);
+    }
   }
 
   /** The client sent FIN: it gets the replies it still waits for. */
