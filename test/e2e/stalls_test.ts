@@ -173,4 +173,18 @@ ours("what a server refuses to queue ends in its own words, and blames nobody", 
   assert.is(await blamed(proxy), 0);
 });
 
+ours("a client that watches and does nothing is closed", async () => {
+  const redis = await startRedis();
+  const proxy = await startProxy({
+    pool: { redis: true, pinned_idle_timeout: 1000, servers: [at(redis)] },
+  });
+  started.push(proxy, redis);
+  const [watches, waits, other] = await Promise.all([1, 2, 3].map(() => Wire.open(proxy.port)));
+  waits.send(cmd("BLPOP", "l", 0));
+  assert.is(await watches.ask("WATCH", "k"), "+OK\r\n");
+  await until("it to be closed", () => watches.ended);
+  assert.is(await other.ask("LPUSH", "l", "v"), ":1\r\n");
+  assert.is(await waits.reply(), `*2\r\n${bulk("l")}${bulk("v")}`);
+});
+
 test.run();
