@@ -183,7 +183,7 @@ ours("OPTIN and OPTOUT go by CLIENT CACHING", async () => {
         reads.send(cmd("CLIENT", "CACHING", "NO") + cmd("GET", key) + cmd("GET", `${key}2`));
         await reads.replies(3);
         await writes.ask("SET", key, "2");
-        await writes.ask("DEL", `${key}2`);
+        await writes.ask("SET", `${key}2`, "2");
         assert.is(await reads.reply(), invalid(`${key}2`), `${place} ${key}`);
       }
     });
