@@ -228,7 +228,12 @@ export class Server implements LinkOwner {
 
   /** Links of a lane that no client uses any more. */
   closeLane(lane: number): void {
+    const links = this.lanes[lane] ?? [];
     this.lanes[lane] = undefined;
+    for (const link of links) {
+      if (link.head === null) this.forget(link);
+      else this.closeWhenAnswered(link);
+    }
     for (const link of this.extras.filter((extra) => extra.lane === lane)) this.forget(link);
     this.extras = this.extras.filter((extra) => extra.lane !== lane);
     // Those a client still holds on to among them: the lane's number may be another's soon.

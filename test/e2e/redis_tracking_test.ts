@@ -323,4 +323,29 @@ ours("node-redis keeps values with its clientSideCache, and sees what others wri
   }
 });
 
+ours("a user with prefixes hears of no other keys; who becomes one is closed", async () => {
+  const limited = await startProxy({
+    pool: {
+      redis: true,
+      servers: [at(servers[0], 1, "a")],
+      auth: "{users: {all: {password: xx-secret}, some: {password: yy-secret, prefixes: ['my:']}}}",
+    },
+  });
+  const [some, all] = [await Wire.open(limited.port), await Wire.open(limited.port)];
+  await some.ask("HELLO", "3", "AUTH", "some", "yy-secret");
+  await all.ask("HELLO", "3", "AUTH", "all", "xx-secret");
+  for (const options of [["BCAST"], ["BCAST", "PREFIX", "m"], ["BCAST", "PREFIX", "my"]]) {
+    assert.match(await track(some, ...options), /^-NOPERM CLIENT TRACKING BCAST/);
+  }
+  assert.is(await track(some, "BCAST", "PREFIX", "my:"), "+OK\r\n");
+  assert.is(await track(all, "BCAST"), "+OK\r\n");
+  await all.ask("SET", "other", "1");
+  assert.is(await all.reply(), invalid("other"));
+  await all.ask("SET", "my:1", "1");
+  assert.is(await some.reply(), invalid("my:1"));
+  all.send(cmd("AUTH", "some", "yy-secret"));
+  assert.match(await all.rest(), /\+OK\r\n$/);
+  some.close();
+});
+
 test.run();
