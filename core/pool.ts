@@ -14,10 +14,12 @@ import { Topics, type TopicsContext } from "./exchange/topics.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
 import type { Link } from "./link/link.ts";
+import type { PushListener, PushSetting } from "./link/pushes.ts";
 import { RetiredLinks } from "./link/retired.ts";
 import { SlowLog } from "./link/slow_log.ts";
 import { PoolListener } from "./listener.ts";
 import type { Log } from "./log.ts";
+import { Lateness } from "./lateness.ts";
 import { type Codec, type Facts, type Handshake, Scan, type Session } from "./protocol/codec.ts";
 import type { Clustering } from "./protocol/clustering.ts";
 import { newCodec } from "./protocol/mod.ts";
@@ -60,6 +62,8 @@ export type Routing = (ring: RingRoute, pool: Pool) => Route;
 interface LaneSetting {
   readonly codec: Codec;
   readonly handshake: Handshake | null;
+  /** Who hears what servers push on its links; null: nobody. */
+  readonly pushes: PushSetting | null;
 }
 
 /** What a Redis Cluster's pool has beside. */
@@ -83,9 +87,6 @@ const REPLACED = "the connection to the server was replaced";
 /** Most and least of a pool's tick (ms): see `tickOf`. */
 const TICK = 100;
 const SHORTEST_TICK = 5;
-/** A tick that is late by more than this part of its interval, and so many ms, is a late one. */
-const LATE_PART = 0.5;
-const LATE = 5;
 
 /** How often (ms) a pool looks after its timeouts: a tenth of them late is early enough. */
 function tickOf({ timeout, health_check }: PoolConfig): number {
@@ -142,8 +143,7 @@ export class Pool implements ClientContext, TopicsContext {
   listener: PoolListener | null;
   readonly retired: RetiredLinks;
   private timer: Timer | null;
-  private interval: number;
-  private tickedAt: number;
+  private lateness: Lateness;
   private readonly context: PoolContext;
   /** Of clients and servers that fail at TLS. */
   private readonly complaints: Throttle;
@@ -181,8 +181,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.listener = null;
     this.retired = new RetiredLinks();
     this.timer = null;
-    this.interval = 0;
-    this.tickedAt = 0;
+    this.lateness = new Lateness(TICK, 0);
     this.topics = new Topics(this, context.hearings);
     this.shards = isCluster(config) ? [] : makeShards(this, config.servers);
     this.servers = this.shards.map(({ primary }) => primary);
@@ -258,9 +257,9 @@ export class Pool implements ClientContext, TopicsContext {
 
   private keepTime(): void {
     this.timer?.cancel();
-    this.interval = tickOf(this.config);
-    this.tickedAt = this.host.now();
-    this.timer = this.host.every(this.interval, () => this.tick());
+    const interval = tickOf(this.config);
+    this.lateness = new Lateness(interval, this.host.now());
+    this.timer = this.host.every(interval, () => this.tick());
   }
 
   /** Whether this process listens for it. */
@@ -337,6 +336,8 @@ export class Pool implements ClientContext, TopicsContext {
     if (reconnect) {
       this.lanes = this.makeLanes();
       this.lane = this.enterLane(session, this.codec);
+      // The numbers of the old lanes mean nothing here, also not to a client that only finishes.
+      for (const client of this.clients) client.lane = this.enterLane(session, this.codec);
     }
     const old = before.newSession(0, "", 0);
     for (const client of this.clients) {
@@ -436,24 +437,13 @@ export class Pool implements ClientContext, TopicsContext {
     worst?.cutOff(`did not read ${size} bytes of replies, and all clients more than ${most}`);
   }
 
-  /** Closes clients that have a link of their own and do nothing with it. */
-  private endIdleHolds(most: number): void {
-    for (const client of this.holding) {
-      if (client.isBlocked || client.head !== null || client.idle <= most) continue;
-      client.cutOff(`kept a connection to a server and sent nothing for ${most} ms`);
-    }
-  }
-
   mayComplain(): boolean {
     return this.complaints.allow(this.host.now());
   }
 
   private tick(): void {
     const now = this.host.now();
-    const over = now - this.tickedAt - this.interval;
-    // The proxy was busy, or stopped: that is nobody else's time.
-    const late = over > Math.max(LATE, this.interval * LATE_PART) ? over : 0;
-    this.tickedAt = now;
+    const late = this.lateness.at(now);
     this.now = now;
     const { config } = this;
     this.cluster?.topology.tick(now, late);
@@ -462,7 +452,9 @@ export class Pool implements ClientContext, TopicsContext {
     for (const client of this.lingering) client.tick(now, late);
     this.retired.tick(now, config.timeout, late);
     const { pinned_idle_timeout } = config;
-    if (pinned_idle_timeout > 0 && late === 0) this.endIdleHolds(pinned_idle_timeout);
+    if (pinned_idle_timeout > 0) {
+      for (const client of this.holding) client.tickHold(now, pinned_idle_timeout, late);
+    }
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
     this.slow.tick(now, config.slowlog_ms);
     this.log.tick(now);
@@ -478,6 +470,8 @@ export class Pool implements ClientContext, TopicsContext {
 
   ringChanged(): void {
     this.topics.rebalance();
+    // Keys have moved to servers that do not know what clients have read elsewhere.
+    for (const client of this.clients) client.pushesLost();
   }
 
   private makeLanes(): Lanes<LaneSetting> {
@@ -492,9 +486,15 @@ export class Pool implements ClientContext, TopicsContext {
    * The lane of a session: sessions of one lane share links, which are set up alike (dialect, RESP
    * version, database). NO_LANE when there are too many.
    */
-  enterLane(session: Session, codec: Codec): number {
-    const make = () => ({ codec, handshake: codec.greeting?.handshake(session) ?? null });
-    return this.lanes.enter(codec.lane(session), make, this.config.server_lanes);
+  enterLane(session: Session, codec: Codec, listener?: PushListener): number {
+    const { server_lanes, pinned_connections } = this.config;
+    const isOwn = session.ownLinks && listener !== undefined;
+    const make = (): LaneSetting => {
+      const handshake = codec.greeting?.handshake(session) ?? null;
+      return { codec, handshake, pushes: isOwn ? { listener, handshake } : null };
+    };
+    const most = isOwn ? pinned_connections : server_lanes;
+    return this.lanes.enter(codec.lane(session), make, most, isOwn);
   }
 
   leaveLane(lane: number): void {
@@ -507,6 +507,10 @@ export class Pool implements ClientContext, TopicsContext {
 
   handshakeOf(lane: number): Handshake | null {
     return this.lanes.of(lane).handshake;
+  }
+
+  pushesOf(lane: number): PushSetting | null {
+    return this.lanes.of(lane).pushes;
   }
 
   /** The part of all keys (0 to 1) that each server has now. */

@@ -16,6 +16,7 @@ import {
   MORE,
   type Peer,
   PIN_RESET,
+  PIN_TRACK,
   REFUSE,
   Scan,
   type Session,
@@ -27,6 +28,7 @@ import { carryOut } from "./dispatch.ts";
 import { protocolError } from "./journal.ts";
 import { ClientLife, DOOMED, FINISHING, FULL, LISTENED, MAX_QUEUED, OPEN } from "./life.ts";
 import { type Hold, type ModeClient, TRANSACTION } from "./modes/hold.ts";
+import { CACHED_ONCE, confirm, isToldNoMore, tooManyLanes } from "./modes/cached_once.ts";
 import { HOLDING } from "./modes/holding.ts";
 import { LISTENING } from "./modes/listening.ts";
 import { LOCKED } from "./modes/locked.ts";
@@ -102,6 +104,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     context.leaveLane(this.lane);
     const lane = context.enterLane(this.session, this.codec);
     if (lane === NO_LANE) return this.cutOff("there are too many kinds of connections");
+    context.leaveLane(this.lane);
     this.lane = lane;
   }
 
@@ -210,11 +213,6 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
         spanLink = null;
       }
       if (scan.action === REFUSE && !this.session.locked && this.asks(scan, buf, pos)) break;
-      if (managed && this.mustEmptyForAll()) {
-        this.taken--;
-        this.emptyFirst();
-        break;
-      }
       this.guard(scan, buf, pos);
       const at = pos;
       pos += scan.length;
@@ -252,12 +250,11 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     return route.picked > this.epoch;
   }
 
-  /** The same for a command of whatever places: none of them may be newer. */
-  private mustEmptyForAll(): boolean {
-    const { epoch } = this.context.route;
-    if (this.head !== null) return epoch > this.epoch;
-    this.epoch = epoch;
-    return false;
+  /** As `mustEmpty`, of any place: a request may have several. */
+  private isBehind(): boolean {
+    const { route } = this.context;
+    if (this.head === null) this.epoch = route.epoch;
+    return route.epoch > this.epoch;
   }
 
   /** The last span of a read. A long kept request is handed over as it is, without a copy. */
@@ -274,6 +271,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
    * False when it has to wait until all earlier ones are answered.
    */
   private special(scan: Scan, buf: Uint8Array, at: number, length: number): boolean {
+    if (this.context.route.redirects !== null && this.isBehind()) return false;
     let how = this.mode.take(this, scan, buf, at, length);
     if (how === ORDINARY) how = carryOut(this, scan, buf, at, length);
     return how !== LATER;
@@ -345,6 +343,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       this.emptyFirst();
       return false;
     }
+    this.epoch = context.route.epoch;
     const { keyStart, keyEnd, verb, length } = scan;
     const intent = this.codec.classes[verb + 1];
     const server = context.route.pick(buf, start + keyStart, start + keyEnd, intent);
@@ -398,6 +397,13 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   /** The mode while the pool is not paused. */
   private modeServed(): Mode {
+    const { caching } = this.codec;
+    const isUnsaid = caching === null || caching.isUnsaid(this.session);
+    return isUnsaid ? this.modeUnsaid() : CACHED_ONCE;
+  }
+
+  /** The mode when nothing is to be said before its next command. */
+  private modeUnsaid(): Mode {
     return this.session.silence === ALOUD ? this.modeAloud() : SILENT_CLIENT;
   }
 
@@ -416,6 +422,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number {
     return this.modeServed().take(this, scan, buf, at, length);
+  }
+
+  takeUnsaid(scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    return this.modeUnsaid().take(this, scan, buf, at, length);
   }
 
   /** The pool is not paused any more. */
@@ -440,16 +450,15 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
     const { session, codec, context } = this;
     const kind = codec.lane(session);
+    const wasTold = session.ownLinks;
     const reply = codec.answer(scan, buf, at, session);
     if (scan.pin === PIN_RESET) this.subscriptions?.drop();
     if (codec.lane(session) !== kind) {
-      const lane = context.enterLane(session, codec);
+      const lane = context.enterLane(session, codec, this);
       if (lane === NO_LANE) {
+        const why = tooManyLanes(session, context.config);
         codec.lanes?.goBack(session, kind);
-        const most = context.config.server_lanes;
-        return this.answer(codec.failure(
-          `clients use too many combinations of SELECT and HELLO: server_lanes is ${most}`,
-        ));
+        return this.answer(codec.failure(why));
       }
       context.leaveLane(this.lane);
       this.lane = lane;
@@ -457,7 +466,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       if (this.head !== null) this.emptyFirst();
     }
     this.settleMode();
-    this.answer(reply);
+    if (scan.pin === PIN_TRACK && session.ownLinks && codec.lane(session) !== kind) {
+      confirm(this, scan);
+    } else this.answer(reply);
+    if (wasTold && isToldNoMore(session, scan)) this.finish();
     if (this.phase === DOOMED) this.finish();
   }
 
@@ -473,15 +485,17 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       : context.codec.dialects?.of(this.firstByte) ?? context.codec;
     // Parsed again from its first byte.
     this.scan = null;
-    const { user, locked } = session;
+    const { user, locked, ownLinks } = session;
     this.codec.renew(session, old, now);
     this.settleMode();
     const why = outOfPlace(this, { user, locked });
     if (why !== "") return this.drop(why);
+    if (ownLinks && !session.ownLinks) return this.drop("its user may not hear all it is told");
     if (!reconnect) return;
-    const lane = context.enterLane(session, this.codec);
+    const lane = context.enterLane(session, this.codec, this);
     if (lane === NO_LANE) return this.cutOff("there are too many kinds of connections");
     this.lane = lane;
+    this.renewals++;
     // Later requests take other links: they must not overtake the earlier ones. (After a huge
     // request they never do.)
     if (this.head !== null && !this.isUploading) this.emptyFirst();

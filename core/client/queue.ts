@@ -12,14 +12,17 @@ import {
   PLAIN,
   type Request,
   type RequestPool,
+  SLICED,
   SPECIAL,
   STREAMED,
+  WATCHED,
 } from "../exchange/request.ts";
 import { recovered, redirected } from "../exchange/resend.ts";
 import type { Socket } from "../host.ts";
 import { type Carrier, HOLD, LAST, SPAN } from "../link/attempt.ts";
-import type { Link } from "../link/link.ts";
-import type { Codec, Quiet, Scan, Session } from "../protocol/codec.ts";
+import type { Link, Waiter } from "../link/link.ts";
+import type { PushListener } from "../link/pushes.ts";
+import type { Codec, Keys, Quiet, Scan, Session } from "../protocol/codec.ts";
 import { ALOUD } from "../protocol/session.ts";
 import type { Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
@@ -31,13 +34,21 @@ const DOUBT = "; it may have been carried out";
 /** The first byte of an error that a route may want to see (RESP). */
 const MINUS = 45;
 
-export abstract class ReplyQueue implements Caller {
+/** Whether a reply, or a part of it, is there and has not gone to the client, or not all of it. */
+function hasCome({ ready, kind, chunk, parts }: Request): boolean {
+  return ready || kind === STREAMED || chunk !== null ||
+    parts.some((part) => part.ready || part.chunk !== null);
+}
+
+export abstract class ReplyQueue implements Caller, PushListener {
   readonly context: ClientContext;
   readonly session: Session;
   /** Unique in the pool; chooses among a server's links. */
   readonly id: number;
   /** Which of a server's links it uses: see Pool.enterLane. */
   lane: number;
+  /** How often its links were replaced by others. */
+  renewals: number;
   /** Of the dialect it speaks; the pool's until its first byte has come. */
   codec: Codec;
   readonly out: OutBuffer;
@@ -60,6 +71,7 @@ export abstract class ReplyQueue implements Caller {
     this.session = context.codec.newSession(id, socket.remote, context.host.wallClock());
     this.id = id;
     this.lane = context.enterLane(this.session, context.codec);
+    this.renewals = 0;
     this.codec = context.codec;
     this.out = new OutBuffer(context.buffers);
     this.head = null;
@@ -75,7 +87,11 @@ export abstract class ReplyQueue implements Caller {
 
   abstract get isClosed(): boolean;
   abstract cutOff(why: string): void;
+  abstract get isFinishing(): boolean;
   abstract waitForLink(link: Link): void;
+  abstract waitsForLink(waiter: Waiter): boolean;
+  abstract stopForWork(): void;
+  abstract workDone(): void;
   /** End of turn. */
   abstract flush(): void;
 
@@ -112,7 +128,7 @@ export abstract class ReplyQueue implements Caller {
     request.verb = scan.verb;
     if (scan.mute !== 0) request.kind = SPECIAL;
     if (route.redirects !== null) {
-      if (request.kind === PLAIN) request.kind = MANAGED;
+      request.kind = request.kind === PLAIN ? MANAGED : WATCHED;
       request.place = route.place;
     }
     if (slow.on) slow.noteFirst(request, this.codec, scan, buf, at);
@@ -138,6 +154,40 @@ export abstract class ReplyQueue implements Caller {
     request.heldEnd = bytes.length;
     request.ready = true;
     this.push(request);
+  }
+
+  /** What a server tells the client unasked: it goes behind the replies that came before it. */
+  pushed(buf: Uint8Array, start: number, end: number): void {
+    if (this.isClosed) return;
+    let behind: Request | null = null;
+    let waiting = end - start;
+    for (let request = this.head; request !== null; request = request.next) {
+      if (!hasCome(request)) continue;
+      behind = request;
+      if (request.chunk === null) waiting += request.heldEnd - request.heldStart;
+    }
+    if (behind === null) {
+      this.out.append(buf, start, end);
+      return this.touch();
+    }
+    if (waiting > this.context.limits.clientOutput) {
+      return this.cutOff(`waits for one reply while ${waiting} bytes of invalidations are held`);
+    }
+    const request = this.requests.take(this);
+    request.held = buf.slice(start, end);
+    request.heldEnd = request.held.length;
+    request.ready = true;
+    request.next = behind.next;
+    behind.next = request;
+    if (this.last === behind) this.last = request;
+    this.queued++;
+  }
+
+  /** What it was told unasked may not be all. */
+  pushesLost(): void {
+    const { caching } = this.codec;
+    if (!this.session.ownLinks || caching === null) return;
+    this.pushed(caching.forgetAll, 0, caching.forgetAll.length);
   }
 
   /** As `answer`, for modes. */
@@ -203,7 +253,8 @@ export abstract class ReplyQueue implements Caller {
       if (request.parts.length === 0) {
         this.out.append(request.held, request.heldStart, request.heldEnd);
       } else if (request.mute === 0 || !this.isMuted(request)) {
-        this.codec.join(request, this.out);
+        if (request.kind === SLICED) (this.codec.keys as Keys).joinSlices(request, this.out);
+        else this.codec.join(request, this.out);
       }
       this.shift(request);
       request = this.head;

@@ -4,6 +4,7 @@
 import { formatMistake, type Mistake } from "./load.ts";
 import type { Config, PoolConfig } from "./schema.ts";
 import { mistakeAt, type Resolved } from "./secrets.ts";
+import { fileShown, reasonShown } from "./shown.ts";
 
 /** Where PEM texts are, and what can be said of them. */
 export interface PemSource {
@@ -37,15 +38,15 @@ export async function resolveCertificates(
     from: T,
   ): Promise<T> {
     const note = (list: Mistake[], key: string, message: string): void => {
-      list.push(mistakeAt(text, file, [pool, name, key], `"${message}`));
+      list.push(mistakeAt(text, file, [pool, name, key], message));
     };
     const read = async (key: "cert" | "key" | "ca"): Promise<string> => {
       if (from[key] === "") return "";
       try {
         return await source.file(from[key]);
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        note(errors, key, `${from[key]}" cannot be read: ${why}`);
+        const why = reasonShown(error, from[key]);
+        note(errors, key, `${pemShown(from[key])} cannot be read: ${why}`);
         return "";
       }
     };
@@ -54,15 +55,15 @@ export async function resolveCertificates(
     const judge = (what: "cert" | "ca", pem: string): void => {
       if (from[what] === "" || failed(errors, pool, name, what)) return;
       const fault = source.certificateFault(pem);
-      if (fault !== "") return note(errors, what, `${from[what]}" ${fault}`);
+      if (fault !== "") return note(errors, what, `${pemShown(from[what])} ${fault}`);
       const expired = source.expiry(pem, now);
-      if (expired !== "") note(warnings, what, `${from[what]}" has expired (${expired})`);
+      if (expired !== "") note(warnings, what, `${pemShown(from[what])} has expired (${expired})`);
     };
     judge("cert", cert);
     judge("ca", ca);
     if (from.key !== "" && key !== "" && cert !== "" && errors.length === before) {
       const fault = source.keyFault(key, cert);
-      if (fault !== "") note(errors, "key", `${from.key}" ${fault}`);
+      if (fault !== "") note(errors, "key", `${pemShown(from.key)} ${fault}`);
     }
     return { ...from, cert, key, ca };
   }
@@ -78,6 +79,11 @@ export async function resolveCertificates(
   }
   const lines = (list: Mistake[]) => list.map(formatMistake);
   return { config: { ...config, pools }, errors: lines(errors), warnings: lines(warnings) };
+}
+
+/** `"PATH"`. */
+function pemShown(path: string): string {
+  return fileShown(path).replace(/^file /, "");
 }
 
 /** It is known already that the file cannot be read. */

@@ -4,6 +4,7 @@
 import type { AuthConfig, UserConfig } from "./groups.ts";
 import { formatMistake, type Mistake } from "./load.ts";
 import type { Config, PoolConfig } from "./schema.ts";
+import { fileShown, reasonShown, variableShown } from "./shown.ts";
 import { type Node, parseYaml } from "./yaml.ts";
 
 /** Where secrets are. */
@@ -93,19 +94,19 @@ class Resolver {
       if (mode >= 0 && (mode & 0o004) !== 0) {
         const octal = (mode & 0o777).toString(8);
         const message = `can be read by everybody (mode ${octal}); chmod 600 or 640`;
-        this.warnings.push(this.mistake(at, `file "${path}" ${message}`));
+        this.warnings.push(this.mistake(at, `${fileShown(path)} ${message}`));
       }
       const secret = text.split(/\r?\n/, 1)[0];
       if (secret === "") {
         const why = text === "" ? "is empty" : "has an empty first line";
         this.errors.push(
-          this.mistake(at, `file "${path}" ${why}; its first line has to be the secret`),
+          this.mistake(at, `${fileShown(path)} ${why}; its first line has to be the secret`),
         );
       }
       return secret;
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.errors.push(this.mistake(at, `file "${path}" cannot be read: ${why}`));
+      const why = reasonShown(error, path);
+      this.errors.push(this.mistake(at, `${fileShown(path)} cannot be read: ${why}`));
       return "";
     }
   }
@@ -114,7 +115,7 @@ class Resolver {
     const secret = this.source.variable(name);
     if (secret === undefined || secret === "") {
       const why = secret === undefined ? "is not set" : "is empty";
-      this.errors.push(this.mistake(at, `environment variable "${name}" ${why}`));
+      this.errors.push(this.mistake(at, `${variableShown(name)} ${why}`));
     }
     return secret ?? "";
   }

@@ -3,14 +3,19 @@
 
 import { EMPTY } from "../bytes.ts";
 import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
-import { ASKED, OWN } from "../protocol/scan.ts";
+import { ASKED } from "../protocol/scan.ts";
 import type { Redirects } from "../route/route.ts";
 import type { Parking, Server, Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import { answerWith } from "./outcome.ts";
-import { BOUND, type Request } from "./request.ts";
+import { BOUND, MANAGED, type Request, WATCHED } from "./request.ts";
 
 const MINUS = 45;
+
+/** Whether it may be sent again: not over a link of its client's own, not to a certain server. */
+function isManaged({ kind, chunk, sink }: Request): boolean {
+  return (kind === MANAGED || kind === WATCHED) && chunk === null && !sink.isClosed;
+}
 
 /** A managed route's server has answered; true when the request goes on to another one. */
 export function redirected(
@@ -21,9 +26,8 @@ export function redirected(
   start: number,
   end: number,
 ): boolean {
-  if (request.sink.isClosed || request.mute === OWN) return false;
   // An error is one line: a reply that was kept in part is none that a route looks for.
-  if (request.chunk !== null || buf[start] !== MINUS) return false;
+  if (buf[start] !== MINUS || !isManaged(request)) return false;
   const target = redirects.refused(buf, start, end, request, link);
   if (target === null) return false;
   if (request.resent === BOUND) return answered(request, redirects.held(request));
@@ -42,8 +46,7 @@ export function recovered(
   link: Carrier,
   unsent: boolean,
 ): boolean {
-  if (request.sink.isClosed || request.chunk !== null) return false;
-  if (request.mute === OWN || request.resent === BOUND) return false;
+  if (!isManaged(request) || request.resent === BOUND) return false;
   const target = redirects.lost(link, request);
   if (!unsent && !isSafe(request, redirects)) return false;
   if (target === null || !isPossible(target)) return false;
@@ -102,6 +105,7 @@ function sendTo(
   }
   request.resent++;
   link.enqueue(request, request.bytes);
+  if (link.congested) request.sink.waitForLink(link);
   return true;
 }
 

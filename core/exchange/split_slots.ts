@@ -3,7 +3,7 @@
 
 import type { Keys, Scan } from "../protocol/codec.ts";
 import { addPart } from "./part.ts";
-import type { Caller, Request } from "./request.ts";
+import { type Request, WATCHED } from "./request.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 
 const NONE = -1;
@@ -16,12 +16,12 @@ let nexts = new Int32Array(256);
 
 /** `parent.picks` are the places of the keys, which are several. */
 export function splitByPlace(
-  caller: Caller,
   parent: Request,
   scan: Scan,
   buf: Uint8Array,
   at: number,
 ): void {
+  const caller = parent.sink;
   const { context } = caller;
   const { route } = context;
   const keys = caller.codec.keys as Keys;
@@ -47,10 +47,6 @@ export function splitByPlace(
     tails[place] = i;
     counts[place]++;
   }
-  parent.tagHigh = scan.tagHigh;
-  parent.tagLow = scan.tagLow;
-  parent.verb = scan.verb;
-  caller.push(parent);
   // So that it is not over before its last part is on its way.
   parent.awaiting++;
   for (const [p, place] of order.entries()) {
@@ -64,7 +60,7 @@ export function splitByPlace(
       keys.add(scan, buf, at, i, i + 1, out);
     }
     out.append(keys.end, 0, keys.end.length);
-    const part = addPart(parent, link, out.size - begin);
+    const part = addPart(parent, link, out.size - begin, WATCHED);
     part.place = place;
     if (context.slow.on) {
       keys.select(scan, heads[place]);

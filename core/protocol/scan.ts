@@ -47,6 +47,8 @@ export const PIN_QUEUE = 7;
 export const PIN_RESET = 8;
 /** Waits at every server, until it has done what the client sent before. */
 export const PIN_WAIT = 9;
+/** LOCAL, and if the client's links are others afterwards, they are to be there before the answer. */
+export const PIN_TRACK = 10;
 
 /** `Scan.mute` of a request that the proxy makes itself: nobody sees the reply. */
 export const OWN = -1;
@@ -136,6 +138,20 @@ export class Scan implements Origin {
     this.left = 0;
     this.tagHigh = 0;
     this.tagLow = 0;
+  }
+
+  /** Takes a whole SPLIT request over from another scan, which has none then. */
+  adopt(from: Scan): void {
+    this.action = from.action;
+    this.length = from.length;
+    this.verb = from.verb;
+    this.nkeys = from.nkeys;
+    this.first = from.first;
+    this.step = from.step;
+    this.args = from.args;
+    this.nargs = from.nargs;
+    from.args = new Int32Array(32);
+    from.reset();
   }
 
   /** Forgets a half-parsed request: the next parse starts at the request's first byte. */

@@ -241,9 +241,16 @@ export class Server implements LinkOwner {
   closeLane(lane: number): void {
     const links = this.lanes[lane] ?? [];
     this.lanes[lane] = undefined;
-    for (const link of links) this.closeWhenAnswered(link);
+    for (const link of links) {
+      if (link.head === null) this.forget(link);
+      else this.closeWhenAnswered(link);
+    }
     for (const link of this.extras.filter((extra) => extra.lane === lane)) this.forget(link);
     this.extras = this.extras.filter((extra) => extra.lane !== lane);
+    // Those a client still holds on to among them: the lane's number may be another's soon.
+    for (const link of this.connections.filter((one) => one.lane === lane && !one.retired)) {
+      this.closeWhenAnswered(link);
+    }
   }
 
   connecting(): void {

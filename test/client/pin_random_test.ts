@@ -6,6 +6,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bulk, command, Fixture } from "../fake/fixture.ts";
+import { seeds } from "../fake/rounds.ts";
 import type { FakeSocket } from "../fake/fake_host.ts";
 import { type Dice, dice } from "../fake/models.ts";
 
@@ -237,8 +238,7 @@ function play(f: Fixture, roll: Dice): void {
 
 for (let block = 0; block < 10; block++) {
   test(`random transactions, block ${block}`, async () => {
-    for (let i = 0; i < 20; i++) {
-      const seed = block * 1000 + i;
+    for (const seed of seeds(block * 1000, 20)) {
       await run(seed).catch((error) => {
         throw new Error(`seed ${seed}: ${error.stack}`);
       });

@@ -143,4 +143,26 @@ test("secrets are compared whole", () => {
   assert.not.ok(sameSecret("\0", "x"));
 });
 
+test("a secret in the place of a file's or a variable's name is not shown", async () => {
+  const secrets = [
+    "hunter2",
+    "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj/x",
+    "s3cret!",
+  ];
+  for (const secret of secrets) {
+    for (const key of ["redis_auth_file", "redis_auth_env"]) {
+      const text = `p:\n  listen: 127.0.0.1:1\n  redis: true\n  ${key}: "${secret}"\n` +
+        "  servers:\n   - 127.0.0.1:2:1\n";
+      const source = {
+        file: (path: string) => Promise.reject(new Error(`ENOENT: open '${path}'`)),
+        variable: () => undefined,
+      };
+      const { errors } = await resolveSecrets(loadConfig(text), source, text, "c.yml");
+      assert.is(errors.length, 1);
+      assert.not.ok(errors[0].includes(secret), errors[0]);
+      assert.match(errors[0], /^c\.yml:4: pool "p": redis_auth_(file|env): /);
+    }
+  }
+});
+
 test.run();

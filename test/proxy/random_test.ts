@@ -14,6 +14,7 @@ import {
   type Taker,
 } from "../fake/fake_host.ts";
 import { Fixture } from "../fake/fixture.ts";
+import { seeds } from "../fake/rounds.ts";
 import { type Dice, dice, memcached, mixed, type Model, redis, type Step } from "../fake/models.ts";
 
 const SERVERS = ["a", "b", "c"];
@@ -352,13 +353,13 @@ for (
 ) {
   test(`${name}: everyone gets exactly their own replies, in order`, async () => {
     let checked = 0;
-    for (let seed = 1; seed <= 8; seed++) checked += await play(model, seed, false);
+    for (const seed of seeds(1, 8)) checked += await play(model, seed, false);
     assert.ok(checked > 5000, `only ${checked} replies`);
   });
 
   test(`${name}: with servers lost, everyone gets their own replies or errors`, async () => {
     let checked = 0;
-    for (let seed = 101; seed <= 110; seed++) checked += await play(model, seed, true);
+    for (const seed of seeds(101, 10)) checked += await play(model, seed, true);
     assert.ok(checked > 5000, `only ${checked} replies`);
   });
 }
@@ -377,8 +378,8 @@ for (
 ) {
   test(`${name}: while the configuration changes, everyone gets their own replies`, async () => {
     let checked = 0;
-    for (let seed = 201; seed <= 204; seed++) checked += await play(model, seed, false, true);
-    for (let seed = 301; seed <= 302; seed++) checked += await play(model, seed, true, true);
+    for (const seed of seeds(201, 4)) checked += await play(model, seed, false, true);
+    for (const seed of seeds(301, 2)) checked += await play(model, seed, true, true);
     assert.ok(checked > 3000, `only ${checked} replies`);
   });
 }

@@ -70,6 +70,7 @@ function touch(client: ModeClient, link: Link): void {
   request.mute = OWN;
   request.verb = ASKED;
   request.kind = SPECIAL;
+  request.tagHigh = 0;
   request.noted = 0;
   client.push(request);
   link.send(request, probe, 0, probe.length);
