@@ -17,6 +17,7 @@ import { RetiredLinks } from "./link/retired.ts";
 import { SlowLog } from "./link/slow_log.ts";
 import { PoolListener } from "./listener.ts";
 import type { Log } from "./log.ts";
+import { Lateness } from "./lateness.ts";
 import { type Codec, type Facts, type Handshake, Scan, type Session } from "./protocol/codec.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
@@ -65,9 +66,6 @@ const REPLACED = "the connection to the server was replaced";
 /** Most and least of a pool's tick (ms): see `tickOf`. */
 const TICK = 100;
 const SHORTEST_TICK = 5;
-/** A tick that is late by more than this part of its interval, and so many ms, is a late one. */
-const LATE_PART = 0.5;
-const LATE = 5;
 
 /** How often (ms) a pool looks after its timeouts: a tenth of them late is early enough. */
 function tickOf({ timeout, health_check }: PoolConfig): number {
@@ -122,8 +120,7 @@ export class Pool implements ClientContext, TopicsContext {
   listener: PoolListener | null;
   readonly retired: RetiredLinks;
   private timer: Timer | null;
-  private interval: number;
-  private tickedAt: number;
+  private lateness: Lateness;
   private readonly context: PoolContext;
   /** Of clients and servers that fail at TLS. */
   private readonly complaints: Throttle;
@@ -161,8 +158,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.listener = null;
     this.retired = new RetiredLinks();
     this.timer = null;
-    this.interval = 0;
-    this.tickedAt = 0;
+    this.lateness = new Lateness(TICK, 0);
     this.topics = new Topics(this, context.hearings);
     this.shards = makeShards(this, config.servers);
     this.servers = this.shards.map(({ primary }) => primary);
@@ -210,9 +206,9 @@ export class Pool implements ClientContext, TopicsContext {
 
   private keepTime(): void {
     this.timer?.cancel();
-    this.interval = tickOf(this.config);
-    this.tickedAt = this.host.now();
-    this.timer = this.host.every(this.interval, () => this.tick());
+    const interval = tickOf(this.config);
+    this.lateness = new Lateness(interval, this.host.now());
+    this.timer = this.host.every(interval, () => this.tick());
   }
 
   /** Whether this process listens for it. */
@@ -279,6 +275,8 @@ export class Pool implements ClientContext, TopicsContext {
     if (reconnect) {
       this.lanes = this.makeLanes();
       this.lane = this.enterLane(session, this.codec);
+      // The numbers of the old lanes mean nothing here, also not to a client that only finishes.
+      for (const client of this.clients) client.lane = this.enterLane(session, this.codec);
     }
     const old = before.newSession(0, "", 0);
     for (const client of this.clients) {
@@ -376,24 +374,13 @@ export class Pool implements ClientContext, TopicsContext {
     worst?.cutOff(`did not read ${size} bytes of replies, and all clients more than ${most}`);
   }
 
-  /** Closes clients that have a link of their own and do nothing with it. */
-  private endIdleHolds(most: number): void {
-    for (const client of this.holding) {
-      if (client.isBlocked || client.head !== null || client.idle <= most) continue;
-      client.cutOff(`kept a connection to a server and sent nothing for ${most} ms`);
-    }
-  }
-
   mayComplain(): boolean {
     return this.complaints.allow(this.host.now());
   }
 
   private tick(): void {
     const now = this.host.now();
-    const over = now - this.tickedAt - this.interval;
-    // The proxy was busy, or stopped: that is nobody else's time.
-    const late = over > Math.max(LATE, this.interval * LATE_PART) ? over : 0;
-    this.tickedAt = now;
+    const late = this.lateness.at(now);
     this.now = now;
     const { config } = this;
     for (const server of this.servers) server.tick(now, late);
@@ -401,7 +388,9 @@ export class Pool implements ClientContext, TopicsContext {
     for (const client of this.lingering) client.tick(now, late);
     this.retired.tick(now, config.timeout, late);
     const { pinned_idle_timeout } = config;
-    if (pinned_idle_timeout > 0 && late === 0) this.endIdleHolds(pinned_idle_timeout);
+    if (pinned_idle_timeout > 0) {
+      for (const client of this.holding) client.tickHold(now, pinned_idle_timeout, late);
+    }
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
     this.slow.tick(now, config.slowlog_ms);
     this.log.tick(now);

@@ -121,7 +121,7 @@ const FLOORS = [
   ["core/stats/"],
   ["core/wire/"],
   ["core/ring/", "core/hash/"],
-  ["core/limit.ts"],
+  ["core/limit.ts", "core/lateness.ts"],
   ["core/log.ts", "core/host.ts", "core/errno.ts", "core/bytes.ts", "core/version.ts"],
 ];
 

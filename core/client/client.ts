@@ -102,6 +102,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     context.leaveLane(this.lane);
     const lane = context.enterLane(this.session, this.codec);
     if (lane === NO_LANE) return this.cutOff("there are too many kinds of connections");
+    context.leaveLane(this.lane);
     this.lane = lane;
   }
 
@@ -244,6 +245,13 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     return route.picked > this.epoch;
   }
 
+  /** As `mustEmpty`, of any place: a request may have several. */
+  private isBehind(): boolean {
+    const { route } = this.context;
+    if (this.head === null) this.epoch = route.epoch;
+    return route.epoch > this.epoch;
+  }
+
   /** The last span of a read. A long kept request is handed over as it is, without a copy. */
   private sendSpan(to: Link, buf: Uint8Array, start: number, end: number): void {
     const { input } = this;
@@ -258,6 +266,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
    * False when it has to wait until all earlier ones are answered.
    */
   private special(scan: Scan, buf: Uint8Array, at: number, length: number): boolean {
+    if (this.context.route.redirects !== null && this.isBehind()) return false;
     let how = this.mode.take(this, scan, buf, at, length);
     if (how === ORDINARY) how = carryOut(this, scan, buf, at, length);
     return how !== LATER;
@@ -329,6 +338,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       this.emptyFirst();
       return false;
     }
+    this.epoch = context.route.epoch;
     const { keyStart, keyEnd, verb, length } = scan;
     const intent = this.codec.classes[verb + 1];
     const server = context.route.pick(buf, start + keyStart, start + keyEnd, intent);
@@ -462,6 +472,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     const lane = context.enterLane(session, this.codec);
     if (lane === NO_LANE) return this.cutOff("there are too many kinds of connections");
     this.lane = lane;
+    this.renewals++;
     // Later requests take other links: they must not overtake the earlier ones. (After a huge
     // request they never do.)
     if (this.head !== null && !this.isUploading) this.emptyFirst();

@@ -41,6 +41,8 @@ const EMPTYING = 8;
 const RESUMING = 16;
 /** The pool is paused (CLIENT PAUSE). */
 const PAUSED = 32;
+/** One of its requests is carried out bit by bit: see exchange/slices.ts. */
+const WORKING = 64;
 
 /** How it is to end when it is read to the end of what it has sent (`farewell`). */
 const STAYS = 0;
@@ -63,6 +65,8 @@ const LINGER = 1000;
 export abstract class ClientLife extends ReplyQueue implements Waiter {
   protected phase: number;
   protected stops: number;
+  /** The link that it waits for (CONGESTED). */
+  private congestedBy: Link | null;
   private farewell: number;
   /** For the log: requests and bytes taken, and why it was closed. */
   taken: number;
@@ -88,6 +92,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     super(context, socket, id);
     this.phase = OPEN;
     this.stops = 0;
+    this.congestedBy = null;
     this.farewell = STAYS;
     this.taken = 0;
     this.received = 0;
@@ -102,11 +107,19 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     this.unread = 0;
   }
 
+  /** For how long it has sent nothing (ms). */
+  abstract get idle(): number;
+
   /** Handles the requests that were kept in `input[start, end)`; returns where the rest begins. */
   protected abstract process(buf: Uint8Array, start: number, end: number): number;
 
   get isClosed(): boolean {
     return this.phase === CLOSED;
+  }
+
+  /** No more of its requests are taken. */
+  get isFinishing(): boolean {
+    return this.phase >= FINISHING;
   }
 
   /** It waits at a server. */
@@ -197,6 +210,23 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
   waitForLink(link: Link): void {
     if ((this.stops & CONGESTED) === 0) link.addWaiter(this);
     this.stop(CONGESTED);
+    this.congestedBy = link;
+  }
+
+  waitsForLink(waiter: Waiter): boolean {
+    const link = this.congestedBy;
+    if (link === null || !link.congested) return false;
+    link.addWaiter(waiter);
+    return true;
+  }
+
+  stopForWork(): void {
+    this.stop(WORKING);
+  }
+
+  workDone(): void {
+    this.stops = (this.stops & ~WORKING) | RESUMING;
+    if (this.phase !== CLOSED) this.touch();
   }
 
   /** The pool is paused: what comes waits for `unpauseReading`. */
@@ -212,6 +242,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
 
   linkRelaxed(): void {
     this.stops = (this.stops & ~CONGESTED) | RESUMING;
+    this.congestedBy = null;
     if (this.phase !== CLOSED) this.touch();
   }
 
@@ -311,6 +342,19 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
   /** Called every tick while it lingers. Its FIN may still be unread when a tick comes `late`. */
   tick(now: number, late: number): void {
     if (late === 0 && now - this.lingersSince > LINGER) this.socket.close();
+  }
+
+  /**
+   * Called every tick while it has a link of its own: with one that it has not used for `most` ms
+   * it is closed. What waits for us (or for a server, or the end of a pause) uses it.
+   */
+  tickHold(now: number, most: number, late: number): void {
+    const hold = this.hold as Hold;
+    if (hold.state === BLOCKED || this.head !== null || (this.stops & PAUSED) !== 0) {
+      hold.usedAt = now;
+    } else if (late === 0 && now - hold.usedAt > most && this.idle > most) {
+      this.cutOff(`kept a connection to a server and sent nothing for ${most} ms`);
+    }
   }
 
   /** The client sent FIN: it gets the replies it still waits for. */

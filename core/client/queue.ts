@@ -11,14 +11,16 @@ import {
   PLAIN,
   type Request,
   type RequestPool,
+  SLICED,
   SPECIAL,
   STREAMED,
+  WATCHED,
 } from "../exchange/request.ts";
 import { recovered, redirected } from "../exchange/resend.ts";
 import type { Socket } from "../host.ts";
 import { type Carrier, HOLD, LAST, SPAN } from "../link/attempt.ts";
-import type { Link } from "../link/link.ts";
-import type { Codec, Quiet, Scan, Session } from "../protocol/codec.ts";
+import type { Link, Waiter } from "../link/link.ts";
+import type { Codec, Keys, Quiet, Scan, Session } from "../protocol/codec.ts";
 import { ALOUD } from "../protocol/session.ts";
 import type { Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
@@ -35,6 +37,8 @@ export abstract class ReplyQueue implements Caller {
   readonly id: number;
   /** Which of a server's links it uses: see Pool.enterLane. */
   lane: number;
+  /** How often its links were replaced by others. */
+  renewals: number;
   /** Of the dialect it speaks; the pool's until its first byte has come. */
   codec: Codec;
   readonly out: OutBuffer;
@@ -57,6 +61,7 @@ export abstract class ReplyQueue implements Caller {
     this.session = context.codec.newSession(id, socket.remote, context.host.wallClock());
     this.id = id;
     this.lane = context.enterLane(this.session, context.codec);
+    this.renewals = 0;
     this.codec = context.codec;
     this.out = new OutBuffer(context.buffers);
     this.head = null;
@@ -72,7 +77,11 @@ export abstract class ReplyQueue implements Caller {
 
   abstract get isClosed(): boolean;
   abstract cutOff(why: string): void;
+  abstract get isFinishing(): boolean;
   abstract waitForLink(link: Link): void;
+  abstract waitsForLink(waiter: Waiter): boolean;
+  abstract stopForWork(): void;
+  abstract workDone(): void;
   /** End of turn. */
   abstract flush(): void;
 
@@ -84,7 +93,7 @@ export abstract class ReplyQueue implements Caller {
     const request = this.requestOf(scan, buf, at);
     if (!target.available) return fail(request, target.reason);
     const { redirects } = this.context.route;
-    if (redirects !== null && request.kind === PLAIN) request.kind = MANAGED;
+    if (redirects !== null) request.kind = request.kind === PLAIN ? MANAGED : WATCHED;
     const link = target.linkFor(this);
     link.send(request, buf, at, at + length);
     if (link.congested) this.waitForLink(link);
@@ -194,7 +203,8 @@ export abstract class ReplyQueue implements Caller {
       if (request.parts.length === 0) {
         this.out.append(request.held, request.heldStart, request.heldEnd);
       } else if (request.mute === 0 || !this.isMuted(request)) {
-        this.codec.join(request, this.out);
+        if (request.kind === SLICED) (this.codec.keys as Keys).joinSlices(request, this.out);
+        else this.codec.join(request, this.out);
       }
       this.shift(request);
       request = this.head;

@@ -2,7 +2,9 @@
 
 import type { Carrier } from "../link/attempt.ts";
 import { OWN } from "../protocol/codec.ts";
-import { type Request, SPECIAL, STREAMED } from "./request.ts";
+import { OutBuffer } from "../wire/out_buffer.ts";
+import { ReplyChunk } from "../wire/reply_store.ts";
+import { type Caller, type Request, SPECIAL, STREAMED } from "./request.ts";
 
 /** A reply with more than this still to come is passed on as it arrives instead of being held. */
 const STREAM = 16384;
@@ -35,11 +37,42 @@ export function fail(request: Request, text: string): void {
 /** A fragment has its reply, or will have none. */
 export function fragmentDone(parent: Request): void {
   if (--parent.awaiting > 0) return;
+  if (parent.parent !== null) return sliceDone(parent, parent.parent);
   const { sink } = parent;
   if (sink.isClosed) return sink.context.requests.give(parent);
   if (parent.parts.some((part) => part.failure !== "")) sink.context.counters.forward_error++;
   parent.ready = true;
   if (sink.head === parent) sink.advance();
+}
+
+/** A slice of a request with very many keys has all its replies (slices.ts). */
+function sliceDone(slice: Request, parent: Request): void {
+  const { sink, parts } = slice;
+  if (!sink.isClosed) {
+    const failed = parts.find((part) => part.failure !== "");
+    if (failed !== undefined) slice.failure = failed.failure;
+    else if (slice.failure === "") joinSlice(slice);
+    for (const part of parts) sink.context.requests.give(part);
+    parts.length = 0;
+  }
+  fragmentDone(parent);
+}
+
+/** Its one reply takes the place of those of its fragments. */
+function joinSlice(slice: Request): void {
+  const { sink } = slice;
+  const { buffers } = sink.context;
+  const out = new OutBuffer(buffers);
+  sink.codec.join(slice, out);
+  const chunk = new ReplyChunk(buffers, out.size);
+  chunk.keep();
+  chunk.current = false;
+  slice.chunk = chunk;
+  slice.held = chunk.buf;
+  slice.heldStart = 0;
+  slice.heldEnd = out.size;
+  out.moveInto(chunk.buf);
+  holdMore(sink, slice.heldEnd);
 }
 
 /** The reply of a request whose client is gone has come, or will not come. */
@@ -123,7 +156,11 @@ export function settlePart(
 function hold(request: Request, link: Carrier, buf: Uint8Array, start: number, end: number): void {
   const { sink } = request;
   link.store.append(request, buf, start, end);
-  sink.held += end - start;
+  holdMore(sink, end - start);
+}
+
+function holdMore(sink: Caller, n: number): void {
+  sink.held += n;
   if (sink.held > sink.context.limits.clientOutput) {
     sink.cutOff(`waits for one reply while ${sink.held} bytes of later ones are held`);
   }

@@ -18,11 +18,16 @@ export function openParent(caller: Caller, scan: Scan, nkeys: number): Request {
 }
 
 /** One more part, of `bytes` that the link's `out` has already. */
-export function addPart(parent: Request, link: Link, bytes: number): Request {
+export function addPart(
+  parent: Request,
+  link: Link,
+  bytes: number,
+  kind: number = SPECIAL,
+): Request {
   const { sink } = parent;
   const { context } = sink;
   const part = context.requests.take(sink);
-  part.kind = SPECIAL;
+  part.kind = kind;
   part.parent = parent;
   part.verb = parent.verb;
   part.noted = 0;

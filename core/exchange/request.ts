@@ -4,12 +4,13 @@
 
 import { EMPTY } from "../bytes.ts";
 import type { Attempt, Carrier, Sink } from "../link/attempt.ts";
-import type { Link } from "../link/link.ts";
+import type { Host } from "../host.ts";
+import type { Link, Waiter } from "../link/link.ts";
 import type { SlowLog } from "../link/slow_log.ts";
 import type { Codec, FanOut, Part, Scan, Session } from "../protocol/codec.ts";
 import type { Route } from "../route/route.ts";
 import type { Origin, Target } from "../server/server.ts";
-import type { OutBuffer } from "../wire/out_buffer.ts";
+import type { BufferPool, OutBuffer } from "../wire/out_buffer.ts";
 import type { ReplyChunk } from "../wire/reply_store.ts";
 
 /** What the exchanges of a pool share. */
@@ -23,6 +24,9 @@ export interface ExchangeContext {
   readonly lane: number;
   readonly limits: { readonly clientOutput: number };
   readonly counters: { forward_error: number; fragments: number };
+  readonly host: Pick<Host, "endOfTurn">;
+  readonly buffers: BufferPool;
+  readonly turn: { enter(): void; leave(): void };
 }
 
 /** The client an exchange works for, as far as it has to know it. */
@@ -31,6 +35,10 @@ export interface Caller extends Sink, Origin {
   readonly session: Session;
   readonly codec: Codec;
   readonly isClosed: boolean;
+  /** No more of its requests are taken. */
+  readonly isFinishing: boolean;
+  /** How often its links were replaced by others, which do not keep the order with those. */
+  readonly renewals: number;
   /** Its oldest request; their replies go out in their order. */
   readonly head: Request | null;
   readonly out: OutBuffer;
@@ -48,6 +56,11 @@ export interface Caller extends Sink, Origin {
   forward(target: Target, scan: Scan, buf: Uint8Array, at: number, length: number): void;
   /** No more is to be read until `link` has written some. */
   waitForLink(link: Link): void;
+  /** Whether it waits for a link; if so, `waiter` is told with it. */
+  waitsForLink(waiter: Waiter): boolean;
+  /** No more is to be read until `workDone`: one of its requests is carried out bit by bit. */
+  stopForWork(): void;
+  workDone(): void;
   /** `link`'s large reply comes faster than the client reads it: see Link.waitFor. */
   waitToRead(link: Carrier): void;
   /** Closes it at once; `why` is logged. */
@@ -62,6 +75,10 @@ export const STREAMED = 1;
 export const MANAGED = 2;
 /** Something about it is special: muted, partly held, or a fragment. */
 export const SPECIAL = 3;
+/** Special, and managed. */
+export const WATCHED = 4;
+/** A parent whose parts are parents themselves: see slices.ts. */
+export const SLICED = 5;
 
 const NO_PLACES = new Uint16Array(0);
 

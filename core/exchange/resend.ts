@@ -4,11 +4,16 @@
 import type { Carrier } from "../link/attempt.ts";
 import type { Redirects } from "../route/route.ts";
 import type { Server } from "../server/server.ts";
-import type { Request } from "./request.ts";
+import { MANAGED, type Request, WATCHED } from "./request.ts";
 
 /** How often one request is sent again; then the client gets what the server said. */
 const MOST = 5;
 const MINUS = 45;
+
+/** Whether it may be sent again: not over a link of its client's own, not to a certain server. */
+function isManaged({ kind, chunk, sink }: Request): boolean {
+  return (kind === MANAGED || kind === WATCHED) && chunk === null && !sink.isClosed;
+}
 
 /** A managed route's server has answered; true when the request goes on to another one. */
 export function redirected(
@@ -19,9 +24,8 @@ export function redirected(
   start: number,
   end: number,
 ): boolean {
-  if (request.sink.isClosed) return false;
   // An error is one line: a reply that was kept in part is none that a route looks for.
-  if (request.chunk !== null || buf[start] !== MINUS) return false;
+  if (buf[start] !== MINUS || !isManaged(request)) return false;
   const target = redirects.refused(buf, start, end);
   return target !== null && target.available && resend(request, link, target);
 }
@@ -33,7 +37,7 @@ export function recovered(
   link: Carrier,
   unsent: boolean,
 ): boolean {
-  if (request.sink.isClosed || request.chunk !== null) return false;
+  if (!isManaged(request)) return false;
   if (!unsent && !isSafe(request, redirects)) return false;
   const target = redirects.lost(link);
   return target !== null && target.available && resend(request, link, target);
@@ -51,5 +55,6 @@ function resend(request: Request, from: Carrier, to: Server): boolean {
   if (!from.sent(request, link.out)) return false;
   request.resent++;
   link.enqueue(request, request.bytes);
+  if (link.congested) request.sink.waitForLink(link);
   return true;
 }

@@ -151,6 +151,8 @@ export interface Keys {
   ): void;
   /** SPLIT: what ends a fragment. */
   readonly end: Uint8Array;
+  /** SPLIT: as `join`, of parts that are the joined replies to neighbouring keys each. */
+  joinSlices(fanOut: FanOut, out: OutBuffer): void;
 }
 
 /** TOGETHER: keys that must live on one server. */

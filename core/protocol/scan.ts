@@ -138,6 +138,20 @@ export class Scan implements Origin {
     this.tagLow = 0;
   }
 
+  /** Takes a whole SPLIT request over from another scan, which has none then. */
+  adopt(from: Scan): void {
+    this.action = from.action;
+    this.length = from.length;
+    this.verb = from.verb;
+    this.nkeys = from.nkeys;
+    this.first = from.first;
+    this.step = from.step;
+    this.args = from.args;
+    this.nargs = from.nargs;
+    from.args = new Int32Array(32);
+    from.reset();
+  }
+
   /** Forgets a half-parsed request: the next parse starts at the request's first byte. */
   reset(): void {
     this.pos = 0;

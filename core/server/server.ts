@@ -230,7 +230,10 @@ export class Server implements LinkOwner {
   closeLane(lane: number): void {
     const links = this.lanes[lane] ?? [];
     this.lanes[lane] = undefined;
-    for (const link of links) this.closeWhenAnswered(link);
+    for (const link of links) {
+      if (link.head === null) this.forget(link);
+      else this.closeWhenAnswered(link);
+    }
     for (const link of this.extras.filter((extra) => extra.lane === lane)) this.forget(link);
     this.extras = this.extras.filter((extra) => extra.lane !== lane);
   }

@@ -3,6 +3,7 @@
 
 import { bytes, utf8 } from "../bytes.ts";
 import type { Address, Host, Listener, Socket, SocketHandler, Timer } from "../host.ts";
+import { Lateness } from "../lateness.ts";
 import { BufferPool, OutBuffer } from "../wire/out_buffer.ts";
 
 /** Most connections at a time: the oldest makes room for the next. */
@@ -36,9 +37,11 @@ class Readers {
   private readonly host: Host;
   private readonly open: Set<Reader>;
   private timer: Timer | null;
+  private lateness: Lateness;
 
   constructor(host: Host) {
     this.host = host;
+    this.lateness = new Lateness(TICK, 0);
     this.open = new Set();
     this.timer = null;
   }
@@ -51,7 +54,9 @@ class Readers {
       }
     }
     this.open.add(reader);
-    this.timer ??= this.host.every(TICK, () => this.tick());
+    if (this.timer !== null) return;
+    this.lateness = new Lateness(TICK, this.host.now());
+    this.timer = this.host.every(TICK, () => this.tick());
   }
 
   remove(reader: Reader): void {
@@ -63,6 +68,7 @@ class Readers {
 
   private tick(): void {
     const now = this.host.now();
+    if (this.lateness.at(now) > 0) return; // they may have read, and gone, while we stood still
     for (const reader of this.open) if (now >= reader.until) reader.cut();
   }
 }

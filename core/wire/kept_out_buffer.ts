@@ -79,6 +79,16 @@ export class KeptOutBuffer extends OutBuffer {
     this.append(src, from, to);
   }
 
+  /** What is kept stays where it is: the buffer that is left is not given back for the adopted one. */
+  override adopt(buf: Uint8Array, from: number, to: number): void {
+    if (this.end === this.start && this.kept.some((range) => range.buf === this.buf)) {
+      this.buf = EMPTY;
+      this.start = 0;
+      this.end = 0;
+    }
+    super.adopt(buf, from, to);
+  }
+
   protected override handed(buf: Uint8Array, from: number, to: number): void {
     const last = this.kept[this.kept.length - 1];
     if (last !== undefined && last.buf === buf && last.end === from) {

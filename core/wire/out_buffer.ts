@@ -238,6 +238,17 @@ export class OutBuffer {
     this.clear();
   }
 
+  /** Puts all of it into `dst`, and is empty then. Never written to a socket itself. */
+  moveInto(dst: Uint8Array): void {
+    let at = 0;
+    for (const { buf, start, end } of this.segments ?? []) {
+      copy(buf, start, end, dst, at);
+      at += end - start;
+    }
+    copy(this.buf, this.start, this.end, dst, at);
+    this.clear();
+  }
+
   /** Drops everything (the connection is gone). A lent buffer is left to the garbage collector. */
   clear(): void {
     if (this.segments !== null) {

@@ -81,9 +81,10 @@ test("a reply that came while the proxy was stopped is delivered", async () => {
 });
 
 ours("a request that keeps the proxy busy makes no server look dead", async () => {
-  const { servers, proxy } = await behindProxy("redis", { timeout: 100, ...EJECTS });
+  const { servers, proxy } = await behindProxy("redis", { timeout: 250, ...EJECTS });
   started.push(proxy, ...servers);
-  const big = cmd("MGET", ...Array.from({ length: 60_000 }, (_, i) => `absent:${i}`));
+  const keys = Array.from({ length: 150_000 }, (_, i) => bulk(`absent:${i}`));
+  const big = `*${keys.length + 1}\r\n${bulk("MGET")}${keys.join("")}`;
   const [busy, ...others] = await Promise.all([1, 2, 3, 4].map(() => Wire.open(proxy.port)));
   for (let round = 0; round < 3; round++) {
     let done = false;
@@ -91,7 +92,7 @@ ours("a request that keeps the proxy busy makes no server look dead", async () =
       for (let n = 0; !done; n++) assert.is(await wire.ask("GET", `k${i}:${n}`), "$-1\r\n");
     });
     const reply = await busy.send(big).reply();
-    assert.is(reply, `*60000\r\n${"$-1\r\n".repeat(60_000)}`);
+    assert.is(reply, `*150000\r\n${"$-1\r\n".repeat(150_000)}`);
     done = true;
     await Promise.all(small);
   }
@@ -172,5 +173,45 @@ ours("what a server refuses to queue ends in its own words, and blames nobody", 
   assert.is(await ours.ask("GET", "k"), "$-1\r\n");
   assert.is(await blamed(proxy), 0);
 });
+
+ours("a client that watches and does nothing is closed", async () => {
+  const redis = await startRedis();
+  const proxy = await startProxy({
+    pool: { redis: true, pinned_idle_timeout: 1000, servers: [at(redis)] },
+  });
+  started.push(proxy, redis);
+  const [watches, waits, other] = await Promise.all([1, 2, 3].map(() => Wire.open(proxy.port)));
+  waits.send(cmd("BLPOP", "l", 0));
+  assert.is(await watches.ask("WATCH", "k"), "+OK\r\n");
+  await until("it to be closed", () => watches.ended);
+  assert.is(await other.ask("LPUSH", "l", "v"), ":1\r\n");
+  assert.is(await waits.reply(), `*2\r\n${bulk("l")}${bulk("v")}`);
+});
+
+ours(
+  "one client that tries every database and version opens no more than the lanes allow",
+  async () => {
+    const redis = await startRedis({ args: ["--databases", "64"] });
+    const proxy = await startProxy({
+      pool: { redis: true, server_lanes: 8, lane_idle_timeout: 500, servers: [at(redis)] },
+    });
+    started.push(proxy, redis);
+    const [wire, direct] = [await Wire.open(proxy.port), await Wire.open(redis.port)];
+    const connected = async (): Promise<number> =>
+      Number(/connected_clients:(\d+)/.exec(await direct.ask("INFO", "clients"))?.[1]);
+    for (let db = 0; db < 64; db++) {
+      for (const version of [2, 3]) {
+        await wire.ask("HELLO", version);
+        assert.is(await wire.ask("SELECT", db), "+OK\r\n");
+        assert.is(await wire.ask("GET", "k"), version === 2 ? "$-1\r\n" : "_\r\n");
+      }
+      // Ours, one a lane, one that asks about commands.
+      await until("closed lanes to be gone", async () => await connected() <= 1 + 8 + 1);
+    }
+    // Ours, the one of new clients, its own.
+    await until("idle lanes to close", async () => await connected() === 3);
+    assert.is(await wire.ask("GET", "k"), "_\r\n");
+  },
+);
 
 test.run();

@@ -3,7 +3,7 @@
 // a test reads what they received and says what they answer.
 
 import { loadConfig } from "../../core/config/load.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool, Routing } from "../../core/pool.ts";
 import { Proxy } from "../../core/proxy.ts";
 import type { Request } from "../../core/exchange/request.ts";
 import type { Limits } from "../../core/client/context.ts";
@@ -22,6 +22,8 @@ export interface Setting {
   memcached?: boolean;
   limits?: Partial<Limits>;
   host?: FakeHost;
+  /** Another route than the ring. */
+  routing?: Routing;
   /** For `reload`: another port; the pool is removed. */
   port?: number;
   gone?: boolean;
@@ -78,7 +80,13 @@ export class Fixture {
       info: note("info"),
       debug: note("debug"),
     };
-    const options = { log, stats: null, source: "here", limits: setting.limits };
+    const options = {
+      log,
+      stats: null,
+      source: "here",
+      limits: setting.limits,
+      routing: setting.routing,
+    };
     const proxy = new Proxy(host, loadConfig(`${lines.join("\n")}\n`), options);
     const fixture = new Fixture(host, proxy, names, logged);
     await proxy.start();

@@ -258,6 +258,63 @@ test("a client that keeps a connection and does nothing with it is closed", asyn
   assert.ok(f.logged.some((line) => line.includes("sent nothing for 3000 ms")));
 });
 
+test("a wait at a server, or for the end of a pause, is no idleness: the time begins after it", async () => {
+  const f = await Fixture.start({ config: ["pinned_idle_timeout: 3000"] });
+  const client = f.client();
+  f.say(client, command("WATCH", "k"));
+  const server = f.connections("a")[0];
+  f.say(server, "+OK\r\n");
+  f.say(client, command("BLPOP", "l", "0"));
+  f.host.pass(10_000);
+  f.say(server, "*2\r\n$1\r\nl\r\n$1\r\nv\r\n");
+  f.host.pass(2000);
+  assert.not.ok(client.gone, "after BLPOP");
+  f.say(f.client(), command("CLIENT", "PAUSE", "10000", "ALL"));
+  f.say(client, command("GET", "k"));
+  f.host.pass(9900);
+  f.host.pass(200);
+  f.say(server, bulk("v"));
+  f.host.pass(2000);
+  assert.not.ok(client.gone, "after a pause");
+  assert.is(client.received().endsWith(bulk("v")), true);
+  f.host.pass(2000);
+  assert.ok(client.gone);
+});
+
+test("one of several users cannot have all pinned connections, and has his share again", async () => {
+  const f = await Fixture.start({
+    config: [
+      "pinned_connections: 4",
+      "pinned_share: 50",
+      "auth:",
+      "  password: main",
+      "  users:",
+      "    ann: {password: pw}",
+      "    bob: {password: pw}",
+    ],
+  });
+  const answer = (): void => {
+    for (const socket of f.connections("a")) {
+      if (socket.received().includes("WATCH")) f.say(socket, "+OK\r\n");
+    }
+  };
+  const watch = (user: string) => {
+    const client = f.client();
+    f.say(client, command("AUTH", user, "pw") + command("WATCH", "k"));
+    answer();
+    return { client, said: client.received() };
+  };
+  const anns = [watch("ann"), watch("ann"), watch("ann")];
+  assert.equal(anns.map(({ said }) => said).slice(0, 2), ["+OK\r\n+OK\r\n", "+OK\r\n+OK\r\n"]);
+  assert.match(anns[2].said, /user "ann": 2 of the 4 pinned_connections .*pinned_share: 50/);
+  assert.is(watch("bob").said, "+OK\r\n+OK\r\n");
+  anns[0].client.fail("");
+  f.settle();
+  f.say(anns[2].client, command("WATCH", "k"));
+  answer();
+  assert.is(anns[2].client.received(), "+OK\r\n");
+});
+
 test("lanes are bounded, told clearly, and idle ones close", async () => {
   const f = await Fixture.start({ config: ["server_lanes: 3", "lane_idle_timeout: 2000"] });
   const clients = [1, 2, 3].map((db) => {

@@ -42,6 +42,7 @@ const facts: Facts = {
       queuedInMulti: -1,
       isBlocked: false,
       idle: 2500,
+      unblock: () => false,
       kill: (asks) => void killed.push(`${session.id}${asks ? " itself" : ""}`),
     })),
   hidden: () => 0,

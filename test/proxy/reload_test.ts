@@ -269,6 +269,53 @@ test("the proxy drains: what clients have sent is answered, then all is closed",
   assert.is(f.host.outgoing.filter((socket) => !socket.gone).length, 0);
 });
 
+test("a reply that came while the proxy stood still is delivered before a drain ends", async () => {
+  const f = await Fixture.start();
+  const client = f.client();
+  f.say(client, get("k"));
+  const drained = f.proxy.drain(1000);
+  f.settle();
+  f.server("a").send(bulk("v"));
+  f.host.stall(3000);
+  f.settle();
+  f.host.pass(40);
+  assert.is(client.received(), bulk("v"));
+  client.end();
+  f.host.pass(40);
+  await drained;
+});
+
+test("a drain ends though the proxy is late again and again", async () => {
+  const f = await Fixture.start();
+  const client = f.client();
+  f.say(client, get("k"));
+  const drained = f.proxy.drain(1000);
+  f.settle();
+  for (let i = 0; i < 4; i++) {
+    f.host.stall(1000);
+    f.settle();
+  }
+  await drained;
+  assert.ok(client.gone);
+});
+
+test("clients leave the lanes that a reload has put in the place of theirs", async () => {
+  const config = ["lane_idle_timeout: 1000"];
+  const f = await Fixture.start({ config });
+  const [finishing, chosen, plain] = [f.client(), f.client(), f.client()];
+  f.say(chosen, command("SELECT", "5"));
+  f.say(finishing, command("SELECT", "6") + get("k"));
+  f.say(finishing, command("QUIT"));
+  await f.reload({ config: [...config, "redis_db: 3"] });
+  for (const client of [finishing, chosen, plain]) client.fail("");
+  f.settle();
+  f.host.pass(3000);
+  const late = f.client();
+  f.say(late, get("k"));
+  f.say(f.connections("a").at(-1)!, "+OK\r\n" + bulk("v"));
+  assert.is(late.received(), bulk("v"));
+});
+
 test("a drain ends at its time, answered or not; without clients it ends at once", async () => {
   const f = await Fixture.start();
   const client = f.client();

@@ -232,7 +232,7 @@ function kinds(): Kind[] {
   return [...all, {
     name: "TLS",
     address: () => tcp(),
-    listenTls: () => ({ cert, key, ca: "", require_client_cert: false }),
+    listenTls: () => ({ cert, key, ca: "", require_client_cert: false, handshake_timeout: 3000 }),
     connectTls: () => ({ ca: cert, ...none }),
     peerServer: { cert, key },
     peerClient: { ca: cert, servername: "localhost" },

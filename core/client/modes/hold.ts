@@ -77,6 +77,8 @@ export class Hold {
   protected user: string;
   /** The client's latest requests went over other links. */
   elsewhere: boolean;
+  /** When it was last seen in use (pool time): see Life.tickHold. */
+  usedAt: number;
 
   constructor(client: ModeClient) {
     this.state = WATCHING;
@@ -94,6 +96,7 @@ export class Hold {
     this.losses = 0;
     this.user = "";
     this.elsewhere = false;
+    this.usedAt = 0;
   }
 
   /** The server still knows what it was told over the link, and it is the one to use. */

@@ -37,7 +37,7 @@ import {
   STORED,
   UNAUTHENTICATED,
 } from "./errors.ts";
-import { add, begin, join } from "./fan_out.ts";
+import { add, begin, join, joinSlices } from "./fan_out.ts";
 import { RequestParser, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
@@ -50,7 +50,7 @@ const VERSION = bytes("version\r\n");
 const SET = verbOf("set");
 const LF = 10;
 
-const KEYS: Keys = { select: selectKey, begin, add, end: bytes("\r\n") };
+const KEYS: Keys = { select: selectKey, begin, add, end: bytes("\r\n"), joinSlices };
 const QUIET: Quiet = { muted, unmute: null };
 
 /**

@@ -87,13 +87,26 @@ function appendFailure(failure: string, out: OutBuffer): void {
 /** Where each part's next value is; grown as needed, reused. */
 let cursors = new Int32Array(64);
 
-function joinValues(fanOut: FanOut, out: OutBuffer): void {
-  const { parts, picks, nkeys } = fanOut;
+/** The first part's that failed; false if none did. */
+function joinError(parts: readonly Part[], out: OutBuffer): boolean {
   for (let i = 0; i < parts.length; i++) {
     const part = parts[i];
-    if (part.failure !== "") return appendFailure(part.failure, out);
-    if (isError(part.held, part.heldStart)) return append(part, out);
+    if (part.failure === "" && !isError(part.held, part.heldStart)) continue;
+    if (part.failure !== "") appendFailure(part.failure, out);
+    else append(part, out);
+    return true;
   }
+  return false;
+}
+
+/** See `Keys.joinSlices`. */
+export function joinSlices({ parts }: FanOut, out: OutBuffer): void {
+  if (!joinError(parts, out)) concat(parts, out);
+}
+
+function joinValues(fanOut: FanOut, out: OutBuffer): void {
+  const { parts, picks, nkeys } = fanOut;
+  if (joinError(parts, out)) return;
   if (parts.length > cursors.length) cursors = new Int32Array(2 * parts.length);
   const at = cursors;
   let room = END.length;

@@ -73,16 +73,7 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
   if (how === JOIN_INFO) return joinInfo(fanOut, out);
   if (how === JOIN_EXEC) return joinExec(fanOut, out);
   if (how === JOIN_ANY_OK && parts.some(isOk)) return out.ascii("+OK\r\n");
-  for (const part of parts) {
-    if (part.failure !== "") {
-      out.ascii(`-ERR ${part.failure}\r\n`);
-      return;
-    }
-    if (part.held[part.heldStart] === MINUS) {
-      out.append(part.held, part.heldStart, part.heldEnd);
-      return;
-    }
-  }
+  if (joinError(parts, out)) return;
   switch (how) {
     case JOIN_ARRAY:
       return joinArray(fanOut, out);
@@ -110,6 +101,28 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
     default:
       out.ascii("+OK\r\n");
   }
+}
+
+/** The first part's that failed; false if none did. */
+function joinError(parts: readonly Part[], out: OutBuffer): boolean {
+  for (const part of parts) {
+    if (part.failure !== "") {
+      out.ascii(`-ERR ${part.failure}\r\n`);
+      return true;
+    }
+    if (part.held[part.heldStart] === MINUS) {
+      out.append(part.held, part.heldStart, part.heldEnd);
+      return true;
+    }
+  }
+  return false;
+}
+
+/** See `Keys.joinSlices`: arrays follow one another, everything else is joined as parts are. */
+export function joinSlices(fanOut: FanOut, out: OutBuffer): void {
+  const { parts, verb } = fanOut;
+  if (COMMANDS[verb].join !== JOIN_ARRAY) join(fanOut, out);
+  else if (!joinError(parts, out)) joinConcat(parts, out);
 }
 
 /** Where each part's next element is; grown as needed, reused. */
