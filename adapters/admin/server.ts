@@ -6,7 +6,6 @@ import { createServer } from "node:net";
 import { serve } from "srvx";
 import { errnoText } from "../../core/errno.ts";
 import type { Log } from "../../core/log.ts";
-import { NO_IPV6 } from "../runtimes/shared/listen.ts";
 import type { Control } from "../control/control.ts";
 import type { AdminAddress } from "./address.ts";
 import { createApp } from "./app.ts";
@@ -16,6 +15,8 @@ export interface Admin {
   close(): void;
 }
 
+/** What listening on ::1 fails with where there is no IPv6. */
+const NO_IPV6 = ["EADDRNOTAVAIL", "EAFNOSUPPORT", "EINVAL", "EPROTONOSUPPORT"];
 /** Milliseconds between two samples. */
 const SAMPLE = 1000;
 /** Most bytes of a request's body: nothing here reads one. */

@@ -10,7 +10,7 @@ type Accept = Parameters<Host["listen"]>[2];
 type Listen = (address: Address, options: ListenOptions, accept: Accept) => Promise<Listener>;
 
 /** There is no IPv6 on this machine. */
-export const NO_IPV6 = ["EADDRNOTAVAIL", "EAFNOSUPPORT", "EINVAL", "EPROTONOSUPPORT"];
+const NO_IPV6 = ["EADDRNOTAVAIL", "EAFNOSUPPORT", "EINVAL", "EPROTONOSUPPORT"];
 
 /** `Host.listen` of a runtime that can listen on one address, of a host or a unix socket. */
 export function makeListen(one: Listen): Listen {
