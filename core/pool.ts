@@ -13,6 +13,7 @@ import { Topics, type TopicsContext } from "./exchange/topics.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
 import type { Link } from "./link/link.ts";
+import type { PushListener, PushSetting } from "./link/pushes.ts";
 import { RetiredLinks } from "./link/retired.ts";
 import { SlowLog } from "./link/slow_log.ts";
 import { PoolListener } from "./listener.ts";
@@ -57,6 +58,8 @@ export type Routing = (ring: RingRoute, pool: Pool) => Route;
 interface LaneSetting {
   readonly codec: Codec;
   readonly handshake: Handshake | null;
+  /** Who hears what servers push on its links; null: nobody. */
+  readonly pushes: PushSetting | null;
 }
 
 /** Errors for requests that were not answered in time. */
@@ -406,6 +409,8 @@ export class Pool implements ClientContext, TopicsContext {
 
   ringChanged(): void {
     this.topics.rebalance();
+    // Keys have moved to servers that do not know what clients have read elsewhere.
+    for (const client of this.clients) client.pushesLost();
   }
 
   private makeLanes(): Lanes<LaneSetting> {
@@ -420,9 +425,15 @@ export class Pool implements ClientContext, TopicsContext {
    * The lane of a session: sessions of one lane share links, which are set up alike (dialect, RESP
    * version, database). NO_LANE when there are too many.
    */
-  enterLane(session: Session, codec: Codec): number {
-    const make = () => ({ codec, handshake: codec.greeting?.handshake(session) ?? null });
-    return this.lanes.enter(codec.lane(session), make, this.config.server_lanes);
+  enterLane(session: Session, codec: Codec, listener?: PushListener): number {
+    const { server_lanes, pinned_connections } = this.config;
+    const isOwn = session.ownLinks && listener !== undefined;
+    const make = (): LaneSetting => {
+      const handshake = codec.greeting?.handshake(session) ?? null;
+      return { codec, handshake, pushes: isOwn ? { listener, handshake } : null };
+    };
+    const most = isOwn ? pinned_connections : server_lanes;
+    return this.lanes.enter(codec.lane(session), make, most, isOwn);
   }
 
   leaveLane(lane: number): void {
@@ -435,6 +446,10 @@ export class Pool implements ClientContext, TopicsContext {
 
   handshakeOf(lane: number): Handshake | null {
     return this.lanes.of(lane).handshake;
+  }
+
+  pushesOf(lane: number): PushSetting | null {
+    return this.lanes.of(lane).pushes;
   }
 
   /** The part of all keys (0 to 1) that each server has now. */

@@ -16,6 +16,7 @@ import {
   MORE,
   type Peer,
   PIN_RESET,
+  PIN_TRACK,
   REFUSE,
   Scan,
   type Session,
@@ -27,6 +28,7 @@ import { carryOut } from "./dispatch.ts";
 import { protocolError } from "./journal.ts";
 import { ClientLife, DOOMED, FINISHING, FULL, LISTENED, MAX_QUEUED, OPEN } from "./life.ts";
 import { type Hold, type ModeClient, TRANSACTION } from "./modes/hold.ts";
+import { CACHED_ONCE, confirm, isToldNoMore, tooManyLanes } from "./modes/cached_once.ts";
 import { HOLDING } from "./modes/holding.ts";
 import { LISTENING } from "./modes/listening.ts";
 import { LOCKED } from "./modes/locked.ts";
@@ -388,6 +390,13 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   /** The mode while the pool is not paused. */
   private modeServed(): Mode {
+    const { caching } = this.codec;
+    const isUnsaid = caching === null || caching.isUnsaid(this.session);
+    return isUnsaid ? this.modeUnsaid() : CACHED_ONCE;
+  }
+
+  /** The mode when nothing is to be said before its next command. */
+  private modeUnsaid(): Mode {
     return this.session.silence === ALOUD ? this.modeAloud() : SILENT_CLIENT;
   }
 
@@ -406,6 +415,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number {
     return this.modeServed().take(this, scan, buf, at, length);
+  }
+
+  takeUnsaid(scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    return this.modeUnsaid().take(this, scan, buf, at, length);
   }
 
   /** The pool is not paused any more. */
@@ -430,16 +443,15 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
     const { session, codec, context } = this;
     const kind = codec.lane(session);
+    const wasTold = session.ownLinks;
     const reply = codec.answer(scan, buf, at, session);
     if (scan.pin === PIN_RESET) this.subscriptions?.drop();
     if (codec.lane(session) !== kind) {
-      const lane = context.enterLane(session, codec);
+      const lane = context.enterLane(session, codec, this);
       if (lane === NO_LANE) {
+        const why = tooManyLanes(session, context.config);
         codec.lanes?.goBack(session, kind);
-        const most = context.config.server_lanes;
-        return this.answer(codec.failure(
-          `clients use too many combinations of SELECT and HELLO: server_lanes is ${most}`,
-        ));
+        return this.answer(codec.failure(why));
       }
       context.leaveLane(this.lane);
       this.lane = lane;
@@ -447,7 +459,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       if (this.head !== null) this.emptyFirst();
     }
     this.settleMode();
-    this.answer(reply);
+    if (scan.pin === PIN_TRACK && session.ownLinks && codec.lane(session) !== kind) {
+      confirm(this, scan);
+    } else this.answer(reply);
+    if (wasTold && isToldNoMore(session, scan)) this.finish();
     if (this.phase === DOOMED) this.finish();
   }
 
@@ -463,13 +478,14 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       : context.codec.dialects?.of(this.firstByte) ?? context.codec;
     // Parsed again from its first byte.
     this.scan = null;
-    const { user, locked } = session;
+    const { user, locked, ownLinks } = session;
     this.codec.renew(session, old, now);
     this.settleMode();
     const why = outOfPlace(this, { user, locked });
     if (why !== "") return this.drop(why);
+    if (ownLinks && !session.ownLinks) return this.drop("its user may not hear all it is told");
     if (!reconnect) return;
-    const lane = context.enterLane(session, this.codec);
+    const lane = context.enterLane(session, this.codec, this);
     if (lane === NO_LANE) return this.cutOff("there are too many kinds of connections");
     this.lane = lane;
     this.renewals++;

@@ -4,6 +4,7 @@ import type { PoolConfig } from "../config/schema.ts";
 import type { ExchangeContext } from "../exchange/request.ts";
 import type { Topics } from "../exchange/topics.ts";
 import type { Host } from "../host.ts";
+import type { PushListener } from "../link/pushes.ts";
 import type { Log } from "../log.ts";
 import type { Codec, Scan, Session } from "../protocol/codec.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
@@ -47,7 +48,7 @@ export interface ClientContext extends ExchangeContext {
   /** Parser state that clients without a half-parsed long request share. */
   scan: Scan;
   /** The client is on the session's lane from now on; NO_LANE when there may not be more of them. */
-  enterLane(session: Session, codec: Codec): number;
+  enterLane(session: Session, codec: Codec, listener?: PushListener): number;
   leaveLane(lane: number): void;
   /** A client is turned away because of TLS. */
   handshakeFailed(remote: string, why: string): void;

@@ -20,6 +20,7 @@ import { recovered, redirected } from "../exchange/resend.ts";
 import type { Socket } from "../host.ts";
 import { type Carrier, HOLD, LAST, SPAN } from "../link/attempt.ts";
 import type { Link, Waiter } from "../link/link.ts";
+import type { PushListener } from "../link/pushes.ts";
 import type { Codec, Keys, Quiet, Scan, Session } from "../protocol/codec.ts";
 import { ALOUD } from "../protocol/session.ts";
 import type { Target } from "../server/server.ts";
@@ -30,7 +31,13 @@ import { TAKEN } from "./modes/taken.ts";
 /** The first byte of an error that a route may want to see (RESP). */
 const MINUS = 45;
 
-export abstract class ReplyQueue implements Caller {
+/** Whether a reply, or a part of it, is there and has not gone to the client, or not all of it. */
+function hasCome({ ready, kind, chunk, parts }: Request): boolean {
+  return ready || kind === STREAMED || chunk !== null ||
+    parts.some((part) => part.ready || part.chunk !== null);
+}
+
+export abstract class ReplyQueue implements Caller, PushListener {
   readonly context: ClientContext;
   readonly session: Session;
   /** Unique in the pool; chooses among a server's links. */
@@ -138,6 +145,40 @@ export abstract class ReplyQueue implements Caller {
     request.heldEnd = bytes.length;
     request.ready = true;
     this.push(request);
+  }
+
+  /** What a server tells the client unasked: it goes behind the replies that came before it. */
+  pushed(buf: Uint8Array, start: number, end: number): void {
+    if (this.isClosed) return;
+    let behind: Request | null = null;
+    let waiting = end - start;
+    for (let request = this.head; request !== null; request = request.next) {
+      if (!hasCome(request)) continue;
+      behind = request;
+      if (request.chunk === null) waiting += request.heldEnd - request.heldStart;
+    }
+    if (behind === null) {
+      this.out.append(buf, start, end);
+      return this.touch();
+    }
+    if (waiting > this.context.limits.clientOutput) {
+      return this.cutOff(`waits for one reply while ${waiting} bytes of invalidations are held`);
+    }
+    const request = this.requests.take(this);
+    request.held = buf.slice(start, end);
+    request.heldEnd = request.held.length;
+    request.ready = true;
+    request.next = behind.next;
+    behind.next = request;
+    if (this.last === behind) this.last = request;
+    this.queued++;
+  }
+
+  /** What it was told unasked may not be all. */
+  pushesLost(): void {
+    const { caching } = this.codec;
+    if (!this.session.ownLinks || caching === null) return;
+    this.pushed(caching.forgetAll, 0, caching.forgetAll.length);
   }
 
   /** As `answer`, for modes. */

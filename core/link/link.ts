@@ -26,6 +26,8 @@ import { FrameReader } from "./frames.ts";
 import type { LinkContext, LinkCounters, LinkOwner } from "./owner.ts";
 import { PartialLine } from "./partial_line.ts";
 import { Patience } from "./patience.ts";
+import { Probe } from "./probe.ts";
+import { PushSieve } from "./pushes.ts";
 
 /** No socket; the next request opens one. */
 export const CLOSED = 0;
@@ -117,6 +119,8 @@ export class Link implements Carrier {
   private readonly scan: ReplyScan;
   /** Of a link that hears what is published; null for others. */
   private readonly frames: FrameReader | null;
+  /** Of a link of a client that hears what servers push; null for others. */
+  private readonly pushes: PushSieve | null;
   private readonly line: PartialLine;
   /** The slow reader that stops our reading, and how long one may. */
   private blockedBy: Sink | null;
@@ -153,6 +157,10 @@ export class Link implements Carrier {
     this.dirty = false;
     this.scan = new ReplyScan();
     this.frames = owner.listener === null ? null : new FrameReader(owner.listener);
+    const setting = context.pushesOf(lane);
+    this.pushes = setting === null
+      ? null
+      : new PushSieve(setting, this.codec, (buf, start, end) => this.take(buf, start, end));
     this.line = new PartialLine();
     this.blockedBy = null;
     this.slowReaders = new Patience(context.host);
@@ -235,7 +243,8 @@ export class Link implements Carrier {
   /** The socket is connected. */
   open(): void {
     this.counters.server_connections++;
-    const handshake = this.context.handshakeOf(this.lane);
+    const { pushes } = this;
+    const handshake = pushes === null ? this.context.handshakeOf(this.lane) : pushes.handshake;
     if (handshake === null) return this.becomeReady();
     this.state = GREETING;
     this.greet(handshake);
@@ -285,10 +294,15 @@ export class Link implements Carrier {
     turn.enter();
     this.counters.response_bytes += end - start;
     this.deadline.heard = true;
+    if (this.pushes === null) this.take(buf, start, end);
+    else this.pushes.sift(buf, start, end);
+    turn.leave();
+  }
+
+  private take(buf: Uint8Array, start: number, end: number): void {
     let pos = start;
     while (this.line.size > 0 && pos < end) pos = this.completeLine(buf, pos, end);
     if (pos < end) this.consume(buf, pos, end);
-    turn.leave();
   }
 
   /**
@@ -430,6 +444,11 @@ export class Link implements Carrier {
       }
       if (this.codec.isError(buf, pos)) {
         const why = this.codec.errorText(buf, pos, next);
+        // What the client wants of its own links is no fault of the server's.
+        if (this.pushes !== null && this.greetingLeft === 1) {
+          this.discard(`server refused CLIENT TRACKING: ${why}`);
+          return end;
+        }
         this.owner.refused(why);
         this.abort(`server refused redis_auth or redis_db: ${why}`);
         return end;
@@ -466,6 +485,16 @@ export class Link implements Carrier {
     const more = this.state === READY ? this.patience : 0;
     const allowed = patient ? Infinity : timeout + more;
     if (this.deadline.isOver(now, this.head, allowed, late)) this.abort("ETIMEDOUT");
+    else if (this.pushes !== null && this.state === READY) this.probe(this.pushes.tick(now, late));
+  }
+
+  /** A link that only hears pushes would not be missed. */
+  private probe(how: "ask" | "gone" | ""): void {
+    const { probe } = this.codec;
+    if (how === "gone" && this.patience === 0 && this.blockedBy === null) this.abort("ETIMEDOUT");
+    if (how === "ask" && this.head === null && probe !== null) {
+      this.send(new Probe(), probe, 0, probe.length);
+    }
   }
 
   /** Closes because of `errno` (or a sentence that becomes the error's text). */
@@ -504,6 +533,7 @@ export class Link implements Carrier {
     const unsent = this.out.unhanded;
     const kept = owner.keeps ? (this.out as KeptOutBuffer).takeKept() : null;
     const text = errnoText(errno);
+    const wasReady = this.state === READY;
     this.state = CLOSED;
     this.losses++;
     this.socket = null;
@@ -524,6 +554,7 @@ export class Link implements Carrier {
     if (this.blockedBy !== null) this.unblock(this.blockedBy);
     if (fault === "server") owner.closed(errno, text, lost);
     this.loseAll(first, text, behind, unsent, kept);
+    this.pushes?.reset(wasReady);
     this.relax();
   }
 

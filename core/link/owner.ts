@@ -5,6 +5,7 @@ import type { Host, Socket, SocketHandler } from "../host.ts";
 import type { Codec, Handshake } from "../protocol/codec.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import type { Flushable, Turn } from "../wire/turn.ts";
+import type { PushSetting } from "./pushes.ts";
 import type { SlowLog } from "./slow_log.ts";
 
 /** What the links of a pool share. */
@@ -18,6 +19,8 @@ export interface LinkContext {
   /** The protocol of a lane, and what its links say first. */
   codecOf(lane: number): Codec;
   handshakeOf(lane: number): Handshake | null;
+  /** Who hears what servers push on the links of a lane; null: nobody. */
+  pushesOf(lane: number): PushSetting | null;
 }
 
 /** Counters that links raise. */

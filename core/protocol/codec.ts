@@ -273,6 +273,20 @@ export interface Waits {
   mayWrite(scan: Scan): boolean;
 }
 
+/** Clients that keep values and are told by servers what has changed (Redis: CLIENT TRACKING). */
+export interface Caching {
+  /** Tells a client that all it keeps may have changed. */
+  readonly forgetAll: Uint8Array;
+  /** A request that shows by its reply that the greeting before it was heard. */
+  readonly confirm: Uint8Array;
+  /** Whether nothing is to be said before the session's next command. */
+  isUnsaid(session: Session): boolean;
+  /** The request that goes before it, if something is; from now on nothing is to be said. */
+  takeSaid(session: Session): Uint8Array;
+  /** Whether what is to be said of the next command is not said of this one. */
+  passesOver(scan: Scan): boolean;
+}
+
 /** One protocol, for one pool. Instances keep no per-client state. */
 export interface Codec extends Requests, Replies, Sessions {
   /** A request by which a server shows that it is well; null in a dialect no server is asked in. */
@@ -293,6 +307,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly waits: Waits | null;
   /** Null: clients see every reply, `Scan.mute` is 0. */
   readonly quiet: Quiet | null;
+  /** Null: servers tell clients nothing unasked. */
+  readonly caching: Caching | null;
   /** Null: what is in no table stays unknown. */
   readonly inquiries: Inquiries | null;
   /** Null: no reply speaks of the server. */

@@ -47,6 +47,8 @@ export const PIN_QUEUE = 7;
 export const PIN_RESET = 8;
 /** Waits at every server, until it has done what the client sent before. */
 export const PIN_WAIT = 9;
+/** LOCAL, and if the client's links are others afterwards, they are to be there before the answer. */
+export const PIN_TRACK = 10;
 
 /** `Scan.mute` of a request that the proxy makes itself: nobody sees the reply. */
 export const OWN = -1;

@@ -25,6 +25,8 @@ export interface Session {
   silence: number;
   /** Somebody has been told its number, and may want its waits to end. */
   isKnown: boolean;
+  /** Servers tell it what no request of its asks for: its links are nobody else's. */
+  ownLinks: boolean;
   /** Numbers of topics it is subscribed to, by kind (publishing.ts); absent: none. */
   subscribed?: readonly number[];
 }

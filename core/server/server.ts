@@ -236,6 +236,10 @@ export class Server implements LinkOwner {
     }
     for (const link of this.extras.filter((extra) => extra.lane === lane)) this.forget(link);
     this.extras = this.extras.filter((extra) => extra.lane !== lane);
+    // Those a client still holds on to among them: the lane's number may be another's soon.
+    for (const link of this.connections.filter((one) => one.lane === lane && !one.retired)) {
+      this.closeWhenAnswered(link);
+    }
   }
 
   connecting(): void {

@@ -212,17 +212,6 @@ ours("node-redis: a pool of clients, blocked ones beside busy ones", async () =>
   }
 });
 
-ours("client-side caching is refused with one clear error", async () => {
-  const client = make(3);
-  client.on("error", () => {});
-  await client.connect();
-  assert.match(
-    await failure(client.sendCommand(["CLIENT", "TRACKING", "ON"])),
-    /client-side caching \(CLIENT TRACKING\) is not supported by ringmux/,
-  );
-  client.destroy();
-});
-
 ours("connect-redis: every method of the session store", async () => {
   const client = createClient({ url: `redis://127.0.0.1:${proxy.port}` });
   await client.connect();

@@ -1102,7 +1102,7 @@ test("CLIENT knows the session", () => {
   assert.is(say("CLIENT UNPAUSE"), "+OK\r\n");
   assert.is(say("CLIENT UNBLOCK 5"), ":0\r\n");
   assert.is(say("CLIENT CAPA redirect more"), "+OK\r\n");
-  assert.match(say("CLIENT TRACKING on"), /^-ERR client-side caching/);
+  assert.match(say("CLIENT TRACKING on"), /^-ERR CLIENT TRACKING needs RESP3/);
   assert.is(say("CLIENT TRACKING off"), "+OK\r\n");
   assert.is(say("CLIENT GETREDIR"), ":-1\r\n");
   const off = "$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n";

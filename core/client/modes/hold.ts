@@ -34,6 +34,8 @@ export interface ModeClient extends SubscribedClient {
   takeBeneath(scan: Scan, buf: Uint8Array, at: number, length: number): number;
   /** What it may do while it wants replies; carried out if its mode has nothing to say. */
   takeAloud(scan: Scan, buf: Uint8Array, at: number, length: number): number;
+  /** What it may do when nothing is to be said before it. */
+  takeUnsaid(scan: Scan, buf: Uint8Array, at: number, length: number): number;
   /** What it may do while the pool is not paused. */
   takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number;
   /** Nothing is answered to the command that is carried out now. */
@@ -68,6 +70,8 @@ export class Hold {
   /** TRANSACTION: its beginning, while it has had no key and no server. */
   kept: Uint8Array[];
   keptBytes: number;
+  /** How many of those the server may not refuse. */
+  vital: number;
   /** TRANSACTION of a pool with `multi: split`: all its commands; null for any other. */
   commands: KeptCommands | null;
   readonly client: ModeClient;
@@ -90,6 +94,7 @@ export class Hold {
     this.doomed = false;
     this.kept = [];
     this.keptBytes = 0;
+    this.vital = 1;
     this.commands = null;
     this.client = client;
     this.words = client.context.codec.transactions as Transactions;

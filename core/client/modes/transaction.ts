@@ -180,7 +180,7 @@ function place(hold: Hold, target: Target): number {
   if (error !== "") return doom(hold, client.context.codec.failure(error));
   // If MULTI is refused the rest would be carried out at once. What is refused behind it makes EXEC
   // say so.
-  for (const [i, bytes] of hold.kept.entries()) hold.sendOwn(bytes, i === 0);
+  for (const [i, bytes] of hold.kept.entries()) hold.sendOwn(bytes, i < hold.vital);
   hold.kept = [];
   hold.keptBytes = 0;
   return ORDINARY;

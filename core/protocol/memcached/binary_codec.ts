@@ -62,6 +62,7 @@ export class BinaryCodec implements Codec {
   readonly probe: null;
   readonly waits: null;
   readonly quiet: Quiet;
+  readonly caching: null;
   readonly dialects: null;
   readonly keys: null;
   readonly together: null;
@@ -84,6 +85,7 @@ export class BinaryCodec implements Codec {
     this.probe = null;
     this.waits = null;
     this.quiet = QUIET;
+    this.caching = null;
     this.dialects = null;
     this.keys = null;
     this.together = null;

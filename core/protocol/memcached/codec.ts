@@ -66,6 +66,7 @@ export class MemcachedCodec implements Codec {
   readonly keys: Keys;
   readonly waits: null;
   readonly quiet: Quiet;
+  readonly caching: null;
   readonly together: null;
   readonly walk: null;
   readonly transactions: null;
@@ -92,6 +93,7 @@ export class MemcachedCodec implements Codec {
     this.keys = KEYS;
     this.waits = null;
     this.quiet = QUIET;
+    this.caching = null;
     this.together = null;
     this.walk = null;
     this.transactions = null;

@@ -4,5 +4,5 @@ import { ALOUD, type Session } from "../session.ts";
 
 export function newSession(id: number, remote: string, since: number, locked: boolean): Session {
   const who = { locked, user: null, restricted: false, id, remote, since };
-  return { ...who, silence: ALOUD, isKnown: false };
+  return { ...who, silence: ALOUD, isKnown: false, ownLinks: false };
 }

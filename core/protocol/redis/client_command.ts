@@ -6,6 +6,7 @@ import { ALOUD, type Facts, type Peer, type Session, SILENT, SILENT_ONCE } from 
 import { OK, userName } from "./auth.ts";
 import { errorReply, NOT_INTEGER, quoted, SYNTAX_ERROR, wrongArity } from "./errors.ts";
 import type { RedisSession } from "./session.ts";
+import { cacheNext, redirection, track, trackingInfo } from "./tracking.ts";
 import { bulk, verbatim } from "./values.ts";
 
 /** Arguments of a request as byte strings. */
@@ -13,7 +14,6 @@ type Args = readonly string[];
 
 const NIL = bytes("$-1\r\n");
 const NULL = bytes("_\r\n");
-const NOBODY = bytes(":-1\r\n");
 
 /** An array of simple strings. */
 function lines(values: readonly string[]): Uint8Array {
@@ -25,7 +25,11 @@ const HELP = lines([
   "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
   ...["CAPA <option> [options...]", "    Accepted, without effect."],
   ...["GETNAME", "    Return the name of the current connection."],
-  ...["GETREDIR", "    Return -1: client-side caching is off."],
+  ...[
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+  ],
+  ...["GETREDIR", "    Return 0 if client-side caching is on, else -1."],
   ...["ID", "    Return the ID of the current connection."],
   ...["INFO", "    Return information about the current client connection."],
   ...["KILL <ip:port>", "    Kill connection made from <ip:port>."],
@@ -50,17 +54,16 @@ const HELP = lines([
   ...["REPLY (ON|OFF|SKIP)", "    Control the replies sent to the current connection."],
   ...["SETINFO <lib-name|lib-ver> <value>", "    Set what CLIENT LIST shows of the library."],
   ...["SETNAME <name>", "    Assign the name <name> to the current connection."],
-  ...["TRACKING OFF", "    Accepted; client-side caching is not supported by ringmux."],
-  ...["TRACKINGINFO", "    Report that client-side caching is off."],
+  ...[
+    "TRACKING (ON|OFF) [BCAST] [PREFIX <prefix> [PREFIX <prefix> ...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching (RESP3, without REDIRECT).",
+  ],
+  ...["TRACKINGINFO", "    Report tracking status for the current connection."],
   ...["UNBLOCK <clientid> [TIMEOUT|ERROR]", "    Unblock the specified blocked client."],
   ...["UNPAUSE", "    Stop the current client pause, resuming traffic."],
   ...["HELP", "    Print this help."],
 ]);
-
-/** Client-side caching is off. */
-const TRACKING_OFF = "$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n";
-const NO_TRACKING = bytes(`*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
-const NO_TRACKING_RESP3 = bytes(`%3\r\n$5\r\nflags\r\n~1\r\n$3\r\noff\r\n${TRACKING_OFF}`);
 
 /** Answers CLIENT `sub`. */
 export function client(
@@ -102,13 +105,13 @@ export function client(
     case "help":
       return HELP;
     case "getredir":
-      return NOBODY;
+      return redirection(session);
     case "trackinginfo":
-      return session.resp === 3 ? NO_TRACKING_RESP3 : NO_TRACKING;
+      return trackingInfo(session);
     case "caching":
+      return cacheNext(args[2].toLowerCase(), session);
     case "tracking":
-      if (sub === "tracking" && args[2].toLowerCase() === "off") return OK;
-      return errorReply("ERR client-side caching (CLIENT TRACKING) is not supported by ringmux");
+      return track(args, session);
     default: // capa: a server would redirect such a client, ringmux never does
       return OK;
   }
@@ -354,6 +357,10 @@ function localAddress(facts: Facts): string {
   return listen.startsWith("/") ? `${listen.split(" ")[0]}:0` : listen;
 }
 
+function trackingFlags({ tracking }: RedisSession): string {
+  return tracking === null ? "" : tracking.broadcast ? "tB" : "t";
+}
+
 function ownLine(session: RedisSession, facts: Facts): string {
   for (const peer of facts.peers()) {
     if (peer.session === session) return `${clientLine(peer, facts)}\n`;
@@ -369,7 +376,7 @@ function clientLine(peer: Peer, facts: Facts): string {
   const age = Math.max(0, Math.floor((facts.wallClock() - session.since) / 1000));
   const [sub, psub, ssub] = session.subscribed ?? [0, 0, 0];
   const flags = (isListening(session) ? "P" : "") + (queuedInMulti >= 0 ? "x" : "") +
-    (isBlocked ? "b" : "");
+    (isBlocked ? "b" : "") + trackingFlags(session);
   return `id=${session.id} addr=${addressOf(session, facts)} laddr=${localAddress(facts)} fd=-1 ` +
     `name=${session.name} age=${age} idle=${Math.max(0, Math.floor(idle / 1000))} ` +
     `flags=${flags || "N"} db=${session.db} sub=${sub} psub=${psub} ssub=${ssub} ` +

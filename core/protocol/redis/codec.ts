@@ -5,6 +5,7 @@ import type { OutBuffer } from "../../wire/out_buffer.ts";
 import { LOCKED_BULK, renew } from "../access.ts";
 import {
   ASKED,
+  type Caching,
   type Codec,
   type CodecOptions,
   type Facts,
@@ -40,6 +41,7 @@ import { parseReply } from "./reply.ts";
 import { denied, lockedInlineLimit, lockedLimit } from "./rights.ts";
 import { errorText, greeting, laneOf, LANES, PROBE, SERVER_ERRORS } from "./servers.ts";
 import type { RedisSession } from "./session.ts";
+import { CACHING, retrack, UNSAID } from "./tracking.ts";
 import { transactions } from "./transaction.ts";
 import { QUIET, WAITS } from "./waits.ts";
 
@@ -64,6 +66,7 @@ export class RedisCodec implements Codec {
   readonly dialects: null;
   readonly waits: Waits;
   readonly quiet: Quiet;
+  readonly caching: Caching;
   private readonly options: CodecOptions;
   protected readonly facts: Facts;
   private readonly maxRequest: number;
@@ -88,6 +91,7 @@ export class RedisCodec implements Codec {
     this.dialects = null;
     this.waits = WAITS;
     this.quiet = QUIET;
+    this.caching = CACHING;
     this.options = options;
     this.facts = facts;
     this.maxRequest = options.maxRequest;
@@ -132,6 +136,10 @@ export class RedisCodec implements Codec {
       libVersion: "",
       silence: ALOUD,
       isKnown: false,
+      ownLinks: false,
+      tracking: null,
+      trackedBefore: null,
+      nextCached: UNSAID,
     };
   }
 
@@ -149,6 +157,7 @@ export class RedisCodec implements Codec {
   renew(session: RedisSession, old: RedisSession, now: RedisSession): void {
     if (session.db === old.db) session.db = now.db;
     renew(session, this.options.users, this.options.auth !== "");
+    retrack(session);
   }
 
   tooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {

@@ -17,6 +17,7 @@ import {
   PIN_NONE,
   PIN_QUEUE,
   PIN_RESET,
+  PIN_TRACK,
   PIN_UNWATCH,
   PIN_WAIT,
   PIN_WATCH,
@@ -112,6 +113,7 @@ const PINS: Words = {
   queue: PIN_QUEUE,
   reset: PIN_RESET,
   wait: PIN_WAIT,
+  track: PIN_TRACK,
 };
 const JOINS: Words = {
   array: JOIN_ARRAY,

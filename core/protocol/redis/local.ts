@@ -12,6 +12,7 @@ import { COMMANDS } from "./commands.ts";
 import { LONGEST_TOPIC } from "./parse.ts";
 import { errorReply, NOT_INTEGER, quoted, wrongArity } from "./errors.ts";
 import type { RedisSession } from "./session.ts";
+import { retrack, setTracking } from "./tracking.ts";
 import { AROUND, array, bulk, bulkOf, Room, verbatim } from "./values.ts";
 
 /** What the names of CLIENT's subcommands begin with in the table. */
@@ -59,11 +60,11 @@ export function answer(
   }
   switch (name) {
     case "auth":
-      return auth(args, session, options);
+      return retracked(auth(args, session, options), session);
     case "select":
       return select(args, session, options);
     case "hello":
-      return hello(args, session, options);
+      return retracked(hello(args, session, options), session);
     case "info":
       return verbatim(info(args, facts), session);
     case "time": {
@@ -84,10 +85,17 @@ export function answer(
       session.resp = 2;
       session.db = options.db;
       forget(session, options);
+      setTracking(session, null);
       return RESET;
     default: // quit, readonly, readwrite
       return OK;
   }
+}
+
+/** The answer of what may change who the client is, or how it speaks. */
+function retracked(reply: Uint8Array, session: RedisSession): Uint8Array {
+  retrack(session);
+  return reply;
 }
 
 function usersOf(options: CodecOptions): string[] {

@@ -3,6 +3,7 @@
 import { bytes, text, utf8 } from "../../bytes.ts";
 import type { CodecOptions, Greeting, Lanes, ServerErrors } from "../codec.ts";
 import type { RedisSession } from "./session.ts";
+import { ownLane, setTracking, trackingRequest } from "./tracking.ts";
 
 const MINUS = 45;
 /**
@@ -32,11 +33,15 @@ export const SERVER_ERRORS: ServerErrors = {
 };
 
 /** See `Sessions.lane`. */
-export const laneOf = ({ resp, db }: RedisSession): string => `${resp} ${db}`;
+export const laneOf = (session: RedisSession): string =>
+  `${session.resp} ${session.db}${ownLane(session)}`;
 
 export const LANES: Lanes = {
   goBack(session: RedisSession, lane: string) {
-    [session.resp, session.db] = lane.split(" ").map(Number);
+    const [resp, db] = lane.split(" ").map(Number);
+    session.resp = resp;
+    session.db = db;
+    if (laneOf(session) !== lane) setTracking(session, session.trackedBefore);
   },
 };
 
@@ -47,10 +52,12 @@ export const greeting = ({ auth, user = "" }: CodecOptions): Greeting => ({
     if (auth !== "") requests.push(["AUTH", ...(user === "" ? [] : [utf8(user)]), utf8(auth)]);
     if (session.resp === 3) requests.push(["HELLO", "3"]);
     if (session.db > 0) requests.push(["SELECT", String(session.db)]);
-    if (requests.length === 0) return null;
+    const tracking = trackingRequest(session);
+    if (requests.length === 0 && tracking === null) return null;
     const out = requests.map((words) =>
       `*${words.length}\r\n` + words.map((w) => `$${w.length}\r\n${w}\r\n`).join("")
     );
-    return { bytes: bytes(out.join("")), replies: requests.length };
+    if (tracking !== null) out.push(tracking);
+    return { bytes: bytes(out.join("")), replies: out.length };
   },
 });

@@ -21,8 +21,8 @@
 //        gather   every server's and ringmux's own;  walk: one server after the other by a cursor
 //        pin      on a connection of the client's own: block (waits at the server), wait (for what
 //                 all servers say, joined), or the part that it has in a transaction
-//        local    answered by ringmux; in a transaction: queue (a server does), reset (ends it),
-//                 else refused
+//        local    answered by ringmux; track (then by every
+//                 server too); in a transaction: queue (a server does), reset (ends it), else refused
 //        sub      the row is found by the subcommand; without one: any, else an error
 //        topics   publish and subscribe (core/client/subscriptions.ts)
 //        admin    administers a server: answered by an error unless the configuration opens it
@@ -93,7 +93,7 @@ client|pause             -3 -       local          a   2.9.50  connection
 client|reply              3 -       local          -   3.2.0   connection free
 client|setinfo            4 -       local          -   7.2.0   connection free
 client|setname            3 -       local          -   2.6.9   connection free
-client|tracking          -3 -       local          -   6.0.0   connection free
+client|tracking          -3 -       local:track:ok -   6.0.0   connection free
 client|trackinginfo       2 -       local          -   6.2.0   connection free
 client|unblock           -3 -       local          a   5.0.0   connection
 client|unpause            2 -       local          a   6.2.0   connection
