@@ -1,6 +1,7 @@
 // The admin address on HTTP: one server for Deno, Bun and Node (srvx), the routes of app.ts and the
 // sampling behind the graphs.
 
+import type { Server as NodeServer } from "node:http";
 import { createServer } from "node:net";
 import { serve } from "srvx";
 import { errnoText } from "../../core/errno.ts";
@@ -14,10 +15,16 @@ export interface Admin {
   close(): void;
 }
 
+/** What listening on ::1 fails with where there is no IPv6. */
+const NO_IPV6 = ["EADDRNOTAVAIL", "EAFNOSUPPORT", "EINVAL", "EPROTONOSUPPORT"];
 /** Milliseconds between two samples. */
 const SAMPLE = 1000;
 /** Most bytes of a request's body: nothing here reads one. */
 const BODY = 1024;
+/** Seconds a connection may be idle, and a request may take to come (Bun and Node). */
+const IDLE = 10;
+/** Most connections at a time (Node). */
+const MOST = 256;
 
 /**
  * Serves `control`. Null (and a warning) when the default address is taken; an address that was
@@ -32,22 +39,39 @@ export async function startAdmin(
   const { host, port } = where.address;
   const shown = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const history = new History();
-  const app = createApp({ control, history, host });
-  let server: ReturnType<typeof serve>;
-  try {
+  const app = createApp({ control, history, host: host === "*" ? "localhost" : host });
+  const servers: ReturnType<typeof serve>[] = [];
+  const open = async (hostname: string): Promise<void> => {
     // A shared port could be had beside any program's: first without sharing.
-    if (shared && !takeover) await probe(host, port);
-    server = serve({
+    if (shared && !takeover) await probe(hostname, port);
+    const server = serve({
       fetch: (request) => app.fetch(request),
-      hostname: host,
+      hostname,
       port,
       reusePort: shared,
       silent: true,
       gracefulShutdown: false,
       maxRequestBodySize: BODY,
+      bun: { idleTimeout: IDLE },
+      node: {
+        headersTimeout: IDLE * 1000,
+        requestTimeout: IDLE * 1000,
+        connectionsCheckingInterval: IDLE * 500,
+      },
     });
+    servers.push(server);
     await server.ready();
+    const inner = server.node?.server as NodeServer | undefined;
+    if (inner === undefined) return;
+    inner.maxConnections = MOST;
+    inner.timeout = IDLE * 1000;
+  };
+  try {
+    // As for pools, "*" is the loopback addresses, never all of them.
+    await open(host === "*" ? "127.0.0.1" : host);
+    if (host === "*") await open("::1").catch(unlessNoIpv6);
   } catch (error) {
+    for (const server of servers) server.close(true).catch(() => {});
     const why = reason(error);
     if (where.explicit) throw new Error(`admin: cannot listen on ${shown}: ${why}`);
     log.warn(`admin: not served: cannot listen on ${shown}: ${why} (--admin host:port, or off)`);
@@ -64,9 +88,13 @@ export async function startAdmin(
       if (closed) return;
       closed = true;
       clearInterval(timer);
-      server.close(true).catch(() => {});
+      for (const server of servers) server.close(true).catch(() => {});
     },
   };
+}
+
+function unlessNoIpv6(error: unknown): void {
+  if (!NO_IPV6.includes((error as { code?: string }).code ?? "")) throw error;
 }
 
 /** Rejects when somebody has the port. */

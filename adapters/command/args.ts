@@ -37,6 +37,8 @@ export interface CliOptions {
   takeover: boolean;
   /** --admin: host:port, or off; "" leaves it to the configuration. */
   admin: string;
+  /** --title: the process's name; "" leaves the runtime's. */
+  title: string;
 }
 
 /** The command is over before it began: what to say on stderr, and the status. */
@@ -69,6 +71,7 @@ const OPTIONS: readonly (readonly [string, string, Argument])[] = [
   ["workers", "workers", "number or auto"],
   ["takeover", "takeover", ""],
   ["admin", "admin", "host:port"],
+  ["title", "title", "string"],
 ];
 
 /** An option as messages name it. */
@@ -92,6 +95,7 @@ export function defaultOptions(): CliOptions {
     workers: "",
     takeover: false,
     admin: "",
+    title: "",
   };
 }
 
@@ -235,6 +239,11 @@ class ArgReader {
         }
         options.workers = value;
         return "";
+      case "title":
+        options.title = value;
+        return /^[A-Za-z0-9_.-]{1,15}$/.test(value)
+          ? ""
+          : `option --title value ${value} has to be 1 to 15 letters, digits, ".", "_" or "-"`;
       case "admin":
         options.admin = value;
         return value === "off" || typeof parseHostPort(value) !== "string"
@@ -284,7 +293,7 @@ function usage(): string {
                [-c conf file] [-s stats port] [-a stats addr]
                [-i stats interval] [-p pid file] [-m mbuf size]
                [--workers number] [--takeover] [--admin host:port]
-               [conf file]
+               [--title name] [conf file]
 
 Options:
   -h, --help             : this help
@@ -303,6 +312,7 @@ Options:
   --workers=N            : set number of worker processes, or auto: one a core (default: 1)
   --takeover             : take over the ports from the ringmux of the pid file, then stop it
   --admin=S              : set address of metrics, health and live page, or off (default: ${DEFAULT_ADMIN})
+  --title=S              : set name of the process, as ps -e, pgrep -x and killall know it
 
 `;
 }

@@ -58,6 +58,9 @@ export async function runCommand(
   }
   if (options.daemonize && !system.isDaemon) return await system.daemonize();
   for (const line of lines) log.warn(line);
+  if (options.title !== "" && system.setTitle?.(options.title) === false) {
+    log.warn(`--title ${options.title}: ${system.runtime} cannot name its process here`);
+  }
   return await run(system, options, config, reading.state, log, start);
 }
 

@@ -6,7 +6,7 @@ import type { Host } from "../../core/host.ts";
 import { Proxy } from "../../core/proxy.ts";
 import { openAdminListeners } from "../admin/open.ts";
 import type { Running } from "../control/running.ts";
-import { type CliOptions, runCommand, type Start } from "./cli.ts";
+import { type CliOptions, parseArgs, runCommand, type Start } from "./cli.ts";
 import type { Control } from "../control/control.ts";
 import { LocalControl } from "../control/local_control.ts";
 import type { Log } from "../log/log.ts";
@@ -19,7 +19,12 @@ import { runWorker } from "../workers/worker.ts";
 export async function runProxyCommand(host: Host): Promise<void> {
   const system = createSystem();
   const channel = supervisorChannel();
-  if (channel !== null) system.exit(await runWorker(host, system, channel));
+  if (channel !== null) {
+    // It has the supervisor's arguments.
+    const own = parseArgs(system.args);
+    if ("title" in own && own.title !== "") system.setTitle?.(own.title);
+    system.exit(await runWorker(host, system, channel));
+  }
   const start: Start = async (config, options, log, reload) => {
     const stats = { host: options.statsAddress, port: options.statsPort, path: "", mode: -1 };
     const reusePort = options.takeover || config.global.reuse_port;

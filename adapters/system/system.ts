@@ -50,6 +50,8 @@ export interface System {
   daemonReady(): void;
   /** Tells a service manager that waits for it: "READY=1", "RELOADING=1", "STOPPING=1". */
   notify?(...state: string[]): void;
+  /** Names this process, its arguments unchanged; false where that cannot be done. */
+  setTitle?(name: string): boolean;
   exit(code: number): never;
 }
 
@@ -87,6 +89,7 @@ export function createSystem(): System {
         // This platform has no such signal.
       }
     },
+    setTitle,
     signal: (pid, signal) => attempt(() => void process.kill(pid, signal)),
     commandLine(pid) {
       try {
@@ -141,6 +144,19 @@ function daemonize(): Promise<number> {
       resolve(code || 1);
     });
   });
+}
+
+function setTitle(name: string): boolean {
+  try {
+    // Not process.title: that overwrites the arguments, by which a daemon, a worker and --takeover
+    // go, and does nothing on Bun.
+    fs.writeFileSync("/proc/self/comm", name);
+    return true;
+  } catch {
+    if (process.versions.bun !== undefined) return false;
+    process.title = name;
+    return true;
+  }
 }
 
 /** How to start this program again with the same arguments. */

@@ -48,7 +48,8 @@ interface Message {
 
 /** Carries messages both ways. */
 export interface Channel {
-  send(message: unknown): void;
+  /** `done` when it has left, or cannot. */
+  send(message: unknown, done?: () => void): void;
   /** Is given every message, and told once that no more will come. */
   listen(message: (message: unknown) => void, closed: () => void): void;
 }
@@ -57,7 +58,7 @@ export interface Channel {
 export function lineChannel(input: Readable, output: Writable): Channel {
   output.on("error", () => {}); // the other side is gone, which `input` tells too
   return {
-    send: (message) => void output.write(`${JSON.stringify(message)}\n`),
+    send: (message, done) => void output.write(`${JSON.stringify(message)}\n`, () => done?.()),
     listen(message, closed) {
       let rest = "";
       let open = true;
@@ -101,9 +102,14 @@ interface IpcEnd {
  */
 export function ipcChannel(end: IpcEnd, isWorker: boolean): Channel {
   let early: unknown[] | null = isWorker ? null : [];
-  const send = (message: unknown): void => void end.send?.(message, () => {});
+  const send = (message: unknown, done?: () => void): void =>
+    void end.send?.(message, () => done?.());
   return {
-    send: (message) => early === null ? send(message) : void early.push(message),
+    send(message, done) {
+      if (early === null) return send(message, done);
+      early.push(message);
+      done?.();
+    },
     listen(message, closed) {
       end.on("message", (one) => {
         const kept = early ?? [];
@@ -125,16 +131,27 @@ export interface PeerEvents {
   closed(): void;
 }
 
+/** Most characters of log lines that wait for the supervisor to read them. */
+const MOST_LOG = 128 * 1024;
+/** What a line takes besides its text and its fields. */
+const LOG_LINE = 100;
+
 /** One end of a channel. */
 export class Peer {
   private readonly channel: Channel;
   private readonly waiting: Map<number, { resolve(v: unknown): void; reject(e: Error): void }>;
   private lastId: number;
+  /** Characters of log lines that have not left yet. */
+  private logWaiting: number;
+  /** Lines that found no room. */
+  private logDropped: number;
 
   constructor(channel: Channel, events: PeerEvents) {
     this.channel = channel;
     this.waiting = new Map();
     this.lastId = 0;
+    this.logWaiting = 0;
+    this.logDropped = 0;
     channel.listen((message) => this.received(message as Message, events), () => {
       for (const { reject } of this.waiting.values()) reject(new Error("the worker has ended"));
       this.waiting.clear();
@@ -160,7 +177,23 @@ export class Peer {
   }
 
   log(method: LogMethod, text: string, fields?: Fields): void {
-    this.channel.send({ log: method, text, fields });
+    const size = LOG_LINE + text.length + (fields === undefined ? 0 : sizeOf(fields));
+    // A supervisor that is stopped or busy must not cost a worker its memory.
+    if (this.logWaiting + size > MOST_LOG) return void this.logDropped++;
+    this.logWaiting += size;
+    this.channel.send({ log: method, text, fields }, () => {
+      this.logWaiting -= size;
+      this.tellDropped();
+    });
+  }
+
+  /** Once half of the room is free again: one line for all. */
+  private tellDropped(): void {
+    const lines = this.logDropped;
+    if (lines === 0 || this.logWaiting > MOST_LOG / 2) return;
+    this.logDropped = 0;
+    const text = `log: ${lines} lines dropped: the supervisor was too slow`;
+    this.log("warn", text, { event: "log_dropped", lines });
   }
 
   tellHearings(hearings: Hearings, from = 0): void {
@@ -184,4 +217,10 @@ export class Peer {
     if (message.error !== undefined) waiting?.reject(new Error(message.error));
     else waiting?.resolve(message.value);
   }
+}
+
+function sizeOf(fields: Fields): number {
+  let size = 0;
+  for (const name in fields) size += name.length + String(fields[name]).length;
+  return size;
 }

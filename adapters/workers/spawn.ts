@@ -4,7 +4,7 @@
 
 import { type ChildProcess, spawn, type StdioOptions } from "node:child_process";
 import process from "node:process";
-import type { Readable } from "node:stream";
+import { type Readable, Writable } from "node:stream";
 import { type Channel, ipcChannel, lineChannel } from "./channel.ts";
 import { ownCommand } from "../system/system.ts";
 
@@ -78,6 +78,22 @@ function describe(child: ChildProcess, channel: Channel): WorkerProcess {
 export function supervisorChannel(): Channel | null {
   if (process.env[WORKER_MARK] === undefined) return null;
   delete process.env[WORKER_MARK];
-  if (process.send === undefined) return lineChannel(process.stdin, process.stdout);
+  if (process.send === undefined) return lineChannel(process.stdin, stdoutOf());
   return ipcChannel(process as unknown as Parameters<typeof ipcChannel>[0], true);
+}
+
+/** A stdout that never waits for its reader: Deno's process.stdout stops the whole process. */
+export function stdoutOf(): Writable {
+  const { Deno: deno } = globalThis as unknown as {
+    Deno?: { stdout: { write(buf: Uint8Array): Promise<number> } };
+  };
+  if (process.versions.deno === undefined || deno === undefined) return process.stdout;
+  const writeAll = async (buf: Uint8Array): Promise<void> => {
+    for (let at = 0; at < buf.length;) at += await deno.stdout.write(buf.subarray(at));
+  };
+  return new Writable({
+    write(buf: Uint8Array, _encoding, done) {
+      writeAll(buf).then(() => done(), done);
+    },
+  });
 }

@@ -54,6 +54,7 @@ test("no arguments give nutcracker's defaults, but stats for this machine only",
     workers: "",
     takeover: false,
     admin: "",
+    title: "",
   });
 });
 
@@ -73,6 +74,7 @@ test("every short option is taken", () => {
     workers: "",
     takeover: false,
     admin: "",
+    title: "",
   });
 });
 
@@ -178,6 +180,25 @@ test("--workers takes a number or auto, --takeover nothing", () => {
   assert.is(options("--workers=auto").workers, "auto");
   assert.is(refusal("--workers 0"), "option --workers requires auto or a number from 1 to 9999");
   assert.is(refusal("--workers"), "option --workers requires a number or auto");
+});
+
+test("--title takes a name of up to 15 characters, which the process then has", async () => {
+  assert.is(options("--title ringmux").title, "ringmux");
+  for (const wrong of ["a/b", "x".repeat(16)]) {
+    assert.match(refusal(`--title ${wrong}`), `option --title value ${wrong} has to be 1 to 15`);
+  }
+  const { createSystem } = await import("../../adapters/system/system.ts");
+  const comm = "/proc/self/comm";
+  const args = "/proc/self/cmdline";
+  if (!fs.existsSync(comm)) return;
+  const [before, line] = [fs.readFileSync(comm, "utf8"), fs.readFileSync(args, "utf8")];
+  try {
+    assert.is(createSystem().setTitle?.("ringmux"), true);
+    assert.is(fs.readFileSync(comm, "utf8"), "ringmux\n");
+    assert.is(fs.readFileSync(args, "utf8"), line);
+  } finally {
+    fs.writeFileSync(comm, before.trim());
+  }
 });
 
 test("--admin takes host:port or off", () => {

@@ -452,4 +452,21 @@ ours("StatsD gets the counts, the last of them when the proxy stops", async () =
   socket.close();
 });
 
+ours("a connection to the admin address that sends nothing is closed", async () => {
+  if (runtime === "deno") return; // Deno.serve has no such bound
+  const silent = net.connect(admin, "127.0.0.1");
+  silent.on("error", () => {});
+  await new Promise((resolve) => silent.once("close", resolve).resume());
+});
+
+ours('--admin "*:port" is the loopback addresses, as for pools', async () => {
+  const port = await freePort();
+  const own = await startProxy({ p: { servers: [at(dead)] } }, { admin: `*:${port}` });
+  await until(
+    "the admin address",
+    () => request("/healthz", {}, port).then(() => true, () => false),
+  );
+  await own.stop();
+});
+
 test.run();
