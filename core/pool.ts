@@ -8,6 +8,7 @@ import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journ
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import { type PoolConfig, protocolOf } from "./config/schema.ts";
 import type { Hearings } from "./exchange/census.ts";
+import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
@@ -20,16 +21,19 @@ import { PoolListener } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { Lateness } from "./lateness.ts";
 import { type Codec, type Facts, type Handshake, Scan, type Session } from "./protocol/codec.ts";
+import type { Clustering } from "./protocol/clustering.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { RingRoute } from "./route/ring.ts";
+import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
 import { Lanes } from "./server/lanes.ts";
-import type { Server } from "./server/server.ts";
-import type { Shard } from "./server/shard.ts";
+import { type Parking, type Server, Unavailable } from "./server/server.ts";
+import { Shard } from "./server/shard.ts";
 import { infoFields, newPoolCounters, type PoolCounters } from "./stats/counters.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
+import { ClusterTopology } from "./topology/cluster.ts";
 import { changeShards, makeShards } from "./topology/static.ts";
 import { logRefused, usersOf } from "./users.ts";
 import { BufferPool } from "./wire/out_buffer.ts";
@@ -61,6 +65,20 @@ interface LaneSetting {
   /** Who hears what servers push on its links; null: nobody. */
   readonly pushes: PushSetting | null;
 }
+
+/** What a Redis Cluster's pool has beside. */
+interface Cluster {
+  readonly topology: ClusterTopology;
+  readonly lot: ParkingLot;
+  readonly route: SlotRoute;
+}
+
+export function isCluster({ distribution }: PoolConfig): boolean {
+  return distribution === "cluster";
+}
+
+/** How long (ms) a node that has gone may take to answer what it was sent. */
+const RETIREMENT = 10_000;
 
 /** Errors for requests that were not answered in time. */
 const REMOVED = "the server is not in the pool any more";
@@ -99,6 +117,8 @@ export class Pool implements ClientContext, TopicsContext {
   servers: readonly Server[];
   readonly ring: RingRoute;
   readonly route: Route;
+  /** Null: the servers are those of the configuration. */
+  readonly cluster: Cluster | null;
   readonly keeps: boolean;
   readonly topics: Topics;
   readonly clients: Set<Client>;
@@ -146,7 +166,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.codec = this.makeCodec();
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
-    this.keeps = context.routing !== null;
+    this.keeps = context.routing !== null || isCluster(config);
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
@@ -163,11 +183,36 @@ export class Pool implements ClientContext, TopicsContext {
     this.timer = null;
     this.lateness = new Lateness(TICK, 0);
     this.topics = new Topics(this, context.hearings);
-    this.shards = makeShards(this, config.servers);
+    this.shards = isCluster(config) ? [] : makeShards(this, config.servers);
     this.servers = this.shards.map(({ primary }) => primary);
     this.ring = new RingRoute(this, config, this.shards);
-    this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
+    this.cluster = isCluster(config) ? this.makeCluster() : null;
+    if (this.cluster !== null) this.route = this.cluster.route;
+    else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
     this.ring.rebuild();
+  }
+
+  private makeCluster(): Cluster {
+    const topology = new ClusterTopology(this, this);
+    const lot: ParkingLot = new ParkingLot(this, () => route);
+    const nowhere = new Unavailable("no primary", lot as Parking);
+    const route: SlotRoute = new SlotRoute(this, topology, nowhere);
+    return { topology, lot, route };
+  }
+
+  get words(): Clustering {
+    return this.codec.clustering as Clustering;
+  }
+
+  /** Nodes of the cluster have come, or gone, or slots have moved. */
+  clusterChanged(gone: readonly Server[]): void {
+    const { topology, lot } = this.cluster as Cluster;
+    this.servers = topology.servers;
+    this.shards = this.servers.map((server) => new Shard(server.name, 1, server));
+    // What a node that has gone has not answered goes to others, as far as that is safe.
+    for (const server of gone) this.retire(server, server.retire(), this.now + RETIREMENT);
+    lot.wake();
+    this.ringChanged();
   }
 
   private makeCodec(): Codec {
@@ -180,7 +225,8 @@ export class Pool implements ClientContext, TopicsContext {
       refused,
       db: config.redis_db,
       maxRequest: this.limits.request,
-      hashTag: config.hash_tag,
+      hashTag: isCluster(config) ? "{}" : config.hash_tag,
+      clustered: isCluster(config),
       commands: config.commands,
     }, this.facts());
   }
@@ -188,6 +234,7 @@ export class Pool implements ClientContext, TopicsContext {
   /** Listens, and connects to the servers if the pool is to do so in advance. */
   async start(): Promise<void> {
     this.keepTime();
+    await this.cluster?.topology.start();
     if (this.listens) {
       this.listener = await PoolListener.open(this.host, this, this.context.reusePort);
     }
@@ -197,6 +244,7 @@ export class Pool implements ClientContext, TopicsContext {
   /** Begins to keep time, and connects in advance if it is to do so; a reload has given it a listener. */
   begin(): void {
     this.keepTime();
+    void this.cluster?.topology.start();
     this.connectAhead();
   }
 
@@ -245,6 +293,7 @@ export class Pool implements ClientContext, TopicsContext {
       this.changeCodec(protocolOf(before) === protocolOf(config), reconnect);
     }
     const deadline = this.now + patience;
+    if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
     const { shards, removed } = changeShards(this, this.shards, before.servers, config.servers);
     this.shards = shards;
     this.servers = shards.map(({ primary }) => primary);
@@ -257,6 +306,15 @@ export class Pool implements ClientContext, TopicsContext {
     this.ring.change(config, shards);
     this.ring.rebuild();
     if (reconnect) this.topics.renew();
+  }
+
+  private changeCluster({ topology }: Cluster, reconnect: boolean, deadline: number): void {
+    if (reconnect) {
+      for (const server of this.servers) this.retire(server, server.renew(), deadline);
+      topology.renew();
+      this.topics.renew();
+    }
+    topology.refresh();
   }
 
   /** Links that are closed when they have answered, at `deadline` (pool time) at the latest. */
@@ -302,6 +360,8 @@ export class Pool implements ClientContext, TopicsContext {
     this.timer?.cancel();
     this.pause.end();
     for (const client of [...this.clients]) client.drop("the proxy stops");
+    this.cluster?.topology.stop();
+    this.cluster?.lot.stop();
     for (const server of this.servers) server.stop();
     this.topics.stop();
     this.retired.drop();
@@ -386,6 +446,7 @@ export class Pool implements ClientContext, TopicsContext {
     const late = this.lateness.at(now);
     this.now = now;
     const { config } = this;
+    this.cluster?.topology.tick(now, late);
     for (const server of this.servers) server.tick(now, late);
     this.topics.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
@@ -454,7 +515,9 @@ export class Pool implements ClientContext, TopicsContext {
 
   /** The part of all keys (0 to 1) that each server has now. */
   shares(): Float64Array {
-    return this.ring.shares();
+    return this.cluster === null
+      ? this.ring.shares()
+      : this.cluster.route.shares(this.shards.map(({ primary }) => primary));
   }
 
   snapshot(): PoolSnapshot {

@@ -12,7 +12,7 @@ import type { Snapshot } from "./stats/snapshot.ts";
 import { VERSION } from "./version.ts";
 import { listening, placeOf, PoolListener } from "./listener.ts";
 import type { Limits } from "./client/context.ts";
-import { Pool, type Routing } from "./pool.ts";
+import { isCluster, Pool, type Routing } from "./pool.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
 import { usersOf } from "./users.ts";
 import type { Hearings } from "./exchange/census.ts";
@@ -118,6 +118,13 @@ export class Proxy {
     const { log } = this.options;
     const diff = diffConfigs(this.config, config);
     const old = new Map(this.pools.map((pool) => [pool.name, pool]));
+    for (const { before, after } of diff.changed) {
+      if (isCluster(before) === isCluster(after)) continue;
+      throw new Error(
+        `pool "${after.name}": distribution cannot become or cease to be cluster while clients use ` +
+          "the pool; give it another name, or start ringmux anew",
+      );
+    }
     // Throws when a secret was not looked for.
     for (const { after } of diff.changed) usersOf(after, `pool "${after.name}"`, () => {});
     const pools = config.pools.map((pool) => old.get(pool.name) ?? this.makePool(pool));

@@ -190,7 +190,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
             spanStart = pos;
           }
           const request = requests.take(this);
-          if (managed) request.kind = MANAGED;
+          if (managed) {
+            request.kind = MANAGED;
+            request.place = route.place;
+          }
           request.tagHigh = scan.tagHigh;
           request.tagLow = scan.tagLow;
           request.verb = scan.verb;
@@ -350,6 +353,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     request.tagHigh = scan.tagHigh;
     request.tagLow = scan.tagLow;
     request.verb = verb;
+    if (context.route.redirects !== null) {
+      request.kind = MANAGED;
+      request.place = context.route.place;
+    }
     if (context.slow.on) context.slow.note(request, buf, start + keyStart, start + keyEnd);
     this.taken++;
     this.push(request);

@@ -6,6 +6,7 @@
 
 import { fail, settle, settlePart } from "../exchange/outcome.ts";
 import {
+  BOUND,
   type Caller,
   MANAGED,
   PLAIN,
@@ -28,6 +29,8 @@ import { OutBuffer } from "../wire/out_buffer.ts";
 import type { ClientContext } from "./context.ts";
 import { TAKEN } from "./modes/taken.ts";
 
+/** Said of a write whose reply is lost where others are sent again. */
+const DOUBT = "; it may have been carried out";
 /** The first byte of an error that a route may want to see (RESP). */
 const MINUS = 45;
 
@@ -98,9 +101,10 @@ export abstract class ReplyQueue implements Caller, PushListener {
 
   forward(target: Target, scan: Scan, buf: Uint8Array, at: number, length: number): void {
     const request = this.requestOf(scan, buf, at);
-    if (!target.available) return fail(request, target.reason);
-    const { redirects } = this.context.route;
-    if (redirects !== null) request.kind = request.kind === PLAIN ? MANAGED : WATCHED;
+    if (!target.available) {
+      if (target.parking === null) return fail(request, target.reason);
+      return target.parking.parkSpan(request, buf, at, at + length);
+    }
     const link = target.linkFor(this);
     link.send(request, buf, at, at + length);
     if (link.congested) this.waitForLink(link);
@@ -109,19 +113,24 @@ export abstract class ReplyQueue implements Caller, PushListener {
   /** Sends one whole request over `link`, which is the client's own. */
   sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): void {
     const request = this.requestOf(scan, buf, at);
+    if (this.context.route.redirects !== null) request.resent = BOUND;
     link.send(request, buf, at, at + length);
     if (link.congested) this.waitForLink(link);
   }
 
   /** The request that was just parsed, at the end of the queue. */
   private requestOf(scan: Scan, buf: Uint8Array, at: number): Request {
-    const { requests, slow } = this.context;
+    const { requests, slow, route } = this.context;
     const request = requests.take(this);
     request.mute = scan.mute;
     request.tagHigh = scan.tagHigh;
     request.tagLow = scan.tagLow;
     request.verb = scan.verb;
     if (scan.mute !== 0) request.kind = SPECIAL;
+    if (route.redirects !== null) {
+      request.kind = request.kind === PLAIN ? MANAGED : WATCHED;
+      request.place = route.place;
+    }
     if (slow.on) slow.noteFirst(request, this.codec, scan, buf, at);
     this.push(request);
     return request;
@@ -227,8 +236,8 @@ export abstract class ReplyQueue implements Caller, PushListener {
     // A client that has had a part of its reply cannot be told: only closing is honest.
     if (request.kind === STREAMED && !this.isClosed) this.cutOff("lost reply");
     const { redirects } = this.context.route;
-    if (redirects !== null && recovered(request, redirects, link, unsent)) return;
-    fail(request, text);
+    if (redirects === null) return fail(request, text);
+    if (!recovered(request, redirects, link, unsent)) fail(request, unsent ? text : text + DOUBT);
   }
 
   shift(request: Request): void {

@@ -2,8 +2,10 @@
 // of a pool, and `global` at the top of a file. What a row is: rows.ts.
 
 import * as v from "valibot";
+import type { Address } from "../host.ts";
+import { parseHostPort } from "./address.ts";
 import type { Rows, ValuesOf } from "./rows.ts";
-import { filePath, flag, integer, milliseconds, oneOf, text } from "./values.ts";
+import { filePath, flag, integer, milliseconds, oneOf, parsed, text } from "./values.ts";
 
 const MAX_INT = 0x7fffffff;
 const KEY_FILE = "PEM file with the certificate's key.";
@@ -105,6 +107,28 @@ export const HEALTH_KEYS = {
     type: integer(1, MAX_INT, "milliseconds"),
     default: 500,
     text: "Milliseconds a server may take to answer one.",
+  },
+} as const satisfies Rows;
+
+export const CLUSTER_KEYS = {
+  refresh: {
+    type: integer(100, MAX_INT, "milliseconds"),
+    default: 5000,
+    text: "Milliseconds between two looks at the map of slots when nothing seems to change.",
+  },
+  redirects: {
+    type: integer(1, 100),
+    default: 5,
+    text: "How often one request follows a redirection.",
+  },
+  address_map: {
+    each: {
+      type: v.pipe(text(), parsed<Address>(parseHostPort)),
+      text: "",
+    },
+    text:
+      "Where nodes are (host:port), by what they call themselves (host:port): for nodes behind " +
+      "NAT or in containers.",
   },
 } as const satisfies Rows;
 

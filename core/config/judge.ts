@@ -23,6 +23,32 @@ export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string
   }
 }
 
+/** What a Redis Cluster sees to itself. */
+const CLUSTERS_OWN: Readonly<Partial<Record<PoolKey, string>>> = {
+  hash: "its hash is CRC16",
+  hash_tag: "its hash tag is {}",
+  auto_eject_hosts: "it replaces failed servers itself",
+  health_check: "it watches over its servers itself",
+};
+
+export function judgeCluster(
+  pool: PoolConfig,
+  given: (key: PoolKey) => boolean,
+  note: (key: PoolKey, message: string) => void,
+): void {
+  if (pool.distribution !== "cluster") return;
+  if (!pool.redis) note("distribution", 'distribution "cluster" is only valid with redis: true');
+  for (const [key, why] of Object.entries(CLUSTERS_OWN) as [PoolKey, string][]) {
+    if (given(key)) note(key, `${key} is not allowed with distribution: cluster: ${why}`);
+  }
+  if (pool.redis_db !== 0) {
+    note(
+      "redis_db",
+      "redis_db has to be 0 with distribution: cluster, which has no other database",
+    );
+  }
+}
+
 function judgeAuth(auth: AuthConfig, note: (message: string) => void): void {
   const names = Object.keys(auth.users);
   const own = secrets(auth);

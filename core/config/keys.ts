@@ -7,7 +7,14 @@ import type { Address } from "../host.ts";
 import { DISTRIBUTION_NAMES } from "../ring/mod.ts";
 import { parseListen, parseServer, type ServerConfig } from "./address.ts";
 import { CommandsSchema } from "./commands.ts";
-import { AUTH_KEYS, GLOBAL_KEYS, HEALTH_KEYS, SERVER_TLS_KEYS, TLS_KEYS } from "./groups.ts";
+import {
+  AUTH_KEYS,
+  CLUSTER_KEYS,
+  GLOBAL_KEYS,
+  HEALTH_KEYS,
+  SERVER_TLS_KEYS,
+  TLS_KEYS,
+} from "./groups.ts";
 import { changes, type Rows } from "./rows.ts";
 import { flag, integer, MAX_INT, milliseconds, oneOf, parsed, text } from "./values.ts";
 
@@ -51,11 +58,35 @@ export const POOL_ROWS = {
       "keys with the same part live on the same server. Quote it.",
   },
   distribution: {
-    type: oneOf(DISTRIBUTION_NAMES),
+    type: oneOf([...DISTRIBUTION_NAMES, "cluster"]),
     default: "ketama",
     reload: ["ring"],
     text: "How a hash chooses a server: ketama (consistent hashing), modula (hash modulo the " +
-      "sum of the weights) or random (keys ignored).",
+      "sum of the weights), random (keys ignored) or cluster (a Redis Cluster's own hash slots: " +
+      "`servers` are some of its nodes, the others are learned).",
+  },
+  cluster: {
+    keys: CLUSTER_KEYS,
+    optional: true,
+    only: "redis",
+    with: ["distribution", "cluster"],
+    text: "How a Redis Cluster is followed.",
+  },
+  wait: {
+    type: milliseconds(),
+    default: 10000,
+    only: "redis",
+    with: ["distribution", "cluster"],
+    text: "Milliseconds that a request may wait while nobody has its slot, or its owner is down. " +
+      "0: it gets an error at once.",
+  },
+  park_bytes: {
+    type: integer(0, MAX_INT),
+    default: 67108864,
+    only: "redis",
+    with: ["distribution", "cluster"],
+    text: "Bytes of requests that may wait at a time (each counts as 4096 at least); what comes " +
+      "beyond gets an error.",
   },
   timeout: {
     type: v.pipe(milliseconds(), v.transform((ms) => ms === 0 ? NO_TIMEOUT : ms)),

@@ -6,7 +6,7 @@ import { compareNames, type ServerConfig } from "./address.ts";
 import { readCommands } from "./commands.ts";
 import { judgeConditions, readKeys, readNothing, readRow, shownKey } from "./group.ts";
 import { GLOBAL_KEYS, type GlobalConfig } from "./groups.ts";
-import { judgeGlobal, judgePool } from "./judge.ts";
+import { judgeCluster, judgeGlobal, judgePool } from "./judge.ts";
 import { POOL_ROWS, ServerSchema } from "./keys.ts";
 import { schemaOf, type ValuesOf } from "./rows.ts";
 import { type Config, POOL_KEYS, type PoolConfig, type PoolKey } from "./schema.ts";
@@ -170,6 +170,8 @@ class Check {
       redis_auth_env: checked.redis_auth_env ?? "",
       redis_user: checked.redis_user ?? "",
     };
+    const given = (key: PoolKey) => nodes.has(key);
+    judgeCluster(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgePool(pool, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     return this.mistakes.length > before ? null : pool;
   }

@@ -5,13 +5,12 @@ import type { Link } from "../link/link.ts";
 import type { Keys, Scan } from "../protocol/codec.ts";
 import type { Server } from "../server/server.ts";
 import { addPart } from "./part.ts";
+import { splitByPlace } from "./split_slots.ts";
 import { type Request, WATCHED } from "./request.ts";
 
 /** Per place: its number of keys, zero between uses; then the number of its part. */
 let counts = new Int32Array(64);
 let partOf = new Int32Array(64);
-/** Per key: the next one of its place; -1 = none. */
-let nextOf = new Int32Array(0);
 /** Per part: its link, and where in that link's output it begins. */
 const links: Link[] = [];
 const begins: number[] = [];
@@ -27,16 +26,16 @@ export function sendFragments(parent: Request, scan: Scan, buf: Uint8Array, at: 
   const { nkeys } = scan;
   const { picks } = parent;
   const { places } = route;
+  if (route.redirects !== null) return splitByPlace(parent, scan, buf, at);
   if (places > counts.length) {
     counts = new Int32Array(places);
     partOf = new Int32Array(places);
   }
-  if (route.redirects !== null) return sendWatched(parent, scan, buf, at);
   for (let i = 0; i < nkeys; i++) counts[picks[i]]++;
   let nparts = 0;
   for (let place = 0; place < places; place++) {
     if (counts[place] === 0) continue;
-    const link = route.owner(place).linkFor(caller);
+    const link = (route.owner(place) as Server).linkFor(caller);
     links[nparts] = link;
     begins[nparts] = link.out.size;
     keys.begin(scan, buf, at, counts[place], link.out);
@@ -56,38 +55,6 @@ export function sendFragments(parent: Request, scan: Scan, buf: Uint8Array, at: 
     out.append(keys.end, 0, keys.end.length);
     const part = addPart(parent, links[p], out.size - begins[p]);
     if (slow.on) noteKey(part, picks.indexOf(p), scan, buf, at);
-  }
-}
-
-/** A managed route: several places may be of one server, and each fragment may be sent again. */
-function sendWatched(parent: Request, scan: Scan, buf: Uint8Array, at: number): void {
-  const caller = parent.sink;
-  const { route, slow } = caller.context;
-  const keys = caller.codec.keys as Keys;
-  const { nkeys } = scan;
-  const { picks } = parent;
-  const { places } = route;
-  if (nkeys > nextOf.length) nextOf = new Int32Array(2 * nkeys);
-  const firstOf = partOf;
-  for (let i = nkeys - 1; i >= 0; i--) {
-    const place = picks[i];
-    nextOf[i] = counts[place]++ === 0 ? -1 : firstOf[place];
-    firstOf[place] = i;
-  }
-  for (let place = 0; place < places; place++) {
-    if (counts[place] === 0) continue;
-    const link = route.owner(place).linkFor(caller);
-    const { out } = link;
-    const begin = out.size;
-    keys.begin(scan, buf, at, counts[place], out);
-    counts[place] = 0;
-    for (let i = firstOf[place]; i >= 0; i = nextOf[i]) {
-      keys.add(scan, buf, at, i, i + 1, out);
-      picks[i] = parent.parts.length;
-    }
-    out.append(keys.end, 0, keys.end.length);
-    const part = addPart(parent, link, out.size - begin, WATCHED);
-    if (slow.on) noteKey(part, firstOf[place], scan, buf, at);
   }
 }
 
@@ -112,6 +79,7 @@ export function sendWhole(
   parent.picks.fill(0, 0, nkeys);
   const kind = route.redirects !== null ? WATCHED : undefined;
   const part = addPart(parent, link, out.size - begin, kind);
+  if (route.redirects !== null) part.place = route.place;
   if (slow.on) noteKey(part, 0, scan, buf, at);
 }
 

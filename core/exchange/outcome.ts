@@ -34,6 +34,19 @@ export function fail(request: Request, text: string): void {
   if (sink.head === request) sink.advance();
 }
 
+/** The proxy's own words are the reply of `request`, an error that is complete. */
+export function answerWith(request: Request, error: Uint8Array): void {
+  const { sink, parent } = request;
+  if (sink.isClosed) return abandon(request);
+  request.release();
+  request.ready = true;
+  request.held = error;
+  request.heldEnd = error.length;
+  if (parent !== null) return fragmentDone(parent);
+  sink.context.counters.forward_error++;
+  if (sink.head === request) sink.advance();
+}
+
 /** A fragment has its reply, or will have none. */
 export function fragmentDone(parent: Request): void {
   if (--parent.awaiting > 0) return;

@@ -17,10 +17,10 @@ export function openParent(caller: Caller, scan: Scan, nkeys: number): Request {
   return parent;
 }
 
-/** One more part, of `bytes` that the link's `out` has already. */
+/** One more part, of `bytes` that the link's `out` has already; null: it is to wait for a link. */
 export function addPart(
   parent: Request,
-  link: Link,
+  link: Link | null,
   bytes: number,
   kind: number = SPECIAL,
 ): Request {
@@ -34,8 +34,9 @@ export function addPart(
   parent.parts.push(part);
   parent.awaiting++;
   context.counters.fragments++;
-  link.enqueue(part, bytes);
-  if (link.congested) sink.waitForLink(link);
+  part.bytes = bytes;
+  link?.enqueue(part, bytes);
+  if (link?.congested) sink.waitForLink(link);
   return part;
 }
 

@@ -26,6 +26,7 @@ export function serverOf(caller: Caller, scan: Scan, buf: Uint8Array, at: number
     if (i === 0) first = server;
     else if (server !== first) return SEVERAL;
   }
+  if (route.redirects !== null && !route.isOnePlace(scan, buf, at, keys)) return SEVERAL;
   return first;
 }
 
@@ -58,7 +59,10 @@ export function crossServerError(
   for (let i = 0; i < scan.nkeys && other === first; i++) {
     keys.select(scan, i);
     const server = context.route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
-    if (!server.available) return codec.failure(server.reason);
+    if (!server.available) {
+      if (server.parking !== null) continue;
+      return codec.failure(server.reason);
+    }
     if (i === 0) first = server.name;
     other = server.name;
   }

@@ -73,6 +73,8 @@ export const PLAIN = 0;
 export const STREAMED = 1;
 /** Plain, unless the server answers with an error: the route wants to see that (resend.ts). */
 export const MANAGED = 2;
+/** `resent` of what goes over a link of the client's own: it cannot go elsewhere. */
+export const BOUND = 1000;
 /** Something about it is special: muted, partly held, or a fragment. */
 export const SPECIAL = 3;
 /** Special, and managed. */
@@ -111,6 +113,9 @@ export class Request implements Attempt, FanOut, Part {
   verb: number;
   /** How often it was sent again: see resend.ts. */
   resent: number;
+  /** Of managed routes: where its key is; -1 for none. Since when (ms) it waits; -1 if it does not. */
+  place: number;
+  parkedAt: number;
   /** The slow log's: note[0, noted) is the beginning of the key. */
   note: Uint8Array;
   noted: number;
@@ -140,12 +145,19 @@ export class Request implements Attempt, FanOut, Part {
     this.parent = null;
     this.verb = 0;
     this.resent = 0;
+    this.place = -1;
+    this.parkedAt = -1;
     this.note = EMPTY;
     this.noted = 0;
     this.parts = NO_PARTS;
     this.awaiting = 0;
     this.nkeys = 0;
     this.picks = NO_PLACES;
+  }
+
+  /** What an error says about servers is theirs: no client can make one say it. */
+  get isJudged(): boolean {
+    return this.sink.codec.judged[this.verb + 1] === 1;
   }
 
   /** Lets go of a reply that was held. */
@@ -198,6 +210,8 @@ export class RequestPool {
     if (request.kind !== PLAIN) {
       request.kind = PLAIN;
       request.resent = 0;
+      request.place = -1;
+      request.parkedAt = -1;
     }
     if (this.singles.length < MOST) this.singles.push(request);
   }
@@ -213,6 +227,8 @@ export class RequestPool {
     request.failure = "";
     request.parent = null;
     request.resent = 0;
+    request.place = -1;
+    request.parkedAt = -1;
     if (request.parts === NO_PARTS) {
       if (this.singles.length < MOST) this.singles.push(request);
       return;

@@ -1,13 +1,15 @@
 // Sends a request again, at its old place in its client's queue: for routes that keep what they send
 // and know better than the server that refused it, or was lost, where it belongs.
 
-import type { Carrier } from "../link/attempt.ts";
+import { EMPTY } from "../bytes.ts";
+import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
+import { ASKED } from "../protocol/scan.ts";
 import type { Redirects } from "../route/route.ts";
-import type { Server } from "../server/server.ts";
-import { MANAGED, type Request, WATCHED } from "./request.ts";
+import type { Parking, Server, Target } from "../server/server.ts";
+import { OutBuffer } from "../wire/out_buffer.ts";
+import { answerWith } from "./outcome.ts";
+import { BOUND, MANAGED, type Request, WATCHED } from "./request.ts";
 
-/** How often one request is sent again; then the client gets what the server said. */
-const MOST = 5;
 const MINUS = 45;
 
 /** Whether it may be sent again: not over a link of its client's own, not to a certain server. */
@@ -26,8 +28,15 @@ export function redirected(
 ): boolean {
   // An error is one line: a reply that was kept in part is none that a route looks for.
   if (buf[start] !== MINUS || !isManaged(request)) return false;
-  const target = redirects.refused(buf, start, end);
-  return target !== null && target.available && resend(request, link, target);
+  const target = redirects.refused(buf, start, end, request, link);
+  if (target === null) return false;
+  if (request.resent === BOUND) return answered(request, redirects.held(request));
+  if (!isPossible(target)) return false;
+  if (target.available && request.resent >= redirects.most) {
+    return answered(request, redirects.tooMany(request));
+  }
+  if (resend(request, redirects.preface, link, target)) return true;
+  return answered(request, redirects.forgotten(request));
 }
 
 /** A managed route's link is lost; true when the request goes to another server instead. */
@@ -37,10 +46,12 @@ export function recovered(
   link: Carrier,
   unsent: boolean,
 ): boolean {
-  if (!isManaged(request)) return false;
+  if (!isManaged(request) || request.resent === BOUND) return false;
+  const target = redirects.lost(link, request);
   if (!unsent && !isSafe(request, redirects)) return false;
-  const target = redirects.lost(link);
-  return target !== null && target.available && resend(request, link, target);
+  if (target === null || !isPossible(target)) return false;
+  if (target.available && request.resent >= redirects.most) return false;
+  return resend(request, null, link, target);
 }
 
 /** Whether it does no harm to carry it out twice. */
@@ -49,12 +60,85 @@ function isSafe(request: Request, redirects: Redirects): boolean {
   return redirects.mayRepeat(sink.codec.classes[verb + 1]);
 }
 
-function resend(request: Request, from: Carrier, to: Server): boolean {
-  if (request.resent >= MOST) return false;
+function isPossible(target: Target): boolean {
+  return target.available || target.parking !== null;
+}
+
+function answered(request: Request, error: Uint8Array | null): boolean {
+  if (error === null) return false;
+  answerWith(request, error);
+  return true;
+}
+
+function resend(
+  request: Request,
+  preface: Uint8Array | null,
+  from: Carrier,
+  to: Target,
+): boolean {
+  if (!to.available) return park(request, from, to.parking as Parking);
+  return sendTo(request, preface, from, to);
+}
+
+function park(request: Request, from: Carrier, parking: Parking): boolean {
+  const bytes = new OutBuffer(request.sink.context.buffers);
+  if (!from.sent(request, bytes)) return false;
+  parking.park(request, bytes, request.bytes);
+  return true;
+}
+
+function sendTo(
+  request: Request,
+  preface: Uint8Array | null,
+  from: Carrier,
+  to: Server,
+): boolean {
   const link = to.linkFor(request.sink);
-  if (!from.sent(request, link.out)) return false;
+  if (preface === null) {
+    if (!from.sent(request, link.out)) return false;
+  } else {
+    // The request counts only right behind the preface.
+    const bytes = new OutBuffer(request.sink.context.buffers);
+    if (!from.sent(request, bytes)) return false;
+    link.send(new Preface(preface.length), preface, 0, preface.length);
+    bytes.moveTo(link.out);
+  }
   request.resent++;
   link.enqueue(request, request.bytes);
   if (link.congested) request.sink.waitForLink(link);
   return true;
+}
+
+/** Hears what nobody waits for. */
+const NO_ONE: Sink = {
+  remote: "",
+  accept: () => HOLD,
+  pass() {},
+  advance() {},
+  reply() {},
+  part() {},
+  lost() {},
+};
+
+/** What goes before a request: its reply is no one's. */
+class Preface implements Attempt {
+  readonly sink: Sink;
+  nextInFlight: Attempt | null;
+  sentAt: number;
+  bytes: number;
+  readonly verb: number;
+  readonly note: Uint8Array;
+  readonly noted: number;
+  readonly mute: number;
+
+  constructor(bytes: number) {
+    this.sink = NO_ONE;
+    this.nextInFlight = null;
+    this.sentAt = 0;
+    this.bytes = bytes;
+    this.verb = ASKED;
+    this.note = EMPTY;
+    this.noted = 0;
+    this.mute = 0;
+  }
 }

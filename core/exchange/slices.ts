@@ -97,8 +97,9 @@ class Slices implements Waiter {
   private send(slice: Request): void {
     const { scan, buf } = this;
     const only = this.caller.context.route.pickAll(scan, buf, 0, slice.picks);
-    if (only === null) sendFragments(slice, scan, buf, 0);
-    else if (only.available) sendWhole(slice, only, scan, buf, 0);
+    if (only === null || (!only.available && only.parking !== null)) {
+      sendFragments(slice, scan, buf, 0);
+    } else if (only.available) sendWhole(slice, only, scan, buf, 0);
     else slice.failure = only.reason;
   }
 

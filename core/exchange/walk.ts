@@ -15,18 +15,18 @@ export function walk(
 ): void {
   const { route, codec } = caller.context;
   const steps = codec.walk as Walk;
-  const live = route.all();
   const { places } = route;
-  let place = steps.to(scan, buf, at, places);
-  while (place < places && !live.includes(route.owner(place))) place++;
-  if (place >= places) {
+  const { isAmid } = steps;
+  const place = route.walkFrom(steps.to(scan, buf, at, places), isAmid(scan, buf, at, places));
+  const server = place < places ? route.owner(place) : NOBODY;
+  if (!server.available) {
     // The end of a walk, unless there is nothing to walk over at all.
-    if (live.length > 0) return caller.answer(steps.end);
+    if (route.all().length > 0) return caller.answer(steps.end);
     return caller.forward(NOBODY, scan, buf, at, length);
   }
   const parent = openParent(caller, scan, places);
   parent.picks[0] = place;
-  const link = route.owner(place).linkFor(caller);
+  const link = server.linkFor(caller);
   const begin = link.out.size;
   steps.request(scan, buf, at, length, place, places, link.out);
   addPart(parent, link, link.out.size - begin);

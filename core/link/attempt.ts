@@ -25,6 +25,8 @@ export interface Attempt {
 
 /** What a sink may ask of the link that brings it a reply. */
 export interface Carrier {
+  /** Whose link it is. */
+  readonly owner: unknown;
   /** Keeps replies that cannot go to their client yet. */
   readonly store: ReplyStore;
   /**

@@ -3,6 +3,7 @@
 
 import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { Refused, Users } from "./access.ts";
+import type { Clustering } from "./clustering.ts";
 import type { Publishing } from "./publishing.ts";
 import type { FanOut, ReplyScan } from "./replies.ts";
 import type { Origin, Scan } from "./scan.ts";
@@ -28,6 +29,8 @@ export interface CodecOptions {
   readonly maxRequest: number;
   /** Two characters; "" or absent for none. Only errors speak of it. */
   readonly hashTag?: string;
+  /** The servers are a cluster, which has one database. */
+  readonly clustered?: boolean;
   /** Which commands clients may use; absent: all. */
   readonly commands?: CommandPolicy;
 }
@@ -171,6 +174,8 @@ export interface Together {
 export interface Walk {
   /** The index of the server at which the cursor stands, among `servers`; or `servers`. */
   to(scan: Scan, buf: Uint8Array, start: number, servers: number): number;
+  /** Whether the walk over that server has begun. */
+  isAmid(scan: Scan, buf: Uint8Array, start: number, servers: number): boolean;
   /**
    * The request for server `index`, with that server's own cursor. If it is not the one at which
    * the cursor stands, that one was passed over.
@@ -317,4 +322,6 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly greeting: Greeting | null;
   /** Null: a session stays in its lane. */
   readonly lanes: Lanes | null;
+  /** Null: servers share no keys among themselves. */
+  readonly clustering: Clustering | null;
 }

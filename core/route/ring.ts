@@ -4,7 +4,7 @@
 import type { PoolConfig } from "../config/schema.ts";
 import { type Hash, HASHES, hashKey, hashRange } from "../hash/mod.ts";
 import type { Scan } from "../protocol/codec.ts";
-import { buildRing, type Ring } from "../ring/mod.ts";
+import { buildRing, type Distribution, type Ring } from "../ring/mod.ts";
 import type { Server, Target } from "../server/server.ts";
 import type { Shard } from "../server/shard.ts";
 import { NOBODY, type Route } from "./route.ts";
@@ -19,10 +19,16 @@ export interface RingContext {
   ringChanged(): void;
 }
 
+/** A cluster's pool has a ring without shards, which nobody asks: see slots.ts. */
+function ringKind({ distribution }: PoolConfig): Distribution {
+  return distribution === "cluster" ? "ketama" : distribution;
+}
+
 export class RingRoute implements Route {
   readonly redirects: null;
   readonly epoch: number;
   readonly picked: number;
+  readonly place: number;
   private readonly context: RingContext;
   private config: PoolConfig;
   private shards: readonly Shard[];
@@ -41,6 +47,7 @@ export class RingRoute implements Route {
     this.redirects = null;
     this.epoch = 0;
     this.picked = 0;
+    this.place = -1;
     this.context = context;
     this.config = config;
     this.shards = shards;
@@ -48,7 +55,7 @@ export class RingRoute implements Route {
     this.hash = HASHES[config.hash];
     this.tagOpen = -1;
     this.tagClose = -1;
-    this.ring = buildRing(config.distribution, [], (n) => context.random(n));
+    this.ring = buildRing(ringKind(config), [], (n) => context.random(n));
     this.only = null;
     this.retryAt = 0;
     this.change(config, shards);
@@ -105,6 +112,16 @@ export class RingRoute implements Route {
     return this.servers[place];
   }
 
+  isOnePlace(): boolean {
+    return true;
+  }
+
+  walkFrom(place: number): number {
+    this.readmit();
+    while (place < this.servers.length && !this.servers[place].live) place++;
+    return place;
+  }
+
   /** The first one alive. */
   any(): Target {
     this.readmit();
@@ -133,7 +150,7 @@ export class RingRoute implements Route {
       }
     }
     const { context } = this;
-    this.ring = buildRing(this.config.distribution, members, (n) => context.random(n));
+    this.ring = buildRing(ringKind(this.config), members, (n) => context.random(n));
     this.only = this.servers.length === 1 && members.length === 1 ? this.servers[0] : null;
     context.ringChanged();
   }

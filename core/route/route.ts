@@ -1,7 +1,7 @@
 // The interface of a route: which server a key's command goes to. Knows no client and no protocol; a
 // ring today, slots, prefixes, failover and mirrors are routes too.
 
-import type { Scan } from "../protocol/codec.ts";
+import type { Keys, Scan } from "../protocol/codec.ts";
 import type { Carrier } from "../link/attempt.ts";
 import { type Server, type Target, Unavailable } from "../server/server.ts";
 
@@ -26,6 +26,8 @@ export interface Route {
   readonly epoch: number;
   /** The epoch of the place that `pick` gave last. */
   readonly picked: number;
+  /** Of a managed route: the place that `pick` gave last; -1 for none. */
+  readonly place: number;
   /** How many places there are. */
   readonly places: number;
   /** The server for a command on the key `buf[start, end)`. */
@@ -36,19 +38,47 @@ export interface Route {
    */
   pickAll(scan: Scan, buf: Uint8Array, at: number, places: Uint16Array): Target | null;
   /** Who has a place that `pickAll` gave. */
-  owner(place: number): Server;
+  owner(place: number): Target;
+  /**
+   * The first place, from this one on, whose server is to be walked over there; `places` if there is
+   * none. `again`: the walk over the server of `place` has begun.
+   */
+  walkFrom(place: number, again: boolean): number;
+  /** Whether the keys of a request are in one place, where that matters more than the server. */
+  isOnePlace(scan: Scan, buf: Uint8Array, at: number, keys: Keys): boolean;
   /** For a command without a key: any server. */
   any(): Target;
   /** Every server that takes part now. */
   all(): Server[];
 }
 
+/** A request, as far as a route has to know it. */
+export interface Resendable {
+  readonly place: number;
+  readonly resent: number;
+  readonly isJudged: boolean;
+}
+
 /** Where requests are to go that a server has refused or lost: see exchange/resend.ts. */
 export interface Redirects {
-  /** The error that stands in `buf[start, end)`; null: it is for the client. */
-  refused(buf: Uint8Array, start: number, end: number): Target | null;
+  /** How often one request is sent again, those times not counted when it had to wait. */
+  readonly most: number;
+  /** What goes before the request, to the server that `refused` has given. Its reply is no one's. */
+  readonly preface: Uint8Array | null;
+  /** `link` has answered the error in `buf[start, end)`; null: it is for the client. */
+  refused(
+    buf: Uint8Array,
+    start: number,
+    end: number,
+    request: Resendable,
+    link: Carrier,
+  ): Target | null;
   /** Instead of a link that was lost; null: the client is to be told. */
-  lost(link: Carrier): Target | null;
+  lost(link: Carrier, request: Resendable): Target | null;
+  /** Errors for clients: it was sent too often; it goes over the client's own link; it is not kept. */
+  tooMany(request: Resendable): Uint8Array | null;
+  held(request: Resendable): Uint8Array | null;
+  forgotten(request: Resendable): Uint8Array | null;
   /** Whether a command of this class that may have been carried out may be sent again. */
   mayRepeat(intent: Intent): boolean;
 }

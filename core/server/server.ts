@@ -4,11 +4,13 @@
 import type { ServerConfig } from "../config/address.ts";
 import type { Address, Socket, SocketHandler } from "../host.ts";
 import { Link } from "../link/link.ts";
+import type { Attempt } from "../link/attempt.ts";
 import type { LinkOwner } from "../link/owner.ts";
 import type { Codec } from "../protocol/codec.ts";
 import { newServerCounters, type ServerCounters } from "../stats/counters.ts";
 import { Latency, LATENCY_CLASSES } from "../stats/latency.ts";
 import type { ServerSnapshot } from "../stats/snapshot.ts";
+import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { ServerContext } from "./context.ts";
 import { HealthCheck } from "./health.ts";
 import {
@@ -36,15 +38,24 @@ export interface Origin {
 /** What a route gives: a server, or why there is none. */
 export type Target = Server | Unavailable;
 
+/** Keeps requests until there is a server for them. */
+export interface Parking {
+  park(attempt: Attempt, bytes: OutBuffer, size: number): void;
+  parkSpan(attempt: Attempt, buf: Uint8Array, start: number, end: number): void;
+}
+
 /** Stands for a server where there is none. */
 export class Unavailable {
   readonly available: false;
   /** For the client. */
   readonly reason: string;
+  /** Where requests wait for a server; null: they are answered with the reason. */
+  readonly parking: Parking | null;
 
-  constructor(reason: string) {
+  constructor(reason: string, parking: Parking | null = null) {
     this.available = false;
     this.reason = reason;
+    this.parking = parking;
   }
 }
 

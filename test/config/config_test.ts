@@ -77,6 +77,8 @@ test("a pool with listen and servers only has nutcracker's defaults", () => {
     lane_idle_timeout: 60000,
     multi: "together",
     pubsub_output_limit: 33554432,
+    wait: 10000,
+    park_bytes: 67108864,
     servers: [{
       name: "127.0.0.1",
       address: { host: "127.0.0.1", port: 11211, path: "", mode: -1 },
@@ -142,6 +144,8 @@ test("every key is taken over", () => {
     lane_idle_timeout: 1000,
     multi: "split",
     pubsub_output_limit: 1000,
+    wait: 10000,
+    park_bytes: 67108864,
   });
 });
 
@@ -281,7 +285,7 @@ const dup = "127.0.0.1:11211";
 /** [file, every line that is expected] */
 const WRONG: [string, string[]][] = [
   [file("distribution: ketma"), [
-    'c.yml:3: pool "p": distribution "ketma" is not known; did you mean ketama? (ketama, modula, random)',
+    'c.yml:3: pool "p": distribution "ketma" is not known; did you mean ketama? (ketama, modula, random, cluster)',
   ]],
   [file("hash: xxx"), [`c.yml:3: pool "p": hash "xxx" is not known; (${HASH_NAMES.join(", ")})`]],
   [file("hash: MD5"), [
@@ -542,6 +546,7 @@ const VALUES: Record<string, string> = {
   redis_auth_env: "x",
   redis_user: "x",
   commands: "{deny: [keys]}",
+  cluster: "{refresh: 1000}",
 };
 
 test("a key of one protocol's pools is refused in another pool, whichever key it is", () => {
@@ -554,6 +559,7 @@ test("a key of one protocol's pools is refused in another pool, whichever key it
     assert.equal(mistakes(file(line)), expected);
     assert.equal(mistakes(file(line, "redis: false")), expected);
     const more = key === "redis_user" ? ["redis_auth: y"] : [];
+    if (["cluster", "wait", "park_bytes"].includes(key)) more.push("distribution: cluster");
     assert.equal(mistakes(file(line, "redis: true", ...more)), []);
   }
 });
@@ -1001,5 +1007,30 @@ if (!installed) console.log("nutcracker is not installed: comparison with it ski
     }
   },
 );
+
+test("what a Redis Cluster sees to itself is not for the configuration", () => {
+  const lines = ["redis: true", "distribution: cluster"];
+  assert.equal(mistakes(file(...lines, "wait: 0", "park_bytes: 0")), []);
+  assert.equal(
+    mistakes(file(...lines, "cluster: {redirects: 3, address_map: {'a:1': 'b:2'}}")),
+    [],
+  );
+  assert.match(mistakes(file("distribution: cluster"))[0], "is only valid with redis: true");
+  for (
+    const line of [
+      "hash: crc16",
+      'hash_tag: "{}"',
+      "auto_eject_hosts: false",
+      "redis_db: 1",
+      "health_check: {interval: 1000}",
+      "cluster: {refresh: 1}",
+      "cluster: {address_map: {'a:1': 'b'}}",
+    ]
+  ) {
+    const found = mistakes(file(...lines, line));
+    assert.is(found.length, 1, line);
+    assert.match(found[0], `c.yml:5: pool "p": ${line.split(":", 1)[0]}`);
+  }
+});
 
 test.run();

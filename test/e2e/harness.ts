@@ -10,3 +10,4 @@ export * from "./harness/resp.ts";
 export * from "./harness/runtime.ts";
 export * from "./harness/servers.ts";
 export * from "./harness/wire.ts";
+export * from "./harness/cluster.ts";

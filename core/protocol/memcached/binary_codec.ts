@@ -73,6 +73,7 @@ export class BinaryCodec implements Codec {
   readonly serverErrors: null;
   readonly greeting: null;
   readonly lanes: null;
+  readonly clustering: null;
   readonly replyHead: number;
   private readonly requests: BinaryParser;
   private readonly users: Users | undefined;
@@ -96,6 +97,7 @@ export class BinaryCodec implements Codec {
     this.serverErrors = null;
     this.greeting = null;
     this.lanes = null;
+    this.clustering = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);
     this.facts = facts;

@@ -75,6 +75,7 @@ export class MemcachedCodec implements Codec {
   readonly serverErrors: null;
   readonly greeting: null;
   readonly lanes: null;
+  readonly clustering: null;
   private readonly requests: RequestParser;
   private readonly facts: Facts;
   /** The last failure told: while a server is down every request of its keys asks for it. */
@@ -102,6 +103,7 @@ export class MemcachedCodec implements Codec {
     this.serverErrors = null;
     this.greeting = null;
     this.lanes = null;
+    this.clustering = null;
     this.requests = new RequestParser(options.maxRequest);
     this.facts = facts;
     this.failureText = "";

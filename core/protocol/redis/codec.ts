@@ -26,9 +26,11 @@ import {
   type Waits,
   type Walk,
 } from "../codec.ts";
+import type { Clustering } from "../clustering.ts";
 import type { Publishing } from "../publishing.ts";
 import { ALOUD } from "../session.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, JUDGED, verbOf } from "./commands.ts";
+import { CLUSTERING } from "./clustering.ts";
 import { WALK_ALL } from "./cursor.ts";
 import { errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { join } from "./fan_out.ts";
@@ -62,6 +64,7 @@ export class RedisCodec implements Codec {
   readonly serverErrors: ServerErrors;
   readonly greeting: Greeting;
   readonly lanes: Lanes;
+  readonly clustering: Clustering;
   inquiries: Inquiries | null;
   readonly dialects: null;
   readonly waits: Waits;
@@ -83,10 +86,11 @@ export class RedisCodec implements Codec {
     this.together = together(hashTag);
     this.walk = WALK_ALL;
     this.transactions = transactions(hashTag);
-    this.publishing = publishing(options.db);
+    this.publishing = publishing(options.db, options.clustered ?? false);
     this.serverErrors = SERVER_ERRORS;
     this.greeting = greeting(options);
     this.lanes = LANES;
+    this.clustering = CLUSTERING;
     this.inquiries = this.learned;
     this.dialects = null;
     this.waits = WAITS;

@@ -33,6 +33,10 @@ function walkTo(scan: Scan, buf: Uint8Array, start: number, servers: number): nu
   return Number(cursorOf(scan, buf, start) % BigInt(servers));
 }
 
+function isAmid(scan: Scan, buf: Uint8Array, start: number, servers: number): boolean {
+  return cursorOf(scan, buf, start) >= BigInt(servers);
+}
+
 function walkRequest(
   scan: Scan,
   buf: Uint8Array,
@@ -52,7 +56,7 @@ function walkRequest(
   out.append(buf, start + args[3] + 2, start + length);
 }
 
-export const WALK_ALL: Walk = { to: walkTo, request: walkRequest, end: LAST_PAGE };
+export const WALK_ALL: Walk = { to: walkTo, isAmid, request: walkRequest, end: LAST_PAGE };
 
 /** A server's page with the cursor that leads back to it, or on to the next server. */
 export function joinCursor(fanOut: FanOut, out: OutBuffer): void {

@@ -11,7 +11,7 @@ import { Room } from "./values.ts";
 /** Each server publishes those of its own keys. */
 export const EVENTS = /^__key(space|event)@/;
 /** Also patterns that have a wildcard in the first word. */
-const ABOUT_EVENTS = /^__key/;
+export const ABOUT_EVENTS = /^__key/;
 
 const bulk = (word: string) => `$${word.length}\r\n${word}\r\n`;
 

@@ -143,10 +143,14 @@ const LONGEST_NUMBER = 20;
 /** Highest database number taken: each in use costs connections to every server. */
 const MAX_DB = 63;
 
+/** cluster.c's words (db.c selectCommand). */
+const NO_DATABASES = errorReply("ERR SELECT is not allowed in cluster mode");
+
 function select(args: Args, session: RedisSession, options: CodecOptions): Uint8Array {
   const db = bytes(args[1].slice(0, LONGEST_NUMBER));
   const n = decimal(db, 0, db.length, 0x7fffffff);
   if (n < 0) return NOT_INTEGER;
+  if (n > 0 && options.clustered) return NO_DATABASES;
   if (n > MAX_DB) return DB_RANGE;
   // 0 is what every client selects by default: it means the pool's own database.
   session.db = n === 0 ? options.db : n;

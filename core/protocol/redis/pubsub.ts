@@ -17,7 +17,7 @@ import {
 } from "../publishing.ts";
 import { COMMANDS, SUB, verbOf } from "./commands.ts";
 import { errorReply } from "./errors.ts";
-import { EventNames, EVENTS } from "./events.ts";
+import { ABOUT_EVENTS, EventNames, EVENTS } from "./events.ts";
 import { globMatches } from "./glob.ts";
 import { LONGEST_NAME } from "./learned.ts";
 import { lookup, lookupSub } from "./lookup.ts";
@@ -47,7 +47,7 @@ const bulk = (word: string) => `$${word.length}\r\n${word}\r\n`;
 const request = (...words: string[]) => bytes(`*${words.length}\r\n${words.map(bulk).join("")}`);
 
 /** What a pool with this `redis_db` has to know of it. */
-export function publishing(db: number): Publishing {
+export function publishing(db: number, clustered: boolean): Publishing {
   const renaming = db > 0 ? new EventNames(db) : null;
   const toServer = (name: string) => renaming === null ? name : renaming.toServer(name);
   return {
@@ -77,7 +77,11 @@ export function publishing(db: number): Publishing {
     },
     matches: globMatches,
     more: (clients) => bytes(`:${clients}\r\n`),
-    isEverywhere: (kind, name) => kind === PATTERN || (kind === CHANNEL && EVENTS.test(name)),
+    // Nodes of a cluster tell each other what is published, but not what becomes of their keys.
+    isEverywhere: (kind, name) =>
+      kind === PATTERN
+        ? !clustered || ABOUT_EVENTS.test(name)
+        : kind === CHANNEL && EVENTS.test(name),
     subscribe: (kind, name) => request(ON[kind].toUpperCase(), toServer(name)),
     unsubscribe: (kind, name) => request(OFF[kind].toUpperCase(), toServer(name)),
     ping: request("PING"),

@@ -1,0 +1,76 @@
+// A request with several keys, of a route with very many places: one fragment for each place that has
+// some of them, in the order of their first keys. Fragments to one server go one after the other.
+
+import type { Keys, Scan } from "../protocol/codec.ts";
+import { addPart } from "./part.ts";
+import { type Request, WATCHED } from "./request.ts";
+import { OutBuffer } from "../wire/out_buffer.ts";
+
+const NONE = -1;
+
+/** By place: its first key, NONE between uses. By key: the next one of its place. */
+let heads = new Int32Array(0);
+let tails = new Int32Array(0);
+let counts = new Int32Array(0);
+let nexts = new Int32Array(256);
+
+/** `parent.picks` are the places of the keys, which are several. */
+export function splitByPlace(
+  parent: Request,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+): void {
+  const caller = parent.sink;
+  const { context } = caller;
+  const { route } = context;
+  const keys = caller.codec.keys as Keys;
+  const { nkeys } = scan;
+  const { picks } = parent;
+  if (heads.length < route.places) {
+    heads = new Int32Array(route.places).fill(NONE);
+    tails = new Int32Array(route.places);
+    counts = new Int32Array(route.places);
+  }
+  if (nexts.length < nkeys) nexts = new Int32Array(nkeys);
+  const order: number[] = [];
+  for (let i = 0; i < nkeys; i++) {
+    const place = picks[i];
+    nexts[i] = NONE;
+    if (heads[place] === NONE) {
+      heads[place] = i;
+      counts[place] = 0;
+      order.push(place);
+    } else {
+      nexts[tails[place]] = i;
+    }
+    tails[place] = i;
+    counts[place]++;
+  }
+  // So that it is not over before its last part is on its way.
+  parent.awaiting++;
+  for (const [p, place] of order.entries()) {
+    const target = route.owner(place);
+    const link = target.available ? target.linkFor(caller) : null;
+    const out = link === null ? new OutBuffer(context.buffers) : link.out;
+    const begin = out.size;
+    keys.begin(scan, buf, at, counts[place], out);
+    for (let i = heads[place]; i !== NONE; i = nexts[i]) {
+      picks[i] = p;
+      keys.add(scan, buf, at, i, i + 1, out);
+    }
+    out.append(keys.end, 0, keys.end.length);
+    const part = addPart(parent, link, out.size - begin, WATCHED);
+    part.place = place;
+    if (context.slow.on) {
+      keys.select(scan, heads[place]);
+      context.slow.note(part, buf, at + scan.keyStart, at + scan.keyEnd);
+    }
+    heads[place] = NONE;
+    if (!target.available) target.parking?.park(part, out, part.bytes);
+  }
+  parent.awaiting--;
+  if (parent.awaiting > 0 || parent.sink.isClosed) return;
+  parent.ready = true;
+  if (caller.head === parent) caller.advance();
+}

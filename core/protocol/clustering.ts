@@ -1,0 +1,52 @@
+// What a protocol says about a cluster of servers that share the keys among themselves: how its map
+// is asked for, and by which errors a server says that a key is not (or not now) its own.
+
+/** A node of the cluster, as another one describes it. */
+export interface NodeView {
+  readonly id: string;
+  /** "": the node that was asked. */
+  readonly host: string;
+  readonly port: number;
+  readonly primary: boolean;
+  /** The others have agreed that it is down. */
+  readonly failed: boolean;
+  /** Raised whenever slots change hands: the higher claim counts. */
+  readonly epoch: number;
+  /** Pairs: first and last slot of each range. */
+  readonly slots: readonly number[];
+}
+
+/** The key has another owner now, or is there already. */
+export const MOVED = 1;
+/** This one request is for another server. */
+export const ASK = 2;
+/** Not now: the keys are on their way. */
+export const AGAIN = 3;
+/** The server is none that may be asked now. */
+export const UNFIT = 4;
+
+/** An error by which a server refuses a request that another one, or later it, would carry out. */
+export interface Refusal {
+  readonly what: number;
+  /** MOVED, ASK; `host` "": that of the server which says so. */
+  readonly slot: number;
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Clustering {
+  /** The request for the map, and what the reply (to `buf`'s end) says; null: it is an error. */
+  readonly nodes: Uint8Array;
+  readNodes(buf: Uint8Array): NodeView[] | null;
+  /** What goes before a request that was answered with ASK. */
+  readonly asking: Uint8Array;
+  /** The error at `buf[start, end)`; null: it is for the client. */
+  readRefusal(buf: Uint8Array, start: number, end: number): Refusal | null;
+  /** Errors for clients. `slot` < 0: of a request without a key. */
+  noPrimary(slot: number, wait: number): Uint8Array;
+  tooMany(slot: number): Uint8Array;
+  /** What the client holds on to (a transaction, a request that waits) was at the slot's old owner. */
+  moved(slot: number): Uint8Array;
+  /** The request is not kept any more, and cannot be sent again. */
+  forgotten(slot: number): Uint8Array;
+}

@@ -1,0 +1,106 @@
+// Redis Cluster's part of the protocol: CLUSTER NODES, and the errors that redirect.
+// https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
+
+import { bytes, text } from "../../bytes.ts";
+import {
+  AGAIN,
+  ASK,
+  type Clustering,
+  MOVED,
+  type NodeView,
+  type Refusal,
+  UNFIT,
+} from "../clustering.ts";
+import { errorReply } from "./errors.ts";
+
+/** Longest error that is looked at: a redirection is shorter. */
+const LONGEST = 512;
+const HIGHEST_SLOT = 16383;
+
+const AGAIN_LATER: Refusal = { what: AGAIN, slot: -1, host: "", port: 0 };
+const NOT_FIT: Refusal = { what: UNFIT, slot: -1, host: "", port: 0 };
+
+const WORDS: ReadonlyMap<string, Refusal> = new Map([
+  ["TRYAGAIN", AGAIN_LATER],
+  ["CLUSTERDOWN", NOT_FIT],
+  ["LOADING", NOT_FIT],
+  ["MASTERDOWN", NOT_FIT],
+  ["READONLY", NOT_FIT],
+]);
+
+/** The first byte behind the minus of any of them. */
+const FIRST = new Uint8Array(256);
+for (const word of [...WORDS.keys(), "MOVED", "ASK"]) FIRST[word.charCodeAt(0)] = 1;
+
+function readRefusal(buf: Uint8Array, start: number, end: number): Refusal | null {
+  if (FIRST[buf[start + 1]] === 0 || end - start > LONGEST) return null;
+  const words = text(buf, start + 1, end).trimEnd().split(" ");
+  const plain = WORDS.get(words[0]);
+  if (plain !== undefined) return plain;
+  if (words[0] !== "MOVED" && words[0] !== "ASK") return null;
+  const slot = Number(words[1]);
+  const place = splitPlace(words[2] ?? "");
+  if (!(slot >= 0 && slot <= HIGHEST_SLOT) || place === null) return null;
+  return { what: words[0] === "ASK" ? ASK : MOVED, slot, ...place };
+}
+
+/** `host:port`, the host an IPv6 address without brackets perhaps, or empty; "?" is unknown. */
+function splitPlace(place: string): { host: string; port: number } | null {
+  const colon = place.lastIndexOf(":");
+  const port = Number(place.slice(colon + 1));
+  if (colon < 0 || !(port > 0 && port < 65536)) return null;
+  const host = place.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
+  return host === "?" ? null : { host, port };
+}
+
+/** `<id> <host:port@bus[,hostname]> <flags> <primary> <ping> <pong> <epoch> <link> <slot> ...` */
+function readNode(line: string): NodeView | null {
+  const [id, where, flagList, , , , epoch, , ...slots] = line.split(" ");
+  if (epoch === undefined) return null;
+  const flags = flagList.split(",");
+  if (flags.includes("handshake") || flags.includes("noaddr")) return null;
+  const place = splitPlace(where.split(",", 1)[0].split("@", 1)[0]);
+  if (place === null) return null;
+  const ranges: number[] = [];
+  for (const range of slots) {
+    if (range[0] === "[") continue; // on its way: the owner tells by ASK
+    const [first, last = first] = range.split("-").map(Number);
+    if (first >= 0 && last >= first && last <= HIGHEST_SLOT) ranges.push(first, last);
+  }
+  const primary = flags.includes("master");
+  return {
+    ...{ id, ...place, primary, epoch: Number(epoch) },
+    failed: flags.includes("fail"),
+    slots: primary ? ranges : [],
+  };
+}
+
+/** A bulk string, whole. */
+function readNodes(buf: Uint8Array): NodeView[] | null {
+  if (buf[0] !== 36) return null;
+  const nodes: NodeView[] = [];
+  for (const line of text(buf, 0, buf.length).split("\n").slice(1)) {
+    const node = readNode(line.trimEnd());
+    if (node !== null) nodes.push(node);
+  }
+  return nodes;
+}
+
+function whose(slot: number): string {
+  return slot < 0 ? "" : ` for slot ${slot}`;
+}
+
+export const CLUSTERING: Clustering = {
+  nodes: bytes("*2\r\n$7\r\nCLUSTER\r\n$5\r\nNODES\r\n"),
+  readNodes,
+  asking: bytes("*1\r\n$6\r\nASKING\r\n"),
+  readRefusal,
+  noPrimary: (slot, wait) => errorReply(`CLUSTERDOWN no primary${whose(slot)} within ${wait} ms`),
+  tooMany: (slot) => errorReply(`CLUSTERDOWN too many redirections${whose(slot)}`),
+  moved: (slot) =>
+    errorReply(
+      `CLUSTERDOWN the owner of slot ${slot} changed while the client had a connection to itself; ` +
+        "begin again",
+    ),
+  forgotten: (slot) => errorReply(`TRYAGAIN slot ${slot} moved while the value was being sent`),
+};

@@ -1,0 +1,224 @@
+// The route of a Redis Cluster: a key belongs to a hash slot, the slot to a server. What has no owner
+// now waits (see exchange/park.ts); what a server refuses goes where it says.
+// https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
+
+import { crc16 } from "../hash/crc.ts";
+import type { Carrier } from "../link/attempt.ts";
+import { AGAIN, ASK, type Clustering } from "../protocol/clustering.ts";
+import type { Keys, Scan } from "../protocol/codec.ts";
+import { Server, type Target, type Unavailable } from "../server/server.ts";
+import { CLASS_READ } from "../stats/latency.ts";
+import type { ClusterTopology } from "../topology/cluster.ts";
+import { type SlotMap, SLOTS } from "../topology/slot_map.ts";
+import type { Intent, Redirects, Resendable, Route } from "./route.ts";
+
+const OPEN = 123;
+const CLOSE = 125;
+
+/** The hash slot of `buf[start, end)`: of what stands in the first {}, if that is not empty. */
+export function slotOf(buf: Uint8Array, start: number, end: number): number {
+  let open = start;
+  while (open < end && buf[open] !== OPEN) open++;
+  if (open < end) {
+    let close = open + 1;
+    while (close < end && buf[close] !== CLOSE) close++;
+    if (close < end && close > open + 1) return crc16(buf, open + 1, close) & (SLOTS - 1);
+  }
+  return crc16(buf, start, end) & (SLOTS - 1);
+}
+
+/** What the route is told about its surroundings. */
+export interface SlotContext {
+  readonly words: Clustering;
+  readonly config: { readonly cluster?: { readonly redirects: number }; readonly wait: number };
+}
+
+export class SlotRoute implements Route, Redirects {
+  readonly redirects: Redirects;
+  readonly places: number;
+  picked: number;
+  place: number;
+  /** What goes before the request that was refused last; null for nothing. */
+  preface: Uint8Array | null;
+  private readonly context: SlotContext;
+  private readonly topology: ClusterTopology;
+  private readonly map: SlotMap;
+  /** Stands for an owner where there is none: what goes there waits. */
+  private readonly nowhere: Unavailable;
+
+  constructor(context: SlotContext, topology: ClusterTopology, nowhere: Unavailable) {
+    this.redirects = this;
+    this.places = SLOTS;
+    this.picked = 0;
+    this.place = -1;
+    this.preface = null;
+    this.context = context;
+    this.topology = topology;
+    this.map = topology.map;
+    this.nowhere = nowhere;
+  }
+
+  get epoch(): number {
+    return this.map.epoch;
+  }
+
+  pick(buf: Uint8Array, start: number, end: number): Target {
+    const slot = slotOf(buf, start, end);
+    this.place = slot;
+    this.picked = this.map.epochs[slot];
+    return this.map.owner(slot) ?? this.nowhere;
+  }
+
+  pickAll(scan: Scan, buf: Uint8Array, at: number, places: Uint16Array): Target | null {
+    const { args, nkeys } = scan;
+    const step = 2 * scan.step;
+    let several = false;
+    for (let i = 0, key = 2 * scan.first; i < nkeys; i++, key += step) {
+      places[i] = slotOf(buf, at + args[key], at + args[key + 1]);
+      if (places[i] !== places[0]) several = true;
+    }
+    if (several) return null;
+    this.place = places[0];
+    this.picked = this.map.epochs[this.place];
+    return this.target(this.place);
+  }
+
+  /** Whether all keys of a request are in one slot, as the servers want it. */
+  isOnePlace(scan: Scan, buf: Uint8Array, at: number, keys: Keys): boolean {
+    let first = -1;
+    for (let i = 0; i < scan.nkeys; i++) {
+      keys.select(scan, i);
+      const slot = slotOf(buf, at + scan.keyStart, at + scan.keyEnd);
+      if (i > 0 && slot !== first) return false;
+      first = slot;
+    }
+    return true;
+  }
+
+  /** Who has a slot now; of none, any server. */
+  target(slot: number): Target {
+    if (slot < 0) return this.any();
+    return this.map.owner(slot) ?? this.nowhere;
+  }
+
+  owner(slot: number): Target {
+    return this.map.owner(slot) ?? this.nowhere;
+  }
+
+  any(): Target {
+    this.place = -1;
+    this.picked = 0;
+    const { nodes, owners } = this.map;
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const node = nodes[owners[slot]];
+      if (node !== null && !node.failed) return node.server;
+    }
+    return this.nowhere;
+  }
+
+  /** Those that have slots. */
+  all(): Server[] {
+    const { map } = this;
+    const counts = map.counts();
+    return map.nodes.flatMap((node, number) =>
+      node !== null && counts[number] > 0 ? [node.server] : []
+    );
+  }
+
+  /** SCAN goes over the servers in the order of their first slots. */
+  walkFrom(place: number, again: boolean): number {
+    const { owners } = this.map;
+    if (again && place < SLOTS && owners[place] !== 0) return place;
+    const before = new Set<number>();
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const owner = owners[slot];
+      if (owner === 0 || before.has(owner)) continue;
+      if (slot >= place) return slot;
+      before.add(owner);
+    }
+    return SLOTS;
+  }
+
+  /** The part of all slots that each of `servers` has. */
+  shares(servers: readonly Server[]): Float64Array {
+    const counts = this.map.counts();
+    return Float64Array.from(servers, (server) => {
+      const number = this.map.nodes.findIndex((node) => node?.server === server);
+      return number < 0 ? 0 : counts[number] / SLOTS;
+    });
+  }
+
+  // ---------------------------------------------------------------- requests that were refused
+
+  get most(): number {
+    return this.context.config.cluster?.redirects ?? 5;
+  }
+
+  refused(
+    buf: Uint8Array,
+    start: number,
+    end: number,
+    request: Resendable,
+    link: Carrier,
+  ): Target | null {
+    const { topology, map, context } = this;
+    const refusal = context.words.readRefusal(buf, start, end);
+    if (refusal === null) return null;
+    this.preface = null;
+    if (refusal.what === AGAIN) return this.wait(request);
+    const sender = link.owner instanceof Server ? link.owner : null;
+    if (sender === null || refusal.slot < 0) {
+      topology.refresh();
+      return this.wait(request);
+    }
+    // What a script says may be anything: it leads to no stranger.
+    const strange = request.isJudged;
+    const number = topology.numberAt(sender.address, refusal.host, refusal.port, strange);
+    const node = map.nodes[number];
+    if (node === null) {
+      topology.refresh();
+      return this.wait(request);
+    }
+    if (refusal.what === ASK) {
+      this.preface = context.words.asking;
+      return node.server;
+    }
+    if (strange) map.patch(refusal.slot, number);
+    topology.refresh(node.server.address);
+    // Back and forth, or to the one that says it is another's: not at once (redis#7116).
+    if (request.resent >= 2 || node.server === sender) return this.wait(request);
+    return node.server;
+  }
+
+  lost(_link: Carrier, request: Resendable): Target | null {
+    this.preface = null;
+    this.topology.refresh();
+    return this.wait(request);
+  }
+
+  mayRepeat(intent: Intent): boolean {
+    return intent === CLASS_READ;
+  }
+
+  private wait(request: Resendable): Target {
+    if (request.place >= 0) this.map.renew(request.place);
+    return this.nowhere;
+  }
+
+  tooMany(request: Resendable): Uint8Array {
+    return this.context.words.tooMany(request.place);
+  }
+
+  held(request: Resendable): Uint8Array {
+    return this.context.words.moved(request.place);
+  }
+
+  forgotten(request: Resendable): Uint8Array {
+    return this.context.words.forgotten(request.place);
+  }
+
+  overdue(place: number): Uint8Array {
+    this.topology.refresh();
+    return this.context.words.noPrimary(place, this.context.config.wait);
+  }
+}

@@ -1,0 +1,249 @@
+// The servers of a Redis Cluster, learned from its nodes: the configuration names some to begin with.
+// The map is asked for anew every so often, and soon when a server says that it has changed or does
+// not answer. Requests never wait for that: a MOVED patches the map at once.
+
+import { text } from "../bytes.ts";
+import type { Address } from "../host.ts";
+import type { Clustering, NodeView } from "../protocol/clustering.ts";
+import type { ServerContext } from "../server/context.ts";
+import { Server } from "../server/server.ts";
+import { MapAsker, type MapHearer } from "./map_asker.ts";
+import { type Node, SlotMap } from "./slot_map.ts";
+
+/** Least time (ms) between two questions. */
+const DEBOUNCE = 100;
+/** A node that is in none of so many views in a row is none. */
+const MISSING = 2;
+
+/** Who hears that the servers are others. */
+export interface ClusterChange {
+  /** Slots have moved, servers have come; these have gone. */
+  clusterChanged(gone: readonly Server[]): void;
+}
+
+export class ClusterTopology implements MapHearer {
+  readonly map: SlotMap;
+  /** How often the map was asked for and told, and how often that failed. */
+  refreshes: number;
+  failures: number;
+  /** The last answer, for people. */
+  lastView: string;
+  private readonly context: ServerContext;
+  private readonly hearer: ClusterChange;
+  private readonly asker: MapAsker;
+  /** The whole question may be put again from then on; it is to be put then. */
+  private askedAt: number;
+  private dueAt: number;
+  /** Whom to ask first; null: the next in turn. */
+  private first: Address | null;
+  private turn: number;
+  /** Nodes that have no slots, as far as anybody knows: they may be asked too. */
+  private others: Address[];
+  /** Whether the map was ever told. */
+  known: boolean;
+  private waiting: (() => void)[];
+
+  constructor(context: ServerContext, hearer: ClusterChange) {
+    this.map = new SlotMap();
+    this.refreshes = 0;
+    this.failures = 0;
+    this.lastView = "";
+    this.context = context;
+    this.hearer = hearer;
+    this.asker = new MapAsker(context, this);
+    this.askedAt = -Infinity;
+    this.dueAt = 0;
+    this.first = null;
+    this.turn = 0;
+    this.others = [];
+    this.known = false;
+    this.waiting = [];
+  }
+
+  private get words(): Clustering {
+    return this.context.codec.clustering as Clustering;
+  }
+
+  /** Servers that have keys, or may get some. */
+  get servers(): Server[] {
+    return this.map.nodes.flatMap((node) => node === null ? [] : [node.server]);
+  }
+
+  /** Begins to ask; resolves when the map is known, or the first node has been asked in vain. */
+  start(): Promise<void> {
+    this.ask();
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  /** The map is old: it is asked for soon, of `address` if that is known to know. */
+  refresh(address: Address | null = null): void {
+    if (address !== null) this.first = address;
+    this.dueAt = Math.min(this.dueAt, Math.max(this.context.now, this.askedAt + DEBOUNCE));
+  }
+
+  /** Called every tick. */
+  tick(now: number, late: number): void {
+    this.asker.tick(now, late);
+    if (!this.asker.isAsking && now >= this.dueAt) this.ask();
+  }
+
+  private ask(): void {
+    const { context } = this;
+    const addresses = this.addresses();
+    const address = this.first ?? addresses[this.turn++ % addresses.length];
+    this.first = null;
+    this.askedAt = context.now;
+    this.dueAt = context.now + (context.config.cluster?.refresh ?? 5000);
+    this.asker.ask(address, this.words.nodes);
+  }
+
+  /** Whom to ask: nodes that are well, then those that were configured. */
+  private addresses(): Address[] {
+    const nodes = this.map.nodes.flatMap((node) =>
+      node === null || node.failed ? [] : [node.server.address]
+    );
+    const all = [...nodes, ...this.others];
+    // Those of the configuration may have become another cluster's: only if there is nobody else.
+    const configured = this.context.config.servers.map(({ address }) => address);
+    return all.length === 0 ? configured : [...all, ...configured];
+  }
+
+  failed({ host, port }: Address, why: string): void {
+    this.failures++;
+    this.context.log.warn(`pool "${this.context.name}": cluster map of ${host}:${port}: ${why}`, {
+      ...{ event: "cluster_map_failed", pool: this.context.name, server: `${host}:${port}` },
+      reason: why,
+    });
+    this.dueAt = this.context.now; // the next one, with the next tick
+    if (this.turn >= this.addresses().length) this.begin();
+  }
+
+  answered(from: Address, reply: Uint8Array): void {
+    const views = this.words.readNodes(reply);
+    if (views === null) {
+      return this.failed(from, text(reply, 1, Math.min(reply.length, 200)).trimEnd());
+    }
+    // A node that was reset, or is not in yet, knows of nothing.
+    if (!views.some(({ slots }) => slots.length > 0)) {
+      return this.failed(from, "it knows of no slots");
+    }
+    this.refreshes++;
+    this.lastView = text(reply, reply.indexOf(10) + 1, reply.length).trimEnd();
+    this.apply(from, views);
+    this.known = true;
+    this.begin();
+  }
+
+  private begin(): void {
+    for (const resolve of this.waiting.splice(0)) resolve();
+  }
+
+  private apply(from: Address, views: readonly NodeView[]): void {
+    const { map } = this;
+    const before = map.epoch;
+    const gone: Server[] = [];
+    const seen = new Set<Node>();
+    const others: Address[] = [];
+    let came = false;
+    const numbers = views.map((view) => {
+      const address = this.addressOf(from, view);
+      const known = this.find(view.id, address);
+      if (view.primary && (known > 0 || !view.failed)) {
+        const number = known > 0 ? known : this.add(view.id, address);
+        if (known === 0) came = true;
+        const node = map.nodes[number] as Node;
+        node.id = view.id;
+        node.missing = 0;
+        this.judge(node, view.failed);
+        seen.add(node);
+        return number;
+      }
+      if (!view.failed) others.push(address);
+      return 0;
+    });
+    for (const [i, view] of views.entries()) {
+      if (numbers[i] === 0) continue;
+      for (let r = 0; r < view.slots.length; r += 2) {
+        for (let slot = view.slots[r]; slot <= view.slots[r + 1]; slot++) {
+          map.claim(slot, numbers[i], view.epoch);
+        }
+      }
+    }
+    this.others = others;
+    for (const [number, node] of map.nodes.entries()) {
+      if (node === null || seen.has(node) || ++node.missing < MISSING) continue;
+      map.remove(number);
+      gone.push(node.server);
+    }
+    // What those had may have been claimed in vain while they had it: the next view tells again.
+    if (gone.length > 0) this.refresh();
+    if (map.epoch !== before || gone.length > 0 || came) this.changed(gone);
+  }
+
+  private changed(gone: readonly Server[]): void {
+    const { context, map } = this;
+    const owned = map.counts();
+    context.log.notice(
+      `pool "${context.name}": the cluster has ${this.servers.length} primaries; ` +
+        `${owned[0]} of ${map.owners.length} slots have none`,
+      { event: "cluster_changed", pool: context.name, servers: this.servers.length },
+    );
+    this.hearer.clusterChanged(gone);
+  }
+
+  /** The others have agreed that it is down: nobody is to wait for it any more. */
+  private judge(node: Node, failed: boolean): void {
+    if (failed && !node.failed) {
+      for (const link of [...node.server.connections]) link.abort("ETIMEDOUT");
+    }
+    node.failed = failed;
+  }
+
+  private addressOf(from: Address, { host, port }: { host: string; port: number }): Address {
+    const place = `${host === "" ? from.host : host}:${port}`;
+    const mapped = this.context.config.cluster?.address_map[place];
+    return mapped ?? { host: host === "" ? from.host : host, port, path: "", mode: -1 };
+  }
+
+  /** The number of a node by its name, if its address is still the same, or by its address; 0 = none. */
+  private find(id: string, { host, port }: Address): number {
+    const found = this.map.nodes.findIndex((node) =>
+      node !== null && node.server.address.host === host && node.server.address.port === port &&
+      (id === "" || node.id === "" || node.id === id)
+    );
+    return Math.max(0, found);
+  }
+
+  private add(id: string, address: Address): number {
+    const name = `${address.host}:${address.port}`;
+    const config = { name, address, weight: 1, text: `${name}:1` };
+    const server = new Server(this.context, config);
+    server.connect();
+    return this.map.add({ id, server, missing: 0, failed: false });
+  }
+
+  /**
+   * The node at an address that a server has named; 0 when it is none that is known and `strange`
+   * ones are not to be trusted.
+   */
+  numberAt(from: Address, host: string, port: number, strange: boolean): number {
+    const address = this.addressOf(from, { host, port });
+    const known = this.find("", address);
+    if (known > 0) return known;
+    if (!strange) return 0;
+    const number = this.add("", address);
+    this.hearer.clusterChanged([]);
+    return number;
+  }
+
+  /** Nodes are to be spoken to in another way. */
+  renew(): void {
+    this.asker.stop();
+    this.dueAt = this.context.now;
+  }
+
+  stop(): void {
+    this.asker.stop();
+    this.begin();
+  }
+}
