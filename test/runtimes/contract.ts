@@ -368,10 +368,21 @@ export function contract(host: Host): void {
 
     test("listen: the file of a unix socket has its mode, and replaces one left over", async () => {
       const file = fresh("sock");
-      fs.writeFileSync(file, "left over");
+      const dies = "process.kill(process.pid, 'SIGKILL')";
+      const script = `require("node:net").createServer().listen(process.argv[1], () => ${dies})`;
+      spawnSync("node", ["-e", script, file]);
+      assert.ok(fs.statSync(file).isSocket(), "it is left over");
       await listen(unix(file, 0o640));
       assert.ok(fs.statSync(file).isSocket());
       assert.is(fs.statSync(file).mode & 0o777, 0o640);
+    });
+
+    test("listen: what is no socket is left where it is", async () => {
+      const file = fresh("sock");
+      fs.writeFileSync(file, "somebody's");
+      const why = await listen(unix(file)).then(() => "listens", ({ message }) => message);
+      assert.match(why, /a file is there that is no socket/);
+      assert.is(fs.readFileSync(file, "utf8"), "somebody's");
     });
 
     test("listen: an address that is taken, or cannot be, is an error with its name", async () => {
