@@ -234,7 +234,7 @@ export class Pool implements ClientContext, TopicsContext {
   /** Listens, and connects to the servers if the pool is to do so in advance. */
   async start(): Promise<void> {
     this.keepTime();
-    await this.cluster?.topology.start();
+    if (this.cluster !== null) await this.cluster.topology.start();
     if (this.listens) {
       this.listener = await PoolListener.open(this.host, this, this.context.reusePort);
     }
