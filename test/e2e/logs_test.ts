@@ -12,6 +12,7 @@ import {
   ours,
   type PoolSpec,
   type ProxyProcess,
+  serves,
   startFake,
   startProxy,
   startRedis,
@@ -136,6 +137,7 @@ ours("lines of several workers say whose they are", async () => {
     { redis: true, servers: [at(redis)] },
     { ...JSON_INFO, workers: "2" },
   );
+  await serves(log.proxy.port);
   const line = await log.find("a client's line", (one) => one.event === "client_connected");
   assert.ok(line.worker === 1 || line.worker === 2);
   assert.match(line.msg, `worker ${line.worker}: `);

@@ -13,6 +13,7 @@ import {
   command,
   freePort,
   ours,
+  serves,
   startProxy,
   startRedis,
   tempPath,
@@ -26,6 +27,11 @@ for (const workers of [1, 2]) {
     const proxy = await startProxy(
       { p: { redis: true, servers: [at(redis)] } },
       { args: ["--workers", String(workers)], descriptors: 256 },
+    );
+    await serves(proxy.port);
+    await until(
+      "the stats to be told",
+      () => proxy.stats().then((s) => s.p !== undefined, () => false),
     );
     // Half open: what the proxy sends is read, its FIN is not answered. No more at a time than the
     // kernel's queue has room for.
@@ -66,17 +72,7 @@ async function unread(
     stdio: ["ignore", "ignore", "pipe"],
   });
   test.after(() => void child.kill("SIGKILL"));
-  // That a connection is made is not enough: the address is tried before the workers listen.
-  await until("it to serve", async () => {
-    try {
-      const wire = await Wire.open(port);
-      const reply = await wire.ask("PING");
-      wire.close();
-      return reply === "+PONG\r\n";
-    } catch {
-      return false;
-    }
-  });
+  await serves(port);
   return {
     port,
     child,

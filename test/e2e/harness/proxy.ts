@@ -127,6 +127,23 @@ export async function startProxy(
   throw new Error(`the proxy does not start:\n${why}`);
 }
 
+/**
+ * Waits until a Redis pool answers. That a connection is made is not enough where there are workers:
+ * the address is tried before they listen.
+ */
+export async function serves(port: number): Promise<void> {
+  await until("it to serve", async () => {
+    try {
+      const wire = await Wire.open(port);
+      const reply = await wire.ask("PING");
+      wire.close();
+      return reply === "+PONG\r\n";
+    } catch {
+      return false;
+    }
+  }, 30_000);
+}
+
 export function startNutcracker(pools: Pools, opts: ProxyOptions = {}): Promise<ProxyProcess> {
   return startProxy(pools, { ...opts, runtime: "nutcracker" });
 }
