@@ -26,7 +26,7 @@ import { FrameReader } from "./frames.ts";
 import type { LinkContext, LinkCounters, LinkOwner } from "./owner.ts";
 import { PartialLine } from "./partial_line.ts";
 import { Patience } from "./patience.ts";
-import { Probe } from "./probe.ts";
+import { Question, Unheard } from "./question.ts";
 import { PushSieve } from "./pushes.ts";
 
 /** No socket; the next request opens one. */
@@ -493,7 +493,7 @@ export class Link implements Carrier {
     const { probe } = this.codec;
     if (how === "gone" && this.patience === 0 && this.blockedBy === null) this.abort("ETIMEDOUT");
     if (how === "ask" && this.head === null && probe !== null) {
-      this.send(new Probe(), probe, 0, probe.length);
+      this.send(new Question(new Unheard()), probe, 0, probe.length);
     }
   }
 

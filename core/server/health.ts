@@ -2,38 +2,14 @@
 // dead server is ejected without spending a client's request on it, and readmitted only when it
 // answers again. Driven by the pool's tick; what is asked is the codec's.
 
-import { EMPTY } from "../bytes.ts";
 import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
 import { Backoff } from "../link/backoff.ts";
 import { Link } from "../link/link.ts";
 import type { LinkCounters, LinkOwner } from "../link/owner.ts";
+import { Question } from "../link/question.ts";
 import type { Socket, SocketHandler } from "../host.ts";
-import { ASKED } from "../protocol/codec.ts";
 import type { ServerContext } from "./context.ts";
 import { checkFailed } from "./journal.ts";
-
-/** The one request of a check. */
-class Probe implements Attempt {
-  readonly sink: Sink;
-  nextInFlight: Attempt | null;
-  sentAt: number;
-  bytes: number;
-  readonly verb: number;
-  readonly note: Uint8Array;
-  readonly noted: number;
-  readonly mute: number;
-
-  constructor(sink: Sink) {
-    this.sink = sink;
-    this.nextInFlight = null;
-    this.sentAt = 0;
-    this.bytes = 0;
-    this.verb = ASKED;
-    this.note = EMPTY;
-    this.noted = 0;
-    this.mute = 0;
-  }
-}
 
 /** The server that is checked. */
 export interface Checked {
@@ -112,7 +88,7 @@ export class HealthCheck implements LinkOwner, Sink {
     this.startedAt = now;
     this.link ??= new Link(context, this, context.lane);
     const probe = context.codec.probe as Uint8Array;
-    this.link.send(new Probe(this), probe, 0, probe.length);
+    this.link.send(new Question(this), probe, 0, probe.length);
     this.link.flush();
   }
 

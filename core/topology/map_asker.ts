@@ -6,7 +6,7 @@ import type { Address, Socket, SocketHandler } from "../host.ts";
 import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
 import { Link } from "../link/link.ts";
 import type { LinkCounters, LinkOwner } from "../link/owner.ts";
-import { ASKED } from "../protocol/codec.ts";
+import { Question } from "../link/question.ts";
 import type { ServerContext } from "../server/context.ts";
 
 /** How long (ms) a node may take. */
@@ -19,28 +19,6 @@ export interface MapHearer {
   answered(from: Address, reply: Uint8Array): void;
   /** It says nothing, or what nobody understands. */
   failed(from: Address, why: string): void;
-}
-
-class Question implements Attempt {
-  readonly sink: Sink;
-  nextInFlight: Attempt | null;
-  sentAt: number;
-  bytes: number;
-  readonly verb: number;
-  readonly note: Uint8Array;
-  readonly noted: number;
-  readonly mute: number;
-
-  constructor(sink: Sink) {
-    this.sink = sink;
-    this.nextInFlight = null;
-    this.sentAt = 0;
-    this.bytes = 0;
-    this.verb = ASKED;
-    this.note = EMPTY;
-    this.noted = 0;
-    this.mute = 0;
-  }
 }
 
 export class MapAsker implements LinkOwner, Sink {

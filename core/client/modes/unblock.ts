@@ -2,11 +2,10 @@
 // nothing is taken from a list for nobody. It knows the client by the number that it has given the
 // link, which has been asked for before: behind a command that blocks no question is read.
 
-import { EMPTY } from "../../bytes.ts";
-import { type Attempt, HOLD, type Sink } from "../../link/attempt.ts";
+import type { Attempt, Carrier } from "../../link/attempt.ts";
 import type { Link } from "../../link/link.ts";
+import { Question, Unheard } from "../../link/question.ts";
 import type { Codec } from "../../protocol/codec.ts";
-import { ASKED } from "../../protocol/scan.ts";
 import type { Server } from "../../server/server.ts";
 
 /** What a server calls a link, and the link's losses when it said so. */
@@ -17,51 +16,23 @@ interface Name {
 
 const names: WeakMap<Link, Name> = new WeakMap();
 
-/** A question of nobody's. `heard` gets the whole reply; not called when there is none. */
-class Question implements Attempt, Sink {
-  readonly sink: Sink;
-  readonly remote: string;
-  nextInFlight: Attempt | null;
-  sentAt: number;
-  bytes: number;
-  readonly verb: number;
-  readonly note: Uint8Array;
-  readonly noted: number;
-  readonly mute: number;
+/** `heard` gets the whole reply, a line; it is not called when there is none. */
+class Heard extends Unheard {
   private readonly heard: (buf: Uint8Array, start: number, end: number) => void;
   private readonly over: () => void;
 
   constructor(heard: (buf: Uint8Array, start: number, end: number) => void, over: () => void) {
-    this.sink = this;
-    this.remote = "";
-    this.nextInFlight = null;
-    this.sentAt = 0;
-    this.bytes = 0;
-    this.verb = ASKED;
-    this.note = EMPTY;
-    this.noted = 0;
-    this.mute = 0;
+    super();
     this.heard = heard;
     this.over = over;
   }
 
-  accept(): number {
-    return HOLD;
-  }
-
-  pass(): void {}
-
-  advance(): void {}
-
-  /** The answers are a line each. */
-  part(): void {}
-
-  reply(_attempt: Attempt, _link: Link, buf: Uint8Array, start: number, end: number): void {
+  override reply(_: Attempt, _link: Carrier, buf: Uint8Array, start: number, end: number): void {
     this.heard(buf, start, end);
     this.over();
   }
 
-  lost(): void {
+  override lost(): void {
     this.over();
   }
 }
@@ -77,7 +48,7 @@ export function identify(link: Link, { waits }: Codec): void {
     // The first question opens the socket: what was lost before does not count.
     if (id > 0) names.set(link, { id, losses: link.losses });
   };
-  link.send(new Question(heard, nothing), waits.askId, 0, waits.askId.length);
+  link.send(new Question(new Heard(heard, nothing)), waits.askId, 0, waits.askId.length);
 }
 
 /** Asks the server to end what the link waits for. False when it is not known by what name. */
@@ -87,7 +58,7 @@ export function endWait(server: Server, link: Link, withError: boolean): boolean
   if (waits === null || name === undefined || name.losses !== link.losses) return false;
   const asking = server.takeExtra(link.lane);
   const request = waits.unblock(name.id, withError);
-  const question = new Question(nothing, () => server.giveExtra(asking));
+  const question = new Question(new Heard(nothing, () => server.giveExtra(asking)));
   asking.send(question, request, 0, request.length);
   return true;
 }

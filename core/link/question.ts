@@ -1,12 +1,11 @@
-// A question to which any answer will do: it shows that the server is there.
+// A request of the proxy's own, outside of any client's queue, and what may hear its answer.
 
 import { EMPTY } from "../bytes.ts";
 import { ASKED } from "../protocol/scan.ts";
-import { type Attempt, HOLD, type Sink } from "./attempt.ts";
+import { type Attempt, type Carrier, HOLD, type Sink } from "./attempt.ts";
 
-export class Probe implements Attempt, Sink {
+export class Question implements Attempt {
   readonly sink: Sink;
-  readonly remote: string;
   nextInFlight: Attempt | null;
   sentAt: number;
   bytes: number;
@@ -15,9 +14,8 @@ export class Probe implements Attempt, Sink {
   readonly noted: number;
   readonly mute: number;
 
-  constructor() {
-    this.sink = this;
-    this.remote = "";
+  constructor(sink: Sink) {
+    this.sink = sink;
     this.nextInFlight = null;
     this.sentAt = 0;
     this.bytes = 0;
@@ -26,6 +24,11 @@ export class Probe implements Attempt, Sink {
     this.noted = 0;
     this.mute = 0;
   }
+}
+
+/** Hears nothing: any answer shows that the server is there. */
+export class Unheard implements Sink {
+  readonly remote: string = "";
 
   accept(): number {
     return HOLD;
@@ -35,9 +38,9 @@ export class Probe implements Attempt, Sink {
 
   advance(): void {}
 
-  reply(): void {}
-
   part(): void {}
+
+  reply(_: Attempt, _link: Carrier, _buf: Uint8Array, _start: number, _end: number): void {}
 
   lost(): void {}
 }
