@@ -165,14 +165,14 @@ function untilSignal(
         return resolve(1);
       }
       stopping = true;
-      system.notify?.("STOPPING=1");
+      const told = system.notify?.("STOPPING=1");
       reloader.stop();
-      const now = running();
-      if (now === null) return resolve(0); // still starting: nothing to stop
-      now.stop().then(() => resolve(0), (error) => {
+      const ended = running()?.stop().then(() => 0, (error) => {
         log.error(`stopping failed: ${reason(error)}`);
-        resolve(1);
+        return 1;
       });
+      // What is told in turn, behind a reload, must not die with the process.
+      Promise.all([ended ?? 0, told]).then(([status]) => resolve(status));
     };
     on("SIGINT", ", exiting", stop);
     on("SIGTERM", ", exiting", stop);

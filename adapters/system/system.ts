@@ -49,7 +49,7 @@ export interface System {
   /** In the child: start-up is over, the parent may go. */
   daemonReady(): void;
   /** Tells a service manager that waits for it: "READY=1", "RELOADING=1", "STOPPING=1". */
-  notify?(...state: string[]): void;
+  notify?(...state: string[]): Promise<void>;
   /** Names this process, its arguments unchanged; false where that cannot be done. */
   setTitle?(name: string): boolean;
   exit(code: number): never;

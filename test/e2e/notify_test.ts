@@ -1,6 +1,7 @@
 // systemd's notifications, received by a listener on a unix socket in systemd's place.
 
 import * as fs from "node:fs";
+import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -52,6 +53,24 @@ notifying("systemd is told of readiness, reload and the end, in this order", asy
   await until("STOPPING", () => told().length === 4, 30_000);
   assert.is(told()[3], "STOPPING=1");
   assert.is((await proxy.exited()).code, 0);
+  await listener.stop();
+});
+
+notifying("the end is told even while systemd is still being told of something else", async () => {
+  const socket = tempPath("notify");
+  const listener = new Running("listener", "python3", ["-c", LISTENER, socket]);
+  await until("the listener", () => listener.output().includes("listening"));
+  // A machine so busy that every message lies a while before it is out of the house.
+  const folder = tempPath("slow");
+  fs.mkdirSync(folder);
+  const slow = `#!/bin/sh\n${which("systemd-notify")} "$@"\nsleep 1\n`;
+  fs.writeFileSync(`${folder}/systemd-notify`, slow, { mode: 0o755 });
+  proxy = await startProxy({ pool: { redis: true, servers: [at(await freePort())] } }, {
+    env: { NOTIFY_SOCKET: socket, PATH: `${folder}:${process.env.PATH}` },
+  });
+  await until("READY", () => listener.output().includes("READY=1"), 30_000);
+  assert.is((await proxy.stop("SIGTERM")).code, 0);
+  await until("STOPPING", () => listener.output().includes("STOPPING=1"));
   await listener.stop();
 });
 
