@@ -6,8 +6,14 @@ import { Pause } from "./client/pause.ts";
 import type { ClientContext, Limits } from "./client/context.ts";
 import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
-import { type PoolConfig, protocolOf } from "./config/schema.ts";
+import {
+  type MigrateConfig,
+  type PoolConfig,
+  protocolOf,
+  type RingConfig,
+} from "./config/schema.ts";
 import type { Hearings } from "./exchange/census.ts";
+import { BARRIER, DONE, fingerprint, Migration, MOVE } from "./exchange/migrate/migration.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
@@ -24,11 +30,12 @@ import { type Codec, type Facts, type Handshake, Scan, type Session } from "./pr
 import type { Clustering } from "./protocol/clustering.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
+import { MigrateRoute, OLD } from "./route/migrate.ts";
 import { RingRoute } from "./route/ring.ts";
 import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
 import { Lanes } from "./server/lanes.ts";
-import { type Parking, type Server, Unavailable } from "./server/server.ts";
+import { type Parking, Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import { infoFields, newPoolCounters, type PoolCounters } from "./stats/counters.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
@@ -77,6 +84,17 @@ export function isCluster({ distribution }: PoolConfig): boolean {
   return distribution === "cluster";
 }
 
+/** What a ring is made of, and where else its keys may go. */
+const RING_KEYS = ["servers", "hash", "hash_tag", "distribution", "migrate"];
+
+function ringOf({ servers, hash, hash_tag, distribution }: RingConfig): unknown[] {
+  return [servers, hash, hash_tag, distribution];
+}
+
+function isSame(a: Address, b: Address): boolean {
+  return a.host === b.host && a.port === b.port && a.path === b.path;
+}
+
 /** How long (ms) a node that has gone may take to answer what it was sent. */
 const RETIREMENT = 10_000;
 
@@ -116,7 +134,11 @@ export class Pool implements ClientContext, TopicsContext {
   shards: readonly Shard[];
   servers: readonly Server[];
   readonly ring: RingRoute;
-  readonly route: Route;
+  route: Route;
+  /** Null: keys stay where they are. */
+  migration: Migration | null;
+  /** Of the ring that they may move to. */
+  private nextShards: readonly Shard[];
   /** Null: the servers are those of the configuration. */
   readonly cluster: Cluster | null;
   readonly keeps: boolean;
@@ -189,7 +211,83 @@ export class Pool implements ClientContext, TopicsContext {
     this.cluster = isCluster(config) ? this.makeCluster() : null;
     if (this.cluster !== null) this.route = this.cluster.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
+    this.migration = null;
+    this.nextShards = [];
+    if (config.migrate !== undefined) this.prepareMigration(config.migrate);
     this.ring.rebuild();
+  }
+
+  /** A second ring, whose servers are spoken to as the first one's are. */
+  private prepareMigration({ ring, to, rate, big_key: bigKey }: MigrateConfig): Migration {
+    this.nextShards = ring.servers.map((config) => {
+      const known = this.servers.find(({ address }) => isSame(address, config.address));
+      return new Shard(config.name, config.weight, known ?? new Server(this, config));
+    });
+    this.servers = [...new Set([...this.servers, ...this.nextShards.map((one) => one.primary)])];
+    const surroundings = { now: 0, random: () => 0, ringChanged: () => {} };
+    const next = new RingRoute(surroundings, { ...this.config, ...ring }, this.nextShards);
+    next.rebuild();
+    const route = new MigrateRoute(this.ring, next);
+    const id = fingerprint(JSON.stringify([ringOf(this.config), ringOf(ring)]));
+    // deno-lint-ignore no-this-alias -- of getters
+    const pool = this;
+    const migration = new Migration(
+      {
+        ...{
+          name: this.name,
+          label: this.label,
+          log: this.log,
+          host: this.host,
+          turn: this.turn,
+          rate,
+          bigKey,
+        },
+        lines: ring.servers.map(({ text }) => text),
+        clients: this.clients,
+        get lane() {
+          return pool.lane;
+        },
+        get codec() {
+          return pool.codec;
+        },
+        topicsChanged: () => this.topics.rebalance(),
+        topicsSettled: () => this.topics.isSettled,
+        routeChanged: () => this.ringChanged(),
+      },
+      route,
+      id,
+      to,
+    );
+    this.migration = migration;
+    this.route = route;
+    return migration;
+  }
+
+  /** Topics are heard where the other ring has them too, while some may publish there. */
+  get secondRoute(): Route | null {
+    const { migration } = this;
+    const both = migration !== null && [BARRIER, MOVE].includes(migration.phase);
+    return both ? migration.route.other : null;
+  }
+
+  /** Why the pool cannot change its ring now; "" if it can. */
+  refusal(config: PoolConfig, keys: ReadonlySet<string>): string {
+    const { migration } = this;
+    if (migration === null || !migration.isFixed || !RING_KEYS.some((key) => keys.has(key))) {
+      return "";
+    }
+    if (migration.phase === DONE && config.migrate === undefined && this.hasArrived(config)) {
+      return "";
+    }
+    return `pool "${this.name}": its keys move to other servers (phase ${migration.phase}); until ` +
+      "that is done its servers, hash, hash_tag, distribution and migrate cannot change, and then " +
+      "only to those of the pool they have moved to";
+  }
+
+  private hasArrived(config: PoolConfig): boolean {
+    const { migrate } = this.config;
+    return migrate !== undefined &&
+      JSON.stringify(ringOf(migrate.ring)) === JSON.stringify(ringOf(config));
   }
 
   private makeCluster(): Cluster {
@@ -228,12 +326,14 @@ export class Pool implements ClientContext, TopicsContext {
       hashTag: isCluster(config) ? "{}" : config.hash_tag,
       clustered: isCluster(config),
       commands: config.commands,
+      migrating: config.migrate !== undefined,
     }, this.facts());
   }
 
   /** Listens, and connects to the servers if the pool is to do so in advance. */
   async start(): Promise<void> {
     this.keepTime();
+    this.migration?.begin();
     if (this.cluster !== null) await this.cluster.topology.start();
     if (this.listens) {
       this.listener = await PoolListener.open(this.host, this, this.context.reusePort);
@@ -244,6 +344,7 @@ export class Pool implements ClientContext, TopicsContext {
   /** Begins to keep time, and connects in advance if it is to do so; a reload has given it a listener. */
   begin(): void {
     this.keepTime();
+    this.migration?.begin();
     void this.cluster?.topology.start();
     this.connectAhead();
   }
@@ -294,9 +395,24 @@ export class Pool implements ClientContext, TopicsContext {
     }
     const deadline = this.now + patience;
     if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
-    const { shards, removed } = changeShards(this, this.shards, before.servers, config.servers);
+    const remade = RING_KEYS.some((key) => keys.has(key));
+    const arrived = remade && this.migration?.phase === DONE ? before.migrate?.ring : undefined;
+    const base = arrived === undefined ? this.shards : this.nextShards;
+    const from = arrived === undefined ? before.servers : arrived.servers;
+    const { shards } = changeShards(this, base, from, config.servers);
+    const servers = this.servers;
     this.shards = shards;
-    this.servers = shards.map(({ primary }) => primary);
+    if (remade) {
+      this.migration?.stop();
+      this.migration = null;
+      this.nextShards = [];
+      this.servers = shards.map(({ primary }) => primary);
+      this.ring.change(config, shards);
+      if (this.route instanceof MigrateRoute) this.route = this.ring;
+      if (config.migrate !== undefined) this.prepareMigration(config.migrate).begin();
+      for (const client of this.clients) client.settleMode();
+    }
+    const removed = servers.filter((server) => !this.servers.includes(server));
     for (const server of removed) this.retire(server, server.retire(), deadline);
     for (const server of this.servers) {
       if (reconnect) this.retire(server, server.renew(), deadline);
@@ -360,6 +476,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.timer?.cancel();
     this.pause.end();
     for (const client of [...this.clients]) client.drop("the proxy stops");
+    this.migration?.stop();
     this.cluster?.topology.stop();
     this.cluster?.lot.stop();
     for (const server of this.servers) server.stop();
@@ -466,6 +583,7 @@ export class Pool implements ClientContext, TopicsContext {
 
   serversChanged(): void {
     this.ring.rebuild();
+    this.migration?.route.next.rebuild();
   }
 
   ringChanged(): void {
@@ -515,18 +633,29 @@ export class Pool implements ClientContext, TopicsContext {
 
   /** The part of all keys (0 to 1) that each server has now. */
   shares(): Float64Array {
+    const { route } = this;
+    if (route instanceof MigrateRoute && route.stage !== OLD) return route.next.shares();
     return this.cluster === null
       ? this.ring.shares()
       : this.cluster.route.shares(this.shards.map(({ primary }) => primary));
   }
 
+  /** Those that commands go to now. */
+  get ringShards(): readonly Shard[] {
+    const { route } = this;
+    return route instanceof MigrateRoute && route.stage !== OLD ? this.nextShards : this.shards;
+  }
+
   snapshot(): PoolSnapshot {
+    const others = this.nextShards.filter(({ primary }) =>
+      !this.shards.some((shard) => shard.primary === primary)
+    );
     return {
       name: this.name,
       listen: this.config.listen_text,
       protocol: protocolOf(this.config),
       counters: { ...this.counters },
-      servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
+      servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
     };
   }
 

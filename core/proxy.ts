@@ -16,6 +16,7 @@ import { isCluster, Pool, type Routing } from "./pool.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
 import { usersOf } from "./users.ts";
 import type { Hearings } from "./exchange/census.ts";
+import type { MigrationStatus } from "./exchange/migrate/migration.ts";
 
 export interface ProxyOptions {
   readonly log: Log;
@@ -124,6 +125,10 @@ export class Proxy {
         `pool "${after.name}": distribution cannot become or cease to be cluster while clients use ` +
           "the pool; give it another name, or start ringmux anew",
       );
+    }
+    for (const { after, keys } of diff.changed) {
+      const why = old.get(after.name)?.refusal(after, keys) ?? "";
+      if (why !== "") throw new Error(why);
     }
     // Throws when a secret was not looked for.
     for (const { after } of diff.changed) usersOf(after, `pool "${after.name}"`, () => {});
@@ -304,6 +309,20 @@ export class Proxy {
     return this.pools
       .filter((pool) => name === undefined || pool.name === name)
       .map((pool) => viewRing(pool, key));
+  }
+
+  /** How pools stand whose keys may move to other servers, or one of them. */
+  migrations(name?: string): MigrationStatus[] {
+    return this.pools.flatMap(({ migration, name: own }) =>
+      migration === null || (name !== undefined && name !== own) ? [] : [migration.status()]
+    );
+  }
+
+  /** Gives an order to a pool whose keys may move; what is wrong, "" if nothing is. */
+  async migrate(name: string, order: string): Promise<string> {
+    const pool = this.pools.find((one) => one.name === name);
+    if (pool === undefined) return `pool "${name}" is not known`;
+    return await pool.migration?.order(order) ?? `pool "${name}" has no migrate`;
   }
 
   snapshot(): Snapshot {

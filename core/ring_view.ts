@@ -21,7 +21,7 @@ export interface RingView {
 
 /** `key` is a byte string; undefined asks for no key. */
 export function viewRing(pool: Pool, key?: string): RingView {
-  const { name, config, shards } = pool;
+  const { name, config, ringShards: shards } = pool;
   const shares = pool.shares();
   return {
     pool: name,

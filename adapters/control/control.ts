@@ -5,6 +5,9 @@
 import type { RingView } from "../../core/ring_view.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
 
+import type { MigrationStatus } from "../../core/exchange/migrate/migration.ts";
+
+export type { MigrationStatus } from "../../core/exchange/migrate/migration.ts";
 export type { RingView } from "../../core/ring_view.ts";
 
 export interface Control {
@@ -14,6 +17,10 @@ export interface Control {
   snapshot(): Promise<Snapshot>;
   /** The rings, of all pools or of one; with a key (a byte string), who owns it. */
   rings(pool?: string, key?: string): Promise<RingView[]>;
+  /** How pools stand whose keys may move, by process; null: one that does not answer now. */
+  migrations(): Promise<(MigrationStatus[] | null)[]>;
+  /** Gives an order to such a pool; what is wrong, "" if nothing is. */
+  migrate(pool: string, order: string): Promise<string>;
   /** Reads the configuration again; what is wrong with it, if it was not taken over. */
   reload(): Promise<string[]>;
 }

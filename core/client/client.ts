@@ -32,6 +32,7 @@ import { CACHED_ONCE, confirm, isToldNoMore, tooManyLanes } from "./modes/cached
 import { HOLDING } from "./modes/holding.ts";
 import { LISTENING } from "./modes/listening.ts";
 import { LOCKED } from "./modes/locked.ts";
+import { MOVING_CLIENT } from "./modes/moving.ts";
 import type { Mode } from "./modes/mode.ts";
 import { PAUSED_CLIENT } from "./modes/paused.ts";
 import { RESTRICTED, SHARED } from "./modes/shared.ts";
@@ -62,7 +63,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     this.heardAt = context.now;
     this.scan = null;
     this.epoch = context.route.epoch;
-    if (context.pause.isOn) this.settleMode();
+    if (context.pause.isOn || context.migration !== null) this.settleMode();
   }
 
   open(): void {}
@@ -397,6 +398,12 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   /** The mode while the pool is not paused. */
   private modeServed(): Mode {
+    const { migration } = this.context;
+    return migration !== null && migration.isOn ? MOVING_CLIENT : this.modeSettled();
+  }
+
+  /** The mode while no key of the pool moves. */
+  private modeSettled(): Mode {
     const { caching } = this.codec;
     const isUnsaid = caching === null || caching.isUnsaid(this.session);
     return isUnsaid ? this.modeUnsaid() : CACHED_ONCE;
@@ -422,6 +429,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number {
     return this.modeServed().take(this, scan, buf, at, length);
+  }
+
+  takeSettled(scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    return this.modeSettled().take(this, scan, buf, at, length);
   }
 
   takeUnsaid(scan: Scan, buf: Uint8Array, at: number, length: number): number {

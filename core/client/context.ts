@@ -2,6 +2,7 @@
 
 import type { PoolConfig } from "../config/schema.ts";
 import type { ExchangeContext } from "../exchange/request.ts";
+import type { Migration } from "../exchange/migrate/migration.ts";
 import type { Topics } from "../exchange/topics.ts";
 import type { Host } from "../host.ts";
 import type { PushListener } from "../link/pushes.ts";
@@ -41,6 +42,8 @@ export interface ClientContext extends ExchangeContext {
   readonly topics: Topics;
   readonly counters: ExchangeContext["counters"] & { client_eof: number; client_err: number };
   readonly pause: Pause;
+  /** Null: keys stay where they are. */
+  readonly migration: Migration | null;
   /** The lane that every client starts with. */
   readonly lane: number;
   /** Coarse monotonic time (ms), renewed every tick. */

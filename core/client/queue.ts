@@ -111,11 +111,12 @@ export abstract class ReplyQueue implements Caller, PushListener {
   }
 
   /** Sends one whole request over `link`, which is the client's own. */
-  sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): void {
+  sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): Request {
     const request = this.requestOf(scan, buf, at);
     if (this.context.route.redirects !== null) request.resent = BOUND;
     link.send(request, buf, at, at + length);
     if (link.congested) this.waitForLink(link);
+    return request;
   }
 
   /** The request that was just parsed, at the end of the queue. */

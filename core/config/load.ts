@@ -6,7 +6,7 @@ import { compareNames, type ServerConfig } from "./address.ts";
 import { readCommands } from "./commands.ts";
 import { judgeConditions, readKeys, readNothing, readRow, shownKey } from "./group.ts";
 import { GLOBAL_KEYS, type GlobalConfig } from "./groups.ts";
-import { judgeCluster, judgeGlobal, judgePool } from "./judge.ts";
+import { judgeCluster, judgeGlobal, judgeMigrations, judgePool } from "./judge.ts";
 import { POOL_ROWS, ServerSchema } from "./keys.ts";
 import { schemaOf, type ValuesOf } from "./rows.ts";
 import { type Config, POOL_KEYS, type PoolConfig, type PoolKey } from "./schema.ts";
@@ -128,6 +128,12 @@ class Check {
       this.compareListen(value, listens);
       if (pool !== null) pools.push(pool);
     }
+    judgeMigrations(pools, (pool, message) => {
+      this.pool = pool.name;
+      const body = root.entries.find(({ key }) => key.text === pool.name)?.value as Mapping;
+      const at = body.entries.find(({ key }) => key.text === "migrate")?.key ?? body;
+      this.note(at, message, "migrate");
+    });
     return pools.sort((a, b) => compareNames(a.name, b.name));
   }
 
@@ -160,8 +166,9 @@ class Check {
     if (this.mistakes.length > before) return null;
 
     const { reuseport: _, ...checked } = values as ValuesOf<typeof POOL_ROWS>;
+    const { migrate, ...rest } = checked;
     const pool: PoolConfig = {
-      ...checked,
+      ...rest,
       name: name.text,
       listen_text: (nodes.get("listen") as Scalar).text,
       hash_tag: checked.hash_tag ?? "",
@@ -170,6 +177,8 @@ class Check {
       redis_auth_env: checked.redis_auth_env ?? "",
       redis_user: checked.redis_user ?? "",
     };
+    // Its ring is looked up when all pools are known.
+    if (migrate !== undefined) pool.migrate = { ...migrate, ring: pool };
     const given = (key: PoolKey) => nodes.has(key);
     judgeCluster(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgePool(pool, (key, message) => this.note(nodes.get(key) ?? name, message, key));

@@ -8,6 +8,7 @@ import type {
   AuthConfig,
   GlobalConfig,
   HealthConfig,
+  MigrateValues,
   ServerTlsConfig,
   TlsConfig,
 } from "./groups.ts";
@@ -48,7 +49,16 @@ type Rewritten =
   | "auth"
   | "tls"
   | "server_tls"
-  | "health_check";
+  | "health_check"
+  | "migrate";
+
+/** A ring as the configuration of its pool has it. */
+export type RingConfig = Pick<PoolConfig, "servers" | "hash" | "hash_tag" | "distribution">;
+
+export interface MigrateConfig extends MigrateValues {
+  /** The ring of pool `to`. */
+  ring: RingConfig;
+}
 
 export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   name: string;
@@ -69,6 +79,8 @@ export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   server_tls?: ServerTlsConfig;
   /** Absent: servers are judged by requests only, as twemproxy does. */
   health_check?: HealthConfig;
+  /** Absent: keys stay where they are. */
+  migrate?: MigrateConfig;
   /** Absent: all commands, under their own names. */
   commands?: CommandsConfig;
 }

@@ -23,6 +23,8 @@ import { type Hearer, Topic } from "./topic.ts";
 export interface TopicsContext extends ServerContext, CensusContext {
   readonly route: Route;
   readonly servers: readonly Server[];
+  /** Another ring whose clients publish; null for none. */
+  readonly secondRoute: Route | null;
 }
 
 export class Topics implements SubscriptionTable<Topic> {
@@ -93,11 +95,22 @@ export class Topics implements SubscriptionTable<Topic> {
   }
 
   private targets({ kind, name }: Topic): readonly Server[] {
-    const { route, codec } = this.context;
-    if ((codec.publishing as Publishing).isEverywhere(kind, name)) return route.all();
+    const { route, secondRoute, codec } = this.context;
+    const isEverywhere = (codec.publishing as Publishing).isEverywhere(kind, name);
     const key = bytes(name);
-    const server = route.pick(key, 0, key.length, CLASS_READ);
-    return server.available ? [server] : [];
+    const on = (one: Route): readonly Server[] => {
+      if (isEverywhere) return one.all();
+      const server = one.pick(key, 0, key.length, CLASS_READ);
+      return server.available ? [server] : [];
+    };
+    return secondRoute === null ? on(route) : [...new Set([...on(route), ...on(secondRoute)])];
+  }
+
+  /** Every topic is heard where it is to be, or cannot be. */
+  get isSettled(): boolean {
+    return this.tables.every((table) =>
+      [...table.values()].every(({ awaiting }) => awaiting === 0)
+    );
   }
 
   /** Subscribes where the topic has to be heard and is not. */

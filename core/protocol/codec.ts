@@ -4,6 +4,7 @@
 import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { Refused, Users } from "./access.ts";
 import type { Clustering } from "./clustering.ts";
+import type { Migrating } from "./migrating.ts";
 import type { Publishing } from "./publishing.ts";
 import type { FanOut, ReplyScan } from "./replies.ts";
 import type { Origin, Scan } from "./scan.ts";
@@ -31,6 +32,8 @@ export interface CodecOptions {
   readonly hashTag?: string;
   /** The servers are a cluster, which has one database. */
   readonly clustered?: boolean;
+  /** Keys of the migration's own are on the servers: walks do not show them. */
+  readonly migrating?: boolean;
   /** Which commands clients may use; absent: all. */
   readonly commands?: CommandPolicy;
 }
@@ -211,6 +214,8 @@ export interface Transactions {
   readonly discardWithout: Uint8Array;
   /** PIN_EXEC after an error. */
   readonly aborted: Uint8Array;
+  /** PIN_EXEC when what was watched may have changed. */
+  changed(session: Session): Uint8Array;
   /** A LOCAL request that cannot be part of a transaction. */
   refused(scan: Scan): Uint8Array;
   /** A request for every server, of a client that holds on to one of several. */
@@ -324,4 +329,6 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly lanes: Lanes | null;
   /** Null: servers share no keys among themselves. */
   readonly clustering: Clustering | null;
+  /** Null: keys do not move to other servers. */
+  readonly migrating: Migrating | null;
 }

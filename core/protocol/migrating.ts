@@ -82,7 +82,7 @@ export interface Migrating {
   readTime(reply: Uint8Array): number;
   scan(db: number, cursor: string, count: number): Uint8Array;
   readPage(reply: Uint8Array): Page | Refused;
-  /** Keys that are held. */
+  /** Keys that are held; the page's cursor counts those that were given back so far. */
   holds(db: number): Uint8Array;
   readonly keyspace: Uint8Array;
   /** Databases with keys, and how many. */

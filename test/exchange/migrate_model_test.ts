@@ -106,7 +106,11 @@ class Proxy implements MoveEnds {
     }, done);
   }
 
-  private end(token: string, how: (value: number) => void, done: Parameters<MoveEnds["release"]>[2]) {
+  private end(
+    token: string,
+    how: (value: number) => void,
+    done: Parameters<MoveEnds["release"]>[2],
+  ) {
     const w = this.world;
     this.send(() => {
       if (w.hold === null || w.hold.token !== token) return { is: "no" };

@@ -6,6 +6,7 @@
 //   | answered                  | (none); WATCHING, if it was that before    |
 //   | the client leaves         | closed: the server lets go of it           |
 
+import { SPECIAL } from "../../exchange/request.ts";
 import type { Link } from "../../link/link.ts";
 import type { Scan } from "../../protocol/codec.ts";
 import { BLOCKED, claim, ENDING, type ModeClient, WATCHING } from "./hold.ts";
@@ -24,12 +25,27 @@ export function block(
   if (typeof hold === "number") return hold;
   if (fresh) hold.clean = true; // nothing is left on the link of a request that only waits
   // Who knows its own number may have told others, who may want to end its wait.
-  if (client.session.isKnown && hold.link !== null) identify(hold.link, client.context.codec);
+  const { migration, codec } = client.context;
+  if ((client.session.isKnown || migration !== null) && hold.link !== null) {
+    identify(hold.link, codec);
+  }
   const how = hold.send(scan, buf, at, length);
   if (how !== TAKEN) return how;
   hold.after = fresh ? ENDING : WATCHING;
   hold.state = BLOCKED;
   (hold.link as Link).patience = scan.wait;
+  if (migration !== null && hold.sent !== null) {
+    const { sent: request } = hold;
+    request.kind = SPECIAL; // its reply may be no one's
+    hold.again = {
+      moves: migration.isLeaving(client, scan, buf, at),
+      request,
+      rest: migration.words.waiting(scan, buf, at, length),
+      since: client.context.host.now(),
+      wait: scan.wait,
+      askedAt: -1,
+    };
+  }
   client.emptyListening();
   return TAKEN;
 }

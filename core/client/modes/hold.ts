@@ -11,7 +11,8 @@ import {
   SEVERAL,
   type Whereabouts,
 } from "../../exchange/place.ts";
-import { SPECIAL } from "../../exchange/request.ts";
+import { type Request, SPECIAL } from "../../exchange/request.ts";
+import type { GateClient } from "../../exchange/migrate/migration.ts";
 import type { Link } from "../../link/link.ts";
 import { ASKED, OWN, type Scan, type Transactions } from "../../protocol/codec.ts";
 import type { Server, Target } from "../../server/server.ts";
@@ -22,7 +23,7 @@ import { LATER, TAKEN } from "./taken.ts";
 import { endWait } from "./unblock.ts";
 
 /** A client, as its modes see it. */
-export interface ModeClient extends SubscribedClient {
+export interface ModeClient extends SubscribedClient, GateClient {
   readonly context: ClientContext;
   /** Its hold on a link of its own; null for none. */
   readonly hold: Hold | null;
@@ -36,6 +37,8 @@ export interface ModeClient extends SubscribedClient {
   takeAloud(scan: Scan, buf: Uint8Array, at: number, length: number): number;
   /** What it may do when nothing is to be said before it. */
   takeUnsaid(scan: Scan, buf: Uint8Array, at: number, length: number): number;
+  /** What it may do while no key of the pool moves. */
+  takeSettled(scan: Scan, buf: Uint8Array, at: number, length: number): number;
   /** What it may do while the pool is not paused. */
   takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number;
   /** Nothing is answered to the command that is carried out now. */
@@ -43,7 +46,7 @@ export interface ModeClient extends SubscribedClient {
   /** Takes nothing until the pool's pause is over. */
   pauseReading(): void;
   /** Sends one whole request over `link`. */
-  sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): void;
+  sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): Request;
 }
 
 export const WATCHING = 0;
@@ -53,6 +56,22 @@ export const BLOCKED = 2;
 export const ENDING = 3;
 
 export const LOST = "the connection that was kept for this client is lost";
+
+/** How a request that waits at a server is made again at another one. */
+export interface Again {
+  /** Its key leaves the server. */
+  readonly moves: boolean;
+  readonly request: Request;
+  /** The request, with so much time (ms) left. */
+  readonly rest: (ms: number) => Uint8Array;
+  readonly since: number;
+  readonly wait: number;
+  /** When the server was last asked to end the wait (ms); -1: never. */
+  askedAt: number;
+}
+
+/** How often (ms) a server is asked to end a wait, which may not have begun when it first was. */
+const ASK_AGAIN = 100;
 
 export class Hold {
   state: number;
@@ -83,6 +102,12 @@ export class Hold {
   elsewhere: boolean;
   /** When it was last seen in use (pool time): see Life.tickHold. */
   usedAt: number;
+  /** WATCHING: its keys have left the server; the transaction finds that they have changed. */
+  moved: boolean;
+  /** BLOCKED: how the request is made again elsewhere; null if it is not. */
+  again: Again | null;
+  /** What was sent last over the link. */
+  sent: Request | null;
 
   constructor(client: ModeClient) {
     this.state = WATCHING;
@@ -102,12 +127,15 @@ export class Hold {
     this.user = "";
     this.elsewhere = false;
     this.usedAt = 0;
+    this.moved = false;
+    this.again = null;
+    this.sent = null;
   }
 
   /** The server still knows what it was told over the link, and it is the one to use. */
   isAlive(): boolean {
     const { link } = this;
-    return link !== null && link.losses === this.losses && !link.retired &&
+    return link !== null && link.losses === this.losses && !link.retired && !this.moved &&
       link.lane === this.client.lane;
   }
 
@@ -131,7 +159,7 @@ export class Hold {
     const { client } = this;
     if (this.elsewhere && client.head !== null) return LATER;
     this.elsewhere = false;
-    client.sendOver(this.link as Link, scan, buf, at, length);
+    this.sent = client.sendOver(this.link as Link, scan, buf, at, length);
     return TAKEN;
   }
 
@@ -160,6 +188,21 @@ export class Hold {
     return endWait(server, link, withError);
   }
 
+  /** BLOCKED, and its key leaves the server: the wait is to end. False: nobody knows how. */
+  freeWait(now: number): boolean {
+    const { again, link, server } = this;
+    if (again === null || link === null || server === null) return false;
+    if (again.askedAt >= 0 && now - again.askedAt < ASK_AGAIN) return true;
+    again.askedAt = now;
+    return endWait(server, link, true);
+  }
+
+  /** The server lets go of what it was told: see exchange/migrate/migration.ts. */
+  lose(): void {
+    if (this.state === TRANSACTION) this.doomed = true;
+    else this.moved = true;
+  }
+
   /** It ends when all is answered. `clean`: see the field. */
   end(clean: boolean): void {
     this.state = ENDING;
@@ -172,6 +215,7 @@ export class Hold {
   answered(): void {
     if (this.state === BLOCKED) {
       this.state = this.after;
+      this.again = null;
       if (this.link !== null) this.link.patience = 0;
     }
     if (this.state === ENDING) this.drop();

@@ -196,6 +196,7 @@ function exec(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: numbe
       return TAKEN;
     }
   }
+  if (hold.moved) return abort(hold, hold.words.changed(hold.client.session));
   if (hold.doomed || !hold.isAlive()) return abort(hold, hold.words.aborted);
   hold.send(scan, buf, at, length);
   hold.end(true);

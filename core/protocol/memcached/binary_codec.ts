@@ -74,6 +74,7 @@ export class BinaryCodec implements Codec {
   readonly greeting: null;
   readonly lanes: null;
   readonly clustering: null;
+  readonly migrating: null;
   readonly replyHead: number;
   private readonly requests: BinaryParser;
   private readonly users: Users | undefined;
@@ -98,6 +99,7 @@ export class BinaryCodec implements Codec {
     this.greeting = null;
     this.lanes = null;
     this.clustering = null;
+    this.migrating = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);
     this.facts = facts;

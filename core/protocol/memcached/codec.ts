@@ -76,6 +76,7 @@ export class MemcachedCodec implements Codec {
   readonly greeting: null;
   readonly lanes: null;
   readonly clustering: null;
+  readonly migrating: null;
   private readonly requests: RequestParser;
   private readonly facts: Facts;
   /** The last failure told: while a server is down every request of its keys asks for it. */
@@ -104,6 +105,7 @@ export class MemcachedCodec implements Codec {
     this.greeting = null;
     this.lanes = null;
     this.clustering = null;
+    this.migrating = null;
     this.requests = new RequestParser(options.maxRequest);
     this.facts = facts;
     this.failureText = "";

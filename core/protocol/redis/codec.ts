@@ -27,10 +27,12 @@ import {
   type Walk,
 } from "../codec.ts";
 import type { Clustering } from "../clustering.ts";
+import type { Migrating } from "../migrating.ts";
 import type { Publishing } from "../publishing.ts";
 import { ALOUD } from "../session.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
+import { MIGRATING } from "./migrating.ts";
 import { WALK_ALL } from "./cursor.ts";
 import { errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { join } from "./fan_out.ts";
@@ -65,6 +67,7 @@ export class RedisCodec implements Codec {
   readonly greeting: Greeting;
   readonly lanes: Lanes;
   readonly clustering: Clustering;
+  readonly migrating: Migrating;
   inquiries: Inquiries | null;
   readonly dialects: null;
   readonly waits: Waits;
@@ -91,6 +94,7 @@ export class RedisCodec implements Codec {
     this.greeting = greeting(options);
     this.lanes = LANES;
     this.clustering = CLUSTERING;
+    this.migrating = MIGRATING;
     this.inquiries = this.learned;
     this.dialects = null;
     this.waits = WAITS;
@@ -115,7 +119,9 @@ export class RedisCodec implements Codec {
 
   join(fanOut: FanOut, out: OutBuffer): void {
     const { verb, held, parts } = fanOut;
-    if (verb !== ASKED || held === undefined) return join(fanOut, out);
+    if (verb !== ASKED || held === undefined) {
+      return join(fanOut, out, this.options.migrating === true ? MIGRATING : null);
+    }
     this.learned.learn(text(held, 0, held.length), parts[0]);
   }
 

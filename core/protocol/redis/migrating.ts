@@ -4,6 +4,7 @@
 //   ringmux:migrate:hold:<key>   the value of a key that has been taken
 //   ringmux:migrate:holds        a hash: key → "token lease expiry" of everything that is held
 //   ringmux:migrate:aside:<key>  the old server's value of a key that the new one had already
+//   ringmux:migrate:backs        how many keys were given back, or set aside
 //   ringmux:migrate:state        the phase; :copier who copies; :trial of the trial at the start
 
 import { bytes, decimal, text } from "../../bytes.ts";
@@ -16,6 +17,7 @@ import type { RedisSession } from "./session.ts";
 
 const PREFIX = "ringmux:migrate:";
 const HOLDS = bytes(`${PREFIX}holds`);
+const BACKS = bytes(`${PREFIX}backs`);
 const STATE = bytes(`${PREFIX}state`);
 const COPIER = bytes(`${PREFIX}copier`);
 const TRIAL = bytes(`${PREFIX}trial`);
@@ -82,8 +84,9 @@ else
 end
 return 'done'`;
 
-/** KEYS: key, hold, holds, aside. ARGV: db, token, drop | aside | back. */
-const RELEASE = `redis.call('SELECT', ARGV[1])
+/** KEYS: key, hold, holds, aside, backs. ARGV: db, token, drop | aside | back. */
+const RELEASE = `#!lua flags=allow-oom
+redis.call('SELECT', ARGV[1])
 local k, hold, holds, aside = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local meta = redis.call('HGET', holds, k)
 if not meta then return 'no' end
@@ -93,7 +96,10 @@ redis.call('HDEL', holds, k)
 if redis.call('EXISTS', hold) == 0 then return 'yes' end
 if ARGV[3] == 'drop' then
   redis.call('UNLINK', hold)
-elseif ARGV[3] == 'back' and redis.call('RENAMENX', hold, k) == 1 then
+  return 'yes'
+end
+redis.call('INCR', KEYS[5])
+if ARGV[3] == 'back' and redis.call('RENAMENX', hold, k) == 1 then
   if tonumber(at) >= 0 then redis.call('PEXPIREAT', k, at) end
 else
   redis.call('RENAME', hold, aside)
@@ -104,7 +110,7 @@ const SCAN = `redis.call('SELECT', ARGV[1])
 return redis.call('SCAN', ARGV[2], 'COUNT', ARGV[3])`;
 
 const HELD = `redis.call('SELECT', ARGV[1])
-return {'0', redis.call('HKEYS', KEYS[1])}`;
+return {redis.call('GET', KEYS[2]) or '0', redis.call('HKEYS', KEYS[1])}`;
 
 const SWAP = `local s = redis.call('GET', KEYS[1]) or ''
 if s ~= ARGV[1] then return s end
@@ -294,10 +300,11 @@ const COPY = verbOf("copy");
 
 function refuses(scan: Scan, buf: Uint8Array, at: number): Uint8Array | null {
   const { verb, args } = scan;
-  const other = verb === COPY && [...Array(scan.nargs).keys()].slice(3).some((i) =>
-    text(buf, at + args[2 * i], at + Math.min(args[2 * i + 1], args[2 * i] + 3)).toLowerCase() ===
-      "db"
-  );
+  const other = verb === COPY &&
+    [...Array(scan.nargs).keys()].slice(3).some((i) =>
+      text(buf, at + args[2 * i], at + Math.min(args[2 * i + 1], args[2 * i] + 3)).toLowerCase() ===
+        "db"
+    );
   if (!REFUSED.has(verb) && !other) return null;
   const name = COMMANDS[verb].name.toUpperCase() + (other ? " with DB" : "");
   const hint = name === "KEYS" ? "; SCAN is" : "";
@@ -356,11 +363,11 @@ export const MIGRATING: Migrating = {
     ]),
   readRestored,
   release: (db, key, token, aside) =>
-    script(RELEASE, [key, holdOf(key), HOLDS, asideOf(key)], [
+    script(RELEASE, [key, holdOf(key), HOLDS, asideOf(key), BACKS], [
       ...[String(db), token, aside ? "aside" : "drop"],
     ]),
   giveBack: (db, key, token) =>
-    script(RELEASE, [key, holdOf(key), HOLDS, asideOf(key)], [String(db), token, "back"]),
+    script(RELEASE, [key, holdOf(key), HOLDS, asideOf(key), BACKS], [String(db), token, "back"]),
   readReleased,
   time: request("TIME"),
   readTime(buf) {
@@ -370,7 +377,7 @@ export const MIGRATING: Migrating = {
   },
   scan: (db, cursor, count) => script(SCAN, [], [String(db), cursor, String(count)]),
   readPage,
-  holds: (db) => script(HELD, [HOLDS], [String(db)]),
+  holds: (db) => script(HELD, [HOLDS, BACKS], [String(db)]),
   keyspace: request("INFO", "keyspace"),
   readKeyspace,
   trial: script(TRY, [TRIAL], ["0"]),

@@ -2,8 +2,12 @@
 // where no server is asked (multi.c, server.c of Redis 7.0). Who says it when is core/client/modes.
 
 import { bytes } from "../../bytes.ts";
-import type { Transactions } from "../codec.ts";
+import type { Session, Transactions } from "../codec.ts";
+import type { RedisSession } from "./session.ts";
 import { astray, errorReply, forEveryServer, keyText, notInTransaction } from "./errors.ts";
+
+const NIL = bytes("*-1\r\n");
+const NULL = bytes("_\r\n");
 
 export const transactions = (hashTag: string): Transactions => ({
   discard: bytes("*1\r\n$7\r\nDISCARD\r\n"),
@@ -17,6 +21,7 @@ export const transactions = (hashTag: string): Transactions => ({
   execWithout: errorReply("ERR EXEC without MULTI"),
   discardWithout: errorReply("ERR DISCARD without MULTI"),
   aborted: errorReply("EXECABORT Transaction discarded because of previous errors."),
+  changed: (session: Session) => (session as RedisSession).resp === 3 ? NULL : NIL,
   refused: (scan) => notInTransaction(scan.verb),
   everyServer: (scan) => forEveryServer(scan.verb),
   astray: (scan, buf, start, held, other) => {

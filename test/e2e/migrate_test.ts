@@ -1,0 +1,115 @@
+// Keys that move to another ring while clients use them: real servers, clients that know each value
+// that they may see. What cannot differ by runtime (which servers, which commands) is tried on one.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { knowingClients } from "./cluster_load.ts";
+import {
+  at,
+  command,
+  freePort,
+  ours,
+  type ProxyProcess,
+  run,
+  type ServerProcess,
+  several,
+  startProxy,
+  startRedis,
+  until,
+  Wire,
+} from "./harness.ts";
+
+interface Ring {
+  servers: string[];
+  [key: string]: string | string[];
+}
+
+interface Setting {
+  old: Ring;
+  next: Ring;
+  rate?: number;
+  bigKey?: number;
+  workers?: number;
+}
+
+interface Site {
+  proxy: ProxyProcess;
+  port: number;
+  admin: string;
+}
+
+async function startSite({ old, next, rate = 0, bigKey, workers = 1 }: Setting): Promise<Site> {
+  const admin = `127.0.0.1:${await freePort()}`;
+  const big = bigKey === undefined ? "" : `, big_key: ${bigKey}`;
+  const proxy = await startProxy({
+    alpha: { redis: true, migrate: `{to: beta2, rate: ${rate}${big}}`, ...old },
+    beta2: { redis: true, ...next },
+  }, { admin, args: workers === 1 ? [] : ["--workers", String(workers)] });
+  return { proxy, port: proxy.ports.alpha, admin };
+}
+
+/** `ringmux migrate ...`; what it said, and its status. */
+async function migrate(
+  sites: Site[],
+  ...args: string[]
+): Promise<{ said: string; status: number }> {
+  const [program, first] = command();
+  const admins = sites.flatMap(({ admin }) => ["--admin", admin]);
+  const { code, stdout, stderr } = await run(program, [...first, "migrate", ...args, ...admins]);
+  return { said: stdout + stderr, status: code };
+}
+
+// deno-lint-ignore no-explicit-any
+async function statusOf({ admin }: Site): Promise<any> {
+  const reply = await fetch(`http://${admin}/migrate`);
+  return (await reply.json()).processes[0]?.[0] ?? {};
+}
+
+async function start(sites: Site[]): Promise<void> {
+  const { said, status } = await migrate(sites, "start");
+  assert.is(status, 0, said);
+}
+
+async function untilDone(sites: Site[]): Promise<void> {
+  for (const site of sites) {
+    await until(
+      "the migration to be done",
+      async () => (await statusOf(site)).phase === "done",
+      60_000,
+    );
+  }
+}
+
+/** The keys of a server that are clients', in all databases. */
+async function keysOf(server: ServerProcess): Promise<string[]> {
+  const wire = await Wire.open(server.port);
+  const reply = await wire.ask("KEYS", "*");
+  wire.close();
+  return [...reply.matchAll(/\r\n([^$*\r\n][^\r\n]*)/g)].map(([, key]) => key)
+    .filter((key) => !key.startsWith("ringmux:migrate:"));
+}
+
+const rings = (servers: ServerProcess[], n: number): Ring => ({
+  servers: servers.slice(0, n).map((server, i) => at(server, 1, `s${i}`)),
+});
+
+ours("two servers become three while clients read and write", async () => {
+  const servers = await several(3, () => startRedis());
+  const site = await startSite({ old: rings(servers, 2), next: rings(servers, 3) });
+  const clients = await knowingClients(site.port, 4);
+  for (const client of clients) client.begin();
+  await until("some to be answered", () => clients.every(({ answered }) => answered > 500));
+  await start([site]);
+  const before = clients.map(({ answered }) => answered);
+  await untilDone([site]);
+  await until("some more", () => clients.every(({ answered }, i) => answered > before[i] + 500));
+  for (const client of clients) await client.stop();
+  assert.equal(clients.flatMap(({ wrong }) => wrong), []);
+  const status = await statusOf(site);
+  assert.is(status.errors, 0);
+  assert.is(status.aside, 0, JSON.stringify(status));
+  assert.ok(status.keys > 20, JSON.stringify(status));
+  assert.ok((await keysOf(servers[2])).length > 20);
+});
+
+test.run();
