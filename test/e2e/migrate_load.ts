@@ -72,14 +72,14 @@ class Structures extends WireActor {
   override async open(): Promise<void> {
     await super.open();
     await this.told("+OK\r\n", "SELECT", this.db);
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < 8; i++) {
       await this.told("+OK\r\n", "XGROUP", "CREATE", `x${this.db}.${i}`, "g", "0", "MKSTREAM");
     }
   }
 
   override async round(): Promise<void> {
     const n = this.rounds + 1;
-    for (let i = 0; i < 20 && !this.stopping || i === 0; i++) {
+    for (let i = 0; i < 8 && !this.stopping || i === 0; i++) {
       const of = `${this.db}.${i}`;
       if (this.stopping) return;
       await this.told(`:${n}\r\n`, "RPUSH", `l${of}`, n);
@@ -246,4 +246,105 @@ export async function goOn(all: readonly Actor[], rounds: number): Promise<void>
     () => all.every((one, i) => one.rounds >= before[i] + rounds || one.wrong.length > 0),
     60_000,
   );
+}
+
+/**
+ * Counters whose server or proxy may be killed: after an error nobody knows whether it counted, and
+ * nothing else may be in doubt. Keys that were deleted stay so.
+ */
+export class Counters {
+  readonly wrong: string[];
+  errors: number;
+  answered: number;
+  private port: number;
+  private readonly name: string;
+  private readonly low: number[];
+  private readonly high: number[];
+  private stopping: boolean;
+  private done: Promise<void>;
+
+  constructor(port: number, name: string) {
+    this.port = port;
+    this.name = name;
+    this.wrong = [];
+    this.errors = 0;
+    this.answered = 0;
+    this.low = Array(60).fill(0);
+    this.high = Array(60).fill(0);
+    this.stopping = false;
+    this.done = Promise.resolve();
+  }
+
+  begin(): void {
+    this.done = this.run();
+  }
+
+  /** Another proxy from now on. */
+  go(port: number): void {
+    this.port = port;
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopping) {
+      let wire: Wire | null = null;
+      const { port } = this;
+      try {
+        wire = await Wire.open(port);
+        while (!this.stopping && port === this.port) await this.round(wire);
+      } catch {
+        this.errors++;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      wire?.close();
+    }
+  }
+
+  private async round(wire: Wire): Promise<void> {
+    const i = Math.floor(Math.random() * 60);
+    const key = `${this.name}:${i}`;
+    const isDelete = Math.random() < 0.1;
+    const [low, high] = [this.low[i], this.high[i]];
+    // Until it is answered both may be.
+    if (isDelete) this.low[i] = 0;
+    else this.high[i]++;
+    const reply = await wire.ask(isDelete ? "DEL" : "INCR", key);
+    if (reply.startsWith("-")) {
+      this.errors++;
+      // Refused before anything was done.
+      if (reply.startsWith("-TRYAGAIN")) [this.low[i], this.high[i]] = [low, high];
+      return;
+    }
+    this.answered++;
+    const n = Number(reply.slice(1));
+    if (isDelete) {
+      if (n === 0 && low > 0) this.wrong.push(`DEL ${key}: nothing, not ${low} to ${high}`);
+      this.high[i] = 0;
+    } else {
+      if (n < low + 1 || n > high + 1) {
+        this.wrong.push(`INCR ${key}: ${n}, not ${low + 1} to ${high + 1}`);
+      }
+      this.low[i] = n;
+      this.high[i] = n;
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.done;
+  }
+
+  /** Looks at all values at the end. */
+  async check(port: number): Promise<void> {
+    const wire = await Wire.open(port);
+    for (let i = 0; i < 60; i++) {
+      const reply = await wire.ask("GET", `${this.name}:${i}`);
+      const n = Number(/\r\n(\d+)/.exec(reply)?.[1] ?? 0);
+      if (n < this.low[i] || n > this.high[i]) {
+        this.wrong.push(
+          `in the end ${this.name}:${i}: ${n}, not ${this.low[i]} to ${this.high[i]}`,
+        );
+      }
+    }
+    wire.close();
+  }
 }

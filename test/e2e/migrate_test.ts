@@ -1,21 +1,27 @@
 // Keys that move to another ring while clients use them: real servers, clients that know each value
 // that they may see. What cannot differ by runtime (which servers, which commands) is tried on one.
 
+import * as fs from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { knowingClients } from "./cluster_load.ts";
-import { actors, goOn } from "./migrate_load.ts";
+import { actors, Counters, goOn } from "./migrate_load.ts";
 import {
   at,
+  bulk,
+  cmd,
   command,
   freePort,
   ours,
   type ProxyProcess,
   run,
+  runtime,
   type ServerProcess,
+  serves,
   several,
   startProxy,
   startRedis,
+  tempPath,
   until,
   Wire,
 } from "./harness.ts";
@@ -127,6 +133,94 @@ ours("two servers become three while clients of every kind go on", async () => {
   });
   await nothingAside(site);
   assert.ok((await keysOf(servers[2])).length > 100);
+});
+
+/** What does not depend on the runtime: which servers, which commands, who is killed when. */
+const once = runtime === "node" ? test : test.skip;
+
+once(
+  "three become two, with other weights and another hash, two proxies of two workers",
+  async () => {
+    const servers = await several(3, () => startRedis());
+    const tagged = { hash_tag: '"{}"' };
+    const next = {
+      servers: [at(servers[0], 3, "s0"), at(servers[1], 1, "other")],
+      hash: "murmur",
+      distribution: "modula",
+      ...tagged,
+    };
+    const setting = { old: { ...rings(servers, 3), ...tagged }, next, rate: 400, workers: 2 };
+    const sites = await Promise.all([startSite(setting), startSite(setting)]);
+    for (const { port } of sites) await serves(port);
+    const counters = sites.map(({ port }, i) => new Counters(port, `c${i}`));
+    for (const one of counters) one.begin();
+    await underLoad(sites[0], async () => {
+      await start(sites);
+      await untilDone(sites);
+    });
+    for (const one of counters) await one.stop();
+    for (const one of counters) await one.check(sites[1].port);
+    assert.equal(counters.flatMap(({ wrong }) => wrong), []);
+    assert.is(counters[0].errors + counters[1].errors, 0);
+    for (const site of sites) await nothingAside(site);
+    assert.equal(await keysOf(servers[2]), []);
+  },
+);
+
+/** Servers that remember, and can be killed. */
+function startLasting(port?: number, dir = fs.mkdtempSync(tempPath("aof"))): Promise<Lasting> {
+  const args = ["--appendonly", "yes", "--appendfsync", "always", "--dir", dir];
+  return startRedis({ port, args }).then((server) => Object.assign(server, { dir }));
+}
+
+type Lasting = ServerProcess & { dir: string };
+
+once("proxies and servers are killed amid the move: what is known stays so", async () => {
+  const servers = await several(3, () => startLasting());
+  const setting = { old: rings(servers, 2), next: rings(servers, 3), rate: 150 };
+  const sites = await Promise.all([startSite(setting), startSite(setting)]);
+  const wire = await Wire.open(sites[0].port);
+  for (let i = 0; i < 1500; i++) wire.send(cmd("SET", `fill:${i}`, `v${i}`));
+  await wire.replies(1500);
+  const counters = sites.flatMap(({ port }, i) =>
+    [0, 1].map((n) => new Counters(port, `k${i}.${n}`))
+  );
+  for (const one of counters) one.begin();
+  await start(sites);
+  const goOnCounting = async (): Promise<void> => {
+    const before = counters.map(({ answered }) => answered);
+    await until(
+      "all to go on",
+      () => counters.every(({ answered }, i) => answered > before[i] + 100),
+      60_000,
+    );
+  };
+  await goOnCounting();
+  // A proxy, and another in its place.
+  await sites[0].proxy.stop("SIGKILL");
+  sites[0] = await startSite(setting);
+  for (const one of counters.slice(0, 2)) one.go(sites[0].port);
+  await goOnCounting();
+  assert.is((await statusOf(sites[0])).phase, "move");
+  // Each kind of server: of both rings, of the new one.
+  for (const i of [0, 2, 1]) {
+    await servers[i].stop("SIGKILL");
+    servers[i] = await startLasting(servers[i].port, servers[i].dir);
+    await goOnCounting();
+  }
+  await untilDone(sites);
+  await goOnCounting();
+  for (const one of counters) await one.stop();
+  for (const one of counters) await one.check(sites[1].port);
+  assert.equal(counters.flatMap(({ wrong }) => wrong), []);
+  const reader = await Wire.open(sites[1].port);
+  for (let i = 0; i < 1500; i++) {
+    assert.is(await reader.ask("GET", `fill:${i}`), bulk(`v${i}`), `fill:${i}`);
+  }
+  // A proxy that starts now knows that all is done, also when the arbiter alone has forgotten it.
+  await (await Wire.open(servers[0].port)).ask("DEL", "ringmux:migrate:state");
+  const late = await startSite(setting);
+  await untilDone([late]);
 });
 
 test.run();
