@@ -61,6 +61,8 @@ export interface Migrating {
   refuses(scan: Scan, buf: Uint8Array, at: number): Uint8Array | null;
   /** Whether what looks like the request's keys are none (channels). */
   isKeyless(scan: Scan): boolean;
+  /** The error for a request with such a key. */
+  own(): Uint8Array;
   /** Errors for a request that waited too long, or whose key cannot be moved. */
   waited(ms: number, why: string): Uint8Array;
   unknown(): Uint8Array;
@@ -77,6 +79,8 @@ export interface Migrating {
   giveBack(db: number, key: Uint8Array, token: string): Uint8Array;
   readReleased(reply: Uint8Array): Released;
 
+  /** What a server keeps beside keys (functions); equal answers mean the same. */
+  readonly library: Uint8Array;
   readonly time: Uint8Array;
   /** ms since 1970; NaN if it is none. */
   readTime(reply: Uint8Array): number;

@@ -90,7 +90,7 @@ export class MigrateRoute implements Route {
   }
 
   all(): Server[] {
-    return this.ring.all();
+    return this.stage === BOTH ? this.everyone() : this.ring.all();
   }
 
   /** Every server of either ring, each once. */

@@ -29,11 +29,12 @@ import {
 } from "../../protocol/scan.ts";
 import { BOTH, type MigrateRoute, NEW, OLD } from "../../route/migrate.ts";
 import type { RingRoute } from "../../route/ring.ts";
-import { Server } from "../../server/server.ts";
+import type { Server } from "../../server/server.ts";
 import { Question, Unheard } from "../../link/question.ts";
 import type { Request } from "../request.ts";
 import { Copier, type CopierContext, shownKey } from "./copier.ts";
 import type { Outcome } from "./key_move.ts";
+import type { Answer } from "./asker.ts";
 import { after, Mover } from "./mover.ts";
 
 export const UNKNOWN = "unknown";
@@ -65,6 +66,8 @@ const GRACE = 1000;
 const CUT_OFF = 4000;
 /** How long (ms) a client's request may wait. */
 const MOST_WAIT = 10_000;
+/** How long (ms) a server may take to tell the state. */
+const MOST_READ = 2000;
 const LOCK = 5000;
 /** Big keys, errors and conflicts that are told by name. */
 const MOST_TOLD = 20;
@@ -281,7 +284,7 @@ export class Migration implements CopierContext {
 
   /** What a server has; null: it does not say. */
   private async read(server: Server): Promise<string | null> {
-    const answer = await this.mover.asker(server).tell(this.words.state);
+    const answer = await this.inTime(this.mover.asker(server).tell(this.words.state));
     if (!(answer instanceof Uint8Array)) {
       this.why = `server "${server.name}": ${answer.why}`;
       return null;
@@ -290,6 +293,15 @@ export class Migration implements CopierContext {
     if (typeof state === "string") return state;
     this.why = `server "${server.name}": ${state.why}`;
     return null;
+  }
+
+  /** A server that hangs must not keep us from looking after those who wait. */
+  private inTime(answer: Promise<Answer>): Promise<Answer> {
+    const why = `no answer within ${MOST_READ} ms`;
+    const late = new Promise<Answer>((resolve) => {
+      after(this.host, MOST_READ, () => resolve({ is: "lost", unsent: false, why }));
+    });
+    return Promise.race([answer, late]);
   }
 
   /** Of a start: one server that knows of keys on their way is enough, else all have to say no. */
@@ -422,7 +434,13 @@ export class Migration implements CopierContext {
       const wrong = await this.notEmpty(server);
       if (wrong !== "") return `${where} ${wrong}`;
     }
+    const [first] = route.old.all();
+    const library = await this.mover.asker(first).tell(words.library);
     for (const server of route.next.all()) {
+      const own = await this.mover.asker(server).tell(words.library);
+      if (!old.has(server) && !isEqual(own, library)) {
+        return `server "${server.name}" has not the functions of "${first.name}" (FUNCTION LOAD)`;
+      }
       for (const [from, value] of values) {
         const answer = await this.mover.asker(server).tell(words.tryValue(value));
         const why = answer instanceof Uint8Array ? words.errorOf(answer) : answer.why;
@@ -620,7 +638,7 @@ export class Migration implements CopierContext {
     scan: Scan,
     buf: Uint8Array,
     at: number,
-  ): typeof GO | typeof WAIT {
+  ): typeof GO | typeof WAIT | Uint8Array {
     const { route } = this;
     const keys = client.codec.keys as Keys;
     const db = this.words.dbOf(client.session);
@@ -628,10 +646,12 @@ export class Migration implements CopierContext {
     const count = isOne ? 1 : scan.nkeys;
     const toGo: { key: Uint8Array; from: Server; to: Server }[] = [];
     let parks = false;
+    let isOwn = false;
     for (let i = 0; i < count && !parks; i++) {
       if (!isOne) keys.select(scan, i);
       const start = at + scan.keyStart;
       const end = at + scan.keyEnd;
+      if (buf[start] === 114) isOwn ||= this.words.isOwn(buf.subarray(start, end));
       const from = route.leaves(buf, start, end);
       if (from === null) continue;
       if (this.phase !== MOVE) parks = true;
@@ -641,6 +661,7 @@ export class Migration implements CopierContext {
       }
     }
     if (!isOne && count > 0) keys.select(scan, 0);
+    if (isOwn) return this.words.own();
     if (parks) return this.park(client);
     if (toGo.length === 0) return GO;
     client.stopForWork();
@@ -764,6 +785,11 @@ export class Migration implements CopierContext {
     this.copier?.stop();
     this.mover.stop();
   }
+}
+
+function isEqual(a: Answer, b: Answer): boolean {
+  if (!(a instanceof Uint8Array) || !(b instanceof Uint8Array)) return false;
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 class Fence extends Unheard {

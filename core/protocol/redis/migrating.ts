@@ -8,7 +8,7 @@
 //   ringmux:migrate:state        the phase; :copier who copies; :trial of the trial at the start
 
 import { bytes, decimal, text } from "../../bytes.ts";
-import type { Migrating, Page, Refused, Released, Restored, Taken, Value } from "../migrating.ts";
+import type { Migrating, Refused, Released, Restored, Taken } from "../migrating.ts";
 import { PIN_BLOCK, type Scan } from "../scan.ts";
 import type { Session } from "../session.ts";
 import { COMMANDS, KEYS_COUNTED, KEYS_STREAMS, verbOf } from "./commands.ts";
@@ -351,6 +351,7 @@ export const MIGRATING: Migrating = {
     key.length > PREFIX_BYTES.length && PREFIX_BYTES.every((byte, i) => key[i] === byte),
   refuses,
   isKeyless: (scan) => scan.pin !== PIN_BLOCK && KEYLESS.has(scan.verb),
+  own: () => errorReply(`ERR keys that begin with ${PREFIX} are the proxy's own while keys move`),
   waited: (ms, why) => errorReply(`TRYAGAIN the key could not be moved within ${ms} ms: ${why}`),
   unknown: () => errorReply("TRYAGAIN migration state unknown"),
   take: (db, key, token, force, most) =>
@@ -369,6 +370,7 @@ export const MIGRATING: Migrating = {
   giveBack: (db, key, token) =>
     script(RELEASE, [key, holdOf(key), HOLDS, asideOf(key), BACKS], [String(db), token, "back"]),
   readReleased,
+  library: request("FUNCTION", "DUMP"),
   time: request("TIME"),
   readTime(buf) {
     const reply = read(buf);
