@@ -3,7 +3,7 @@
 
 import { Client } from "./client/client.ts";
 import { Pause } from "./client/pause.ts";
-import type { ClientContext, Limits } from "./client/context.ts";
+import type { ClientContext, Limits, Ticking } from "./client/context.ts";
 import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import { type PoolConfig, protocolOf } from "./config/schema.ts";
@@ -127,6 +127,7 @@ export class Pool implements ClientContext, TopicsContext {
   readonly lingering: Set<Client>;
   /** Clients that have a link of their own. */
   private readonly holding: Set<Client>;
+  private readonly monitorings: Set<Ticking>;
   /** Bytes of replies that clients have not read. */
   private unreadBytes: number;
   readonly counters: PoolCounters;
@@ -171,6 +172,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
     this.holding = new Set();
+    this.monitorings = new Set();
     this.unreadBytes = 0;
     this.counters = newPoolCounters();
     this.autoEject = config.auto_eject_hosts;
@@ -425,6 +427,11 @@ export class Pool implements ClientContext, TopicsContext {
     else this.holding.delete(client);
   }
 
+  monitors(monitoring: Ticking, on: boolean): void {
+    if (on) this.monitorings.add(monitoring);
+    else this.monitorings.delete(monitoring);
+  }
+
   unread(bytes: number): void {
     this.unreadBytes += bytes;
     const most = this.limits.allOutput;
@@ -449,6 +456,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.cluster?.topology.tick(now, late);
     for (const server of this.servers) server.tick(now, late);
     this.topics.tick(now, config.timeout, late);
+    for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
     this.retired.tick(now, config.timeout, late);
     const { pinned_idle_timeout } = config;

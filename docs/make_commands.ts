@@ -84,6 +84,8 @@ function redisSection(): Section {
   const atSeveral = (c: redis.Command) =>
     c.name === "debug"
       ? "[by form](#debug)"
+      : c.opened === codec.LOCAL
+      ? "to every server, whose lines come as they come"
       : c.opened === codec.ANY
       ? "refused"
       : `to every server: ${join(c)}`;

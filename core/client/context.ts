@@ -7,6 +7,7 @@ import type { Host } from "../host.ts";
 import type { PushListener } from "../link/pushes.ts";
 import type { Log } from "../log.ts";
 import type { Codec, Scan, Session } from "../protocol/codec.ts";
+import type { Server } from "../server/server.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import type { Flushable, Turn } from "../wire/turn.ts";
 import type { Pause } from "./pause.ts";
@@ -29,6 +30,12 @@ export interface Lingering {
   tick(now: number, late: number): void;
 }
 
+/** What a client has open that waits for servers. */
+export interface Ticking {
+  /** Called every tick; see Link.tick for `late`. */
+  tick(now: number, timeout: number, late: number): void;
+}
+
 export interface ClientContext extends ExchangeContext {
   readonly name: string;
   readonly label: string;
@@ -38,6 +45,7 @@ export interface ClientContext extends ExchangeContext {
   readonly limits: Limits;
   readonly buffers: BufferPool;
   readonly turn: Turn<Flushable, Flushable>;
+  readonly servers: readonly Server[];
   readonly topics: Topics;
   readonly counters: ExchangeContext["counters"] & { client_eof: number; client_err: number };
   readonly pause: Pause;
@@ -56,6 +64,8 @@ export interface ClientContext extends ExchangeContext {
   lingers(client: Lingering): void;
   /** It has a link of its own from now on, or no more: its `idle` is to be looked at. */
   holds(client: Lingering, on: boolean): void;
+  /** A client monitors the servers from now on, or no more. */
+  monitors(monitoring: Ticking, on: boolean): void;
   /** It leaves so many bytes more (or less) unread. */
   unread(bytes: number): void;
   closed(client: Lingering): void;

@@ -49,6 +49,8 @@ export const PIN_RESET = 8;
 export const PIN_WAIT = 9;
 /** LOCAL, and if the client's links are others afterwards, they are to be there before the answer. */
 export const PIN_TRACK = 10;
+/** Hears what servers are asked. */
+export const PIN_MONITOR = 11;
 
 /** `Scan.mute` of a request that the proxy makes itself: nobody sees the reply. */
 export const OWN = -1;

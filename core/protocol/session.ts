@@ -38,6 +38,8 @@ export interface Peer {
   readonly queuedInMulti: number;
   /** It waits at a server. */
   readonly isBlocked: boolean;
+  /** It hears what servers are asked. */
+  readonly isMonitoring: boolean;
   /** Milliseconds since it was last heard of. */
   readonly idle: number;
   /** Ends its wait at a server, with an error or as if its time were over. False: it does not wait. */

@@ -4,7 +4,18 @@
 
 import { bytes, isWord, text } from "../../bytes.ts";
 import type { CodecOptions, CommandPolicy, Inquiry } from "../codec.ts";
-import { ALL, ANY, ASKED, DONE, FORWARD, NOTHING, REFUSE, type Scan } from "../scan.ts";
+import {
+  ALL,
+  ANY,
+  ASKED,
+  DONE,
+  FORWARD,
+  LOCAL,
+  NOTHING,
+  PIN_MONITOR,
+  REFUSE,
+  type Scan,
+} from "../scan.ts";
 import type { Facts } from "../session.ts";
 import { RedisCodec } from "./codec.ts";
 import { BEFORE_AUTH, COMMANDS, NAMES_DB, SUB, verbOf } from "./commands.ts";
@@ -187,7 +198,10 @@ export class PolicedCodec extends RedisCodec {
     const { arity, opened, reason } = COMMANDS[scan.verb];
     if (arity >= 0 ? scan.nargs !== arity : scan.nargs < -arity) return;
     const isOne = this.facts.servers() === 1;
-    if (scan.verb === DEBUG) routeDebug(scan, buf, start, isOne);
+    if (opened === LOCAL) {
+      scan.action = LOCAL;
+      scan.pin = PIN_MONITOR;
+    } else if (scan.verb === DEBUG) routeDebug(scan, buf, start, isOne);
     else if (isOne) scan.action = ANY;
     else if (opened === ALL) scan.action = ALL;
     else if (opened === ANY && reason !== CLUSTER) refuse(scan, forOneServer(scan.verb));

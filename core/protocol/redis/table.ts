@@ -27,7 +27,8 @@
 //        topics   publish and subscribe (core/client/subscriptions.ts)
 //        admin    administers a server: answered by an error unless the configuration opens it
 //                 (policy.ts); then, by the word: one, only where the pool has one server (cluster
-//                 is the same, with another error); or a way to join replies: to every server
+//                 is the same, with another error); monitor, on links of the client's own; or a way
+//                 to join replies: to every server
 //        refuse   answered by an error; the word chooses its text (errors.ts)
 // flags  COMMAND's: r readonly, w write (either is the class of the latency figures, else "other"),
 //        f fast, a admin, b blocking, p pubsub, n no_auth (for those who are not authenticated yet);
@@ -282,7 +283,7 @@ module|list               2 -       any            a   4.0.0
 module|load              -3 -       admin:ok       a   4.0.0
 module|loadex            -3 -       admin:ok       a   7.0.0
 module|unload             3 -       admin:ok       a   4.0.0
-monitor                   1 -       refuse:stream  a   1.0.0
+monitor                   1 -       admin:monitor  a   1.0.0
 move                      3 1       forward        wfd 1.0.0   keyspace
 mset                     -3 1..-1/2 split:ok       w   1.0.1   string
 msetex                   -4 @1/2    together       w   8.4.0,v9.1.0 string
