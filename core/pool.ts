@@ -115,6 +115,7 @@ export class Pool implements ClientContext, TopicsContext {
   codec: Codec;
   /** The lane every client starts with. */
   lane: number;
+  bareLane: number;
   readonly buffers: BufferPool;
   readonly requests: RequestPool;
   readonly turn: Turn<Flushable, Flushable>;
@@ -173,6 +174,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.codec = this.makeCodec();
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
+    this.bareLane = this.enterBareLane();
     this.keeps = context.routing !== null || isCluster(config);
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
@@ -344,6 +346,7 @@ export class Pool implements ClientContext, TopicsContext {
     if (reconnect) {
       this.lanes = this.makeLanes();
       this.lane = this.enterLane(session, this.codec);
+      this.bareLane = this.enterBareLane();
       // The numbers of the old lanes mean nothing here, also not to a client that only finishes.
       for (const client of this.clients) client.lane = this.enterLane(session, this.codec);
     }
@@ -509,6 +512,14 @@ export class Pool implements ClientContext, TopicsContext {
     };
     const most = isOwn ? pinned_connections : server_lanes;
     return this.lanes.enter(codec.lane(session), make, most, isOwn);
+  }
+
+  /** The lane of links that say nothing but who we are. */
+  private enterBareLane(): number {
+    const { codec } = this;
+    if (this.config.redis_db === 0) return this.lane;
+    const make = () => ({ codec, handshake: codec.greeting?.who ?? null, pushes: null });
+    return this.lanes.enter("bare", make, Infinity);
   }
 
   leaveLane(lane: number): void {

@@ -7,7 +7,6 @@ import type { Host } from "../host.ts";
 import type { PushListener } from "../link/pushes.ts";
 import type { Log } from "../log.ts";
 import type { Codec, Scan, Session } from "../protocol/codec.ts";
-import type { Server } from "../server/server.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import type { Flushable, Turn } from "../wire/turn.ts";
 import type { Pause } from "./pause.ts";
@@ -45,7 +44,6 @@ export interface ClientContext extends ExchangeContext {
   readonly limits: Limits;
   readonly buffers: BufferPool;
   readonly turn: Turn<Flushable, Flushable>;
-  readonly servers: readonly Server[];
   readonly topics: Topics;
   readonly counters: ExchangeContext["counters"] & { client_eof: number; client_err: number };
   readonly pause: Pause;

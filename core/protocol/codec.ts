@@ -259,6 +259,8 @@ export interface ServerErrors {
 export interface Greeting {
   /** Null when nothing. */
   handshake(session: Session): Handshake | null;
+  /** The same for what concerns no database: says only who we are. */
+  readonly who: Handshake | null;
 }
 
 /** Sessions that change the kind of connection they need (`Sessions.lane`). */

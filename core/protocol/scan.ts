@@ -74,6 +74,12 @@ export const GATHER = 11;
  */
 export const APART = 13;
 
+/**
+ * As APART, to servers that are ejected too, and that do nothing but this now: nothing is said to them
+ * before but who we are.
+ */
+export const RESCUE = 14;
+
 /** About topics of publish and subscribe: see publishing.ts. */
 export const TOPICS = 12;
 

@@ -5,7 +5,6 @@ import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
 import {
   ALL,
   ANY,
-  APART,
   FORWARD,
   GATHER,
   LOCAL,
@@ -23,6 +22,7 @@ import {
   PIN_WATCH,
   QUIT,
   REFUSE,
+  RESCUE,
   SPLIT,
   TOGETHER,
   TOPICS,
@@ -92,7 +92,7 @@ const ACTIONS: Words = {
   together: TOGETHER,
   any: ANY,
   all: ALL,
-  apart: APART,
+  rescue: RESCUE,
   gather: GATHER,
   walk: WALK,
   local: LOCAL,
@@ -252,7 +252,7 @@ function row(line: string): Command {
   const isAdmin = verb === "admin";
   const isOne = detail === "one" || detail === "cluster";
   const monitors = isAdmin && detail === "monitor";
-  const isJoined = [SPLIT, ALL, APART, GATHER, WALK].includes(action) ||
+  const isJoined = [SPLIT, ALL, RESCUE, GATHER, WALK].includes(action) ||
     (action === TOGETHER && detail !== "") || (isAdmin && !isOne && !monitors) || join !== "" ||
     detail === "exec";
   const flags = all(FLAGS, list(letters, ""), line);

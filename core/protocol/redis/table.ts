@@ -17,7 +17,7 @@
 //                 concat (arrays one after the other), least (element-wise minimum), oldest (the
 //                 least number), most (the greatest), union (each element once), some (one that is
 //                 not nil), anyok (OK if one server says so)
-//        apart    as all, over connections that wait behind nothing else
+//        rescue   as all, the ejected ones too, over connections that wait behind nothing else
 //        gather   every server's and ringmux's own;  walk: one server after the other by a cursor
 //        pin      on a connection of the client's own: block (waits at the server), wait (for what
 //                 all servers say, joined), or the part that it has in a transaction
@@ -183,7 +183,7 @@ function|delete           3 -       all:ok         w   7.0.0   scripting
 function|dump             2 -       any            -   7.0.0   scripting
 function|flush           -2 -       all:ok         w   7.0.0   scripting
 function|help             2 -       any            -   7.0.0   scripting free
-function|kill             2 -       apart:anyok    -   7.0.0   scripting
+function|kill             2 -       rescue:anyok   -   7.0.0   scripting
 function|list            -2 -       any            -   7.0.0   scripting look
 function|load            -3 -       all:first      ws  7.0.0   scripting
 function|restore         -3 -       all:ok         ws  7.0.0   scripting
@@ -343,7 +343,7 @@ script|debug              3 -       refuse:stream  -   3.2.0   scripting
 script|exists            -3 -       all:least      s   2.6.0   scripting look+script+keyless
 script|flush             -2 -       all:ok         -   2.6.0   scripting
 script|help               2 -       any            -   5.0.0   scripting free
-script|kill               2 -       apart:anyok    -   2.6.0   scripting
+script|kill               2 -       rescue:anyok   -   2.6.0   scripting
 script|load               3 -       all:first      s   2.6.0   scripting script+keyless
 script|show               3 -       any            -   v8.0.0  scripting
 sdiff                    -2 1..-1   together       r   1.0.0   set
