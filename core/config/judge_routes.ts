@@ -51,16 +51,22 @@ export function judgeRoutes(
 function misfit(front: PoolConfig, pool: PoolConfig): string {
   if (front.redis !== pool.redis) {
     const speaks = (redis: boolean) => redis ? "Redis" : "memcached";
-    return `speaks ${speaks(pool.redis)}, and "${front.name}" ${speaks(front.redis)}; all pools of ` +
+    return `speaks ${speaks(pool.redis)}, and "${front.name}" ${
+      speaks(front.redis)
+    }; all pools of ` +
       "a tree have to speak the same protocol";
   }
   if (front.redis_db !== pool.redis_db) {
     return `has redis_db ${pool.redis_db}, and "${front.name}" ${front.redis_db}; they have to be the same`;
   }
   for (const [key, is, why] of NOT_YET) {
-    if (is(pool)) return `cannot be a target: it has ${key}, which ${why}; a target has to be a plain ring`;
+    if (is(pool)) {
+      return `cannot be a target: it has ${key}, which ${why}; a target has to be a plain ring`;
+    }
   }
-  const managed = MANAGED.find((key) => (pool as unknown as Record<string, unknown>)[key] !== undefined);
+  const managed = MANAGED.find((key) =>
+    (pool as unknown as Record<string, unknown>)[key] !== undefined
+  );
   return managed === undefined
     ? ""
     : `cannot be a target: it has ${managed}; a target has to be a plain ring`;

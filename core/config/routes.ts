@@ -82,7 +82,8 @@ const KEYS: Readonly<Record<typeof KINDS[number], readonly string[]>> = {
   read: ["read", "write", "delete"],
 };
 
-const HOW = 'the name of a pool, or a mapping with "pool", "failover", "all", or "read" and "write"';
+const HOW =
+  'the name of a pool, or a mapping with "pool", "failover", "all", or "read" and "write"';
 
 /** Reads one `routes:`; what is wrong goes to `note`, the pools it names to `refer`. */
 export class RoutesReader {
@@ -150,6 +151,7 @@ export class RoutesReader {
     if (text !== "true" && text !== "false") {
       this.note(value, `${path}.strip has to be true or false`);
     }
+    if (text === "true") this.note(value, `${path}.strip is not built yet`);
     return { target: this.target(rest, path, 1), strip: text === "true" };
   }
 
@@ -172,6 +174,9 @@ export class RoutesReader {
       const near = names.map((name) => nearest(name, known)).find((name) => name !== "");
       this.note(node, `${path} has to be ${HOW}${near ? `; did you mean ${near}?` : ""}`);
       return nothing;
+    }
+    if (kind !== "pool") {
+      this.note(node, `${path}: ${kind} is not built yet; use the name of a pool`);
     }
     const keys = this.keys(node, path, KEYS[kind]);
     const child = (name: string): TargetConfig => {

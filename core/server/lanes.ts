@@ -12,7 +12,8 @@ export const NO_LANE = -1;
  */
 export class LaneNumbers {
   /** By number: its key, and how many pools have it. */
-  private readonly taken: ({ readonly key: string; readonly isOwn: boolean; users: number } | null)[];
+  private readonly taken:
+    ({ readonly key: string; readonly isOwn: boolean; users: number } | null)[];
 
   constructor() {
     this.taken = [];
