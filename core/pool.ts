@@ -256,6 +256,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       maxRequest: this.limits.request,
       hashTag: isCluster(config) ? "{}" : config.hash_tag,
       clustered: isCluster(config),
+      ...(config.cluster?.act_as_node && { asNode: { addresses: config.cluster.address_map } }),
       commands: config.commands,
     }, this.facts());
   }

@@ -2,7 +2,7 @@
 // now waits (see exchange/park.ts); what a server refuses goes where it says.
 // https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
 
-import { crc16 } from "../hash/crc.ts";
+import { slotOf } from "../hash/slot.ts";
 import type { Carrier } from "../link/attempt.ts";
 import { AGAIN, ASK, type Clustering } from "../protocol/clustering.ts";
 import type { Keys, Scan } from "../protocol/codec.ts";
@@ -12,20 +12,7 @@ import type { ClusterTopology } from "../topology/cluster.ts";
 import { type SlotMap, SLOTS } from "../topology/slot_map.ts";
 import type { Intent, Redirects, Resendable, Route } from "./route.ts";
 
-const OPEN = 123;
-const CLOSE = 125;
-
-/** The hash slot of `buf[start, end)`: of what stands in the first {}, if that is not empty. */
-export function slotOf(buf: Uint8Array, start: number, end: number): number {
-  let open = start;
-  while (open < end && buf[open] !== OPEN) open++;
-  if (open < end) {
-    let close = open + 1;
-    while (close < end && buf[close] !== CLOSE) close++;
-    if (close < end && close > open + 1) return crc16(buf, open + 1, close) & (SLOTS - 1);
-  }
-  return crc16(buf, start, end) & (SLOTS - 1);
-}
+export { slotOf };
 
 /** What the route is told about its surroundings. */
 export interface SlotContext {
