@@ -30,10 +30,16 @@ import type { Route } from "./route/route.ts";
 import { Lanes } from "./server/lanes.ts";
 import { type Parking, type Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
-import { infoFields, newPoolCounters, type PoolCounters } from "./stats/counters.ts";
+import {
+  infoFields,
+  newPoolCounters,
+  type PoolCounters,
+  type SeenPoolCounters,
+} from "./stats/counters.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
 import { ClusterTopology } from "./topology/cluster.ts";
+import { viewCluster } from "./topology/cluster_view.ts";
 import { changeShards, makeShards } from "./topology/static.ts";
 import { logRefused, usersOf } from "./users.ts";
 import { BufferPool } from "./wire/out_buffer.ts";
@@ -231,6 +237,7 @@ export class Pool implements ClientContext, TopicsContext {
       maxRequest: this.limits.request,
       hashTag: isCluster(config) ? "{}" : config.hash_tag,
       clustered: isCluster(config),
+      ...(config.cluster?.act_as_node && { asNode: { addresses: config.cluster.address_map } }),
       commands: config.commands,
     }, this.facts());
   }
@@ -544,8 +551,22 @@ export class Pool implements ClientContext, TopicsContext {
       name: this.name,
       listen: this.config.listen_text,
       protocol: protocolOf(this.config),
-      counters: { ...this.counters },
+      counters: { ...this.counters, ...this.seen() },
       servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
+      ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
+    };
+  }
+
+  /** What nobody counts in `counters`. */
+  private seen(): SeenPoolCounters {
+    const { lot, topology } = this.cluster ?? {};
+    return {
+      parked: lot?.parked ?? 0,
+      parked_in_vain: lot?.overdue ?? 0,
+      parked_now: lot?.waiting ?? 0,
+      parked_bytes: lot?.bytes ?? 0,
+      refreshes: topology?.refreshes ?? 0,
+      refresh_failures: topology?.failures ?? 0,
     };
   }
 

@@ -13,7 +13,7 @@ import {
   PROCESS_METRICS,
   SERVER_METRICS,
 } from "../../core/stats/metrics.ts";
-import type { ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
+import { kindsOf, type ServerSnapshot, type Snapshot } from "../../core/stats/snapshot.ts";
 import type { Control } from "../control/control.ts";
 import { parseHostPort } from "../../core/config/address.ts";
 import { buckets, differences } from "./history.ts";
@@ -107,11 +107,11 @@ export function statsdLines(now: Snapshot, last: Snapshot | null): string[] {
   for (const pool of now.pools) {
     const before = last?.pools.find(({ name }) => name === pool.name);
     const prefix = `ringmux.${part(pool.name)}`;
-    add(lines, prefix, having(POOL_METRICS, pool.protocol), pool, before);
+    add(lines, prefix, having(POOL_METRICS, kindsOf(pool)), pool, before);
     for (const server of pool.servers) {
       const then = before?.servers.find(({ name }) => name === server.name);
       const own = `${prefix}.${part(server.name)}`;
-      add(lines, own, having(SERVER_METRICS, pool.protocol), server, then);
+      add(lines, own, having(SERVER_METRICS, kindsOf(pool)), server, then);
       addLatencies(lines, own, server, then);
     }
   }

@@ -69,9 +69,11 @@ export class ParkingLot {
     const { context } = this;
     const { wait, park_bytes } = context.config;
     const now = context.host.now();
-    if (request.parkedAt < 0) request.parkedAt = now;
+    if (request.parkedAt < 0) {
+      request.parkedAt = now;
+      this.parked++;
+    }
     const cost = Math.max(size, LEAST);
-    this.parked++;
     if (now - request.parkedAt >= wait || this.bytes + cost > park_bytes) {
       bytes.clear();
       return this.giveUp(request);

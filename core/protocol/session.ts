@@ -19,6 +19,8 @@ export interface Session {
   restricted: boolean;
   readonly id: number;
   readonly remote: string;
+  /** The address (without a port) at which it has found the proxy; "" when that is not known. */
+  localHost?(): string;
   /** Milliseconds since 1970. */
   readonly since: number;
   /** Which replies it does not want: see ALOUD. */
