@@ -157,6 +157,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     const scan = this.scan ?? context.scan;
     const slow = context.slow.on ? context.slow : null;
     const managed = route.redirects !== null;
+    const tells = managed || route.tells;
     // Consecutive commands for one link are copied as one span.
     let spanLink: Link | null = null;
     let spanStart = 0;
@@ -175,7 +176,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       }
       this.taken++;
       if (direct && scan.action === FORWARD && scan.scratch === null) {
-        const intent = managed ? codec.classes[scan.verb + 1] : 0;
+        const intent = tells ? codec.intents[scan.verb + 1] : 0;
         const server = route.pick(buf, pos + scan.keyStart, pos + scan.keyEnd, intent);
         if (managed && this.mustEmpty()) {
           if (spanLink !== null) spanLink.out.append(buf, spanStart, pos);
@@ -347,7 +348,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     }
     this.epoch = context.route.epoch;
     const { keyStart, keyEnd, verb, length } = scan;
-    const intent = this.codec.classes[verb + 1];
+    const intent = this.codec.intents[verb + 1];
     const server = context.route.pick(buf, start + keyStart, start + keyEnd, intent);
     if (!server.available) return false;
     const link = server.takeExtra(this.lane);

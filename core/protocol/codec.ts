@@ -72,6 +72,8 @@ export interface Requests {
    * be asked about it; 0 if a client can make it say what it likes (a script).
    */
   readonly judged: Uint8Array;
+  /** In the same order: what routes are told of the command, see route.ts (Intent). */
+  readonly intents: Uint8Array;
   /** The name of a command, for people. */
   commandName(verb: number): string;
   /**

@@ -28,6 +28,8 @@ function placeOf(key: string): number {
 
 /** Places with owners that are learned from `-MOVED <place> <server>`. */
 class MovingRoute implements Route {
+  readonly tells = false;
+  readonly mixed = false;
   readonly redirects: Redirects;
   readonly places = PLACES;
   epoch = 0;
