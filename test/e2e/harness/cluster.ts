@@ -1,5 +1,6 @@
 // A real Redis Cluster: three primaries, each with a replica, on free ports of this machine.
 
+import { freePort } from "./ports.ts";
 import { run, until, which } from "./processes.ts";
 import { Wire } from "./wire.ts";
 import { type ServerProcess, several, startRedis } from "./servers.ts";
@@ -125,9 +126,11 @@ export class Cluster {
 
 /** `primaries` with one replica each, which have agreed. */
 export async function startCluster(primaries = 3, replicas = 1): Promise<Cluster> {
-  const servers = await several(primaries * (1 + replicas), () =>
+  const servers = await several(primaries * (1 + replicas), async () =>
     startRedis({
       args: [
+        // The usual one, 10,000 higher, may be in use.
+        ...["--cluster-port", String(await freePort())],
         ...["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
         ...["--cluster-config-file", `nodes-${Math.random().toString(36).slice(2)}.conf`],
         ...["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"],
