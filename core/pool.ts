@@ -3,7 +3,7 @@
 
 import { Client } from "./client/client.ts";
 import { Pause } from "./client/pause.ts";
-import type { ClientContext, Limits } from "./client/context.ts";
+import type { ClientContext, Limits, Ticking } from "./client/context.ts";
 import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import { type PoolConfig, protocolOf } from "./config/schema.ts";
@@ -30,10 +30,16 @@ import type { Route } from "./route/route.ts";
 import { Lanes } from "./server/lanes.ts";
 import { type Parking, type Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
-import { infoFields, newPoolCounters, type PoolCounters } from "./stats/counters.ts";
+import {
+  infoFields,
+  newPoolCounters,
+  type PoolCounters,
+  type SeenPoolCounters,
+} from "./stats/counters.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
 import { ClusterTopology } from "./topology/cluster.ts";
+import { viewCluster } from "./topology/cluster_view.ts";
 import { changeShards, makeShards } from "./topology/static.ts";
 import { logRefused, usersOf } from "./users.ts";
 import { BufferPool } from "./wire/out_buffer.ts";
@@ -109,6 +115,7 @@ export class Pool implements ClientContext, TopicsContext {
   codec: Codec;
   /** The lane every client starts with. */
   lane: number;
+  bareLane: number;
   readonly buffers: BufferPool;
   readonly requests: RequestPool;
   readonly turn: Turn<Flushable, Flushable>;
@@ -127,6 +134,7 @@ export class Pool implements ClientContext, TopicsContext {
   readonly lingering: Set<Client>;
   /** Clients that have a link of their own. */
   private readonly holding: Set<Client>;
+  private readonly monitorings: Set<Ticking>;
   /** Bytes of replies that clients have not read. */
   private unreadBytes: number;
   readonly counters: PoolCounters;
@@ -166,11 +174,13 @@ export class Pool implements ClientContext, TopicsContext {
     this.codec = this.makeCodec();
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
+    this.bareLane = this.enterBareLane();
     this.keeps = context.routing !== null || isCluster(config);
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
     this.holding = new Set();
+    this.monitorings = new Set();
     this.unreadBytes = 0;
     this.counters = newPoolCounters();
     this.autoEject = config.auto_eject_hosts;
@@ -227,6 +237,7 @@ export class Pool implements ClientContext, TopicsContext {
       maxRequest: this.limits.request,
       hashTag: isCluster(config) ? "{}" : config.hash_tag,
       clustered: isCluster(config),
+      ...(config.cluster?.act_as_node && { asNode: { addresses: config.cluster.address_map } }),
       commands: config.commands,
     }, this.facts());
   }
@@ -336,6 +347,7 @@ export class Pool implements ClientContext, TopicsContext {
     if (reconnect) {
       this.lanes = this.makeLanes();
       this.lane = this.enterLane(session, this.codec);
+      this.bareLane = this.enterBareLane();
       // The numbers of the old lanes mean nothing here, also not to a client that only finishes.
       for (const client of this.clients) client.lane = this.enterLane(session, this.codec);
     }
@@ -425,6 +437,11 @@ export class Pool implements ClientContext, TopicsContext {
     else this.holding.delete(client);
   }
 
+  monitors(monitoring: Ticking, on: boolean): void {
+    if (on) this.monitorings.add(monitoring);
+    else this.monitorings.delete(monitoring);
+  }
+
   unread(bytes: number): void {
     this.unreadBytes += bytes;
     const most = this.limits.allOutput;
@@ -449,6 +466,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.cluster?.topology.tick(now, late);
     for (const server of this.servers) server.tick(now, late);
     this.topics.tick(now, config.timeout, late);
+    for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
     this.retired.tick(now, config.timeout, late);
     const { pinned_idle_timeout } = config;
@@ -497,6 +515,14 @@ export class Pool implements ClientContext, TopicsContext {
     return this.lanes.enter(codec.lane(session), make, most, isOwn);
   }
 
+  /** The lane of links that say nothing but who we are. */
+  private enterBareLane(): number {
+    const { codec } = this;
+    if (this.config.redis_db === 0) return this.lane;
+    const make = () => ({ codec, handshake: codec.greeting?.who ?? null, pushes: null });
+    return this.lanes.enter("bare", make, Infinity);
+  }
+
   leaveLane(lane: number): void {
     this.lanes.leave(lane, this.now);
   }
@@ -525,8 +551,22 @@ export class Pool implements ClientContext, TopicsContext {
       name: this.name,
       listen: this.config.listen_text,
       protocol: protocolOf(this.config),
-      counters: { ...this.counters },
+      counters: { ...this.counters, ...this.seen() },
       servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
+      ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
+    };
+  }
+
+  /** What nobody counts in `counters`. */
+  private seen(): SeenPoolCounters {
+    const { lot, topology } = this.cluster ?? {};
+    return {
+      parked: lot?.parked ?? 0,
+      parked_in_vain: lot?.overdue ?? 0,
+      parked_now: lot?.waiting ?? 0,
+      parked_bytes: lot?.bytes ?? 0,
+      refreshes: topology?.refreshes ?? 0,
+      refresh_failures: topology?.failures ?? 0,
     };
   }
 

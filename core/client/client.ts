@@ -16,6 +16,7 @@ import {
   FORWARD,
   MORE,
   type Peer,
+  PIN_MONITOR,
   PIN_RESET,
   PIN_TRACK,
   REFUSE,
@@ -29,6 +30,7 @@ import type { ClientContext } from "./context.ts";
 import { carryOut } from "./dispatch.ts";
 import { protocolError } from "./journal.ts";
 import { ClientLife, DOOMED, FINISHING, FULL, LISTENED, MAX_QUEUED, OPEN } from "./life.ts";
+import { monitor } from "./monitoring.ts";
 import { type Hold, type ModeClient, TRANSACTION } from "./modes/hold.ts";
 import { CACHED_ONCE, confirm, isToldNoMore, tooManyLanes } from "./modes/cached_once.ts";
 import { HOLDING } from "./modes/holding.ts";
@@ -452,10 +454,14 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   /** Answers what is the proxy's own to answer; may change the session. */
   answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
     const { session, codec, context } = this;
+    if (scan.pin === PIN_MONITOR) return monitor(this, scan.verb);
     const kind = codec.lane(session);
     const wasTold = session.ownLinks;
     const reply = codec.answer(scan, buf, at, session);
-    if (scan.pin === PIN_RESET) this.subscriptions?.drop();
+    if (scan.pin === PIN_RESET) {
+      this.subscriptions?.drop();
+      this.monitoring?.drop();
+    }
     if (codec.lane(session) !== kind) {
       const lane = context.enterLane(session, codec, this);
       if (lane === NO_LANE) {
@@ -493,6 +499,9 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     this.settleMode();
     const why = outOfPlace(this, { user, locked });
     if (why !== "") return this.drop(why);
+    if (this.monitoring !== null) {
+      return this.drop("monitored servers that are reached otherwise now");
+    }
     if (ownLinks && !session.ownLinks) return this.drop("its user may not hear all it is told");
     if (!reconnect) return;
     const lane = context.enterLane(session, this.codec, this);

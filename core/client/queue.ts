@@ -68,6 +68,10 @@ export abstract class ReplyQueue implements Caller, PushListener {
   constructor(context: ClientContext, socket: Socket, id: number) {
     this.context = context;
     this.session = context.codec.newSession(id, socket.remote, context.host.wallClock());
+    // Only where somebody may ask: every client would keep one.
+    if (context.config.cluster?.act_as_node) {
+      this.session.localHost = () => socket.localHost?.() ?? "";
+    }
     this.id = id;
     this.lane = context.enterLane(this.session, context.codec);
     this.renewals = 0;

@@ -41,6 +41,13 @@ export function judgeCluster(
   for (const [key, why] of Object.entries(CLUSTERS_OWN) as [PoolKey, string][]) {
     if (given(key)) note(key, `${key} is not allowed with distribution: cluster: ${why}`);
   }
+  if (pool.cluster?.act_as_node && pool.listen.path !== "") {
+    note(
+      "cluster",
+      "cluster.act_as_node is only valid where the pool listens on host:port: a cluster's nodes have " +
+        "no other addresses",
+    );
+  }
   if (pool.redis_db !== 0) {
     note(
       "redis_db",

@@ -70,6 +70,7 @@ export const POOL_ROWS = {
     optional: true,
     only: "redis",
     with: ["distribution", "cluster"],
+    reload: ["codec"],
     text: "How a Redis Cluster is followed.",
   },
   wait: {

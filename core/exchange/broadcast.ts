@@ -2,6 +2,7 @@
 
 import type { Scan } from "../protocol/codec.ts";
 import { NOBODY } from "../route/route.ts";
+import type { Server } from "../server/server.ts";
 import type { Caller } from "./request.ts";
 import { addPart, openParent, sendToAll } from "./part.ts";
 
@@ -36,10 +37,9 @@ export function gather(
 }
 
 /**
- * APART: over links of their own, which are closed once they have answered. Either the reply lists
- * keys as they are, and what a key has in it can be taken for the end of the list: what comes behind
- * a false end is nobody else's. Or it is to stop what others wait for (SCRIPT KILL): behind that it
- * would never be read. Nothing of the client's is in flight: it has one such request at a time.
+ * APART: over links of their own, which are closed once they have answered. The reply lists keys as
+ * they are, and what a key has in it can be taken for the end of the list: what comes behind a false
+ * end is nobody else's. Nothing of the client's is in flight: it has one such request at a time.
  */
 export function broadcastApart(
   caller: Caller,
@@ -50,10 +50,36 @@ export function broadcastApart(
 ): void {
   const servers = caller.context.route.all();
   if (servers.length === 0) return caller.forward(NOBODY, scan, buf, at, length);
+  sendApart(caller, servers, caller.lane, scan, buf, at, length);
+}
+
+/**
+ * RESCUE: it is to stop what others wait for (SCRIPT KILL), behind which it would never be read.
+ * Whatever a server that runs a script for too long refuses (SELECT) does not go before it, and that
+ * it is ejected for what it refuses is no reason not to reach it.
+ */
+export function rescue(
+  caller: Caller,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
   const { context } = caller;
-  // What does not depend on the client's database does not wait for SELECT either, which a server
-  // that runs a script for too long refuses.
-  const lane = caller.codec === context.codec ? context.lane : caller.lane;
+  const servers = context.servers.length > 0 ? context.servers : context.route.all();
+  if (servers.length === 0) return caller.forward(NOBODY, scan, buf, at, length);
+  sendApart(caller, servers, context.bareLane, scan, buf, at, length);
+}
+
+function sendApart(
+  caller: Caller,
+  servers: readonly Server[],
+  lane: number,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): void {
   const parent = openParent(caller, scan, 0);
   for (const server of servers) {
     const link = server.takeExtra(lane);

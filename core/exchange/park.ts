@@ -115,8 +115,10 @@ export class ParkingLot {
     const { context } = this;
     const { wait, park_bytes } = context.config;
     const now = context.host.now();
-    if (one.parkedAt < 0) one.parkedAt = now;
-    this.parked++;
+    if (one.parkedAt < 0) {
+      one.parkedAt = now;
+      this.parked++;
+    }
     if (now - one.parkedAt >= wait || this.bytes + one.cost > park_bytes) return this.giveUp(one);
     let queue = this.queues.get(one.place);
     if (queue === undefined) {

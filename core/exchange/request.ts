@@ -9,7 +9,7 @@ import type { Link, Waiter } from "../link/link.ts";
 import type { SlowLog } from "../link/slow_log.ts";
 import type { Codec, FanOut, Part, Scan, Session } from "../protocol/codec.ts";
 import type { Redirects, Route } from "../route/route.ts";
-import type { Origin, Target } from "../server/server.ts";
+import type { Origin, Server, Target } from "../server/server.ts";
 import type { BufferPool, OutBuffer } from "../wire/out_buffer.ts";
 import type { ReplyChunk } from "../wire/reply_store.ts";
 
@@ -22,6 +22,10 @@ export interface ExchangeContext {
   readonly codec: Codec;
   /** The lane that every client starts with. */
   readonly lane: number;
+  /** The lane of links that say nothing to the server but who we are. */
+  readonly bareLane: number;
+  /** All of the pool, those that are ejected among them. */
+  readonly servers: readonly Server[];
   readonly limits: { readonly clientOutput: number };
   readonly counters: { forward_error: number; fragments: number };
   readonly host: Pick<Host, "endOfTurn">;

@@ -31,8 +31,16 @@ export interface CodecOptions {
   readonly hashTag?: string;
   /** The servers are a cluster, which has one database. */
   readonly clustered?: boolean;
+  /** Clients see a cluster of one node: absent: they see a server. */
+  readonly asNode?: AsNode;
   /** Which commands clients may use; absent: all. */
   readonly commands?: CommandPolicy;
+}
+
+/** How the proxy is the only node of a cluster. */
+export interface AsNode {
+  /** Where it is for clients, by where it finds itself (host:port): see `address_map`. */
+  readonly addresses: Readonly<Record<string, { readonly host: string; readonly port: number }>>;
 }
 
 /** What a pool's configuration says about commands. Names are in lower case. */
@@ -264,6 +272,8 @@ export interface ServerErrors {
 export interface Greeting {
   /** Null when nothing. */
   handshake(session: Session): Handshake | null;
+  /** The same for what concerns no database: says only who we are. */
+  readonly who: Handshake | null;
 }
 
 /** Sessions that change the kind of connection they need (`Sessions.lane`). */

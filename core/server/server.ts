@@ -22,6 +22,7 @@ import {
   serverReadmitted,
   serverRefuses,
 } from "./journal.ts";
+import { MonitorLink, type MonitorListener } from "./monitor_link.ts";
 import { shareOf, Shares } from "./shares.ts";
 
 /** Links kept that serve one client at a time, if no more of them may be pinned. */
@@ -233,6 +234,12 @@ export class Server implements LinkOwner {
 
   /** As `takeExtra`, for as long as a client of `user` likes; or why it may not have one. */
   takePinned(lane: number, user: string): Link | string {
+    const why = this.reserve(user);
+    return why === "" ? this.takeExtra(lane) : why;
+  }
+
+  /** One more pinned link for `user`; or why there may not be one, else "". */
+  reserve(user: string): string {
     const { pinned_connections: most, pinned_share, auth } = this.context.config;
     if (this.counters.pinned_connections >= most) {
       return `too many transactions and blocking commands: all ${most} pinned_connections of the ` +
@@ -244,13 +251,22 @@ export class Server implements LinkOwner {
         `${most} pinned_connections of the server are in use (pinned_share: ${pinned_share})`;
     }
     this.counters.pinned_connections++;
-    return this.takeExtra(lane);
+    return "";
+  }
+
+  /** A link over which `hearer` is told all that it is asked; `request` asks for that. */
+  monitor(request: Uint8Array, hearer: MonitorListener): MonitorLink {
+    return new MonitorLink(this.context, this, request, hearer);
+  }
+
+  release(user: string): void {
+    this.counters.pinned_connections--;
+    this.shares.give(user);
   }
 
   /** `clean`: the server keeps nothing of the client's for it. */
   givePinned(link: Link, clean: boolean, user: string): void {
-    this.counters.pinned_connections--;
-    this.shares.give(user);
+    this.release(user);
     link.patience = 0;
     if (clean) this.giveExtra(link);
     else this.dropExtra(link);

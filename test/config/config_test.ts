@@ -638,7 +638,7 @@ test("what a reload does is said by the rows", () => {
   const having = (changed: (keys: ReadonlySet<string>) => boolean) =>
     POOL_KEYS.filter((key) => changed(new Set([key, "name"])));
   assert.equal(having(codecChanges), [
-    ...["hash_tag", "redis", "redis_auth", "redis_user", "auth", "redis_db", "commands"],
+    ...["hash_tag", "cluster", "redis", "redis_auth", "redis_user", "auth", "redis_db", "commands"],
   ]);
   assert.equal(having(connectionsChange), [
     ...["redis", "redis_auth", "redis_user", "server_tls", "redis_db", "server_connections"],
@@ -1031,6 +1031,12 @@ test("what a Redis Cluster sees to itself is not for the configuration", () => {
     assert.is(found.length, 1, line);
     assert.match(found[0], `c.yml:5: pool "p": ${line.split(":", 1)[0]}`);
   }
+  const node = file(...lines, "cluster: {act_as_node: true}");
+  assert.equal(mistakes(node), []);
+  assert.equal(mistakes(node.replace("127.0.0.1:1\n", "/tmp/p.sock\n")), [
+    'c.yml:5: pool "p": cluster.act_as_node is only valid where the pool listens on host:port: a ' +
+    "cluster's nodes have no other addresses",
+  ]);
 });
 
 test.run();

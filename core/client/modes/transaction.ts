@@ -24,6 +24,7 @@ import {
   PIN_UNWATCH,
   PIN_WATCH,
   REFUSE,
+  RESCUE,
   type Scan,
   SPLIT,
   TOGETHER,
@@ -93,6 +94,7 @@ export function inside(
       return queueKeyless(hold, scan, buf, at, length);
     case ALL:
     case APART:
+    case RESCUE:
     case GATHER:
     case WALK:
       if (client.context.route.places > 1) return doom(hold, words.everyServer(scan));

@@ -15,6 +15,7 @@ import {
   GATHER,
   LOCAL,
   PIN_RESET,
+  RESCUE,
   type Scan,
   SPLIT,
   TOGETHER,
@@ -106,6 +107,7 @@ export function beside(
       break;
     case ALL:
     case APART:
+    case RESCUE:
     case ANY:
     case GATHER:
     case WALK:
