@@ -20,6 +20,11 @@ export const PENDING = -1;
 export interface Socket {
   /** Peer as "host:port", or the path of a unix socket; "" when unknown. */
   readonly remote: string;
+  /**
+   * The address (without a port) that the peer of an accepted connection has found; "" when it is
+   * not known, and for unix sockets. Absent: it is never known.
+   */
+  localHost?(): string;
   /** `write` never answers PENDING: what it has not taken it has no hold of. */
   readonly copies: boolean;
   /**

@@ -3,7 +3,7 @@
 
 import { Client } from "./client/client.ts";
 import { Pause } from "./client/pause.ts";
-import type { ClientContext, Limits } from "./client/context.ts";
+import type { ClientContext, Limits, Ticking } from "./client/context.ts";
 import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import {
@@ -12,6 +12,7 @@ import {
   protocolOf,
   type RingConfig,
 } from "./config/schema.ts";
+import { Front, type FrontOwner, type LaneOfFront, type PoolBehind } from "./front.ts";
 import type { Hearings } from "./exchange/census.ts";
 import { BARRIER, DONE, fingerprint, Migration, MOVE } from "./exchange/migrate/migration.ts";
 import { ParkingLot } from "./exchange/park.ts";
@@ -34,17 +35,23 @@ import { MigrateRoute, OLD } from "./route/migrate.ts";
 import { RingRoute } from "./route/ring.ts";
 import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
-import { Lanes } from "./server/lanes.ts";
+import { type LaneNumbers, Lanes } from "./server/lanes.ts";
 import { type Parking, Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
-import { infoFields, newPoolCounters, type PoolCounters } from "./stats/counters.ts";
+import {
+  infoFields,
+  newPoolCounters,
+  type PoolCounters,
+  type SeenPoolCounters,
+} from "./stats/counters.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
 import { ClusterTopology } from "./topology/cluster.ts";
+import { viewCluster } from "./topology/cluster_view.ts";
 import { changeShards, makeShards } from "./topology/static.ts";
 import { logRefused, usersOf } from "./users.ts";
-import { BufferPool } from "./wire/out_buffer.ts";
-import { type Flushable, Turn } from "./wire/turn.ts";
+import type { BufferPool } from "./wire/out_buffer.ts";
+import type { Flushable, Turn } from "./wire/turn.ts";
 
 /** What a pool is given by the proxy it is part of. */
 export interface PoolContext {
@@ -58,6 +65,10 @@ export interface PoolContext {
   readonly unixSockets: boolean;
   /** Tells other processes that share the pools of subscribed clients; null if there are none. */
   readonly hearings: ((hearings: Hearings) => void) | null;
+  /** What all pools share: a client of one may use servers of another (front.ts). */
+  readonly buffers: BufferPool;
+  readonly turn: Turn<Flushable, Flushable>;
+  readonly laneNumbers: LaneNumbers;
   /** Another route over the ring; null for the ring itself. */
   readonly routing: Routing | null;
 }
@@ -88,7 +99,10 @@ export function isCluster({ distribution }: PoolConfig): boolean {
 const RING_KEYS = ["servers", "hash", "hash_tag", "distribution", "migrate"];
 
 function ringOf({ servers, hash, hash_tag, distribution }: RingConfig): unknown[] {
-  return [servers, hash, hash_tag, distribution];
+  const ones = servers.map(({ name, weight, address: { host, port, path } }) =>
+    [name, weight, host, port, path].join(" ")
+  );
+  return [ones, hash, hash_tag, distribution];
 }
 
 function isSame(a: Address, b: Address): boolean {
@@ -114,7 +128,12 @@ function tickOf({ timeout, health_check }: PoolConfig): number {
   return Math.max(SHORTEST_TICK, Math.min(...times) / 10);
 }
 
-export class Pool implements ClientContext, TopicsContext {
+/** Whether a pool with this address listens nowhere: it is of use to others only. */
+function isNowhere({ host, path, port }: Address): boolean {
+  return host === "" && path === "" && port === 0;
+}
+
+export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehind {
   readonly name: string;
   readonly label: string;
   config: PoolConfig;
@@ -127,6 +146,7 @@ export class Pool implements ClientContext, TopicsContext {
   codec: Codec;
   /** The lane every client starts with. */
   lane: number;
+  bareLane: number;
   readonly buffers: BufferPool;
   readonly requests: RequestPool;
   readonly turn: Turn<Flushable, Flushable>;
@@ -139,6 +159,11 @@ export class Pool implements ClientContext, TopicsContext {
   migration: Migration | null;
   /** Of the ring that they may move to. */
   private nextShards: readonly Shard[];
+  /** Null: keys go to its own servers. */
+  readonly front: Front | null;
+  readonly fronts: Map<string, FrontOwner>;
+  /** It has been a target. */
+  private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
   readonly cluster: Cluster | null;
   readonly keeps: boolean;
@@ -149,6 +174,7 @@ export class Pool implements ClientContext, TopicsContext {
   readonly lingering: Set<Client>;
   /** Clients that have a link of their own. */
   private readonly holding: Set<Client>;
+  private readonly monitorings: Set<Ticking>;
   /** Bytes of replies that clients have not read. */
   private unreadBytes: number;
   readonly counters: PoolCounters;
@@ -182,17 +208,22 @@ export class Pool implements ClientContext, TopicsContext {
     this.slow = new SlowLog(this.label, log);
     this.slow.tick(0, config.slowlog_ms);
     this.limits = limits;
-    this.buffers = new BufferPool(limits.segment);
+    this.buffers = context.buffers;
     this.requests = new RequestPool();
-    this.turn = new Turn(host, () => this.inFlight());
+    this.turn = context.turn;
+    this.fronts = new Map();
+    this.wasBehind = false;
     this.codec = this.makeCodec();
+    this.front = config.routes === undefined ? null : new Front(this);
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
+    this.bareLane = this.enterBareLane();
     this.keeps = context.routing !== null || isCluster(config);
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
     this.holding = new Set();
+    this.monitorings = new Set();
     this.unreadBytes = 0;
     this.counters = newPoolCounters();
     this.autoEject = config.auto_eject_hosts;
@@ -210,6 +241,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.ring = new RingRoute(this, config, this.shards);
     this.cluster = isCluster(config) ? this.makeCluster() : null;
     if (this.cluster !== null) this.route = this.cluster.route;
+    else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
     this.migration = null;
     this.nextShards = [];
@@ -325,6 +357,7 @@ export class Pool implements ClientContext, TopicsContext {
       maxRequest: this.limits.request,
       hashTag: isCluster(config) ? "{}" : config.hash_tag,
       clustered: isCluster(config),
+      ...(config.cluster?.act_as_node && { asNode: { addresses: config.cluster.address_map } }),
       commands: config.commands,
       migrating: config.migrate !== undefined,
     }, this.facts());
@@ -351,9 +384,14 @@ export class Pool implements ClientContext, TopicsContext {
 
   private connectAhead(): void {
     if (!this.config.preconnect) return;
-    for (const server of this.servers) {
+    for (const server of this.own) {
       server.connect();
     }
+  }
+
+  /** Servers that no other pool has. */
+  private get own(): readonly Server[] {
+    return this.front === null ? this.servers : [];
   }
 
   private keepTime(): void {
@@ -369,6 +407,7 @@ export class Pool implements ClientContext, TopicsContext {
   }
 
   listensOn(address: Address): boolean {
+    if (isNowhere(address)) return false;
     return this.context.unixSockets || address.path === "";
   }
 
@@ -395,6 +434,7 @@ export class Pool implements ClientContext, TopicsContext {
     }
     const deadline = this.now + patience;
     if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
+    if (this.front !== null) return;
     const remade = RING_KEYS.some((key) => keys.has(key));
     const arrived = remade && this.migration?.phase === DONE ? before.migrate?.ring : undefined;
     const base = arrived === undefined ? this.shards : this.nextShards;
@@ -450,8 +490,12 @@ export class Pool implements ClientContext, TopicsContext {
     this.codec = this.makeCodec();
     const session = this.codec.newSession(0, "", 0);
     if (reconnect) {
+      this.front?.forgetLanes();
+      this.lanes.dispose();
       this.lanes = this.makeLanes();
+      for (const front of this.fronts.values()) front.enterAgain(this);
       this.lane = this.enterLane(session, this.codec);
+      this.bareLane = this.enterBareLane();
       // The numbers of the old lanes mean nothing here, also not to a client that only finishes.
       for (const client of this.clients) client.lane = this.enterLane(session, this.codec);
     }
@@ -466,6 +510,7 @@ export class Pool implements ClientContext, TopicsContext {
   dismiss(): boolean {
     this.now = this.host.now();
     for (const client of [...this.clients]) client.leave();
+    if (this.wasBehind && (this.fronts.size > 0 || this.inFlight() > 0)) return false;
     return this.clients.size === 0;
   }
 
@@ -479,7 +524,8 @@ export class Pool implements ClientContext, TopicsContext {
     this.migration?.stop();
     this.cluster?.topology.stop();
     this.cluster?.lot.stop();
-    for (const server of this.servers) server.stop();
+    this.front?.stop();
+    for (const server of this.own) server.stop();
     this.topics.stop();
     this.retired.drop();
   }
@@ -487,7 +533,7 @@ export class Pool implements ClientContext, TopicsContext {
   /** Requests that wait for replies, without those that may wait long. */
   inFlight(): number {
     let sum = 0;
-    for (const server of this.servers) {
+    for (const server of this.own) {
       for (const link of server.connections) if (link.patience === 0) sum += link.inFlight;
     }
     return sum;
@@ -542,6 +588,11 @@ export class Pool implements ClientContext, TopicsContext {
     else this.holding.delete(client);
   }
 
+  monitors(monitoring: Ticking, on: boolean): void {
+    if (on) this.monitorings.add(monitoring);
+    else this.monitorings.delete(monitoring);
+  }
+
   unread(bytes: number): void {
     this.unreadBytes += bytes;
     const most = this.limits.allOutput;
@@ -564,8 +615,9 @@ export class Pool implements ClientContext, TopicsContext {
     this.now = now;
     const { config } = this;
     this.cluster?.topology.tick(now, late);
-    for (const server of this.servers) server.tick(now, late);
+    for (const server of this.own) server.tick(now, late);
     this.topics.tick(now, config.timeout, late);
+    for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
     this.retired.tick(now, config.timeout, late);
     const { pinned_idle_timeout } = config;
@@ -590,13 +642,47 @@ export class Pool implements ClientContext, TopicsContext {
     this.topics.rebalance();
     // Keys have moved to servers that do not know what clients have read elsewhere.
     for (const client of this.clients) client.pushesLost();
+    for (const front of this.fronts.values()) front.behindChanged();
+  }
+
+  /** The routes of the configuration, over all pools by their names. */
+  connectRoutes(pools: ReadonlyMap<string, Pool>): void {
+    const { front, config: { routes } } = this;
+    if (front === null || routes === undefined) return;
+    front.change(routes, pools);
+    this.route = front.route;
+    this.behindChanged();
+  }
+
+  behindChanged(): void {
+    const front = this.front as Front;
+    front.changed();
+    this.servers = front.servers;
+    this.ringChanged();
+  }
+
+  enterAgain(pool: PoolBehind): void {
+    this.front?.enterAgain(pool);
+  }
+
+  enterFrom(front: string, lane: number, of: LaneOfFront): void {
+    const { key, codec, listener } = of;
+    this.wasBehind = true;
+    const handshake = of.handshake(this.codec);
+    const make = () => ({
+      ...{ codec, handshake },
+      pushes: listener === null ? null : { listener, handshake },
+    });
+    if (listener !== null) this.lanes.enterOwn(lane, `${front} ${key}`, make);
+    else this.lanes.enter(key, make, Infinity);
   }
 
   private makeLanes(): Lanes<LaneSetting> {
     const lanes: Lanes<LaneSetting> = new Lanes((lane) => {
       if (lanes !== this.lanes) return; // of links that are retired as it is
-      for (const server of this.servers) server.closeLane(lane);
-    });
+      this.front?.laneClosed(lane);
+      for (const server of this.own) server.closeLane(lane);
+    }, this.context.laneNumbers);
     return lanes;
   }
 
@@ -607,12 +693,34 @@ export class Pool implements ClientContext, TopicsContext {
   enterLane(session: Session, codec: Codec, listener?: PushListener): number {
     const { server_lanes, pinned_connections } = this.config;
     const isOwn = session.ownLinks && listener !== undefined;
+    const key = codec.lane(session);
+    let fresh = false;
     const make = (): LaneSetting => {
+      fresh = true;
       const handshake = codec.greeting?.handshake(session) ?? null;
       return { codec, handshake, pushes: isOwn ? { listener, handshake } : null };
     };
     const most = isOwn ? pinned_connections : server_lanes;
-    return this.lanes.enter(codec.lane(session), make, most, isOwn);
+    const lane = this.lanes.enter(key, make, most, isOwn);
+    if (fresh && this.front !== null) {
+      const then = { ...session };
+      this.front.laneMade(lane, {
+        ...{ key, codec, listener: isOwn ? listener : null },
+        handshake: ({ greeting }) => greeting?.handshake(then) ?? null,
+      });
+    }
+    return lane;
+  }
+
+  /** The lane of links that say nothing but who we are. */
+  private enterBareLane(): number {
+    const { codec } = this;
+    if (this.config.redis_db === 0) return this.lane;
+    const make = () => ({ codec, handshake: codec.greeting?.who ?? null, pushes: null });
+    const lane = this.lanes.enter("bare", make, Infinity);
+    const handshake = ({ greeting }: Codec) => greeting?.who ?? null;
+    this.front?.laneMade(lane, { key: "bare", codec, handshake, listener: null });
+    return lane;
   }
 
   leaveLane(lane: number): void {
@@ -654,8 +762,22 @@ export class Pool implements ClientContext, TopicsContext {
       name: this.name,
       listen: this.config.listen_text,
       protocol: protocolOf(this.config),
-      counters: { ...this.counters },
+      counters: { ...this.counters, ...this.seen() },
       servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
+      ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
+    };
+  }
+
+  /** What nobody counts in `counters`. */
+  private seen(): SeenPoolCounters {
+    const { lot, topology } = this.cluster ?? {};
+    return {
+      parked: lot?.parked ?? 0,
+      parked_in_vain: lot?.overdue ?? 0,
+      parked_now: lot?.waiting ?? 0,
+      parked_bytes: lot?.bytes ?? 0,
+      refreshes: topology?.refreshes ?? 0,
+      refresh_failures: topology?.failures ?? 0,
     };
   }
 

@@ -2,9 +2,16 @@
 
 import { bytes } from "./bytes.ts";
 import type { Pool } from "./pool.ts";
+import { slotOf } from "./route/slots.ts";
 import { CLASS_READ } from "./stats/latency.ts";
+import type { TopologySnapshot } from "./stats/topology.ts";
+import { slotRanges, viewCluster } from "./topology/cluster_view.ts";
 
 export interface RingView {
+  /** Of a pool that follows its servers: what it knows of them. */
+  readonly topology?: TopologySnapshot;
+  /** The hash slot of the key asked for, where keys have one. */
+  readonly slot?: number;
   readonly pool: string;
   readonly distribution: string;
   readonly hash: string;
@@ -14,6 +21,8 @@ export interface RingView {
     readonly live: boolean;
     /** Part of the keys, 0 to 1. */
     readonly share: number;
+    /** Its hash slots, "0-5460 10922", where keys have one. */
+    readonly slots?: string;
   }[];
   /** The server of the key asked for; null when none was, or none is alive. */
   readonly owner: string | null;
@@ -21,7 +30,8 @@ export interface RingView {
 
 /** `key` is a byte string; undefined asks for no key. */
 export function viewRing(pool: Pool, key?: string): RingView {
-  const { name, config, ringShards: shards } = pool;
+  const { name, config, ringShards: shards, cluster } = pool;
+  const ranges = cluster === null ? null : slotRanges(cluster.topology.map);
   const shares = pool.shares();
   return {
     pool: name,
@@ -31,8 +41,13 @@ export function viewRing(pool: Pool, key?: string): RingView {
       ...{ name, weight },
       live: primary.live,
       share: shares[i],
+      ...(ranges !== null && { slots: ranges.get(name) ?? "" }),
     })),
     owner: key === undefined ? null : ownerOf(pool, key),
+    ...(cluster !== null && {
+      ...(key !== undefined && { slot: slotOf(bytes(key), 0, key.length) }),
+      topology: viewCluster(cluster.topology),
+    }),
   };
 }
 

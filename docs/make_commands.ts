@@ -78,12 +78,14 @@ function redisSection(): Section {
   const join = (c: redis.Command) => REDIS_JOINS[c.join];
   const publishes = (c: redis.Command) => c.join === redis.JOIN_PUBLISH;
   const why = (c: redis.Command) => reason(refusal(redis.COMMANDS.indexOf(c)));
-  const all = [codec.ALL, codec.APART, codec.GATHER].flatMap(by);
+  const all = [codec.ALL, codec.RESCUE, codec.GATHER].flatMap(by);
   const opened = rows.filter((c) => c.opened !== redis.SUB);
   const atOne = (c: redis.Command) => c.name === "debug" ? "to it, [most](#debug)" : "to it";
   const atSeveral = (c: redis.Command) =>
     c.name === "debug"
       ? "[by form](#debug)"
+      : c.opened === codec.LOCAL
+      ? "to every server, whose lines come as they come"
       : c.opened === codec.ANY
       ? "refused"
       : `to every server: ${join(c)}`;

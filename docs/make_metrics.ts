@@ -33,7 +33,11 @@ export function generateMetrics(docs: string): string {
   return `${docs.slice(0, start + BEGIN.length)}\n\n${table}\n${docs.slice(end)}`;
 }
 
-const PROTOCOLS = { redis: "Redis", memcached: "memcached" } as const;
+const WHOSE = {
+  redis: "Redis pools",
+  memcached: "memcached pools",
+  followed: "Pools before a Redis Cluster",
+} as const;
 
 /** The more labels of an info metric are told by its help. */
 function line(
@@ -47,7 +51,7 @@ function line(
   labels: string,
 ): string {
   const sent = statsd === undefined ? "" : `\`${of}.${statsd}\``;
-  const whose = only === undefined ? "" : ` ${PROTOCOLS[only]} pools only.`;
+  const whose = only === undefined ? "" : ` ${WHOSE[only]} only.`;
   return `| \`${PREFIX}${name}\` | ${kind} | ${labels} | ${sent} | ${help}${whose} |\n`;
 }
 

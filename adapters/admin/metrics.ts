@@ -10,23 +10,24 @@ import {
   PROCESS_METRICS,
   SERVER_METRICS,
 } from "../../core/stats/metrics.ts";
-import type { ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
+import type { Kind } from "../../core/stats/counters.ts";
+import { kindsOf, type ServerSnapshot, type Snapshot } from "../../core/stats/snapshot.ts";
 
 export const CONTENT_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /** The metrics of one scrape. Each has a registry of its own, so that two cannot mix. */
 export function renderMetrics(snapshot: Snapshot, ready: boolean): Promise<string> {
   const registry = new Registry();
-  const whole = [{ of: { ...snapshot, ready }, protocol: "", labels: {} }];
+  const whole = [{ of: { ...snapshot, ready }, kinds: [], labels: {} }];
   const pools = snapshot.pools.map((pool) => ({
     of: pool,
-    protocol: pool.protocol,
+    kinds: kindsOf(pool),
     labels: { pool: pool.name },
   }));
-  const servers = pools.flatMap(({ of, protocol, labels }) =>
+  const servers = pools.flatMap(({ of, kinds, labels }) =>
     of.servers.map((server) => ({
       of: server,
-      protocol,
+      kinds,
       labels: { ...labels, server: server.name },
     }))
   );
@@ -39,14 +40,14 @@ export function renderMetrics(snapshot: Snapshot, ready: boolean): Promise<strin
 
 interface Labelled<T> {
   readonly of: T;
-  readonly protocol: string;
+  readonly kinds: readonly Kind[];
   readonly labels: Record<string, string>;
 }
 
 function addMetric<T>(registry: Registry, metric: Metric<T>, all: readonly Labelled<T>[]): void {
   const { name, kind, help, only, value, labels: more } = metric;
-  const values = all.flatMap(({ of, protocol, labels }) => {
-    const known = only === undefined || only === protocol ? value(of) : undefined;
+  const values = all.flatMap(({ of, kinds, labels }) => {
+    const known = only === undefined || kinds.includes(only) ? value(of) : undefined;
     return known === undefined ? [] : [{ labels: { ...labels, ...more?.(of) }, known }];
   });
   if (values.length === 0) return;

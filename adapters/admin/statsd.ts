@@ -13,7 +13,7 @@ import {
   PROCESS_METRICS,
   SERVER_METRICS,
 } from "../../core/stats/metrics.ts";
-import type { ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
+import { kindsOf, type ServerSnapshot, type Snapshot } from "../../core/stats/snapshot.ts";
 import type { Control } from "../control/control.ts";
 import { parseHostPort } from "../../core/config/address.ts";
 import { buckets, differences } from "./history.ts";
@@ -27,16 +27,19 @@ export interface Push {
 
 /** Milliseconds between two sendings: StatsD's own flush interval. */
 const INTERVAL = 10_000;
+/** Longest time (ms) one sending may take: a name that nobody resolves holds up nothing, not even the end. */
+const PATIENCE = 2000;
 /** Most bytes of a datagram: what an Ethernet frame carries, less the headers (StatsD's advice). */
 const MOST = 1432;
 const PERCENTILES = [["p50", 0.5], ["p99", 0.99], ["p999", 0.999]] as const;
 
-/** `where` is "host:port"; `interval` in milliseconds. */
+/** `where` is "host:port"; `interval` and `patience` in milliseconds. */
 export function startStatsd(
   where: string,
   control: Control,
   log: Log,
   interval: number = INTERVAL,
+  patience: number = PATIENCE,
 ): Push {
   const address = parseHostPort(where);
   if (typeof address === "string") throw new Error(`statsd "${where}" ${address}`);
@@ -66,18 +69,35 @@ export function startStatsd(
     last = now;
     await Promise.all(sent);
   };
-  const quietly = (): Promise<void> => send().catch((error) => result(error as Error));
+  let sending: Promise<void> | null = null;
+  const quietly = async (): Promise<void> => {
+    sending ??= send().catch((error) => result(error as Error)).finally(() => sending = null);
+    await inTime(sending, patience);
+  };
+  /** What has come since, even if a sending is under way. */
+  const rest = async (): Promise<void> => {
+    if (sending !== null) await inTime(sending, patience);
+    await quietly();
+  };
   void quietly();
   const timer = setInterval(quietly, interval);
   log.notice(`metrics to StatsD at ${where} every ${interval / 1000} s`);
   return {
-    send: quietly,
+    send: rest,
     async close() {
       clearInterval(timer);
-      await quietly();
+      await rest();
       socket.close();
     },
   };
+}
+
+/** Resolves with `work`, or after `ms`. */
+async function inTime(work: Promise<void>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+  await Promise.race([work, late]);
+  clearTimeout(timer);
 }
 
 /** The lines of one sending. Without a snapshot before, counters are sent from zero. */
@@ -87,11 +107,11 @@ export function statsdLines(now: Snapshot, last: Snapshot | null): string[] {
   for (const pool of now.pools) {
     const before = last?.pools.find(({ name }) => name === pool.name);
     const prefix = `ringmux.${part(pool.name)}`;
-    add(lines, prefix, having(POOL_METRICS, pool.protocol), pool, before);
+    add(lines, prefix, having(POOL_METRICS, kindsOf(pool)), pool, before);
     for (const server of pool.servers) {
       const then = before?.servers.find(({ name }) => name === server.name);
       const own = `${prefix}.${part(server.name)}`;
-      add(lines, own, having(SERVER_METRICS, pool.protocol), server, then);
+      add(lines, own, having(SERVER_METRICS, kindsOf(pool)), server, then);
       addLatencies(lines, own, server, then);
     }
   }

@@ -1,7 +1,9 @@
 // npm start: installs and builds what is missing, then runs ringmux on Node. With a configuration
 // file (or any option) it runs that; without, the demonstration: conf/demo.yml over small servers
-// of its own. Plain Node, nothing but node: modules, for it runs on a fresh checkout too.
+// of its own, or with --demo one over real servers. Plain Node, nothing but node: modules, for it
+// runs on a fresh checkout too.
 //   npm start            npm start -- my.yml            npm start -- -c my.yml -v 6
+//   npm start -- --demo cluster
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
@@ -17,7 +19,8 @@ const DEMO_STATS_PORT = 22222;
 
 const args = process.argv.slice(2);
 prepare();
-if (args.length > 0) await runRingmux(args.map(asPath));
+if (args[0] === "--demo") await runRealDemo(args[1] ?? "");
+else if (args.length > 0) await runRingmux(args.map(asPath));
 else await runDemo();
 
 function prepare() {
@@ -78,29 +81,56 @@ function asPath(arg) {
 }
 
 async function runDemo() {
-  for (const port of [22121, 22122, DEMO_STATS_PORT]) {
+  await needPorts([22121, 22122, DEMO_STATS_PORT]);
+  await startServers([demo]);
+  void greet();
+  await runRingmux(["-c", demo, "-a", "127.0.0.1", "-s", String(DEMO_STATS_PORT)]);
+}
+
+/** Real servers, which adapters/demo/demos.ts starts. */
+async function runRealDemo(name) {
+  await needPorts([22121, DEMO_STATS_PORT]);
+  console.log(`starting the servers of --demo ${name} ...`);
+  const { config, listen, text } = JSON.parse(await startServers(["--demo", name]));
+  void isTakenSoon(listen).then(() => console.log(text));
+  await runRingmux(["-c", config, "-a", "127.0.0.1", "-s", String(DEMO_STATS_PORT)]);
+}
+
+async function needPorts(ports) {
+  for (const port of ports) {
     if (await isTaken(port)) {
       console.error(`port ${port} is taken by another program: the demo needs it`);
       process.exit(1);
     }
   }
+}
+
+/** Starts the demo servers; gives the line that they print when they are there. */
+async function startServers(args) {
   // The servers end when their standard input does, that is with this process.
-  const servers = spawn(process.execPath, [demoServers, demo], {
+  const servers = spawn(process.execPath, [demoServers, ...args], {
     stdio: ["pipe", "pipe", "inherit"],
   });
+  let isReady = false;
   servers.once("exit", () => {
-    console.error("the demo servers have ended: nothing left to show");
+    if (isReady) console.error("the demo servers have ended: nothing left to show");
     process.exit(1);
   });
-  await new Promise((ready) => servers.stdout.once("data", ready));
-  void greet();
-  await runRingmux(["-c", demo, "-a", "127.0.0.1", "-s", String(DEMO_STATS_PORT)]);
+  let said = "";
+  servers.stdout.setEncoding("utf8");
+  while (!said.includes("\n")) {
+    said += await new Promise((ready) => servers.stdout.once("data", ready));
+  }
+  isReady = true;
+  return said;
+}
+
+async function isTakenSoon(port) {
+  while (!(await isTaken(port))) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 async function greet() {
-  while (!(await isTaken(22121) && await isTaken(22122))) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await Promise.all([22121, 22122].map(isTakenSoon));
   console.log(`
 ringmux is running: conf/demo.yml, two pools over three small demo servers each.
 

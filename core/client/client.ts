@@ -9,12 +9,14 @@ import { inquire } from "../exchange/inquire.ts";
 import { MANAGED, type Request } from "../exchange/request.ts";
 import type { Topic } from "../exchange/topic.ts";
 import type { Socket, SocketHandler } from "../host.ts";
+import type { Carrier } from "../link/attempt.ts";
 import type { Link } from "../link/link.ts";
 import {
   BAD,
   FORWARD,
   MORE,
   type Peer,
+  PIN_MONITOR,
   PIN_RESET,
   PIN_TRACK,
   REFUSE,
@@ -22,18 +24,21 @@ import {
   type Session,
 } from "../protocol/codec.ts";
 import { ALOUD } from "../protocol/session.ts";
+import type { Redirects } from "../route/route.ts";
 import { NO_LANE } from "../server/lanes.ts";
 import type { ClientContext } from "./context.ts";
 import { carryOut } from "./dispatch.ts";
 import { protocolError } from "./journal.ts";
 import { ClientLife, DOOMED, FINISHING, FULL, LISTENED, MAX_QUEUED, OPEN } from "./life.ts";
+import { monitor } from "./monitoring.ts";
 import { type Hold, type ModeClient, TRANSACTION } from "./modes/hold.ts";
 import { CACHED_ONCE, confirm, isToldNoMore, tooManyLanes } from "./modes/cached_once.ts";
 import { HOLDING } from "./modes/holding.ts";
 import { LISTENING } from "./modes/listening.ts";
 import { LOCKED } from "./modes/locked.ts";
-import { MOVING_CLIENT } from "./modes/moving.ts";
+import { MIGRATING_CLIENT } from "./modes/migrating.ts";
 import type { Mode } from "./modes/mode.ts";
+import { heldLoss, heldReply } from "./modes/moving.ts";
 import { PAUSED_CLIENT } from "./modes/paused.ts";
 import { RESTRICTED, SHARED } from "./modes/shared.ts";
 import { SILENT_CLIENT } from "./modes/silent.ts";
@@ -156,6 +161,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     const scan = this.scan ?? context.scan;
     const slow = context.slow.on ? context.slow : null;
     const managed = route.redirects !== null;
+    const tells = managed || route.tells;
     // Consecutive commands for one link are copied as one span.
     let spanLink: Link | null = null;
     let spanStart = 0;
@@ -174,7 +180,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       }
       this.taken++;
       if (direct && scan.action === FORWARD && scan.scratch === null) {
-        const intent = managed ? codec.classes[scan.verb + 1] : 0;
+        const intent = tells ? codec.intents[scan.verb + 1] : 0;
         const server = route.pick(buf, pos + scan.keyStart, pos + scan.keyEnd, intent);
         if (managed && this.mustEmpty()) {
           if (spanLink !== null) spanLink.out.append(buf, spanStart, pos);
@@ -346,7 +352,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     }
     this.epoch = context.route.epoch;
     const { keyStart, keyEnd, verb, length } = scan;
-    const intent = this.codec.classes[verb + 1];
+    const intent = this.codec.intents[verb + 1];
     const server = context.route.pick(buf, start + keyStart, start + keyEnd, intent);
     if (!server.available) return false;
     const link = server.takeExtra(this.lane);
@@ -399,7 +405,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   /** The mode while the pool is not paused. */
   private modeServed(): Mode {
     const { migration } = this.context;
-    return migration !== null && migration.isOn ? MOVING_CLIENT : this.modeSettled();
+    return migration !== null && migration.isOn ? MIGRATING_CLIENT : this.modeSettled();
   }
 
   /** The mode while no key of the pool moves. */
@@ -460,10 +466,14 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   /** Answers what is the proxy's own to answer; may change the session. */
   answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
     const { session, codec, context } = this;
+    if (scan.pin === PIN_MONITOR) return monitor(this, scan.verb);
     const kind = codec.lane(session);
     const wasTold = session.ownLinks;
     const reply = codec.answer(scan, buf, at, session);
-    if (scan.pin === PIN_RESET) this.subscriptions?.drop();
+    if (scan.pin === PIN_RESET) {
+      this.subscriptions?.drop();
+      this.monitoring?.drop();
+    }
     if (codec.lane(session) !== kind) {
       const lane = context.enterLane(session, codec, this);
       if (lane === NO_LANE) {
@@ -501,6 +511,9 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     this.settleMode();
     const why = outOfPlace(this, { user, locked });
     if (why !== "") return this.drop(why);
+    if (this.monitoring !== null) {
+      return this.drop("monitored servers that are reached otherwise now");
+    }
     if (ownLinks && !session.ownLinks) return this.drop("its user may not hear all it is told");
     if (!reconnect) return;
     const lane = context.enterLane(session, this.codec, this);
@@ -510,6 +523,28 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     // Later requests take other links: they must not overtake the earlier ones. (After a huge
     // request they never do.)
     if (this.head !== null && !this.isUploading) this.emptyFirst();
+  }
+
+  heldReply(
+    request: Request,
+    redirects: Redirects,
+    link: Carrier,
+    buf: Uint8Array,
+    start: number,
+    end: number,
+  ): boolean {
+    return this.hold !== null &&
+      heldReply(this.hold, request, redirects, link, buf, start, end);
+  }
+
+  heldLoss(
+    request: Request,
+    redirects: Redirects,
+    link: Carrier,
+    text: string,
+    unsent: boolean,
+  ): boolean {
+    return this.hold !== null && heldLoss(this.hold, request, redirects, link, text, unsent);
   }
 
   get queuedInMulti(): number {

@@ -30,6 +30,12 @@ export interface Lingering {
   tick(now: number, late: number): void;
 }
 
+/** What a client has open that waits for servers. */
+export interface Ticking {
+  /** Called every tick; see Link.tick for `late`. */
+  tick(now: number, timeout: number, late: number): void;
+}
+
 export interface ClientContext extends ExchangeContext {
   readonly name: string;
   readonly label: string;
@@ -59,6 +65,8 @@ export interface ClientContext extends ExchangeContext {
   lingers(client: Lingering): void;
   /** It has a link of its own from now on, or no more: its `idle` is to be looked at. */
   holds(client: Lingering, on: boolean): void;
+  /** A client monitors the servers from now on, or no more. */
+  monitors(monitoring: Ticking, on: boolean): void;
   /** It leaves so many bytes more (or less) unread. */
   unread(bytes: number): void;
   closed(client: Lingering): void;

@@ -1,6 +1,6 @@
 // What is done with a command that its client's mode has nothing to say about.
 
-import { broadcast, broadcastApart, gather } from "../exchange/broadcast.ts";
+import { broadcast, broadcastApart, gather, rescue } from "../exchange/broadcast.ts";
 import { together } from "../exchange/place.ts";
 import { publish } from "../exchange/publish.ts";
 import { split } from "../exchange/split.ts";
@@ -15,6 +15,7 @@ import {
   NOTHING,
   QUIT,
   REFUSE,
+  RESCUE,
   type Scan,
   SPLIT,
   WALK,
@@ -40,7 +41,8 @@ export function carryOut(
   at: number,
   length: number,
 ): number {
-  if (scan.action === APART && client.head !== null) return LATER;
+  const { action } = scan;
+  if ((action === APART || action === RESCUE) && client.head !== null) return LATER;
   run(client, scan, buf, at, length);
   return TAKEN;
 }
@@ -69,6 +71,8 @@ function run(
       return broadcast(client, scan, buf, at, length);
     case APART:
       return broadcastApart(client, scan, buf, at, length);
+    case RESCUE:
+      return rescue(client, scan, buf, at, length);
     case GATHER:
       return gather(client, scan, buf, at, length);
     case WALK:
@@ -76,7 +80,7 @@ function run(
     case ANY:
       return client.forward(route.any(), scan, buf, at, length);
     case FORWARD: {
-      const intent = codec.classes[scan.verb + 1];
+      const intent = codec.intents[scan.verb + 1];
       const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
       return client.forward(server, scan, buf, at, length);
     }

@@ -20,6 +20,7 @@ import { Input } from "./input.ts";
 import { clientClosed, clientFails } from "./journal.ts";
 import { BLOCKED, type Hold, TRANSACTION, WATCHING } from "./modes/hold.ts";
 import type { Upload } from "./modes/upload.ts";
+import type { Monitoring } from "./monitoring.ts";
 import { ReplyQueue } from "./queue.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
@@ -77,6 +78,8 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
   hold: Hold | null;
   /** What it is subscribed to; null until it first is. */
   subscriptions: Subscriptions | null;
+  /** The servers' commands that it hears; null for none. */
+  monitoring: Monitoring | null;
   /** The huge request that is passed on, until it is answered; null when there is none. */
   protected upload: Upload | null;
   protected readonly input: Input;
@@ -100,6 +103,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     this.why = "";
     this.hold = null;
     this.subscriptions = null;
+    this.monitoring = null;
     this.upload = null;
     this.input = new Input(context.buffers);
     this.listens = true;
@@ -176,6 +180,10 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
       }
     }
     super.reply(request, link, buf, start, end);
+  }
+
+  get isMonitoring(): boolean {
+    return this.monitoring !== null;
   }
 
   /** Bytes of a huge request are still to come. */
@@ -355,6 +363,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     if (this.phase >= FINISHING) return;
     this.phase = FINISHING;
     this.subscriptions?.drop();
+    this.monitoring?.drop();
     this.input.drop();
     this.touch();
   }
@@ -461,6 +470,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     this.hold?.drop();
     this.subscriptions?.drop();
     context.migration?.forget(this);
+    this.monitoring?.drop();
     context.leaveLane(this.lane);
     context.closed(this);
   }

@@ -8,6 +8,7 @@ import { KINDS, PATTERN, type Publishing, SHARD } from "../protocol/publishing.t
 import type { ClientContext } from "./context.ts";
 import { LATER, TAKEN } from "./modes/taken.ts";
 import { type Caller, type Request, SPECIAL } from "../exchange/request.ts";
+import { inSlices, SLICE } from "../exchange/in_slices.ts";
 import type { Hearer, Topic, TopicWaiter } from "../exchange/topic.ts";
 
 /** Of `pubsub_output_limit`: who has more than this unread for so long (ms) is cut off, as in Redis. */
@@ -23,37 +24,52 @@ interface Line {
 /** What is wrong with topics, by topic. */
 type Errors = Map<Topic, Uint8Array>;
 
-/** A request to subscribe that waits for servers. */
+/** A request to subscribe, until it is confirmed. */
 class Waiting implements TopicWaiter {
-  readonly request: Request;
+  /** Its place in the client's queue; null while it needs none. */
+  request: Request | null;
   readonly topics: Set<Topic>;
-  /** How many of them are not settled. */
+  readonly lines: Line[];
+  readonly errors: Errors;
+  /** How many of them are not settled, and one more while not all are asked for. */
   private left: number;
-  private readonly lines: Line[];
-  private readonly errors: Errors;
   private readonly owner: Subscriptions;
 
-  constructor(
-    owner: Subscriptions,
-    request: Request,
-    lines: Line[],
-    errors: Errors,
-    topics: Set<Topic>,
-  ) {
+  constructor(owner: Subscriptions) {
     this.owner = owner;
-    this.request = request;
-    this.lines = lines;
-    this.errors = errors;
-    this.topics = topics;
-    this.left = topics.size;
-    for (const topic of topics) topic.waiting.push(this);
+    this.request = null;
+    this.topics = new Set();
+    this.lines = [];
+    this.errors = new Map();
+    this.left = 1;
+  }
+
+  add(topic: Topic): void {
+    if (this.topics.has(topic)) return;
+    this.topics.add(topic);
+    if (topic.awaiting === 0) return;
+    this.left++;
+    topic.waiting.push(this);
   }
 
   /** Told once of each topic. */
   settled(topic: Topic, error: Uint8Array): void {
     if (!this.topics.has(topic)) return;
     if (error.length > 0) this.errors.set(topic, error);
-    if (--this.left === 0) this.owner.answer(this.request, this.lines, this.errors);
+    this.oneLess();
+  }
+
+  /** Every topic is asked for. */
+  allAsked(): void {
+    this.oneLess();
+  }
+
+  get isSettled(): boolean {
+    return this.left === 0;
+  }
+
+  private oneLess(): void {
+    if (--this.left === 0) this.owner.answer(this);
   }
 }
 
@@ -100,6 +116,8 @@ export class Subscriptions {
   /** By kind: topics by name. */
   private readonly topics: Map<string, Topic>[];
   private waiting: Waiting | null;
+  /** Topics it does not hear any more, which are still to be told so. */
+  private leaving: number;
   /** Messages that have to wait; null while there are none. */
   private held: OutBuffer | null;
   /** Since when (pool time) more is unread than may be for long; -1 when it is not. */
@@ -111,6 +129,7 @@ export class Subscriptions {
     this.topics = [];
     for (let kind = 0; kind < KINDS; kind++) this.topics.push(new Map());
     this.waiting = null;
+    this.leaving = 0;
     this.held = null;
     this.slowSince = -1;
   }
@@ -154,53 +173,72 @@ export class Subscriptions {
 
   subscribe(kind: number, names: readonly string[], verb: number): void {
     const { client } = this;
+    const { context } = client;
     this.release();
     const table = this.topics[kind];
-    const lines: Line[] = [];
-    const errors: Errors = new Map();
-    const awaited = new Set<Topic>();
-    for (const name of names) {
+    const waiting = this.waiting = new Waiting(this);
+    const { lines, errors } = waiting;
+    const ask = (i: number): void => {
+      if (client.isFinishing) return;
+      const name = names[i];
       let topic = table.get(name);
       if (topic === undefined) {
-        topic = client.context.topics.join(client, kind, name);
+        topic = context.topics.join(client, kind, name);
         table.set(name, topic);
-      }
+        waiting.add(topic);
+      } else if (topic.awaiting > 0) waiting.add(topic);
       lines.push({ topic, count: this.count(kind) });
-      if (topic.awaiting > 0) awaited.add(topic);
-      else if (topic.states.size === 0) {
-        errors.set(topic, client.context.codec.failure("Connection refused"));
+      if (topic.awaiting === 0 && topic.states.size === 0) {
+        errors.set(topic, context.codec.failure("Connection refused"));
       }
-    }
-    this.tell();
-    if (awaited.size === 0) return this.answer(null, lines, errors);
-    const request = client.context.requests.take(client);
-    request.kind = SPECIAL;
-    request.verb = verb;
-    client.push(request);
-    this.waiting = new Waiting(this, request, lines, errors, awaited);
-    client.emptyListening();
+    };
+    this.work(names.length, ask, () => {
+      if (client.isFinishing) return;
+      this.tell();
+      waiting.allAsked();
+      if (waiting.isSettled) return;
+      const request = context.requests.take(client);
+      request.kind = SPECIAL;
+      request.verb = verb;
+      client.push(request);
+      waiting.request = request;
+      client.emptyListening();
+    });
   }
 
-  /** Confirms; `request` is what waits for it in the client's queue. */
-  answer(request: Request | null, lines: readonly Line[], errors: Errors): void {
+  /** Does `step` for each of `n`; the client is not read until `done`. */
+  private work(n: number, step: (i: number) => void, done: () => void): void {
+    const { client } = this;
+    if (n > SLICE) client.stopForWork();
+    inSlices(client.context, n, step, () => {
+      done();
+      if (n > SLICE) client.workDone();
+    });
+  }
+
+  /** Confirms. */
+  answer({ request, lines, errors }: Waiting): void {
     const { client, words } = this;
     const { session } = client;
-    this.waiting = null;
     const out: Uint8Array[] = [];
-    for (const { topic, count } of lines) {
+    this.work(lines.length, (i) => {
+      const { topic, count } = lines[i];
       const error = errors.get(topic);
       if (error !== undefined) this.remove(topic);
       out.push(error ?? words.confirm(topic.kind, true, topic.name, count, session));
-    }
-    this.tell();
-    client.settleMode();
-    const all = joined(out);
-    if (request === null) return client.answer(all);
-    request.held = all;
-    request.heldEnd = all.length;
-    request.ready = true;
-    client.advance();
-    this.release();
+    }, () => {
+      if (this.waiting === null) return; // the client has left
+      this.waiting = null;
+      this.tell();
+      client.settleMode();
+      const all = joined(out);
+      if (request === null) return client.answer(all);
+      request.held = all;
+      request.heldEnd = all.length;
+      request.ready = true;
+      client.advance();
+      this.release();
+    });
   }
 
   unsubscribe(kind: number, names: readonly string[]): void {
@@ -212,13 +250,15 @@ export class Subscriptions {
       names = [...table.keys()];
       if (names.length === 0) out.push(words.confirm(kind, false, null, this.count(kind), session));
     }
-    for (const name of names) {
-      const topic = table.get(name);
+    this.work(names.length, (i) => {
+      const topic = table.get(names[i]);
       if (topic !== undefined) this.remove(topic);
-      out.push(words.confirm(kind, false, name, this.count(kind), session));
-    }
-    this.tell();
-    client.answer(joined(out));
+      out.push(words.confirm(kind, false, names[i], this.count(kind), session));
+    }, () => {
+      this.tell();
+      client.settleMode();
+      if (!client.isClosed) client.answer(joined(out));
+    });
   }
 
   /** To be followed by `tell`. */
@@ -236,17 +276,24 @@ export class Subscriptions {
   /** Nothing is subscribed to any more, and nobody is told. */
   drop(): void {
     const { client } = this;
+    const { context } = client;
     if (this.waiting !== null && client.isClosed) {
-      client.context.requests.give(this.waiting.request);
+      if (this.waiting.request !== null) context.requests.give(this.waiting.request);
       this.waiting.topics.clear();
       this.waiting = null;
     }
-    for (const table of this.topics) {
-      for (const topic of [...table.values()]) this.remove(topic);
-    }
+    const topics = this.topics.flatMap((table) => [...table.values()]);
+    for (const table of this.topics) table.clear();
     this.tell();
     this.held?.clear();
     this.held = null;
+    this.leaving = topics.length;
+    const leave = (i: number): void => {
+      this.leaving--;
+      context.topics.leave(client, topics[i]);
+    };
+    if (client.isFinishing) inSlices(context, topics.length, leave, () => {});
+    else this.work(topics.length, leave, () => {});
   }
 
   /** Whether the client may say little else now. */
@@ -257,6 +304,7 @@ export class Subscriptions {
   deliver(topic: Topic, buf: Uint8Array, start: number, end: number): void {
     const { client } = this;
     let { out } = client;
+    if (this.leaving > 0 && this.topics[topic.kind].get(topic.name) !== topic) return;
     if (this.waiting?.topics.has(topic) || client.isAmidReply) {
       out = this.held ??= new OutBuffer(client.context.buffers);
     } else if (this.waiting === null) {

@@ -121,6 +121,13 @@ export const CLUSTER_KEYS = {
     default: 5,
     text: "How often one request follows a redirection.",
   },
+  act_as_node: {
+    type: flag(),
+    default: false,
+    text:
+      "Clients see a cluster of one node, the proxy itself, instead of one server: for clients " +
+      "that want a cluster. Where they find it, address_map may change.",
+  },
   address_map: {
     each: {
       type: v.pipe(text(), parsed<Address>(parseHostPort)),

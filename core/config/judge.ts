@@ -41,6 +41,13 @@ export function judgeCluster(
   for (const [key, why] of Object.entries(CLUSTERS_OWN) as [PoolKey, string][]) {
     if (given(key)) note(key, `${key} is not allowed with distribution: cluster: ${why}`);
   }
+  if (pool.cluster?.act_as_node && pool.listen.path !== "") {
+    note(
+      "cluster",
+      "cluster.act_as_node is only valid where the pool listens on host:port: a cluster's nodes have " +
+        "no other addresses",
+    );
+  }
   if (pool.redis_db !== 0) {
     note(
       "redis_db",
@@ -52,6 +59,7 @@ export function judgeCluster(
 /** Pools that keys are to move to: what their servers are, and whether they can. */
 export function judgeMigrations(
   pools: readonly PoolConfig[],
+  targets: ReadonlySet<string>,
   note: (pool: PoolConfig, message: string) => void,
 ): void {
   for (const pool of pools) {
@@ -62,6 +70,9 @@ export function judgeMigrations(
       const names = pools.filter((one) => one !== pool).map(({ name }) => name).join(", ");
       note(pool, `migrate.to "${shownKey(migrate.to)}" has to be another pool (${names})`);
       continue;
+    }
+    if (targets.has(to.name)) {
+      note(pool, `migrate.to: pool "${to.name}" is a target of routes: nobody may use it yet`);
     }
     for (const message of mistakesOf(pool, to)) note(pool, message);
     const { servers, hash, hash_tag, distribution } = to;
@@ -75,11 +86,20 @@ const ALIKE: readonly PoolKey[] = [
   ...["redis_db", "server_tls"] as const,
 ];
 
+/** Keys of pools whose commands do not all go to where a ring says. */
+const UNFIT = ["routes", "sentinels", "reads", "replicas", "discovery", "near_cache"];
+
 function mistakesOf(pool: PoolConfig, to: PoolConfig): string[] {
   const mistakes = ALIKE
     .filter((key) => JSON.stringify(pool[key as never]) !== JSON.stringify(to[key as never]))
     .map((key) => `migrate.to: pool "${to.name}" has another ${key}; it has to be the same`);
   if (to.migrate !== undefined) mistakes.push(`migrate.to: pool "${to.name}" migrates itself`);
+  for (const one of [pool, to]) {
+    const has = UNFIT.find((key) => (one as unknown as Record<string, unknown>)[key] !== undefined);
+    if (has !== undefined) {
+      mistakes.push(`migrate: pool "${one.name}" has ${has}; keys move between plain rings`);
+    }
+  }
   for (const { name, address } of to.servers) {
     const other = pool.servers.find((server) => server.name === name);
     if (other === undefined || JSON.stringify(other.address) === JSON.stringify(address)) continue;
@@ -100,6 +120,27 @@ function mistakesOf(pool: PoolConfig, to: PoolConfig): string[] {
     }
   }
   return mistakes;
+}
+
+/** What concerns servers of its own, of which a pool with routes has none. */
+const SERVERS_OWN: readonly PoolKey[] = [
+  ...["servers", "hash", "hash_tag", "distribution", "cluster", "wait", "park_bytes"] as const,
+  ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"] as const,
+  ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"] as const,
+  ...["server_failure_limit", "health_check", "timeout", "slowlog_ms", "migrate"] as const,
+];
+
+/** A pool with routes. */
+export function judgeFront(
+  { routes }: PoolConfig,
+  given: (key: PoolKey) => boolean,
+  note: (key: PoolKey, message: string) => void,
+): void {
+  if (routes === undefined) return;
+  for (const key of SERVERS_OWN) {
+    if (!given(key)) continue;
+    note(key, `${key} is not allowed with routes: it belongs to the pools that are its targets`);
+  }
 }
 
 function judgeAuth(auth: AuthConfig, note: (message: string) => void): void {

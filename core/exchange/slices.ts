@@ -9,13 +9,12 @@
 
 import type { Waiter } from "../link/link.ts";
 import { Scan } from "../protocol/codec.ts";
+import { SLICE } from "./in_slices.ts";
 import { openParent } from "./part.ts";
 import { sendFragments, sendWhole } from "./fragments.ts";
 import { fragmentDone } from "./outcome.ts";
 import { type Caller, type Request, SLICED } from "./request.ts";
 
-/** Keys (or pairs) in one slice; a request with more of them is cut. */
-export const SLICE = 4096;
 /** What is left when the connections were replaced: see `Pool.change`. */
 const REPLACED = "the connection to the server was replaced";
 

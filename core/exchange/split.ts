@@ -2,8 +2,9 @@
 
 import type { Scan } from "../protocol/codec.ts";
 import { sendFragments } from "./fragments.ts";
+import { SLICE } from "./in_slices.ts";
 import type { Caller } from "./request.ts";
-import { SLICE, sliced } from "./slices.ts";
+import { sliced } from "./slices.ts";
 
 /** Whole to one server, or a fragment to each of several. */
 export function split(

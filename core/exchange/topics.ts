@@ -22,6 +22,7 @@ import { type Hearer, Topic } from "./topic.ts";
 /** What the topics ask their pool. */
 export interface TopicsContext extends ServerContext, CensusContext {
   readonly route: Route;
+  /** The servers of the pool, or of all that are its targets. */
   readonly servers: readonly Server[];
   /** Another ring whose clients publish; null for none. */
   readonly secondRoute: Route | null;
@@ -99,7 +100,7 @@ export class Topics implements SubscriptionTable<Topic> {
     const isEverywhere = (codec.publishing as Publishing).isEverywhere(kind, name);
     const key = bytes(name);
     const on = (one: Route): readonly Server[] => {
-      if (isEverywhere) return one.all();
+      if (isEverywhere) return one.all(CLASS_READ);
       const server = one.pick(key, 0, key.length, CLASS_READ);
       return server.available ? [server] : [];
     };
@@ -118,7 +119,7 @@ export class Topics implements SubscriptionTable<Topic> {
     for (const server of this.targets(topic)) {
       let subscriber = this.subscribers.get(server);
       if (subscriber === undefined) {
-        subscriber = new Subscriber(this, this.context, server);
+        subscriber = new Subscriber(this, server.context, server);
         this.subscribers.set(server, subscriber);
       }
       const state = topic.states.get(subscriber);

@@ -8,6 +8,8 @@ export interface NodeView {
   readonly host: string;
   readonly port: number;
   readonly primary: boolean;
+  /** Of a replica: its primary's id; "" for none. */
+  readonly of: string;
   /** The others have agreed that it is down. */
   readonly failed: boolean;
   /** Raised whenever slots change hands: the higher claim counts. */
@@ -28,6 +30,8 @@ export const UNFIT = 4;
 /** An error by which a server refuses a request that another one, or later it, would carry out. */
 export interface Refusal {
   readonly what: number;
+  /** The error's first word. */
+  readonly word: string;
   /** MOVED, ASK; `host` "": that of the server which says so. */
   readonly slot: number;
   readonly host: string;

@@ -61,6 +61,8 @@ export interface Publishing {
   unsubscribe(kind: number, name: string): Uint8Array;
   /** A question to the server whether it is still there: ALIVE is the answer. */
   readonly ping: Uint8Array;
+  /** Asks a server to tell all that it is asked from now on. */
+  readonly monitor: Uint8Array;
   readFrame(frame: Frame, buf: Uint8Array, start: number, end: number): void;
   /** Names that servers know under others: null when there are none. */
   readonly renaming: Renaming | null;

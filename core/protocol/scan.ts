@@ -49,6 +49,8 @@ export const PIN_RESET = 8;
 export const PIN_WAIT = 9;
 /** LOCAL, and if the client's links are others afterwards, they are to be there before the answer. */
 export const PIN_TRACK = 10;
+/** Hears what servers are asked. */
+export const PIN_MONITOR = 11;
 
 /** `Scan.mute` of a request that the proxy makes itself: nobody sees the reply. */
 export const OWN = -1;
@@ -71,6 +73,12 @@ export const GATHER = 11;
  * is closed afterwards.
  */
 export const APART = 13;
+
+/**
+ * As APART, to servers that are ejected too, and that do nothing but this now: nothing is said to them
+ * before but who we are.
+ */
+export const RESCUE = 14;
 
 /** About topics of publish and subscribe: see publishing.ts. */
 export const TOPICS = 12;
@@ -99,6 +107,9 @@ export class Scan implements Origin {
   pin: number;
   /** PIN_BLOCK: how long (ms) the server may take to answer; Infinity = for ever. */
   wait: number;
+  /** PIN_BLOCK: which argument says so, in how many ms. */
+  waitAt: number;
+  waitUnit: number;
   /** The answer for BAD and REFUSE. */
   error: Uint8Array;
   /**
@@ -129,6 +140,8 @@ export class Scan implements Origin {
     this.mute = 0;
     this.pin = PIN_NONE;
     this.wait = 0;
+    this.waitAt = 0;
+    this.waitUnit = 1;
     this.error = NONE;
     this.scratch = null;
     this.scratchLength = 0;

@@ -19,6 +19,8 @@ export interface Session {
   restricted: boolean;
   readonly id: number;
   readonly remote: string;
+  /** The address (without a port) at which it has found the proxy; "" when that is not known. */
+  localHost?(): string;
   /** Milliseconds since 1970. */
   readonly since: number;
   /** Which replies it does not want: see ALOUD. */
@@ -38,6 +40,8 @@ export interface Peer {
   readonly queuedInMulti: number;
   /** It waits at a server. */
   readonly isBlocked: boolean;
+  /** It hears what servers are asked. */
+  readonly isMonitoring: boolean;
   /** Milliseconds since it was last heard of. */
   readonly idle: number;
   /** Ends its wait at a server, with an error or as if its time were over. False: it does not wait. */

@@ -16,6 +16,8 @@ export const NEW = 2;
 
 export class MigrateRoute implements Route {
   readonly redirects: null;
+  readonly tells: boolean;
+  readonly mixed: boolean;
   readonly epoch: number;
   readonly picked: number;
   readonly place: number;
@@ -25,6 +27,8 @@ export class MigrateRoute implements Route {
 
   constructor(old: RingRoute, next: RingRoute) {
     this.redirects = null;
+    this.tells = false;
+    this.mixed = false;
     this.epoch = 0;
     this.picked = 0;
     this.place = -1;

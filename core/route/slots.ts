@@ -2,7 +2,7 @@
 // now waits (see exchange/park.ts); what a server refuses goes where it says.
 // https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model
 
-import { crc16 } from "../hash/crc.ts";
+import { slotOf } from "../hash/slot.ts";
 import type { Carrier } from "../link/attempt.ts";
 import { AGAIN, ASK, type Clustering } from "../protocol/clustering.ts";
 import type { Keys, Scan } from "../protocol/codec.ts";
@@ -12,29 +12,19 @@ import type { ClusterTopology } from "../topology/cluster.ts";
 import { type SlotMap, SLOTS } from "../topology/slot_map.ts";
 import type { Intent, Redirects, Resendable, Route } from "./route.ts";
 
-const OPEN = 123;
-const CLOSE = 125;
-
-/** The hash slot of `buf[start, end)`: of what stands in the first {}, if that is not empty. */
-export function slotOf(buf: Uint8Array, start: number, end: number): number {
-  let open = start;
-  while (open < end && buf[open] !== OPEN) open++;
-  if (open < end) {
-    let close = open + 1;
-    while (close < end && buf[close] !== CLOSE) close++;
-    if (close < end && close > open + 1) return crc16(buf, open + 1, close) & (SLOTS - 1);
-  }
-  return crc16(buf, start, end) & (SLOTS - 1);
-}
+export { slotOf };
 
 /** What the route is told about its surroundings. */
 export interface SlotContext {
   readonly words: Clustering;
   readonly config: { readonly cluster?: { readonly redirects: number }; readonly wait: number };
+  readonly counters: { moved: number; ask: number; tryagain: number; unfit: number };
 }
 
 export class SlotRoute implements Route, Redirects {
   readonly redirects: Redirects;
+  readonly tells: boolean;
+  readonly mixed: boolean;
   readonly places: number;
   picked: number;
   place: number;
@@ -48,6 +38,8 @@ export class SlotRoute implements Route, Redirects {
 
   constructor(context: SlotContext, topology: ClusterTopology, nowhere: Unavailable) {
     this.redirects = this;
+    this.tells = false;
+    this.mixed = false;
     this.places = SLOTS;
     this.picked = 0;
     this.place = -1;
@@ -165,18 +157,26 @@ export class SlotRoute implements Route, Redirects {
     const refusal = context.words.readRefusal(buf, start, end);
     if (refusal === null) return null;
     this.preface = null;
-    if (refusal.what === AGAIN) return this.wait(request);
-    const sender = link.owner instanceof Server ? link.owner : null;
-    if (sender === null || refusal.slot < 0) {
-      topology.refresh();
+    const { counters } = context;
+    if (refusal.what === AGAIN) {
+      counters.tryagain++;
       return this.wait(request);
     }
+    const sender = link.owner instanceof Server ? link.owner : null;
+    if (sender === null || refusal.slot < 0) {
+      counters.unfit++;
+      if (sender !== null) topology.chronicle.trouble(sender.name);
+      topology.refresh(null, refusal.word);
+      return this.wait(request);
+    }
+    if (refusal.what === ASK) counters.ask++;
+    else counters.moved++;
     // What a script says may be anything: it leads to no stranger.
     const strange = request.isJudged;
     const number = topology.numberAt(sender.address, refusal.host, refusal.port, strange);
     const node = map.nodes[number];
     if (node === null) {
-      topology.refresh();
+      topology.refresh(null, refusal.word);
       return this.wait(request);
     }
     if (refusal.what === ASK) {
@@ -184,15 +184,16 @@ export class SlotRoute implements Route, Redirects {
       return node.server;
     }
     if (strange) map.patch(refusal.slot, number);
-    topology.refresh(node.server.address);
+    topology.refresh(node.server.address, refusal.word);
     // Back and forth, or to the one that says it is another's: not at once (redis#7116).
     if (request.resent >= 2 || node.server === sender) return this.wait(request);
     return node.server;
   }
 
-  lost(_link: Carrier, request: Resendable): Target | null {
+  lost({ owner }: Carrier, request: Resendable): Target | null {
     this.preface = null;
-    this.topology.refresh();
+    if (owner instanceof Server) this.topology.chronicle.trouble(owner.name);
+    this.topology.refresh(null, "a connection was lost");
     return this.wait(request);
   }
 
@@ -218,7 +219,7 @@ export class SlotRoute implements Route, Redirects {
   }
 
   overdue(place: number): Uint8Array {
-    this.topology.refresh();
+    this.topology.refresh(null, "nobody has had a slot for too long");
     return this.context.words.noPrimary(place, this.context.config.wait);
   }
 }

@@ -22,6 +22,7 @@ import {
   serverReadmitted,
   serverRefuses,
 } from "./journal.ts";
+import { MonitorLink, type MonitorListener } from "./monitor_link.ts";
 import { shareOf, Shares } from "./shares.ts";
 
 /** Links kept that serve one client at a time, if no more of them may be pinned. */
@@ -38,10 +39,29 @@ export interface Origin {
 /** What a route gives: a server, or why there is none. */
 export type Target = Server | Unavailable;
 
-/** Keeps requests until there is a server for them. */
+/** Whatever waits until a place has a server. */
+export interface Parked {
+  readonly place: number;
+  /** Since when (ms) it waits, all its times together; -1 until it does. */
+  parkedAt: number;
+  /** What it takes (bytes). */
+  readonly cost: number;
+  /** Nobody wants it any more. */
+  readonly isGone: boolean;
+  /** There is a server. */
+  go(server: Server): void;
+  /** It has waited too long, or too much waits. */
+  giveUp(error: Uint8Array): void;
+  /** It `isGone`, and is let go of. */
+  forget(): void;
+}
+
+/** Keeps what waits until there is a server for it. */
 export interface Parking {
   park(attempt: Attempt, bytes: OutBuffer, size: number): void;
   parkSpan(attempt: Attempt, buf: Uint8Array, start: number, end: number): void;
+  /** What is no request, or is more than one. */
+  wait(one: Parked): void;
 }
 
 /** Stands for a server where there is none. */
@@ -214,6 +234,12 @@ export class Server implements LinkOwner {
 
   /** As `takeExtra`, for as long as a client of `user` likes; or why it may not have one. */
   takePinned(lane: number, user: string): Link | string {
+    const why = this.reserve(user);
+    return why === "" ? this.takeExtra(lane) : why;
+  }
+
+  /** One more pinned link for `user`; or why there may not be one, else "". */
+  reserve(user: string): string {
     const { pinned_connections: most, pinned_share, auth } = this.context.config;
     if (this.counters.pinned_connections >= most) {
       return `too many transactions and blocking commands: all ${most} pinned_connections of the ` +
@@ -225,13 +251,22 @@ export class Server implements LinkOwner {
         `${most} pinned_connections of the server are in use (pinned_share: ${pinned_share})`;
     }
     this.counters.pinned_connections++;
-    return this.takeExtra(lane);
+    return "";
+  }
+
+  /** A link over which `hearer` is told all that it is asked; `request` asks for that. */
+  monitor(request: Uint8Array, hearer: MonitorListener): MonitorLink {
+    return new MonitorLink(this.context, this, request, hearer);
+  }
+
+  release(user: string): void {
+    this.counters.pinned_connections--;
+    this.shares.give(user);
   }
 
   /** `clean`: the server keeps nothing of the client's for it. */
   givePinned(link: Link, clean: boolean, user: string): void {
-    this.counters.pinned_connections--;
-    this.shares.give(user);
+    this.release(user);
     link.patience = 0;
     if (clean) this.giveExtra(link);
     else this.dropExtra(link);

@@ -5,6 +5,9 @@
 /** A gauge goes up and down; a timestamp is in microseconds since 1970, 0 for never. */
 export type CounterKind = "counter" | "gauge" | "timestamp";
 
+/** Kinds of pools: by protocol, and those whose servers are learned and followed. */
+export type Kind = "redis" | "memcached" | "followed";
+
 export interface Counter {
   /** The field of the counters' object; also the name in the stats JSON and at StatsD. */
   readonly name: string;
@@ -21,8 +24,10 @@ export interface Counter {
   readonly unlisted?: true;
   /** Made up when somebody asks, from what there is at that moment: nobody counts it. */
   readonly seen?: true;
-  /** The only protocol whose pools have it. */
-  readonly only?: "redis" | "memcached";
+  /** The only pools that have it. */
+  readonly only?: Kind;
+  /** Every worker sees the same: it is the most that counts, not the sum. */
+  readonly shared?: true;
   /** Section and field of INFO that show it; a server's is the sum over all servers. */
   readonly info?: readonly [section: "Clients" | "Stats", field: string];
 }
@@ -80,6 +85,103 @@ export const POOL_COUNTERS = [
     help: "Clients ever accepted.",
     unlisted: true,
     info: ["Stats", "total_connections_received"],
+  },
+  {
+    name: "moved",
+    kind: "counter",
+    metric: "moved_total",
+    help: "Redirections followed because a slot has another owner (MOVED).",
+    only: "followed",
+  },
+  {
+    name: "ask",
+    kind: "counter",
+    metric: "ask_total",
+    help: "Redirections followed by one request while its slot moves (ASK).",
+    only: "followed",
+  },
+  {
+    name: "tryagain",
+    kind: "counter",
+    metric: "tryagain_total",
+    help: "Requests tried again because their keys were on their way (TRYAGAIN).",
+    only: "followed",
+  },
+  {
+    name: "unfit",
+    kind: "counter",
+    metric: "unfit_total",
+    help:
+      "Requests tried again because their server could not serve them now (CLUSTERDOWN, LOADING, " +
+      "MASTERDOWN, READONLY).",
+    only: "followed",
+  },
+  {
+    name: "parked",
+    kind: "counter",
+    seen: true,
+    metric: "parked_total",
+    help: "Requests that had to wait because nobody could take them.",
+    only: "followed",
+  },
+  {
+    name: "parked_in_vain",
+    kind: "counter",
+    seen: true,
+    metric: "parked_in_vain_total",
+    help: "Those of them that got an error in the end.",
+    only: "followed",
+  },
+  {
+    name: "parked_now",
+    kind: "gauge",
+    seen: true,
+    metric: "parked_requests",
+    help: "Requests that wait now because nobody can take them.",
+    only: "followed",
+  },
+  {
+    name: "parked_bytes",
+    kind: "gauge",
+    unit: "bytes",
+    seen: true,
+    metric: "parked_bytes",
+    help: "What they take of `park_bytes`.",
+    only: "followed",
+  },
+  {
+    name: "refreshes",
+    kind: "counter",
+    seen: true,
+    metric: "refreshes_total",
+    help: "Times that somebody has told who the servers are.",
+    only: "followed",
+  },
+  {
+    name: "refresh_failures",
+    kind: "counter",
+    seen: true,
+    metric: "refresh_failures_total",
+    help: "Times that somebody was asked in vain.",
+    only: "followed",
+  },
+  {
+    name: "failovers",
+    kind: "counter",
+    shared: true,
+    metric: "failovers_total",
+    help: "Times that another server took the place of a primary.",
+    only: "followed",
+  },
+  {
+    name: "failover_time",
+    kind: "counter",
+    unit: "microseconds",
+    shared: true,
+    metric: "failover_seconds_total",
+    help:
+      "Time from the first trouble with a primary until another was known, all failovers together.",
+    only: "followed",
   },
 ] as const satisfies readonly Counter[];
 
@@ -197,12 +299,15 @@ export const SERVER_COUNTERS = [
 ] as const satisfies readonly Counter[];
 
 type NameOf<R> = R extends { name: infer N extends string } ? N : never;
+type SeenOf<R> = R extends { seen: true } ? NameOf<R> : never;
 type CountedOf<R> = R extends { seen: true } ? never : NameOf<R>;
 
 export type PoolCounterName = NameOf<typeof POOL_COUNTERS[number]>;
 export type ServerCounterName = NameOf<typeof SERVER_COUNTERS[number]>;
 /** What is counted as it happens. */
 export type PoolCounters = Record<CountedOf<typeof POOL_COUNTERS[number]>, number>;
+/** What is made up when somebody asks. */
+export type SeenPoolCounters = Record<SeenOf<typeof POOL_COUNTERS[number]>, number>;
 export type ServerCounters = Record<CountedOf<typeof SERVER_COUNTERS[number]>, number>;
 
 // V8 gives what it parses all fields in the object itself and one shape, as to a literal; to fields
@@ -220,12 +325,12 @@ export function newServerCounters(): ServerCounters {
   return JSON.parse(SERVER_ZEROS);
 }
 
-/** The rows that pools of a protocol have. */
-export function having<R extends { readonly only?: string }>(
+/** The rows that pools of these kinds have. */
+export function having<R extends { readonly only?: Kind }>(
   rows: readonly R[],
-  protocol: string,
+  kinds: readonly Kind[],
 ): R[] {
-  return rows.filter(({ only }) => only === undefined || only === protocol);
+  return rows.filter(({ only }) => only === undefined || kinds.includes(only));
 }
 
 /** The text of `--describe-stats` (nc_stats.c stats_describe). */

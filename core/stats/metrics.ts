@@ -2,7 +2,7 @@
 // rows of counters.ts) and what is seen of the state. Names and units follow
 // https://prometheus.io/docs/practices/naming/.
 
-import { type Counter, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
+import { type Counter, type Kind, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
 import type { PoolSnapshot, ServerSnapshot, Snapshot } from "./snapshot.ts";
 
 export interface Metric<T> {
@@ -12,8 +12,8 @@ export interface Metric<T> {
   readonly help: string;
   /** StatsD's name, without what it is of; absent: it is not sent. */
   readonly statsd?: string;
-  /** The only protocol whose pools have it. */
-  readonly only?: "redis" | "memcached";
+  /** The only pools that have it. */
+  readonly only?: Kind;
   /** undefined: not known. */
   readonly value: (of: T) => number | undefined;
   /** Labels beyond the usual. */
@@ -66,6 +66,66 @@ export const PROCESS_METRICS: readonly Metric<Whole>[] = [
   },
 ];
 
+/** Of pools whose servers are learned and followed. */
+const FOLLOWED_METRICS: readonly Metric<PoolSnapshot>[] = [
+  {
+    name: "pool_primaries",
+    kind: "gauge",
+    help: "Primaries that have slots.",
+    statsd: "primaries",
+    only: "followed",
+    value: ({ topology }) =>
+      topology?.nodes.filter(({ role, slots }) => role === "primary" && slots > 0).length,
+  },
+  {
+    name: "pool_replicas",
+    kind: "gauge",
+    help: "Replicas.",
+    statsd: "replicas",
+    only: "followed",
+    value: ({ topology }) => topology?.nodes.filter(({ role }) => role === "replica").length,
+  },
+  {
+    name: "pool_failed_nodes",
+    kind: "gauge",
+    help: "Nodes, primaries and replicas, that the others have agreed to be down.",
+    statsd: "failed_nodes",
+    only: "followed",
+    value: ({ topology }) => topology?.nodes.filter(({ failed }) => failed).length,
+  },
+  {
+    name: "pool_ownerless_slots",
+    kind: "gauge",
+    help: "Slots that nobody has.",
+    statsd: "ownerless_slots",
+    only: "followed",
+    value: ({ topology }) => topology?.ownerless,
+  },
+  {
+    name: "pool_unreachable_slots",
+    kind: "gauge",
+    help: "Slots whose owner is down.",
+    statsd: "unreachable_slots",
+    only: "followed",
+    value: ({ topology }) => topology?.unreachable,
+  },
+  {
+    name: "pool_epoch",
+    kind: "gauge",
+    help: "The highest epoch of the configuration that the servers have agreed on.",
+    statsd: "epoch",
+    only: "followed",
+    value: ({ topology }) => topology?.epoch,
+  },
+  {
+    name: "pool_last_refresh_timestamp_seconds",
+    kind: "gauge",
+    help: "When somebody last told who the servers are; 0: never.",
+    only: "followed",
+    value: ({ topology }) => topology === undefined ? undefined : topology.look.at / 1000,
+  },
+];
+
 export const POOL_METRICS: readonly Metric<PoolSnapshot>[] = [
   {
     name: "pool_info",
@@ -88,6 +148,7 @@ export const POOL_METRICS: readonly Metric<PoolSnapshot>[] = [
     value: (pool) => pool.servers.filter((server) => server.live).length,
   },
   ...POOL_COUNTERS.map((row) => counted<PoolSnapshot>("pool_", row)),
+  ...FOLLOWED_METRICS,
 ];
 
 export const SERVER_METRICS: readonly Metric<ServerSnapshot>[] = [

@@ -1,8 +1,8 @@
 // The stats JSON, byte for byte in nutcracker's shape (nc_stats.c): collectors out there cut it up
 // with regular expressions. Fields that nutcracker does not have come after its own (counters.ts).
 
-import { type Counter, having, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
-import type { PoolSnapshot, ServerSnapshot, Snapshot } from "./snapshot.ts";
+import { type Counter, having, type Kind, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
+import { kindsOf, type PoolSnapshot, type ServerSnapshot, type Snapshot } from "./snapshot.ts";
 
 /** One line of JSON with its line end. */
 export function statsLine(snapshot: Snapshot): string {
@@ -27,20 +27,21 @@ export function statsLine(snapshot: Snapshot): string {
 }
 
 function poolStats(pool: PoolSnapshot): string {
-  const servers = pool.servers.map((server) => serverStats(server, pool.protocol));
-  const own = fields(POOL_COUNTERS, pool.counters, pool.protocol);
-  return `${JSON.stringify(pool.name)}: {${own}, ${servers.join(",")}}`;
+  const kinds = kindsOf(pool);
+  const own = fields(POOL_COUNTERS, pool.counters, kinds);
+  const servers = pool.servers.map((server) => serverStats(server, kinds));
+  return `${JSON.stringify(pool.name)}: {${[own, servers.join(",")].filter(Boolean).join(", ")}}`;
 }
 
-function serverStats(server: ServerSnapshot, protocol: string): string {
-  return `${JSON.stringify(server.name)}: {${fields(SERVER_COUNTERS, server.counters, protocol)}}`;
+function serverStats(server: ServerSnapshot, kinds: readonly Kind[]): string {
+  return `${JSON.stringify(server.name)}: {${fields(SERVER_COUNTERS, server.counters, kinds)}}`;
 }
 
 function fields(
   rows: readonly Counter[],
   counters: Readonly<Record<string, number>>,
-  protocol: string,
+  kinds: readonly Kind[],
 ): string {
-  return having(rows, protocol).filter((row) => !row.unlisted)
+  return having(rows, kinds).filter((row) => !row.unlisted)
     .map(({ name }) => `"${name}":${counters[name]}`).join(", ");
 }

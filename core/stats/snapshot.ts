@@ -3,6 +3,7 @@
 
 import {
   type Counter,
+  type Kind,
   POOL_COUNTERS,
   type PoolCounterName,
   SERVER_COUNTERS,
@@ -10,6 +11,7 @@ import {
 } from "./counters.ts";
 import type { LatencySnapshot } from "./latency.ts";
 import { mergeLatency } from "./latency.ts";
+import type { TopologySnapshot } from "./topology.ts";
 
 export interface Snapshot {
   /** Host name. */
@@ -36,6 +38,13 @@ export interface PoolSnapshot {
   readonly protocol: "redis" | "memcached";
   readonly counters: Readonly<Record<PoolCounterName, number>>;
   readonly servers: readonly ServerSnapshot[];
+  /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
+  readonly topology?: TopologySnapshot;
+}
+
+/** Which rows of counters.ts a pool has. */
+export function kindsOf({ protocol, topology }: PoolSnapshot): Kind[] {
+  return topology === undefined ? [protocol] : [protocol, "followed"];
 }
 
 export interface ServerSnapshot {
@@ -87,7 +96,13 @@ function mergePools(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
     ...a,
     counters: addUp(POOL_COUNTERS, a.counters, b.counters),
     servers: [...servers.values()],
+    ...(a.topology !== undefined && { topology: newer(a.topology, b.topology) }),
   };
+}
+
+/** What the worker knows that was told last: all look at the same servers. */
+function newer(a: TopologySnapshot, b: TopologySnapshot | undefined): TopologySnapshot {
+  return b !== undefined && b.look.at > a.look.at ? b : a;
 }
 
 function mergeServers(a: ServerSnapshot, b: ServerSnapshot): ServerSnapshot {
@@ -99,16 +114,16 @@ function mergeServers(a: ServerSnapshot, b: ServerSnapshot): ServerSnapshot {
   };
 }
 
-/** Of timestamps the last. */
+/** Of timestamps the last, of what all see alike the most. */
 function addUp<K extends string>(
   rows: readonly (Counter & { readonly name: K })[],
   a: Readonly<Record<K, number>>,
   b: Readonly<Record<K, number>>,
 ): Record<K, number> {
   const sum = {} as Record<K, number>;
-  for (const { name, kind } of rows) {
+  for (const { name, kind, shared } of rows) {
     const [one = 0, other = 0] = [a[name], b[name]];
-    sum[name] = kind === "timestamp" ? Math.max(one, other) : one + other;
+    sum[name] = kind === "timestamp" || shared ? Math.max(one, other) : one + other;
   }
   return sum;
 }

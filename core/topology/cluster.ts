@@ -6,7 +6,10 @@ import { text } from "../bytes.ts";
 import type { Address } from "../host.ts";
 import type { Clustering, NodeView } from "../protocol/clustering.ts";
 import type { ServerContext } from "../server/context.ts";
+import { READY } from "../link/link.ts";
 import { Server } from "../server/server.ts";
+import { Chronicle, type ChronicleContext } from "./chronicle.ts";
+import { ClusterSight } from "./cluster_sight.ts";
 import { MapAsker, type MapHearer } from "./map_asker.ts";
 import { type Node, SlotMap } from "./slot_map.ts";
 
@@ -14,6 +17,11 @@ import { type Node, SlotMap } from "./slot_map.ts";
 const DEBOUNCE = 100;
 /** A node that is in none of so many views in a row is none. */
 const MISSING = 2;
+
+/** Why the map is asked for. */
+const START = "start";
+const REGULARLY = "the time had come";
+const AGAIN_ASKED = "the node asked before did not tell";
 
 /** Who hears that the servers are others. */
 export interface ClusterChange {
@@ -26,8 +34,9 @@ export class ClusterTopology implements MapHearer {
   /** How often the map was asked for and told, and how often that failed. */
   refreshes: number;
   failures: number;
-  /** The last answer, for people. */
-  lastView: string;
+  /** For people: what has happened, and the nodes as they were told of last. */
+  readonly chronicle: Chronicle;
+  readonly sight: ClusterSight;
   private readonly context: ServerContext;
   private readonly hearer: ClusterChange;
   private readonly asker: MapAsker;
@@ -36,6 +45,8 @@ export class ClusterTopology implements MapHearer {
   private dueAt: number;
   /** Whom to ask first; null: the next in turn. */
   private first: Address | null;
+  /** Why it is to be asked next. */
+  private why: string;
   private turn: number;
   /** Nodes that have no slots, as far as anybody knows: they may be asked too. */
   private others: Address[];
@@ -43,17 +54,19 @@ export class ClusterTopology implements MapHearer {
   known: boolean;
   private waiting: (() => void)[];
 
-  constructor(context: ServerContext, hearer: ClusterChange) {
+  constructor(context: ServerContext & ChronicleContext, hearer: ClusterChange) {
     this.map = new SlotMap();
     this.refreshes = 0;
     this.failures = 0;
-    this.lastView = "";
+    this.chronicle = new Chronicle(context);
+    this.sight = new ClusterSight(this.chronicle);
     this.context = context;
     this.hearer = hearer;
     this.asker = new MapAsker(context, this);
     this.askedAt = -Infinity;
     this.dueAt = 0;
     this.first = null;
+    this.why = START;
     this.turn = 0;
     this.others = [];
     this.known = false;
@@ -75,9 +88,13 @@ export class ClusterTopology implements MapHearer {
     return new Promise((resolve) => this.waiting.push(resolve));
   }
 
-  /** The map is old: it is asked for soon, of `address` if that is known to know. */
-  refresh(address: Address | null = null): void {
+  /**
+   * The map is old: it is asked for soon, of `address` if that is known to know. `why` is for people;
+   * of several reasons the first is told.
+   */
+  refresh(address: Address | null = null, why = ""): void {
     if (address !== null) this.first = address;
+    if (this.why === "") this.why = why;
     this.dueAt = Math.min(this.dueAt, Math.max(this.context.now, this.askedAt + DEBOUNCE));
   }
 
@@ -92,6 +109,8 @@ export class ClusterTopology implements MapHearer {
     const addresses = this.addresses();
     const address = this.first ?? addresses[this.turn++ % addresses.length];
     this.first = null;
+    this.chronicle.asks(this.why === "" ? REGULARLY : this.why);
+    this.why = "";
     this.askedAt = context.now;
     this.dueAt = context.now + (context.config.cluster?.refresh ?? 5000);
     this.asker.ask(address, this.words.nodes);
@@ -110,6 +129,8 @@ export class ClusterTopology implements MapHearer {
 
   failed({ host, port }: Address, why: string): void {
     this.failures++;
+    this.chronicle.inVain(`${host}:${port}`, why);
+    this.why = AGAIN_ASKED;
     this.context.log.warn(`pool "${this.context.name}": cluster map of ${host}:${port}: ${why}`, {
       ...{ event: "cluster_map_failed", pool: this.context.name, server: `${host}:${port}` },
       reason: why,
@@ -128,7 +149,7 @@ export class ClusterTopology implements MapHearer {
       return this.failed(from, "it knows of no slots");
     }
     this.refreshes++;
-    this.lastView = text(reply, reply.indexOf(10) + 1, reply.length).trimEnd();
+    this.chronicle.told(`${from.host}:${from.port}`);
     this.apply(from, views);
     this.known = true;
     this.begin();
@@ -140,6 +161,10 @@ export class ClusterTopology implements MapHearer {
 
   private apply(from: Address, views: readonly NodeView[]): void {
     const { map } = this;
+    this.sight.saw(views.map((view) => {
+      const { host, port } = this.addressOf(from, view);
+      return { ...view, name: `${host}:${port}` };
+    }));
     const before = map.epoch;
     const gone: Server[] = [];
     const seen = new Set<Node>();
@@ -173,10 +198,11 @@ export class ClusterTopology implements MapHearer {
     for (const [number, node] of map.nodes.entries()) {
       if (node === null || seen.has(node) || ++node.missing < MISSING) continue;
       map.remove(number);
+      this.chronicle.calm(node.server.name);
       gone.push(node.server);
     }
     // What those had may have been claimed in vain while they had it: the next view tells again.
-    if (gone.length > 0) this.refresh();
+    if (gone.length > 0) this.refresh(null, "a node has gone");
     if (map.epoch !== before || gone.length > 0 || came) this.changed(gone);
   }
 
@@ -193,10 +219,16 @@ export class ClusterTopology implements MapHearer {
 
   /** The others have agreed that it is down: nobody is to wait for it any more. */
   private judge(node: Node, failed: boolean): void {
+    const { server } = node;
+    if (failed) this.chronicle.trouble(server.name);
+    else if (server.connections.some(({ state }) => state === READY)) {
+      this.chronicle.calm(server.name);
+    }
     if (failed && !node.failed) {
-      for (const link of [...node.server.connections]) link.abort("ETIMEDOUT");
+      for (const link of [...server.connections]) link.abort("ETIMEDOUT");
     }
     node.failed = failed;
+    server.live = !failed;
   }
 
   private addressOf(from: Address, { host, port }: { host: string; port: number }): Address {

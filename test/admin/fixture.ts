@@ -52,6 +52,28 @@ export function pool(
   };
 }
 
+/** A pool of a Redis Cluster of two nodes. */
+export function clusterPool(
+  name: string,
+  counters: Partial<PoolSnapshot["counters"]> = {},
+): PoolSnapshot {
+  const node = { id: "1", role: "primary", of: "", epoch: 3, slots: 16000, failed: false } as const;
+  const replica = { ...node, name: "b:1", id: "2", role: "replica", of: "a:1", slots: 0 } as const;
+  return {
+    ...pool(name, [server("a:1")], counters),
+    topology: {
+      kind: "cluster",
+      epoch: 3,
+      slots: 16384,
+      ownerless: 384,
+      unreachable: 0,
+      nodes: [{ ...node, name: "a:1" }, replica],
+      look: { at: 1_800_000_000_000, why: "MOVED", from: "a:1", error: "" },
+      failovers: [],
+    },
+  };
+}
+
 export function snapshot(pools: PoolSnapshot[], time = 1_800_000_000_000): Snapshot {
   return {
     source: "here",

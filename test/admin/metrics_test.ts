@@ -20,7 +20,7 @@ import {
 import { statsLine } from "../../core/stats/report.ts";
 import { mergeSnapshots } from "../../core/stats/snapshot.ts";
 import { LATENCY_BOUNDS } from "../../core/stats/latency.ts";
-import { pool, server, snapshot } from "./fixture.ts";
+import { clusterPool, pool, server, snapshot } from "./fixture.ts";
 
 const root = process.env.RINGMUX_ROOT ?? process.cwd();
 const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8");
@@ -99,7 +99,7 @@ test("what is not known is not told", async () => {
 });
 
 test("every counter is a metric, at StatsD too, and in the stats JSON unless it says otherwise", async () => {
-  const one = snapshot([pool("p", [server("a")])]);
+  const one = snapshot([{ ...clusterPool("p"), servers: [server("a")] }]);
   const values = await scrape(one, true);
   const sent = statsdLines(one, null);
   const json = statsLine(one);
@@ -120,6 +120,43 @@ test("a counter of one protocol is shown of its pools only", async () => {
   const one = snapshot([{ ...pool("p", [server("a")]), protocol: "memcached" }]);
   const texts = [statsLine(one), statsdLines(one, null).join(), await renderMetrics(one, true)];
   for (const text of texts) assert.not.match(text, /pinned_connections/);
+});
+
+test("what is followed is shown of pools that follow, and of no others", async () => {
+  const ring = snapshot([pool("p", [server("a")])]);
+  for (
+    const text of [statsLine(ring), statsdLines(ring, null).join(), await renderMetrics(ring, true)]
+  ) {
+    assert.not.match(text, /parked|ownerless|moved|failover/);
+  }
+  const values = await scrape(
+    snapshot([clusterPool("c", { failovers: 2, failover_time: 2_500_000, parked_now: 7 })]),
+    true,
+  );
+  const of = (name: string) => values.get(`ringmux_pool_${name}{pool="c"}`);
+  assert.is(of("ownerless_slots"), 384);
+  assert.is(of("primaries"), 1);
+  assert.is(of("replicas"), 1);
+  assert.is(of("failed_nodes"), 0);
+  assert.is(of("epoch"), 3);
+  assert.is(of("last_refresh_timestamp_seconds"), 1_800_000_000);
+  assert.is(of("failover_seconds_total"), 2.5);
+  assert.is(of("parked_requests"), 7);
+});
+
+test("a followed pool whose servers are not known yet has a stats JSON too", () => {
+  const { c } = JSON.parse(statsLine(snapshot([{ ...clusterPool("c"), servers: [] }])));
+  assert.is(c.parked_now, 0);
+});
+
+test("workers see the same failovers, and the newest view of the servers counts", () => {
+  const told = (failovers: number, at: number) => {
+    const one = clusterPool("c", { failovers, parked: 2 });
+    const topology = one.topology as NonNullable<typeof one.topology>;
+    return snapshot([{ ...one, topology: { ...topology, look: { ...topology.look, at } } }]);
+  };
+  const [{ counters, topology }] = mergeSnapshots(told(0, 0), [told(2, 70), told(1, 90)]).pools;
+  assert.equal([counters.failovers, counters.parked, topology?.look.at], [2, 4, 90]);
 });
 
 test("the stats JSON has nutcracker's fields in its order, then what only ringmux has", () => {
@@ -179,7 +216,8 @@ function used(expression: string): { name: string; labels: string[] }[] {
 }
 
 test("the dashboard and the alerts use metrics and labels that are there", async () => {
-  const lines = [...(await scrape(full, true)).keys()];
+  const all = snapshot([...full.pools, clusterPool("c")]);
+  const lines = [...(await scrape(all, true)).keys()];
   const labels = new Map<string, Set<string>>();
   for (const line of lines) {
     const [name, rest = ""] = line.split("{");

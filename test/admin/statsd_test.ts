@@ -81,4 +81,17 @@ test("a server that is not there is told once", async () => {
   assert.match(warnings[0], "statsd no-such-host.invalid:8125: ");
 });
 
+test("one sending at a time, and the end waits for none that hangs", async () => {
+  const control = new FakeControl();
+  let asked = 0;
+  control.snapshot = () => {
+    asked++;
+    return new Promise(() => {});
+  };
+  const push = startStatsd("127.0.0.1:9", control, silent, 1, 20);
+  await push.send();
+  await push.close();
+  assert.is(asked, 1);
+});
+
 test.run();

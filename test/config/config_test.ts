@@ -638,7 +638,7 @@ test("what a reload does is said by the rows", () => {
   const having = (changed: (keys: ReadonlySet<string>) => boolean) =>
     POOL_KEYS.filter((key) => changed(new Set([key, "name"])));
   assert.equal(having(codecChanges), [
-    ...["hash_tag", "redis", "redis_auth", "redis_user", "auth", "redis_db", "commands"],
+    ...["hash_tag", "cluster", "redis", "redis_auth", "redis_user", "auth", "redis_db", "commands"],
   ]);
   assert.equal(having(connectionsChange), [
     ...["redis", "redis_auth", "redis_user", "server_tls", "redis_db", "server_connections"],
@@ -747,7 +747,11 @@ test("the JSON Schema knows every key and no other", () => {
   const schema = JSON.parse(read(SCHEMA_FILE));
   assert.equal(Object.keys(schema.additionalProperties.properties), POOL_KEYS);
   assert.is(schema.additionalProperties.additionalProperties, false);
-  assert.equal(schema.additionalProperties.required, ["listen", "servers"]);
+  assert.is(
+    schema.additionalProperties.required?.length ?? 0,
+    0,
+    "targets have no listen, fronts no servers",
+  );
   for (const key of POOL_KEYS) {
     assert.ok(schema.additionalProperties.properties[key].description, key);
   }
@@ -791,6 +795,13 @@ function invalid(schema: Record<string, unknown>, value: unknown, at = "file"): 
   const entries = Object.entries(value as Record<string, unknown>);
   for (const key of (schema.required ?? []) as string[]) {
     if (!entries.some(([name]) => name === key)) return `${at}.${key}`;
+  }
+  const ways = (schema.anyOf ?? []) as { required: string[] }[];
+  const names = entries.map(([name]) => name);
+  if (
+    ways.length > 0 && !ways.some(({ required }) => required.every((key) => names.includes(key)))
+  ) {
+    return `${at}.${ways[0].required[0]}`;
   }
   for (const [key, then] of Object.entries(schema.dependencies ?? {})) {
     if (!entries.some(([name]) => name === key)) continue;
@@ -1031,6 +1042,12 @@ test("what a Redis Cluster sees to itself is not for the configuration", () => {
     assert.is(found.length, 1, line);
     assert.match(found[0], `c.yml:5: pool "p": ${line.split(":", 1)[0]}`);
   }
+  const node = file(...lines, "cluster: {act_as_node: true}");
+  assert.equal(mistakes(node), []);
+  assert.equal(mistakes(node.replace("127.0.0.1:1\n", "/tmp/p.sock\n")), [
+    'c.yml:5: pool "p": cluster.act_as_node is only valid where the pool listens on host:port: a ' +
+    "cluster's nodes have no other addresses",
+  ]);
 });
 
 test.run();

@@ -66,7 +66,7 @@ const SESSION: [string, string][] = [
   ["client getname", "(nil)"],
   [
     "monitor",
-    "(error) ERR 'monitor' is not supported by ringmux: what follows it is not one reply",
+    "(error) ERR 'monitor' is not supported by ringmux: it administers servers",
   ],
   ["nosuch a b", "(error) ERR unknown command 'nosuch', with args beginning with: 'a' 'b'"],
 ];

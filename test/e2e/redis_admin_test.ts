@@ -42,7 +42,7 @@ test.before(async () => {
   };
   proxy = await startProxy({
     pool,
-    debug: { ...pool, commands: '{allow: ["@all", debug]}' },
+    debug: { ...pool, commands: '{allow: ["@all", debug, monitor]}' },
     users: {
       ...pool,
       auth: "{password: main, users: {ro: {password: pw, access: read-only}, " +
@@ -317,6 +317,37 @@ ours("CONFIG: GET of the first server, RESETSTAT on all, SET and REWRITE refused
   assert.ok(Math.abs(Number(seconds) - now) < 60);
   const saved = (await each("LASTSAVE")).map((reply) => Number(reply.slice(1)));
   assert.is(await wire.ask("LASTSAVE"), `:${Math.min(...saved)}\r\n`);
+});
+
+ours("MONITOR where it is open: what each server tells, in each server's order", async () => {
+  await withWire(port("debug"), async (monitor) => {
+    assert.is(await monitor.ask("MONITOR"), "+OK\r\n");
+    // What a server tells a client of its own, beside what the proxy's clients are told.
+    const direct = await Promise.all(servers.map((server) => Wire.open(server.port)));
+    try {
+      for (const one of direct) assert.is(await one.ask("MONITOR"), "+OK\r\n");
+      for (const key of KEYS) await wire.ask("SET", key, 'a "quoted" \\ value');
+      monitor.send(cmd("PING"));
+      for (const one of own) await one.ask("ECHO", "last");
+      const told = async (one: Wire, n: number): Promise<string[]> => {
+        const lines: string[] = [];
+        while (lines.filter((line) => line.endsWith('"ECHO" "last"\r\n')).length < n) {
+          lines.push(await one.reply());
+        }
+        return lines;
+      };
+      const all = await told(monitor, servers.length);
+      assert.ok(all.includes("+PONG\r\n"), "commands go on");
+      for (const one of direct) {
+        const lines = await told(one, 1);
+        assert.ok(lines.length > 1);
+        assert.equal(all.filter((line) => lines.includes(line)), lines);
+      }
+      assert.is(await monitor.ask("RESET"), "+RESET\r\n");
+    } finally {
+      for (const one of direct) one.close();
+    }
+  });
 });
 
 ours("what administers one server is one clear error, and the connection stays", async () => {

@@ -27,6 +27,14 @@ test.before(async () => {
   proxy = await startProxy({
     one: { redis: true, servers: [at(servers[0], 1, "a")] },
     two: { redis: true, servers: servers.map((server, i) => at(server, 1, "ab"[i])) },
+    db: { redis: true, redis_db: 3, servers: [at(servers[0], 1, "a")] },
+    ejecting: {
+      redis: true,
+      auto_eject_hosts: true,
+      server_failure_limit: 1,
+      server_retry_timeout: 600_000,
+      servers: servers.map((server, i) => at(server, 1, "ab"[i])),
+    },
   });
 });
 
@@ -63,5 +71,37 @@ for (const pool of ["one", "two"]) {
     });
   }
 }
+
+ours(
+  "SCRIPT KILL where redis_db would have to be selected first, which a busy server refuses",
+  async () => {
+    const [runs, kills] = await several(2, () => Wire.open(proxy.ports.db));
+    for (const first of [[], ["SELECT", "1"]]) {
+      if (first.length > 0) await kills.ask(...first);
+      runs.send(cmd("EVAL", "while true do end", "1", "k"));
+      await until(
+        "the script to be killed",
+        async () => (await kills.ask("SCRIPT", "KILL")) === "+OK\r\n",
+      );
+      assert.match(await runs.reply(), /^-ERR .*[Kk]illed by user/);
+    }
+    runs.close();
+    kills.close();
+  },
+);
+
+ours("SCRIPT KILL reaches a server that was ejected because it said BUSY", async () => {
+  const port = proxy.ports.ejecting;
+  const [runs, asks, kills] = await several(3, () => Wire.open(port));
+  // On a link of its own: behind the script on the other one nothing is read.
+  await asks.ask("SELECT", "1");
+  await asks.ask("GET", "k");
+  runs.send(cmd("EVAL", "while true do end", "1", "k"));
+  await until("BUSY", async () => (await asks.ask("GET", "k")).startsWith("-BUSY"));
+  assert.match(await asks.ask("GET", "k"), /^\$-1\r\n$/, "the other server has it now");
+  await until("the kill", async () => (await kills.ask("SCRIPT", "KILL")) === "+OK\r\n");
+  assert.match(await runs.reply(), /^-ERR .*[Kk]illed by user/);
+  for (const wire of [runs, asks, kills]) wire.close();
+});
 
 test.run();

@@ -337,11 +337,13 @@ export function contract(host: Host): void {
   if (only === "" || only === "listen") listenTests();
 
   function listenTests(): void {
-    test("listen: who comes is named", async () => {
+    test("listen: who comes is named, and the address that it came to", async () => {
       const { owner } = await accepted({ name: "TCP", address: () => tcp() });
       assert.match(owner.socket.remote, /^127\.0\.0\.1:\d+$/);
+      assert.is(owner.socket.localHost?.(), "127.0.0.1");
       const local = await accepted({ name: "unix", address: () => unix(fresh("sock")) });
       assert.is(local.owner.socket.remote, "");
+      assert.is(local.owner.socket.localHost?.(), "");
     });
 
     test("listen: who is not wanted is closed", async () => {

@@ -31,6 +31,10 @@ export class BunSocket implements Socket {
     return this.inner === null && this.handler !== null;
   }
 
+  localHost(): string {
+    return this.inner?.localAddress ?? "";
+  }
+
   opened(inner: Inner): void {
     if (!this.connecting) {
       // Closed meanwhile, or another address was faster.

@@ -46,6 +46,11 @@ export class DenoSocket implements Socket {
     this.handler = makeHandler(this);
   }
 
+  localHost(): string {
+    const { localAddr } = this.conn ?? {};
+    return localAddr !== undefined && "hostname" in localAddr ? localAddr.hostname : "";
+  }
+
   attach(conn: Deno.Conn): void {
     if (this.closed) return conn.close();
     this.conn = conn;

@@ -45,6 +45,10 @@ export class NodeSocket implements Socket {
     },
   };
 
+  localHost(): string {
+    return this.socket.localAddress ?? "";
+  }
+
   attach(socket: net.Socket, handler: SocketHandler): void {
     this.socket = socket;
     this.handler = handler;

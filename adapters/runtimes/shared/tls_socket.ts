@@ -41,6 +41,10 @@ class TlsSocket implements Socket {
     socket.on("close", () => this.failed(""));
   }
 
+  localHost(): string {
+    return this.socket.localAddress ?? "";
+  }
+
   /** The first reason is the true one: after an alert an orderly end follows. */
   failed(error: string): void {
     const owner = this.handler;

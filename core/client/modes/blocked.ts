@@ -7,9 +7,10 @@
 //   | the client leaves         | closed: the server lets go of it           |
 
 import { SPECIAL } from "../../exchange/request.ts";
-import type { Link } from "../../link/link.ts";
 import type { Scan } from "../../protocol/codec.ts";
-import { BLOCKED, claim, ENDING, type ModeClient, WATCHING } from "./hold.ts";
+import { BLOCKED, claim, ENDING, type Hold, type ModeClient, WATCHING } from "./hold.ts";
+import { HoldLog } from "./hold_log.ts";
+import { moveWith } from "./moving.ts";
 import { TAKEN } from "./taken.ts";
 import { identify } from "./unblock.ts";
 
@@ -29,11 +30,19 @@ export function block(
   if ((client.session.isKnown || migration !== null) && hold.link !== null) {
     identify(hold.link, codec);
   }
-  const how = hold.send(scan, buf, at, length);
+  if (client.context.route.redirects !== null) recordWait(hold, scan);
+  const after = fresh ? ENDING : WATCHING;
+  if (hold.link === null) {
+    hold.after = after;
+    hold.state = BLOCKED;
+    moveWith(hold, hold.hang(scan, buf, at, length), client.context.route.owner(hold.place));
+    return TAKEN;
+  }
+  const how = hold.sendLogged(scan, buf, at, length);
   if (how !== TAKEN) return how;
-  hold.after = fresh ? ENDING : WATCHING;
+  hold.after = after;
   hold.state = BLOCKED;
-  (hold.link as Link).patience = scan.wait;
+  hold.link.patience = scan.wait;
   if (migration !== null && hold.sent !== null) {
     const { sent: request } = hold;
     request.kind = SPECIAL; // its reply may be no one's
@@ -48,4 +57,13 @@ export function block(
   }
   client.emptyListening();
   return TAKEN;
+}
+
+/** It is sent again, with less time, if its place goes to another server. */
+function recordWait(hold: Hold, scan: Scan): void {
+  const log = new HoldLog();
+  const { args, waitAt, waitUnit: unit } = scan;
+  log.wait = { from: args[2 * waitAt], to: args[2 * waitAt + 1], unit };
+  log.until = hold.client.context.turn.clock + scan.wait;
+  hold.record(log);
 }

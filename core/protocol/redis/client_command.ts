@@ -369,14 +369,14 @@ function ownLine(session: RedisSession, facts: Facts): string {
 }
 
 function clientLine(peer: Peer, facts: Facts): string {
-  const { queuedInMulti, isBlocked, idle } = peer;
+  const { queuedInMulti, isBlocked, isMonitoring, idle } = peer;
   // Clients of a pool speak its protocol.
   const session = peer.session as RedisSession;
   session.isKnown = true;
   const age = Math.max(0, Math.floor((facts.wallClock() - session.since) / 1000));
   const [sub, psub, ssub] = session.subscribed ?? [0, 0, 0];
   const flags = (isListening(session) ? "P" : "") + (queuedInMulti >= 0 ? "x" : "") +
-    (isBlocked ? "b" : "") + trackingFlags(session);
+    (isBlocked ? "b" : "") + (isMonitoring ? "O" : "") + trackingFlags(session);
   return `id=${session.id} addr=${addressOf(session, facts)} laddr=${localAddress(facts)} fd=-1 ` +
     `name=${session.name} age=${age} idle=${Math.max(0, Math.floor(idle / 1000))} ` +
     `flags=${flags || "N"} db=${session.db} sub=${sub} psub=${psub} ssub=${ssub} ` +

@@ -17,16 +17,16 @@ import { errorReply } from "./errors.ts";
 const LONGEST = 512;
 const HIGHEST_SLOT = 16383;
 
-const AGAIN_LATER: Refusal = { what: AGAIN, slot: -1, host: "", port: 0 };
-const NOT_FIT: Refusal = { what: UNFIT, slot: -1, host: "", port: 0 };
-
-const WORDS: ReadonlyMap<string, Refusal> = new Map([
-  ["TRYAGAIN", AGAIN_LATER],
-  ["CLUSTERDOWN", NOT_FIT],
-  ["LOADING", NOT_FIT],
-  ["MASTERDOWN", NOT_FIT],
-  ["READONLY", NOT_FIT],
-]);
+/** Refusals that name no server. */
+const WORDS: ReadonlyMap<string, Refusal> = new Map(
+  Object.entries({
+    TRYAGAIN: AGAIN,
+    CLUSTERDOWN: UNFIT,
+    LOADING: UNFIT,
+    MASTERDOWN: UNFIT,
+    READONLY: UNFIT,
+  }).map(([word, what]) => [word, { what, word, slot: -1, host: "", port: 0 }]),
+);
 
 /** The first byte behind the minus of any of them. */
 const FIRST = new Uint8Array(256);
@@ -41,7 +41,7 @@ function readRefusal(buf: Uint8Array, start: number, end: number): Refusal | nul
   const slot = Number(words[1]);
   const place = splitPlace(words[2] ?? "");
   if (!(slot >= 0 && slot <= HIGHEST_SLOT) || place === null) return null;
-  return { what: words[0] === "ASK" ? ASK : MOVED, slot, ...place };
+  return { what: words[0] === "ASK" ? ASK : MOVED, word: words[0], slot, ...place };
 }
 
 /** `host:port`, the host an IPv6 address without brackets perhaps, or empty; "?" is unknown. */
@@ -55,7 +55,7 @@ function splitPlace(place: string): { host: string; port: number } | null {
 
 /** `<id> <host:port@bus[,hostname]> <flags> <primary> <ping> <pong> <epoch> <link> <slot> ...` */
 function readNode(line: string): NodeView | null {
-  const [id, where, flagList, , , , epoch, , ...slots] = line.split(" ");
+  const [id, where, flagList, of, , , epoch, , ...slots] = line.split(" ");
   if (epoch === undefined) return null;
   const flags = flagList.split(",");
   if (flags.includes("handshake") || flags.includes("noaddr")) return null;
@@ -69,7 +69,7 @@ function readNode(line: string): NodeView | null {
   }
   const primary = flags.includes("master");
   return {
-    ...{ id, ...place, primary, epoch: Number(epoch) },
+    ...{ id, ...place, primary, of: of === "-" ? "" : of, epoch: Number(epoch) },
     failed: flags.includes("fail"),
     slots: primary ? ranges : [],
   };

@@ -2,10 +2,10 @@
 // must not have ends the start: nothing in the table has a silent default.
 
 import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
+import { INTENT_DELETE } from "../intents.ts";
 import {
   ALL,
   ANY,
-  APART,
   FORWARD,
   GATHER,
   LOCAL,
@@ -23,6 +23,7 @@ import {
   PIN_WATCH,
   QUIT,
   REFUSE,
+  RESCUE,
   SPLIT,
   TOGETHER,
   TOPICS,
@@ -92,7 +93,7 @@ const ACTIONS: Words = {
   together: TOGETHER,
   any: ANY,
   all: ALL,
-  apart: APART,
+  rescue: RESCUE,
   gather: GATHER,
   walk: WALK,
   local: LOCAL,
@@ -171,7 +172,10 @@ export interface Command {
   readonly alone: number;
   /** Why it is refused: the word behind `refuse:`, admin, or cluster. */
   readonly reason: string;
-  /** `admin`: the action where administration is allowed (ANY: of a pool's only server); else SUB. */
+  /**
+   * `admin`: the action where administration is allowed (ANY: of a pool's only server, LOCAL: on links
+   * of the client's own); else SUB.
+   */
   readonly opened: number;
   readonly join: number;
   /** See `Scan.pin`. */
@@ -248,8 +252,9 @@ function row(line: string): Command {
   const isPin = action === PIN || action === LOCAL;
   const isAdmin = verb === "admin";
   const isOne = detail === "one" || detail === "cluster";
-  const isJoined = [SPLIT, ALL, APART, GATHER, WALK].includes(action) ||
-    (action === TOGETHER && detail !== "") || (isAdmin && !isOne) || join !== "" ||
+  const monitors = isAdmin && detail === "monitor";
+  const isJoined = [SPLIT, ALL, RESCUE, GATHER, WALK].includes(action) ||
+    (action === TOGETHER && detail !== "") || (isAdmin && !isOne && !monitors) || join !== "" ||
     detail === "exec";
   const flags = all(FLAGS, list(letters, ""), line);
   const own = list(groups, ",");
@@ -261,7 +266,7 @@ function row(line: string): Command {
     action,
     alone: action === SUB && detail !== "" ? find(ACTIONS, detail, line) : SUB,
     reason: isAdmin && detail !== "cluster" ? verb : action === REFUSE ? detail : "",
-    opened: !isAdmin ? SUB : isOne ? ANY : ALL,
+    opened: !isAdmin ? SUB : monitors ? LOCAL : isOne ? ANY : ALL,
     join: isJoined ? find(JOINS, join || detail, line) : JOIN_NONE,
     pin: isPin && detail !== "" ? find(PINS, detail, line) : PIN_NONE,
     ...readKeys(keys, line),
@@ -302,3 +307,7 @@ const byName: ReadonlyMap<string, number> = new Map(COMMANDS.map((c, verb) => [c
 export function verbOf(name: string): number {
   return byName.get(name) ?? -1;
 }
+
+/** See `Requests.intents`. */
+export const INTENTS: Uint8Array = CLASSES.slice();
+for (const name of ["del", "unlink"]) INTENTS[verbOf(name) + 1] = INTENT_DELETE;

@@ -73,7 +73,12 @@ export function join(fanOut: FanOut, out: OutBuffer, hidden: Migrating | null = 
   if (how === JOIN_NUMSUB) return joinNumsub(fanOut, out);
   if (how === JOIN_INFO) return joinInfo(fanOut, out);
   if (how === JOIN_EXEC) return joinExec(fanOut, out);
-  if (how === JOIN_ANY_OK && parts.some(isOk)) return out.ascii("+OK\r\n");
+  if (how === JOIN_ANY_OK) {
+    if (parts.some(isOk)) return out.ascii("+OK\r\n");
+    // What a server says is more than that another one is not there.
+    const said = parts.find(({ failure }) => failure === "");
+    if (said !== undefined) return out.append(said.held, said.heldStart, said.heldEnd);
+  }
   if (joinError(parts, out)) return;
   switch (how) {
     case JOIN_ARRAY:

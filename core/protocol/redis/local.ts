@@ -5,6 +5,7 @@ import { bytes, clipped, decimal, text } from "../../bytes.ts";
 import { LOCKED_BULK } from "../access.ts";
 import type { CodecOptions, Facts, Scan } from "../codec.ts";
 import { ALOUD } from "../session.ts";
+import { answerAsNode, keySlot } from "./as_node.ts";
 import { auth, forget, helloLocked, OK, userName } from "./auth.ts";
 import { CHANNEL, SHARD } from "../publishing.ts";
 import { client, setName } from "./client_command.ts";
@@ -17,6 +18,7 @@ import { AROUND, array, bulk, bulkOf, Room, verbatim } from "./values.ts";
 
 /** What the names of CLIENT's subcommands begin with in the table. */
 const CLIENT = "client|";
+const CLUSTER = "cluster|";
 const PONG = bytes("+PONG\r\n");
 const RESET = bytes("+RESET\r\n");
 const ROLE = bytes("*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
@@ -45,6 +47,8 @@ export function answer(
       return scan.nargs === 2 ? said(scan, buf, start) : PONG;
     case "echo":
       return said(scan, buf, start);
+    case "cluster|keyslot":
+      return keySlot(scan, buf, start);
     case "pubsub|numsub":
       return ownSubscribers(CHANNEL, scan, buf, start, facts);
     case "pubsub|shardnumsub":
@@ -58,6 +62,9 @@ export function answer(
   if (name.startsWith(CLIENT)) {
     return client(name.slice(CLIENT.length), args, session, facts, usersOf(options));
   }
+  if (name.startsWith(CLUSTER)) {
+    return answerAsNode(name.slice(CLUSTER.length), args, session, options, facts);
+  }
   switch (name) {
     case "auth":
       return retracked(auth(args, session, options), session);
@@ -66,7 +73,7 @@ export function answer(
     case "hello":
       return retracked(hello(args, session, options), session);
     case "info":
-      return verbatim(info(args, facts), session);
+      return verbatim(info(args, options, facts), session);
     case "time": {
       const now = facts.wallClock();
       return array([String(Math.floor(now / 1000)), String((now % 1000) * 1000)]);
@@ -87,7 +94,7 @@ export function answer(
       forget(session, options);
       setTracking(session, null);
       return RESET;
-    default: // quit, readonly, readwrite
+    default: // quit, readonly, readwrite, asking
       return OK;
   }
 }
@@ -184,23 +191,27 @@ function hello(args: Args, session: RedisSession, options: CodecOptions): Uint8A
     `${session.resp === 3 ? "%7" : "*14"}\r\n${b("server")}${b("redis")}${b("version")}${
       b(REDIS_VERSION)
     }${b("proto")}:${session.resp}\r\n` +
-      `${b("id")}:${session.id}\r\n${b("mode")}${b("standalone")}${b("role")}${b("master")}` +
+      `${b("id")}:${session.id}\r\n${b("mode")}${b(modeOf(options))}${b("role")}${b("master")}` +
       `${b("modules")}*0\r\n`,
   );
+}
+
+function modeOf({ asNode }: CodecOptions): string {
+  return asNode === undefined ? "standalone" : "cluster";
 }
 
 /** The Redis whose commands ringmux speaks; clients look at it to decide what they may send. */
 export const REDIS_VERSION = "7.0.15";
 
 /** INFO [section ...]: the proxy's own figures, in Redis's shape. */
-function info(args: Args, facts: Facts): string {
+function info(args: Args, options: CodecOptions, facts: Facts): string {
   const wanted = args.slice(1).map((a) => a.toLowerCase());
   const all = wanted.length === 0 ||
     wanted.some((w) => w === "all" || w === "default" || w === "everything");
   const sections: [string, [string, number | string][]][] = [
     ["Server", [
       ["redis_version", REDIS_VERSION],
-      ["redis_mode", "standalone"],
+      ["redis_mode", modeOf(options)],
       ["ringmux_version", facts.version],
       ["ringmux_runtime", facts.runtime],
       ["ringmux_pool", facts.pool],
@@ -213,6 +224,7 @@ function info(args: Args, facts: Facts): string {
   // Clients (ioredis) read `loading:0` to know that the server is ready.
   sections.push(["Persistence", [["loading", 0]]]);
   sections.push(["Replication", [["role", "master"], ["connected_slaves", 0]]]);
+  if (options.asNode !== undefined) sections.push(["Cluster", [["cluster_enabled", 1]]]);
   let out = "";
   for (const [title, fields] of sections) {
     if (!all && !wanted.includes(title.toLowerCase())) continue;

@@ -8,7 +8,7 @@
 //   ringmux:migrate:state        the phase; :copier who copies; :trial of the trial at the start
 
 import { bytes, decimal, text } from "../../bytes.ts";
-import type { Migrating, Refused, Released, Restored, Taken } from "../migrating.ts";
+import type { Migrating, Page, Refused, Released, Restored, Taken } from "../migrating.ts";
 import { PIN_BLOCK, type Scan } from "../scan.ts";
 import type { Session } from "../session.ts";
 import { COMMANDS, KEYS_COUNTED, KEYS_STREAMS, verbOf } from "./commands.ts";

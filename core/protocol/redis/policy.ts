@@ -4,8 +4,20 @@
 
 import { bytes, isWord, text } from "../../bytes.ts";
 import type { CodecOptions, CommandPolicy, Inquiry } from "../codec.ts";
-import { ALL, ANY, ASKED, DONE, FORWARD, NOTHING, REFUSE, type Scan } from "../scan.ts";
+import {
+  ALL,
+  ANY,
+  ASKED,
+  DONE,
+  FORWARD,
+  LOCAL,
+  NOTHING,
+  PIN_MONITOR,
+  REFUSE,
+  type Scan,
+} from "../scan.ts";
 import type { Facts } from "../session.ts";
+import { AS_NODE, notAsNode, wrongSlot } from "./as_node.ts";
 import { RedisCodec } from "./codec.ts";
 import { BEFORE_AUTH, COMMANDS, NAMES_DB, SUB, verbOf } from "./commands.ts";
 import { routeDebug } from "./debug.ts";
@@ -40,7 +52,8 @@ const NO_POLICY: CommandPolicy = { deny: [], allow: [], rename: {} };
 /** Whether a pool with these options needs this codec. */
 export function isPoliced(options: CodecOptions): boolean {
   const { deny, allow, rename } = options.commands ?? NO_POLICY;
-  return options.db > 0 || deny.length > 0 || allow.length > 0 || Object.keys(rename).length > 0;
+  return options.db > 0 || options.asNode !== undefined || deny.length > 0 || allow.length > 0 ||
+    Object.keys(rename).length > 0;
 }
 
 function containerOf(name: string): string {
@@ -90,12 +103,14 @@ export class PolicedCodec extends RedisCodec {
   private readonly deny: readonly string[];
   private readonly allow: readonly string[];
   private readonly db: string;
+  private readonly isNode: boolean;
 
   constructor(options: CodecOptions, facts: Facts) {
     super(options, facts);
     const { deny, allow, rename } = options.commands ?? NO_POLICY;
     const hidden = Object.values(rename);
     this.db = String(options.db);
+    this.isNode = options.asNode !== undefined;
     this.deny = deny;
     this.allow = allow;
     // Where allow names commands only there is nothing to learn: what is in no table stays unknown.
@@ -176,10 +191,21 @@ export class PolicedCodec extends RedisCodec {
     if (rule === DENIED || rule === NOT_ALLOWED) {
       const list = rule === DENIED ? "deny" : "allow";
       refuse(scan, switchedOff(COMMANDS[verb].name, list));
-    } else if (this.opens[verb] === 1) this.open(scan, buf, start);
+    } else if (this.isNode && COMMANDS[verb].reason === CLUSTER) this.actAsNode(scan, buf, start);
+    else if (this.opens[verb] === 1) this.open(scan, buf, start);
     else if (rule !== FREE && this.db !== "0" && (COMMANDS[verb].flags & NAMES_DB) !== 0) {
       this.mapDatabase(scan, buf, start);
     }
+  }
+
+  /** What is refused where there is no cluster, by a proxy that is one. */
+  private actAsNode(scan: Scan, buf: Uint8Array, start: number): void {
+    const { arity } = COMMANDS[scan.verb];
+    if (arity >= 0 ? scan.nargs !== arity : scan.nargs < -arity) return;
+    const action = AS_NODE[scan.verb];
+    const error = action === SUB ? notAsNode(scan.verb) : wrongSlot(scan, buf, start);
+    if (error === null) scan.action = action;
+    else refuse(scan, error);
   }
 
   /** What administers servers goes to a pool's only one, or to all of them. */
@@ -187,7 +213,10 @@ export class PolicedCodec extends RedisCodec {
     const { arity, opened, reason } = COMMANDS[scan.verb];
     if (arity >= 0 ? scan.nargs !== arity : scan.nargs < -arity) return;
     const isOne = this.facts.servers() === 1;
-    if (scan.verb === DEBUG) routeDebug(scan, buf, start, isOne);
+    if (opened === LOCAL) {
+      scan.action = LOCAL;
+      scan.pin = PIN_MONITOR;
+    } else if (scan.verb === DEBUG) routeDebug(scan, buf, start, isOne);
     else if (isOne) scan.action = ANY;
     else if (opened === ALL) scan.action = ALL;
     else if (opened === ANY && reason !== CLUSTER) refuse(scan, forOneServer(scan.verb));

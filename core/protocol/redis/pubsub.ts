@@ -85,6 +85,7 @@ export function publishing(db: number, clustered: boolean): Publishing {
     subscribe: (kind, name) => request(ON[kind].toUpperCase(), toServer(name)),
     unsubscribe: (kind, name) => request(OFF[kind].toUpperCase(), toServer(name)),
     ping: request("PING"),
+    monitor: request("MONITOR"),
     readFrame,
     renaming,
     mark: ({ resp }: RedisSession) => resp === 3 ? 62 : STAR,

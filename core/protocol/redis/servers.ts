@@ -1,7 +1,7 @@
 // What is said to a server when a connection is new, and what its replies say of the server itself.
 
 import { bytes, text, utf8 } from "../../bytes.ts";
-import type { CodecOptions, Greeting, Lanes, ServerErrors } from "../codec.ts";
+import type { CodecOptions, Greeting, Handshake, Lanes, ServerErrors } from "../codec.ts";
 import type { RedisSession } from "./session.ts";
 import { ownLane, setTracking, trackingRequest } from "./tracking.ts";
 
@@ -45,19 +45,28 @@ export const LANES: Lanes = {
   },
 };
 
-export const greeting = ({ auth, user = "" }: CodecOptions): Greeting => ({
+const request = (words: string[]): string =>
+  `*${words.length}\r\n` + words.map((w) => `$${w.length}\r\n${w}\r\n`).join("");
+
+const who = ({ auth, user = "" }: CodecOptions): string[][] =>
+  auth === "" ? [] : [["AUTH", ...(user === "" ? [] : [utf8(user)]), utf8(auth)]];
+
+function handshakeOf(requests: string[]): Handshake | null {
+  return requests.length === 0
+    ? null
+    : { bytes: bytes(requests.join("")), replies: requests.length };
+}
+
+export const greeting = (options: CodecOptions): Greeting => ({
   handshake(session: RedisSession) {
-    const requests: string[][] = [];
     // AUTH before SELECT: twemproxy has them the other way round, and lands in database 0.
-    if (auth !== "") requests.push(["AUTH", ...(user === "" ? [] : [utf8(user)]), utf8(auth)]);
+    const requests = who(options);
     if (session.resp === 3) requests.push(["HELLO", "3"]);
     if (session.db > 0) requests.push(["SELECT", String(session.db)]);
     const tracking = trackingRequest(session);
-    if (requests.length === 0 && tracking === null) return null;
-    const out = requests.map((words) =>
-      `*${words.length}\r\n` + words.map((w) => `$${w.length}\r\n${w}\r\n`).join("")
-    );
+    const out = requests.map(request);
     if (tracking !== null) out.push(tracking);
-    return { bytes: bytes(out.join("")), replies: out.length };
+    return handshakeOf(out);
   },
+  who: handshakeOf(who(options).map(request)),
 });

@@ -17,7 +17,7 @@
 //                 concat (arrays one after the other), least (element-wise minimum), oldest (the
 //                 least number), most (the greatest), union (each element once), some (one that is
 //                 not nil), anyok (OK if one server says so)
-//        apart    as all, over connections that wait behind nothing else
+//        rescue   as all, the ejected ones too, over connections that wait behind nothing else
 //        gather   every server's and ringmux's own;  walk: one server after the other by a cursor
 //        pin      on a connection of the client's own: block (waits at the server), wait (for what
 //                 all servers say, joined), or the part that it has in a transaction
@@ -27,7 +27,8 @@
 //        topics   publish and subscribe (core/client/subscriptions.ts)
 //        admin    administers a server: answered by an error unless the configuration opens it
 //                 (policy.ts); then, by the word: one, only where the pool has one server (cluster
-//                 is the same, with another error); or a way to join replies: to every server
+//                 is the same, with another error); monitor, on links of the client's own; or a way
+//                 to join replies: to every server
 //        refuse   answered by an error; the word chooses its text (errors.ts)
 // flags  COMMAND's: r readonly, w write (either is the class of the latency figures, else "other"),
 //        f fast, a admin, b blocking, p pubsub, n no_auth (for those who are not authenticated yet);
@@ -59,7 +60,7 @@ acl|setuser              -3 -       admin:ok       a   6.0.0
 acl|users                 2 -       local          a   6.0.0
 acl|whoami                2 -       local          -   6.0.0   - free
 append                    3 1       forward        wf  2.0.0   string
-asking                    1 -       refuse:cluster f   3.0.0   connection
+asking                    1 -       refuse:cluster f   3.0.0   connection free
 auth                     -2 -       local          fn  1.0.0   connection free
 bgrewriteaof              1 -       admin:first    a   1.0.0
 bgsave                   -1 -       admin:first    a   1.0.0
@@ -102,36 +103,36 @@ cluster|addslots         -3 -       admin:cluster  a   3.0.0
 cluster|addslotsrange    -4 -       admin:cluster  a   7.0.0
 cluster|bumpepoch         2 -       admin:cluster  a   3.0.0
 cluster|cancelslotmigrations  2 -       admin:cluster  a   v9.0.0
-cluster|count-failure-reports  3 -       admin:cluster  a   3.0.0
-cluster|countkeysinslot   3 -       admin:cluster  -   3.0.0
+cluster|count-failure-reports  3 -       admin:cluster  a   3.0.0   - free
+cluster|countkeysinslot   3 -       admin:cluster:sum  -   3.0.0
 cluster|delslots         -3 -       admin:cluster  a   3.0.0
 cluster|delslotsrange    -4 -       admin:cluster  a   7.0.0
 cluster|failover         -2 -       admin:cluster  a   3.0.0
 cluster|flushslot        -3 -       admin:cluster  wa  v9.0.0  keyspace
 cluster|flushslots        2 -       admin:cluster  a   3.0.0
 cluster|forget            3 -       admin:cluster  a   3.0.0
-cluster|getkeysinslot     4 -       admin:cluster  -   3.0.0
+cluster|getkeysinslot     4 -       admin:cluster:concat  -   3.0.0
 cluster|getslotmigrations  2 -       admin:cluster  a   v9.0.0
-cluster|help              2 -       admin:cluster  -   5.0.0
-cluster|info              2 -       admin:cluster  -   3.0.0
-cluster|keyslot           3 -       admin:cluster  -   3.0.0
-cluster|links             2 -       admin:cluster  -   7.0.0
+cluster|help              2 -       admin:cluster  -   5.0.0   - free
+cluster|info              2 -       admin:cluster  -   3.0.0   - free
+cluster|keyslot           3 -       admin:cluster  -   3.0.0   - free
+cluster|links             2 -       admin:cluster  -   7.0.0   - free
 cluster|meet             -4 -       admin:cluster  a   3.0.0
 cluster|migrateslots     -4 -       admin:cluster  a   v9.0.0
 cluster|migration        -4 -       admin:cluster  a   8.4.0
-cluster|myid              2 -       admin:cluster  -   3.0.0
-cluster|myshardid         2 -       admin:cluster  -   7.2.0
-cluster|nodes             2 -       admin:cluster  -   3.0.0
-cluster|replicas          3 -       admin:cluster  a   5.0.0
+cluster|myid              2 -       admin:cluster  -   3.0.0   - free
+cluster|myshardid         2 -       admin:cluster  -   7.2.0   - free
+cluster|nodes             2 -       admin:cluster  -   3.0.0   - free
+cluster|replicas          3 -       admin:cluster  a   5.0.0   - free
 cluster|replicate         3 -       admin:cluster  a   3.0.0
 cluster|reset            -2 -       admin:cluster  a   3.0.0
 cluster|saveconfig        2 -       admin:cluster  a   3.0.0
 cluster|set-config-epoch  3 -       admin:cluster  a   3.0.0
 cluster|setslot          -4 -       admin:cluster  a   3.0.0
-cluster|shards            2 -       admin:cluster  -   7.0.0
-cluster|slaves            3 -       admin:cluster  a   3.0.0
+cluster|shards            2 -       admin:cluster  -   7.0.0   - free
+cluster|slaves            3 -       admin:cluster  a   3.0.0   - free
 cluster|slot-stats       -4 -       admin:cluster  -   8.2.0,v8.0.0
-cluster|slots             2 -       admin:cluster  -   3.0.0
+cluster|slots             2 -       admin:cluster  -   3.0.0   - free
 command                  -1 -       sub:any        -   2.8.13  connection free
 commandlog               -2 -       sub            -   v8.1.0
 commandlog|get           -4 -       all:concat     a   v8.1.0
@@ -182,7 +183,7 @@ function|delete           3 -       all:ok         w   7.0.0   scripting
 function|dump             2 -       any            -   7.0.0   scripting
 function|flush           -2 -       all:ok         w   7.0.0   scripting
 function|help             2 -       any            -   7.0.0   scripting free
-function|kill             2 -       apart:anyok    -   7.0.0   scripting
+function|kill             2 -       rescue:anyok   -   7.0.0   scripting
 function|list            -2 -       any            -   7.0.0   scripting look
 function|load            -3 -       all:first      ws  7.0.0   scripting
 function|restore         -3 -       all:ok         ws  7.0.0   scripting
@@ -282,7 +283,7 @@ module|list               2 -       any            a   4.0.0
 module|load              -3 -       admin:ok       a   4.0.0
 module|loadex            -3 -       admin:ok       a   7.0.0
 module|unload             3 -       admin:ok       a   4.0.0
-monitor                   1 -       refuse:stream  a   1.0.0
+monitor                   1 -       admin:monitor  a   1.0.0
 move                      3 1       forward        wfd 1.0.0   keyspace
 mset                     -3 1..-1/2 split:ok       w   1.0.1   string
 msetex                   -4 @1/2    together       w   8.4.0,v9.1.0 string
@@ -342,7 +343,7 @@ script|debug              3 -       refuse:stream  -   3.2.0   scripting
 script|exists            -3 -       all:least      s   2.6.0   scripting look+script+keyless
 script|flush             -2 -       all:ok         -   2.6.0   scripting
 script|help               2 -       any            -   5.0.0   scripting free
-script|kill               2 -       apart:anyok    -   2.6.0   scripting
+script|kill               2 -       rescue:anyok   -   2.6.0   scripting
 script|load               3 -       all:first      s   2.6.0   scripting script+keyless
 script|show               3 -       any            -   v8.0.0  scripting
 sdiff                    -2 1..-1   together       r   1.0.0   set

@@ -1,0 +1,292 @@
+// Clients with their own default settings over a Redis Cluster: plain ones, which see one Redis, also
+// while slots move; and those for clusters, which see a cluster of one node (act_as_node). The proxy does
+// the same for them whatever it runs on, which cluster_test.ts and cluster_node_test.ts show.
+// Needs: redis-server redis-tools python3-redis
+// Runtimes: node
+
+import {
+  Batch,
+  ClusterBatch,
+  GlideClient,
+  GlideClusterClient,
+  Logger,
+  Script,
+} from "@valkey/valkey-glide";
+import { type Job, Queue, QueueEvents, Worker } from "bullmq";
+import { Cluster as IoCluster, Redis } from "ioredis";
+import { createClient, createCluster } from "redis";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { at, type Cluster, type ProxyProcess, startCluster, startProxy } from "./harness.ts";
+import { script, tour } from "./languages.ts";
+
+const PYTHON = "/usr/bin/python3";
+
+let cluster: Cluster;
+let proxy: ProxyProcess;
+
+async function begin(): Promise<void> {
+  cluster = await startCluster(3, 0);
+  const pool = {
+    ...{ redis: true, distribution: "cluster" },
+    servers: cluster.ports.slice(0, 2).map((port) => at(port)),
+  };
+  proxy = await startProxy({
+    plain: pool,
+    node: { ...pool, cluster: "{act_as_node: true}" },
+  });
+}
+
+test.before(() =>
+  begin().catch((error) => {
+    console.log(error); // uvu keeps it to itself
+    throw error;
+  })
+);
+
+// It writes every error of a server to the console.
+Logger.setLoggerConfig("off");
+
+const names = (prefix: string, n = 50): string[] =>
+  Array.from({ length: n }, (_, i) => `${prefix}:${i}`);
+
+/** Moves slots to and fro for as long as `work` takes. */
+async function whileSlotsMove<T>(work: () => Promise<T>): Promise<T> {
+  let done = false;
+  const result = work().finally(() => done = true);
+  const moves = (async () => {
+    for (let round = 0; !done || round === 0; round++) {
+      const [a, b] = (await cluster.nodes()).filter(({ slots }) => slots.length > 0);
+      const [from, to] = round % 2 === 0 ? [a, b] : [b, a];
+      await cluster.manage(
+        ...["reshard", `127.0.0.1:${from.port}`, "--cluster-from", from.id],
+        ...["--cluster-to", to.id, "--cluster-slots", "50", "--cluster-yes"],
+      );
+    }
+  })();
+  await Promise.all([result, moves]);
+  return await result;
+}
+
+test("ioredis: many keys, pipelines, transactions, scripts, blocking, publish", async () => {
+  const client = new Redis({ port: proxy.ports.plain, host: "127.0.0.1" });
+  const other = client.duplicate();
+  try {
+    const keys = names("io");
+    await client.mset(Object.fromEntries(keys.map((key) => [key, key])));
+    assert.equal(await client.mget(...keys), keys);
+    const pipe = client.pipeline();
+    for (const key of keys) pipe.incrby(`${key}:n`, 2);
+    assert.equal(await pipe.exec(), keys.map(() => [null, 2]));
+    assert.equal(await client.multi().set("{io}a", "1").incr("{io}a").exec(), [
+      [null, "OK"],
+      [null, 2],
+    ]);
+    client.defineCommand("add", {
+      numberOfKeys: 1,
+      lua: "return redis.call('incrby', KEYS[1], ARGV[1])",
+    });
+    const add = (client as unknown as { add(key: string, n: number): Promise<number> }).add;
+    for (const [i, key] of keys.entries()) assert.is(await add.call(client, `${key}:s`, i), i);
+    const popped = other.blpop("io:list", 10);
+    await client.rpush("io:list", "x");
+    assert.equal(await popped, ["io:list", "x"]);
+    const heard = new Promise((resolve) => other.once("message", (_, text) => resolve(text)));
+    await other.subscribe("io:news");
+    await client.publish("io:news", "hi");
+    assert.is(await heard, "hi");
+    const seen: string[] = [];
+    for await (const page of client.scanStream({ match: "io:*:n", count: 10 })) seen.push(...page);
+    assert.equal([...new Set(seen)].sort(), keys.map((key) => `${key}:n`).sort());
+  } finally {
+    client.disconnect();
+    other.disconnect();
+  }
+});
+
+test("node-redis: many keys, transactions, WATCH, SCAN", async () => {
+  const client = createClient({ url: `redis://127.0.0.1:${proxy.ports.plain}` });
+  await client.connect();
+  try {
+    const keys = names("nr");
+    await client.mSet(Object.fromEntries(keys.map((key) => [key, key])));
+    assert.equal(await client.mGet(keys), keys);
+    assert.equal(await Promise.all(keys.map((key) => client.get(key))), keys);
+    const counted = await client.multi().set("{nr}a", "1").incr("{nr}a").exec();
+    assert.equal(counted.map(String), ["OK", "2"]);
+    await client.watch("{nr}a");
+    assert.equal((await client.multi().incr("{nr}a").exec()).map(Number), [3]);
+    const seen: string[] = [];
+    for await (const page of client.scanIterator({ MATCH: "nr:*" })) seen.push(...page);
+    assert.equal([...new Set(seen)].sort(), [...keys].sort());
+    assert.is(await client.del(keys), keys.length);
+  } finally {
+    client.destroy();
+  }
+});
+
+test("redis-py", () => tour(PYTHON, script("redis_py.py"), proxy.ports.plain, 3, "cluster"));
+
+test("valkey-glide: many keys, batches, scripts", async () => {
+  const addresses = [{ host: "127.0.0.1", port: proxy.ports.plain }];
+  const client = await GlideClient.createClient({ addresses, requestTimeout: 10_000 });
+  try {
+    const keys = names("gl");
+    await client.mset(Object.fromEntries(keys.map((key) => [key, key])));
+    assert.equal(await client.mget(keys), keys);
+    const atomic = new Batch(true).set("{gl}a", "1").incr("{gl}a");
+    assert.equal(await client.exec(atomic, true), ["OK", 2]);
+    const loose = new Batch(false);
+    for (const key of keys) loose.get(key);
+    assert.equal(await client.exec(loose, true), keys);
+    const add = new Script("return redis.call('incrby', KEYS[1], ARGV[1])");
+    for (const key of keys) {
+      assert.is(await client.invokeScript(add, { keys: [`${key}:s`], args: ["5"] }), 5);
+    }
+  } finally {
+    client.close();
+  }
+});
+
+test("BullMQ works on while its slot moves", async () => {
+  const settings = { connection: { host: "127.0.0.1", port: proxy.ports.plain }, prefix: "{bull}" };
+  const queue = new Queue("moving", settings);
+  const events = new QueueEvents("moving", settings);
+  const worker = new Worker("moving", ({ data }: Job) => Promise.resolve(data.n * 2), {
+    ...settings,
+    concurrency: 5,
+  });
+  const errors: string[] = [];
+  const failed = ({ message }: Error): unknown => errors.push(message);
+  queue.on("error", failed);
+  events.on("error", failed);
+  worker.on("error", failed);
+  queue.setMaxListeners(100);
+  try {
+    await Promise.all([events.waitUntilReady(), worker.waitUntilReady()]);
+    const slot = Number(await cluster.at(cluster.ports[0], "CLUSTER", "KEYSLOT", "{bull}"));
+    const results: number[] = [];
+    for (let round = 0; round < 2; round++) {
+      const jobs = await queue.addBulk(
+        Array.from({ length: 50 }, (_, n) => ({ name: "double", data: { n } })),
+      );
+      const done = Promise.all(jobs.map((job) => job.waitUntilFinished(events)));
+      await moveSlot(slot);
+      results.push(...await done);
+    }
+    assert.equal(results, Array.from({ length: 100 }, (_, i) => (i % 50) * 2));
+    // What waits at a node when its slot moves is told so, and BullMQ begins again.
+    const told = /the owner of slot \d+ changed/;
+    assert.equal(errors.filter((error) => !told.test(error)), []);
+    assert.is(await queue.getFailedCount(), 0);
+  } finally {
+    await Promise.all([worker.close(), queue.close(), events.close()]);
+  }
+});
+
+/** Moves one slot with its keys to another node than its owner. */
+async function moveSlot(slot: number): Promise<void> {
+  const nodes = (await cluster.nodes()).filter(({ primary }) => primary);
+  const has = ({ slots }: { slots: string[] }) =>
+    slots.some((range) => {
+      const [first, last = first] = range.split("-").map(Number);
+      return slot >= first && slot <= last;
+    });
+  const from = nodes.find(has) as typeof nodes[number];
+  const to = nodes.find((node) => node !== from) as typeof nodes[number];
+  const text = String(slot);
+  await cluster.at(to.port, "CLUSTER", "SETSLOT", text, "IMPORTING", from.id);
+  await cluster.at(from.port, "CLUSTER", "SETSLOT", text, "MIGRATING", to.id);
+  for (;;) {
+    const keys = await cluster.at(from.port, "CLUSTER", "GETKEYSINSLOT", text, "100");
+    if (keys === "") break;
+    const migrate = ["MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS"];
+    await cluster.at(from.port, ...migrate, ...keys.split("\n"));
+  }
+  for (const { port } of [to, from]) {
+    await cluster.at(port, "CLUSTER", "SETSLOT", text, "NODE", to.id);
+  }
+}
+
+// ------------------------------------------------------------------------- clients for clusters
+
+test("ioredis' Redis.Cluster, with act_as_node", async () => {
+  const client = new IoCluster([{ host: "127.0.0.1", port: proxy.ports.node }]);
+  try {
+    const keys = names("ioc");
+    await Promise.all(keys.map((key) => client.set(key, key)));
+    assert.equal(await Promise.all(keys.map((key) => client.get(key))), keys);
+    assert.is(client.nodes("master").length, 1);
+    assert.equal(await client.multi().set("{ioc}a", "1").incr("{ioc}a").exec(), [
+      [null, "OK"],
+      [null, 2],
+    ]);
+    await whileSlotsMove(async () => {
+      for (let i = 0; i < 20; i++) {
+        await Promise.all(keys.map((key) => client.incr(`${key}:n`)));
+      }
+    });
+    assert.equal(
+      await Promise.all(keys.map((key) => client.get(`${key}:n`))),
+      keys.map(() => "20"),
+    );
+  } finally {
+    client.disconnect();
+  }
+});
+
+test("node-redis' createCluster, with act_as_node", async () => {
+  const client = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${proxy.ports.node}` }] });
+  await client.connect();
+  try {
+    const keys = names("nrc");
+    await Promise.all(keys.map((key) => client.set(key, key)));
+    assert.equal(await Promise.all(keys.map((key) => client.get(key))), keys);
+    assert.is(client.masters.length, 1);
+    const counted = await client.multi().set("{nrc}a", "1").incr("{nrc}a").exec();
+    assert.equal(counted.map(String), ["OK", "2"]);
+  } finally {
+    client.destroy();
+  }
+});
+
+test("redis-py's RedisCluster, with act_as_node", () => {
+  return tour(PYTHON, script("redis_py_cluster.py"), proxy.ports.node);
+});
+
+test("GlideClusterClient, with act_as_node", async () => {
+  const addresses = [{ host: "127.0.0.1", port: proxy.ports.node }];
+  const client = await GlideClusterClient.createClient({ addresses, requestTimeout: 10_000 });
+  try {
+    const keys = names("glc");
+    assert.is(await client.mset(Object.fromEntries(keys.map((key) => [key, key]))), "OK");
+    assert.equal(await client.mget(keys), keys);
+    const atomic = new ClusterBatch(true).set("{glc}a", "1").incr("{glc}a");
+    assert.equal(await client.exec(atomic, true), ["OK", 2]);
+    const loose = new ClusterBatch(false);
+    for (const key of keys) loose.get(key);
+    assert.equal(await client.exec(loose, true), keys);
+  } finally {
+    client.close();
+  }
+});
+
+test("keys of a slot are counted and named over all nodes, also while it moves", async () => {
+  const client = new Redis({ port: proxy.ports.node, host: "127.0.0.1" });
+  try {
+    const keys = names("{count}", 20);
+    await client.mset(Object.fromEntries(keys.map((key) => [key, key])));
+    const slot = Number(await client.call("CLUSTER", "KEYSLOT", "{count}"));
+    assert.is(await client.call("CLUSTER", "COUNTKEYSINSLOT", slot), 20);
+    assert.equal(
+      (await client.call("CLUSTER", "GETKEYSINSLOT", slot, 100) as string[]).sort(),
+      [...keys].sort(),
+    );
+    await moveSlot(slot);
+    assert.is(await client.call("CLUSTER", "COUNTKEYSINSLOT", slot), 20);
+  } finally {
+    client.disconnect();
+  }
+});
+
+test.run();

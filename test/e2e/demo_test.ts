@@ -1,0 +1,82 @@
+// `npm start -- --demo NAME`: real servers are started, what it says to type works, and nothing is
+// left of them.
+// Needs: redis-server redis-tools
+// Runtimes: node
+// The demonstrations run on Node only.
+
+import * as fs from "node:fs";
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { closers, root } from "./harness/processes.ts";
+import { canConnect, run, startProxy, tempPath, until, Wire } from "./harness.ts";
+
+interface Shown {
+  config: string;
+  text: string;
+}
+
+/** The servers of a demonstration; `end` is what the end of its parent is to it. */
+async function startDemo(name: string, env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, ["dist/demo.js", "--demo", name], {
+    cwd: root,
+    env: { ...process.env, ...env },
+  });
+  const end = (): void => void child.stdin.end();
+  closers.add(end);
+  let said = "";
+  let failed = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => said += text);
+  child.stderr.setEncoding("utf8").on("data", (text) => failed += text);
+  await until("the demo", () => said.includes("\n") || child.exitCode !== null, 60_000);
+  if (said === "") await until("its words", () => child.stderr.closed);
+  return { child, end, failed, shown: JSON.parse(said || "{}") as Shown };
+}
+
+/** The command behind a word of the text, its lines put together. */
+function commandOf(text: string, word: string): string[] {
+  const lines = text.replace(/\\\n/g, " ").split("\n");
+  const line = lines.find((one) => one.trim().startsWith(word)) as string;
+  return line.trim().slice(word.length).trim().split(/ +/);
+}
+
+test("--demo cluster: what it says to type works, and nothing is left", async () => {
+  const { child, end, shown, failed } = await startDemo("cluster");
+  assert.ok(shown.config, failed);
+  const servers = fs.readFileSync(shown.config, "utf8").match(/127\.0\.0\.1:\d+:1/g) as string[];
+  const proxy = await startProxy({
+    pool: { redis: true, distribution: "cluster", servers },
+  });
+  const wire = await Wire.open(proxy.port);
+  for (const word of ["some keys", "redis-cli -p 22121 mget"]) {
+    assert.match(shown.text, word);
+  }
+  assert.is(await wire.ask("MSET", "a", "1", "b", "2", "c", "3"), "+OK\r\n");
+  for (const word of ["a failover", "a resharding", "a crash"]) {
+    const [program, ...args] = commandOf(shown.text, word);
+    const { code, stdout, stderr } = await run(program, args);
+    assert.is(code, 0, `${word}: ${stdout}${stderr}`);
+    assert.is(await wire.ask("MSET", "a", "1", "b", "2", "c", word), "+OK\r\n");
+  }
+  const folder = shown.config.replace(/\/[^/]*$/, "");
+  assert.ok(fs.existsSync(folder));
+  end();
+  await until("it to end", () => child.exitCode !== null);
+  assert.not.ok(fs.existsSync(folder));
+  for (const place of servers) assert.not.ok(await canConnect(Number(place.split(":")[1])));
+});
+
+test("a demonstration that is not known, or whose programs are not there, is told", async () => {
+  const unknown = await startDemo("clusters");
+  assert.is(unknown.child.exitCode, 1);
+  assert.match(unknown.failed, "--demo clusters is not known (cluster");
+  const folder = tempPath("empty");
+  fs.mkdirSync(folder);
+  const bare = await startDemo("cluster", { PATH: folder });
+  // The usual folders are looked into as well: it may be found there.
+  if (bare.child.exitCode === null) return bare.end();
+  assert.match(bare.failed, "--demo cluster needs redis-server, which is not installed");
+});
+
+test.run();
