@@ -168,7 +168,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     end: number,
   ): void {
     const again = this.hold?.again ?? null;
-    if (again !== null && again.request === request && again.askedAt >= 0) {
+    if (again !== null && again.request === request) {
       const { migration, host } = this.context;
       if (
         !this.isClosed && this.head === request && migration !== null &&

@@ -34,7 +34,7 @@ export abstract class Actor {
         this.rounds++;
       }
     } catch (error) {
-      this.wrong.push(String(error));
+      this.wrong.push(`${this.constructor.name}, round ${this.rounds}: ${error}`);
     }
   }
 

@@ -260,6 +260,7 @@ export class Hold {
   unblock(withError: boolean): boolean {
     const { link, server } = this;
     if (this.state !== BLOCKED || link === null || server === null) return false;
+    this.again = null; // its end is the client's
     return endWait(server, link, withError);
   }
 

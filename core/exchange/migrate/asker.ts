@@ -13,7 +13,7 @@ const PATIENCE = 10_000;
 
 export interface AskContext {
   readonly lane: number;
-  readonly turn: { enter(): void; leave(): void };
+  readonly turn: { enter(): void };
 }
 
 export type Answer = Uint8Array | Lost;
@@ -72,13 +72,13 @@ export class Asker {
 
   ask(request: Uint8Array, done: (answer: Answer) => void): void {
     const { turn, lane } = this.context;
+    // Not left: this may be called amid a turn's end, which must not begin within itself.
     turn.enter();
     if (this.link === null || this.link.retired) {
       this.link = this.server.takeExtra(lane);
       this.link.patience = PATIENCE;
     }
     this.link.send(new Question(new Ask(done)), request, 0, request.length);
-    turn.leave();
   }
 
   /** As `ask`, for what is not in a hurry. */

@@ -101,7 +101,7 @@ export interface MigrationContext {
   readonly host: Host;
   readonly lane: number;
   readonly codec: Codec;
-  readonly turn: { enter(): void; leave(): void };
+  readonly turn: { enter(): void };
   readonly clients: Iterable<GateClient>;
   readonly rate: number;
   /** The new ring's servers, as a configuration has them. */
@@ -355,14 +355,12 @@ export class Migration implements CopierContext {
     this.say(`${phase}${before === UNKNOWN ? " (as the servers say)" : ""}`, `migrate_${phase}`);
     if (phase === BARRIER) this.beginBarrier();
     else this.isParked = false;
-    this.turn.enter();
     for (const client of this.context.clients) client.settleMode();
     if (phase === MOVE || phase === DONE) this.context.routeChanged();
     else this.context.topicsChanged();
     if (phase !== BARRIER) {
       for (const client of [...this.parked.keys()]) this.release(client, null);
     }
-    this.turn.leave();
     if (phase === MOVE) void this.copy();
     if (phase === DONE) this.copier?.stop();
   }
@@ -540,14 +538,12 @@ export class Migration implements CopierContext {
     if (isAgreed && age > LONGEST_BARRIER) {
       for (const client of this.draining) client.cutOff("it is still busy (migrate)");
     }
-    this.turn.enter();
     this.why = this.obstacle(age);
     if (this.why === "" && !this.isFenced) {
       if (this.fencing < 0) this.fence();
       this.why = "servers have not answered all that was sent to them";
       if (this.fencing === 0) this.isFenced = true;
     }
-    this.turn.leave();
     if (!this.isFenced || this.why !== "" && this.fencing > 0) return;
     this.why = "";
     this.isParked = true;
@@ -586,6 +582,7 @@ export class Migration implements CopierContext {
       for (const link of server.connections) {
         if (link.head === null || link.patience > 0) continue;
         this.fencing++;
+        this.turn.enter();
         link.send(new Question(new Fence(over)), probe, 0, probe.length);
       }
     }
@@ -702,7 +699,6 @@ export class Migration implements CopierContext {
     if (verdict !== null) this.verdicts.set(client, verdict);
     this.turn.enter();
     client.workDone();
-    this.turn.leave();
   }
 
   /** The client is gone. */
