@@ -40,6 +40,7 @@ test.before(async () => {
 
 async function begin(): Promise<void> {
   node = await startRedis({
+    port: await freePort(10_000), // its second port is so much higher
     args: [
       ...["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"],
       ...["--cluster-config-file", tempPath("nodes.conf")],

@@ -1,5 +1,6 @@
 // A real Redis Cluster: three primaries, each with a replica, on free ports of this machine.
 
+import { freePort } from "./ports.ts";
 import { run, until, which } from "./processes.ts";
 import { type ServerProcess, several, startRedis } from "./servers.ts";
 
@@ -69,16 +70,30 @@ export class Cluster {
   }
 }
 
-/** `primaries` with one replica each, which have agreed. */
-export async function startCluster(primaries = 3, replicas = 1): Promise<Cluster> {
-  const servers = await several(primaries * (1 + replicas), () =>
-    startRedis({
+/** A node's second port is so much above its first. */
+const BUS = 10_000;
+
+/** A node that knows no other. */
+async function startNode(): Promise<ServerProcess> {
+  for (let tries = 0; tries < 5; tries++) {
+    const server = await startRedis({
+      port: await freePort(BUS),
       args: [
         ...["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
         ...["--cluster-config-file", `nodes-${Math.random().toString(36).slice(2)}.conf`],
         ...["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"],
       ],
-    }));
+    }).catch(() => null);
+    // It listens on the first port before it tries the second, and ends if that is taken.
+    const ping = ["-p", String(server?.port), "PING"];
+    if (server !== null && (await run(which("redis-cli"), ping)).code === 0) return server;
+  }
+  throw new Error("no node of a cluster starts");
+}
+
+/** `primaries` with one replica each, which have agreed. */
+export async function startCluster(primaries = 3, replicas = 1): Promise<Cluster> {
+  const servers = await several(primaries * (1 + replicas), startNode);
   const cluster = new Cluster(servers);
   const places = servers.map(({ port }) => `127.0.0.1:${port}`);
   const options = ["--cluster-replicas", String(replicas), "--cluster-yes"];
