@@ -9,10 +9,13 @@ const PER_MS = 10000;
 export class Histogram {
   private readonly buckets: Uint32Array;
   private count: number;
+  /** The greatest value, in milliseconds. */
+  max: number;
 
   constructor() {
     this.buckets = new Uint32Array(SUB * 26);
     this.count = 0;
+    this.max = 0;
   }
 
   record(ms: number): void {
@@ -20,11 +23,13 @@ export class Histogram {
     const shift = Math.max(0, 31 - Math.clz32(v) - SUB_BITS);
     this.buckets[shift * SUB + (v >> shift)]++;
     this.count++;
+    if (ms > this.max) this.max = ms;
   }
 
   clear(): void {
     this.buckets.fill(0);
     this.count = 0;
+    this.max = 0;
   }
 
   /** Milliseconds below which `part` (0.99, say) of the values lie. */

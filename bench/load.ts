@@ -1,9 +1,15 @@
 // The load generator: a process of its own, run by Bun on the core that the proxy does not have.
-// Reads jobs as lines of JSON on stdin and answers each with one line. Closed loop: a client sends
-// a ready-made batch, counts the bytes of the reply, sends the next. Reads the CPU time of the
+// Reads jobs as lines of JSON on stdin and answers each with one line. Reads the CPU time of the
 // watched processes itself, so that the window of the clock and of the requests is the same.
+//
+// Closed loop: a client sends a ready-made batch, counts the bytes of the reply, sends the next.
+// Open loop (`rate`): batches are due at times that do not depend on the replies, and each is timed
+// from when it was due, also if its client was still busy: a proxy that stops for a moment is charged
+// for all that came meanwhile ("coordinated omission", Tene: How NOT to Measure Latency).
+// Churn: each batch is sent over a connection of its own, which its client opens and closes.
 
 import { Histogram } from "./histogram.ts";
+import { Schedule } from "./schedule.ts";
 import { cpuNanos, family, peakKb, resetPeak, residentKb } from "./measure.ts";
 import { Batches, type Shape } from "./requests.ts";
 
@@ -19,6 +25,10 @@ export interface Job {
   readonly windowMs: number;
   /** The window ends after so many batches; 0: after `windowMs`. */
   readonly batches: number;
+  /** Batches a second of all clients together, come what may; 0: each waits for its reply. */
+  readonly rate: number;
+  /** A connection for every batch. */
+  readonly churn: boolean;
   /** Send every key once, in order: fills a server. */
   readonly fill: boolean;
   /** Processes to watch. */
@@ -37,6 +47,8 @@ export interface Outcome {
   readonly p50: number;
   readonly p99: number;
   readonly p999: number;
+  readonly p9999: number;
+  readonly max: number;
   /** CPU of the watched processes in microseconds per command. */
   readonly cpu: number;
   /** Part of a core they used. */
@@ -52,6 +64,7 @@ interface BunSocket {
   data: Client;
   write(bytes: Uint8Array, from: number, length: number): number;
   setNoDelay(on: boolean): void;
+  end(): void;
   terminate(): void;
 }
 declare const Bun: { connect(options: unknown): Promise<BunSocket> };
@@ -79,6 +92,10 @@ class Client {
   /** What the reply must be; only the first of each client is compared whole. */
   expected: Uint8Array | null = null;
   verified = false;
+  /** Open loop: when the batches were due that wait for it. */
+  readonly due: number[] = [];
+  /** Churn: when it began to connect for its next batch. */
+  openedAt = 0;
 
   constructor(batch: number) {
     this.batch = batch;
@@ -97,6 +114,7 @@ class Load {
   private inWindow: number;
   private bytes: number;
   private idleNow: (() => void) | null;
+  private readonly handlers: ReturnType<Load["makeHandlers"]>;
   private failed: (error: Error) => void;
   readonly failure: Promise<never>;
   readonly clients: Client[];
@@ -116,6 +134,7 @@ class Load {
     this.failure = new Promise((_, reject) => this.failed = reject);
     this.failure.catch(() => {});
     this.clients = [];
+    this.handlers = this.makeHandlers();
   }
 
   async connect(count: number): Promise<Client[]> {
@@ -126,27 +145,33 @@ class Load {
         const client = new Client((this.clients.length * 7) % this.batches.count);
         made.push(client);
         this.clients.push(client);
-        some.push(Bun.connect({
-          hostname: "127.0.0.1",
-          port: this.job.port,
-          data: client,
-          socket: this.handlers(),
-        }));
+        some.push(this.open(client));
       }
       await Promise.all(some);
     }
     return made;
   }
 
-  private handlers() {
+  private open(client: Client): Promise<BunSocket> {
+    return Bun.connect({
+      hostname: "127.0.0.1",
+      port: this.job.port,
+      data: client,
+      socket: this.handlers,
+    });
+  }
+
+  private makeHandlers() {
     return {
       open: (socket: BunSocket) => {
         socket.setNoDelay(true);
         socket.data.socket = socket;
+        if (socket.data.openedAt > 0) this.send(socket.data, socket.data.openedAt);
       },
       data: (socket: BunSocket, chunk: Uint8Array) => this.receive(socket.data, chunk),
       drain: (socket: BunSocket) => this.push(socket.data),
       close: (socket: BunSocket) => {
+        if (socket.data.socket !== socket) return; // one of many (churn)
         socket.data.socket = null;
         this.failed(new Error("a connection was closed"));
       },
@@ -172,8 +197,26 @@ class Load {
       this.inWindow++;
       this.histogram.record(now - client.sentAt);
     }
-    if (this.budget > 0) this.send(client, now);
-    else if (--this.outstanding === 0) this.idleNow?.();
+    const due = client.due.shift();
+    if (this.job.churn) this.reconnect(client, now);
+    else if (due !== undefined) this.send(client, due);
+    else if (this.budget > 0 && this.job.rate === 0) this.send(client, now);
+    else this.rest();
+  }
+
+  /** A client has nothing to do. */
+  private rest(): void {
+    if (--this.outstanding === 0 && this.budget <= 0) this.idleNow?.();
+  }
+
+  /** Its next batch over a new connection. */
+  private reconnect(client: Client, now: number): void {
+    const old = client.socket;
+    client.socket = null;
+    old?.end();
+    if (this.budget <= 0) return this.rest();
+    client.openedAt = now;
+    this.open(client).catch((error) => this.failed(error));
   }
 
   private compare(client: Client, expected: Uint8Array, chunk: Uint8Array): void {
@@ -215,6 +258,35 @@ class Load {
     return done;
   }
 
+  /** Sends batches as they are due until `stop`. */
+  private pace(): Promise<void> {
+    this.budget = Infinity;
+    this.outstanding = 0;
+    const done = new Promise<void>((resolve) => this.idleNow = resolve);
+    const schedule = new Schedule(this.job.rate, performance.now());
+    let next = 0;
+    const step = (): void => {
+      if (this.budget <= 0) {
+        if (this.outstanding === 0) this.idleNow?.();
+        return;
+      }
+      const now = performance.now();
+      for (; schedule.next <= now; schedule.advance()) {
+        const client = this.clients[next];
+        next = next + 1 < this.clients.length ? next + 1 : 0;
+        if (client.left > 0) client.due.push(schedule.next);
+        else {
+          this.outstanding++;
+          this.send(client, schedule.next);
+        }
+      }
+      // A timer would be a millisecond late: it looks at the clock all the time instead.
+      setImmediate(step);
+    };
+    step();
+    return done;
+  }
+
   private async stop(done: Promise<void>): Promise<void> {
     this.budget = 0;
     await done;
@@ -237,7 +309,7 @@ class Load {
       await done;
       return this.outcome(before, pids, residentAtStart, idleKb);
     }
-    done = this.start(busy, Infinity);
+    done = job.rate > 0 ? this.pace() : this.start(busy, Infinity);
     await sleep(job.rampMs);
     this.measuring = true;
     this.inWindow = 0;
@@ -294,6 +366,8 @@ class Load {
       p50: this.histogram.percentile(0.5),
       p99: this.histogram.percentile(0.99),
       p999: this.histogram.percentile(0.999),
+      p9999: this.histogram.percentile(0.9999),
+      max: this.histogram.max,
       cpu: cpuSeconds * 1e6 / requests,
       busy: cpuSeconds / seconds,
       peakKb: peak,

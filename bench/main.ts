@@ -46,6 +46,7 @@ export async function main(args: readonly string[], folder: string): Promise<num
     servers,
     folder,
     files: openFiles(),
+    capacities: new Map(),
   };
   const workloads = WORKLOADS.filter((w) => options.workloads.includes(w.name));
   try {

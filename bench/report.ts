@@ -39,13 +39,13 @@ export function table(row: Row): string {
     [
       "",
       ...["CPU µs/req", "spread", "× nutcracker", "req/s", "core", "p50 ms", "p99 ms", "p99.9 ms"],
-      "peak MB",
+      ...["p99.99 ms", "max ms", "peak MB"],
     ],
   ];
   for (const cell of row.cells) {
     const cpu = summary(cell, "cpu");
     if (cpu === null) {
-      lines.push([`  ${title(cell.contestant)}`, "-", ...Array(8).fill("")]);
+      lines.push([`  ${title(cell.contestant)}`, "-", ...Array(10).fill("")]);
       continue;
     }
     const of = (figure: Figure) => summary(cell, figure)?.median ?? 0;
@@ -61,6 +61,8 @@ export function table(row: Row): string {
       ms(of("p50")),
       ms(of("p99")),
       ms(of("p999")),
+      ms(of("p9999")),
+      ms(of("max")),
       none ? "-" : (of("peakKb") / 1024).toFixed(0),
     ]);
   }

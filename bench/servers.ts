@@ -84,6 +84,8 @@ export class Servers {
       rampMs: 0,
       windowMs: 0,
       batches: 0,
+      rate: 0,
+      churn: false,
       fill: true,
       pids: [],
     });

@@ -2,7 +2,7 @@
 // A B C A B C ..., ended. Whatever goes wrong with one contestant is noted and the others go on.
 
 import { type Child, complaint, freePort, PROXY_CORES, start, untilAnswers } from "./child.ts";
-import type { Contestant } from "./contestants.ts";
+import { type Contestant, CONTESTANTS } from "./contestants.ts";
 import type { Job, Loader, Outcome } from "./loader.ts";
 import type { Options } from "./options.ts";
 import { progress } from "./report.ts";
@@ -19,6 +19,8 @@ export interface Session {
   readonly folder: string;
   /** Most open files of a child. */
   readonly files: number;
+  /** Requests a second that nutcracker can do on its core, by protocol. */
+  readonly capacities: Map<string, number>;
 }
 
 /** A contestant that runs; `child` is null for "no proxy". */
@@ -37,6 +39,8 @@ export async function measure(session: Session, workload: Workload): Promise<Row
   const row: Row = { workload: workload.name, title: workload.title, cells };
   const ports = await session.servers.provide(workload.shape, workload.servers);
   const running: (Running | null)[] = contestants.map(() => null);
+  const rate = workload.load * (workload.load > 0 ? await capacity(session, workload, ports) : 0);
+  const windowMs = workload.load > 0 ? options.openMs : options.windowMs;
 
   /** Runs `work`; a failure takes the contestant out of this workload. */
   const attempt = async (i: number, work: () => Promise<void>) => {
@@ -63,7 +67,8 @@ export async function measure(session: Session, workload: Workload): Promise<Row
         await attempt(i, async () => {
           if (workload.fresh) running[i] = await launch(session, contestants[i], workload, ports);
           const rampMs = workload.fresh ? options.warmMs : options.rampMs;
-          const run = await load(session, running[i] as Running, workload, { rampMs });
+          const job = { rampMs, rate, windowMs };
+          const run = await load(session, running[i] as Running, workload, job);
           cells[i].runs.push(run);
           console.log(progress(workload, round, options.rounds, contestants[i].title, run));
         });
@@ -74,6 +79,36 @@ export async function measure(session: Session, workload: Workload): Promise<Row
     await Promise.all(running.map((one) => one?.child?.stop()));
   }
   return row;
+}
+
+/** What nutcracker could do if it had all of its core, from a closed loop. */
+async function capacity(
+  session: Session,
+  workload: Workload,
+  ports: readonly number[],
+): Promise<number> {
+  const { capacities, options } = session;
+  const known = capacities.get(workload.shape.protocol);
+  if (known !== undefined) return known;
+  const nutcracker = CONTESTANTS.find(({ name }) => name === "nutcracker") as Contestant;
+  const missing = nutcracker.missing();
+  if (missing !== "") throw new Error(`${workload.name} needs nutcracker: ${missing}`);
+  const running = await launch(session, nutcracker, workload, ports);
+  try {
+    const runs: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const { perSecond, busy } = await load(session, running, workload, {
+        windowMs: Math.min(options.windowMs, 2000),
+      });
+      runs.push(perSecond / busy);
+    }
+    const found = runs.sort((a, b) => a - b)[1];
+    console.log(`${workload.name}: nutcracker can do ${Math.round(found)} a second on its core`);
+    capacities.set(workload.shape.protocol, found);
+    return found;
+  } finally {
+    await running.child?.stop();
+  }
 }
 
 /** Starts a contestant and waits until it answers a request. Throws when it does not. */
@@ -122,6 +157,8 @@ export async function load(
     ...{ shape, clients, idle, batches },
     rampMs: session.options.rampMs,
     windowMs: session.options.windowMs,
+    rate: 0,
+    churn: workload.churn,
     fill: false,
     pids: running.child === null ? [] : [running.child.pid],
     ...changes,

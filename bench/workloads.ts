@@ -1,6 +1,6 @@
 // What is measured: one row per workload. Numbers only; nothing here knows how load is made.
 
-import type { Shape } from "./requests.ts";
+import type { Protocol, Shape } from "./requests.ts";
 
 export interface Workload {
   readonly name: string;
@@ -12,6 +12,12 @@ export interface Workload {
   readonly idle: number;
   /** Batches per measurement; 0: as many as the window allows. */
   readonly batches: number;
+  /** Open loop: the part that is asked for of what nutcracker can do on its core; 0: closed loop. */
+  readonly load: number;
+  /** A connection for every batch. */
+  readonly churn: boolean;
+  /** Not part of a run that does not name it: it takes long. */
+  readonly extra: boolean;
   /** A new process for every round: what it measures is memory taken for the first time. */
   readonly fresh: boolean;
   /** Part of `--quick`. */
@@ -37,12 +43,24 @@ function row(name: string, title: string, rest: Rest): Workload {
     clients: rest.clients ?? 50,
     idle: rest.idle ?? 0,
     batches: rest.batches ?? 0,
+    load: rest.load ?? 0,
+    churn: rest.churn ?? false,
+    extra: rest.extra ?? false,
     fresh: rest.fresh ?? false,
     quick: rest.quick ?? false,
   };
 }
 
 const BIG = 64 << 20;
+
+/** Latency at a fixed rate, whatever the replies do. */
+function open(protocol: Protocol): Workload[] {
+  return [10, 30, 60, 80].map((percent) =>
+    row(`open-${protocol}-${percent}`, `${protocol} GET at ${percent} % of nutcracker's most`, {
+      ...{ protocol, load: percent / 100, extra: true },
+    })
+  );
+}
 
 export const WORKLOADS: readonly Workload[] = [
   row("redis-get", "GET, 50 clients", { quick: true }),
@@ -78,6 +96,14 @@ export const WORKLOADS: readonly Workload[] = [
   row("servers-2", "GET, pipeline 16, 2 servers", { pipeline: 16, servers: 2 }),
   row("servers-4", "GET, pipeline 16, 4 servers", { pipeline: 16, servers: 4 }),
   row("servers-64", "GET, pipeline 16, 64 servers", { pipeline: 16, servers: 64 }),
+  row("servers-256", "GET, pipeline 16, 256 servers", { pipeline: 16, servers: 256, extra: true }),
+  row("mget-1000", "MGET of 1,000 keys over 4 servers", { keys: 1000, servers: 4, extra: true }),
+  row("memcached-get-1000", "memcached get of 1,000 keys over 4 servers", {
+    ...{ protocol: "memcached", keys: 1000, servers: 4, extra: true },
+  }),
+  ...open("redis"),
+  ...open("memcached"),
+  row("churn", "a connection for every GET, 50 clients", { churn: true }),
   row("idle-100", "GET, 50 clients among 100 idle ones", { idle: 100, fresh: true }),
   row("idle-1000", "GET, 50 clients among 1,000 idle ones", { idle: 1000, fresh: true }),
   row("idle-10000", "GET, 50 clients among 10,000 idle ones", { idle: 10000, fresh: true }),

@@ -64,6 +64,10 @@ export class LimitedLog implements Log {
     this.kinds = new Map();
   }
 
+  get isTerse(): boolean {
+    return this.log.isTerse === true;
+  }
+
   error(text: string, fields?: Fields): void {
     this.count("error", text, fields);
   }

@@ -8,6 +8,8 @@ export type Fields = Readonly<Record<string, string | number | boolean>>;
  * itself; `fields` repeat its parts for logs that programs read.
  */
 export interface Log {
+  /** Nobody sees lines of `info` and `debug`: those that are frequent need not be made. */
+  readonly isTerse?: boolean;
   error(text: string, fields?: Fields): void;
   warn(text: string, fields?: Fields): void;
   notice(text: string, fields?: Fields): void;

@@ -110,6 +110,10 @@ export class TextLog implements Log {
     this.threshold = Math.max(0, Math.min(MAX_LEVEL, level));
   }
 
+  get isTerse(): boolean {
+    return this.threshold < INFO;
+  }
+
   error(text: string, fields?: Fields): void {
     if (this.threshold >= ERROR) this.emit("error", text, fields);
   }

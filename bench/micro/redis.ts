@@ -126,6 +126,13 @@ export const suite = (bench: Bench): void => {
   replies("reply +OK", () => "+OK\r\n");
   replies("reply :1", () => ":1\r\n");
 
+  let id = 0;
+  bench.add("session of a new client, 256 clients", () => {
+    for (let i = 0; i < 256; i++) {
+      total += codec.newSession(++id, "10.9.0.1:40000", 1795433469000.5).id;
+    }
+  });
+
   for (const nkeys of [10, 100]) {
     const keys = Array.from({ length: nkeys }, (_, i) => key(i));
     const picks = Uint16Array.from(keys, (_, i) => (i * 7) % SERVERS);

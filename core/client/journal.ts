@@ -30,6 +30,7 @@ function label(client: Told): string {
 }
 
 export function clientConnected(client: Told, clients: number): void {
+  if (client.context.log.isTerse) return;
   client.context.log.info(`${label(client)}: connected; ${clients} clients`, {
     ...of(client, "client_connected"),
     clients,
@@ -38,6 +39,7 @@ export function clientConnected(client: Told, clients: number): void {
 
 export function clientClosed(client: Told, reason: string): void {
   const { context, session, taken, received } = client;
+  if (context.log.isTerse) return;
   const ms = context.host.wallClock() - session.since;
   const figures = `${taken} requests, ${received} bytes in ${ms} ms`;
   context.log.info(`${label(client)}: closed: ${reason}; ${figures}`, {

@@ -3,6 +3,16 @@
 import { ALOUD, type Session } from "../session.ts";
 
 export function newSession(id: number, remote: string, since: number, locked: boolean): Session {
-  const who = { locked, user: null, restricted: false, id, remote, since };
-  return { ...who, silence: ALOUD, isKnown: false, ownLinks: false };
+  // A plain literal: see the one of Redis.
+  return {
+    locked,
+    user: null,
+    restricted: false,
+    id,
+    remote,
+    since,
+    silence: ALOUD,
+    isKnown: false,
+    ownLinks: false,
+  };
 }
