@@ -45,7 +45,7 @@ async function proxyWith(args: string[]): Promise<ProxyProcess> {
   admin = `http://127.0.0.1:${port}`;
   return await startProxy({
     pool: {
-      ...{ redis: true, distribution: "cluster", wait: 30000 },
+      ...{ redis: true, distribution: "cluster", wait: 30000, cluster: "{refresh: 300}" },
       servers: cluster.ports.map((one) => at(one)),
     },
   }, { admin: `127.0.0.1:${port}`, args });
