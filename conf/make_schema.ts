@@ -47,7 +47,10 @@ export function generate(docs: string): { schema: string; docs: string } {
     description: "Pools by name; twemproxy (nutcracker) files are valid.",
     ...rest,
     minProperties: 1,
-    additionalProperties: { ...pool, properties, dependencies: dependencies() },
+    additionalProperties: {
+      ...{ ...pool, properties, dependencies: dependencies() },
+      anyOf: [{ required: ["servers"] }, { required: ["routes"] }],
+    },
   };
   const start = docs.indexOf(BEGIN);
   const end = docs.indexOf(END);

@@ -7,6 +7,7 @@ import type { ClientContext, Limits, Ticking } from "./client/context.ts";
 import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import { type PoolConfig, protocolOf } from "./config/schema.ts";
+import { Front, type FrontOwner, type LaneOfFront, type PoolBehind } from "./front.ts";
 import type { Hearings } from "./exchange/census.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
@@ -27,7 +28,7 @@ import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { RingRoute } from "./route/ring.ts";
 import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
-import { Lanes } from "./server/lanes.ts";
+import { type LaneNumbers, Lanes } from "./server/lanes.ts";
 import { type Parking, type Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import {
@@ -42,8 +43,8 @@ import { ClusterTopology } from "./topology/cluster.ts";
 import { viewCluster } from "./topology/cluster_view.ts";
 import { changeShards, makeShards } from "./topology/static.ts";
 import { logRefused, usersOf } from "./users.ts";
-import { BufferPool } from "./wire/out_buffer.ts";
-import { type Flushable, Turn } from "./wire/turn.ts";
+import type { BufferPool } from "./wire/out_buffer.ts";
+import type { Flushable, Turn } from "./wire/turn.ts";
 
 /** What a pool is given by the proxy it is part of. */
 export interface PoolContext {
@@ -57,6 +58,10 @@ export interface PoolContext {
   readonly unixSockets: boolean;
   /** Tells other processes that share the pools of subscribed clients; null if there are none. */
   readonly hearings: ((hearings: Hearings) => void) | null;
+  /** What all pools share: a client of one may use servers of another (front.ts). */
+  readonly buffers: BufferPool;
+  readonly turn: Turn<Flushable, Flushable>;
+  readonly laneNumbers: LaneNumbers;
   /** Another route over the ring; null for the ring itself. */
   readonly routing: Routing | null;
 }
@@ -102,7 +107,12 @@ function tickOf({ timeout, health_check }: PoolConfig): number {
   return Math.max(SHORTEST_TICK, Math.min(...times) / 10);
 }
 
-export class Pool implements ClientContext, TopicsContext {
+/** Whether a pool with this address listens nowhere: it is of use to others only. */
+function isNowhere({ host, path, port }: Address): boolean {
+  return host === "" && path === "" && port === 0;
+}
+
+export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehind {
   readonly name: string;
   readonly label: string;
   config: PoolConfig;
@@ -123,7 +133,12 @@ export class Pool implements ClientContext, TopicsContext {
   shards: readonly Shard[];
   servers: readonly Server[];
   readonly ring: RingRoute;
-  readonly route: Route;
+  route: Route;
+  /** Null: keys go to its own servers. */
+  readonly front: Front | null;
+  readonly fronts: Map<string, FrontOwner>;
+  /** It has been a target. */
+  private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
   readonly cluster: Cluster | null;
   readonly keeps: boolean;
@@ -168,10 +183,13 @@ export class Pool implements ClientContext, TopicsContext {
     this.slow = new SlowLog(this.label, log);
     this.slow.tick(0, config.slowlog_ms);
     this.limits = limits;
-    this.buffers = new BufferPool(limits.segment);
+    this.buffers = context.buffers;
     this.requests = new RequestPool();
-    this.turn = new Turn(host, () => this.inFlight());
+    this.turn = context.turn;
+    this.fronts = new Map();
+    this.wasBehind = false;
     this.codec = this.makeCodec();
+    this.front = config.routes === undefined ? null : new Front(this);
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
     this.bareLane = this.enterBareLane();
@@ -198,6 +216,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.ring = new RingRoute(this, config, this.shards);
     this.cluster = isCluster(config) ? this.makeCluster() : null;
     if (this.cluster !== null) this.route = this.cluster.route;
+    else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
     this.ring.rebuild();
   }
@@ -261,9 +280,14 @@ export class Pool implements ClientContext, TopicsContext {
 
   private connectAhead(): void {
     if (!this.config.preconnect) return;
-    for (const server of this.servers) {
+    for (const server of this.own) {
       server.connect();
     }
+  }
+
+  /** Servers that no other pool has. */
+  private get own(): readonly Server[] {
+    return this.front === null ? this.servers : [];
   }
 
   private keepTime(): void {
@@ -279,6 +303,7 @@ export class Pool implements ClientContext, TopicsContext {
   }
 
   listensOn(address: Address): boolean {
+    if (isNowhere(address)) return false;
     return this.context.unixSockets || address.path === "";
   }
 
@@ -305,6 +330,7 @@ export class Pool implements ClientContext, TopicsContext {
     }
     const deadline = this.now + patience;
     if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
+    if (this.front !== null) return;
     const { shards, removed } = changeShards(this, this.shards, before.servers, config.servers);
     this.shards = shards;
     this.servers = shards.map(({ primary }) => primary);
@@ -345,7 +371,10 @@ export class Pool implements ClientContext, TopicsContext {
     this.codec = this.makeCodec();
     const session = this.codec.newSession(0, "", 0);
     if (reconnect) {
+      this.front?.forgetLanes();
+      this.lanes.dispose();
       this.lanes = this.makeLanes();
+      for (const front of this.fronts.values()) front.enterAgain(this);
       this.lane = this.enterLane(session, this.codec);
       this.bareLane = this.enterBareLane();
       // The numbers of the old lanes mean nothing here, also not to a client that only finishes.
@@ -362,6 +391,7 @@ export class Pool implements ClientContext, TopicsContext {
   dismiss(): boolean {
     this.now = this.host.now();
     for (const client of [...this.clients]) client.leave();
+    if (this.wasBehind && (this.fronts.size > 0 || this.inFlight() > 0)) return false;
     return this.clients.size === 0;
   }
 
@@ -374,7 +404,8 @@ export class Pool implements ClientContext, TopicsContext {
     for (const client of [...this.clients]) client.drop("the proxy stops");
     this.cluster?.topology.stop();
     this.cluster?.lot.stop();
-    for (const server of this.servers) server.stop();
+    this.front?.stop();
+    for (const server of this.own) server.stop();
     this.topics.stop();
     this.retired.drop();
   }
@@ -382,7 +413,7 @@ export class Pool implements ClientContext, TopicsContext {
   /** Requests that wait for replies, without those that may wait long. */
   inFlight(): number {
     let sum = 0;
-    for (const server of this.servers) {
+    for (const server of this.own) {
       for (const link of server.connections) if (link.patience === 0) sum += link.inFlight;
     }
     return sum;
@@ -464,7 +495,7 @@ export class Pool implements ClientContext, TopicsContext {
     this.now = now;
     const { config } = this;
     this.cluster?.topology.tick(now, late);
-    for (const server of this.servers) server.tick(now, late);
+    for (const server of this.own) server.tick(now, late);
     this.topics.tick(now, config.timeout, late);
     for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
@@ -490,13 +521,47 @@ export class Pool implements ClientContext, TopicsContext {
     this.topics.rebalance();
     // Keys have moved to servers that do not know what clients have read elsewhere.
     for (const client of this.clients) client.pushesLost();
+    for (const front of this.fronts.values()) front.behindChanged();
+  }
+
+  /** The routes of the configuration, over all pools by their names. */
+  connectRoutes(pools: ReadonlyMap<string, Pool>): void {
+    const { front, config: { routes } } = this;
+    if (front === null || routes === undefined) return;
+    front.change(routes, pools);
+    this.route = front.route;
+    this.behindChanged();
+  }
+
+  behindChanged(): void {
+    const front = this.front as Front;
+    front.changed();
+    this.servers = front.servers;
+    this.ringChanged();
+  }
+
+  enterAgain(pool: PoolBehind): void {
+    this.front?.enterAgain(pool);
+  }
+
+  enterFrom(front: string, lane: number, of: LaneOfFront): void {
+    const { key, codec, listener } = of;
+    this.wasBehind = true;
+    const handshake = of.handshake(this.codec);
+    const make = () => ({
+      ...{ codec, handshake },
+      pushes: listener === null ? null : { listener, handshake },
+    });
+    if (listener !== null) this.lanes.enterOwn(lane, `${front} ${key}`, make);
+    else this.lanes.enter(key, make, Infinity);
   }
 
   private makeLanes(): Lanes<LaneSetting> {
     const lanes: Lanes<LaneSetting> = new Lanes((lane) => {
       if (lanes !== this.lanes) return; // of links that are retired as it is
-      for (const server of this.servers) server.closeLane(lane);
-    });
+      this.front?.laneClosed(lane);
+      for (const server of this.own) server.closeLane(lane);
+    }, this.context.laneNumbers);
     return lanes;
   }
 
@@ -507,12 +572,23 @@ export class Pool implements ClientContext, TopicsContext {
   enterLane(session: Session, codec: Codec, listener?: PushListener): number {
     const { server_lanes, pinned_connections } = this.config;
     const isOwn = session.ownLinks && listener !== undefined;
+    const key = codec.lane(session);
+    let fresh = false;
     const make = (): LaneSetting => {
+      fresh = true;
       const handshake = codec.greeting?.handshake(session) ?? null;
       return { codec, handshake, pushes: isOwn ? { listener, handshake } : null };
     };
     const most = isOwn ? pinned_connections : server_lanes;
-    return this.lanes.enter(codec.lane(session), make, most, isOwn);
+    const lane = this.lanes.enter(key, make, most, isOwn);
+    if (fresh && this.front !== null) {
+      const then = { ...session };
+      this.front.laneMade(lane, {
+        ...{ key, codec, listener: isOwn ? listener : null },
+        handshake: ({ greeting }) => greeting?.handshake(then) ?? null,
+      });
+    }
+    return lane;
   }
 
   /** The lane of links that say nothing but who we are. */
@@ -520,7 +596,10 @@ export class Pool implements ClientContext, TopicsContext {
     const { codec } = this;
     if (this.config.redis_db === 0) return this.lane;
     const make = () => ({ codec, handshake: codec.greeting?.who ?? null, pushes: null });
-    return this.lanes.enter("bare", make, Infinity);
+    const lane = this.lanes.enter("bare", make, Infinity);
+    const handshake = ({ greeting }: Codec) => greeting?.who ?? null;
+    this.front?.laneMade(lane, { key: "bare", codec, handshake, listener: null });
+    return lane;
   }
 
   leaveLane(lane: number): void {

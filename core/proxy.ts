@@ -15,6 +15,9 @@ import type { Limits } from "./client/context.ts";
 import { isCluster, Pool, type Routing } from "./pool.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
 import { usersOf } from "./users.ts";
+import { LaneNumbers } from "./server/lanes.ts";
+import { BufferPool } from "./wire/out_buffer.ts";
+import { type Flushable, Turn } from "./wire/turn.ts";
 import type { Hearings } from "./exchange/census.ts";
 
 export interface ProxyOptions {
@@ -45,6 +48,12 @@ const DEFAULT_LIMITS: Limits = {
 /** How often (ms) it is looked whether clients that are to leave have left. */
 const DRAIN_TICK = 20;
 
+/** Pools with routes find those that are their targets. */
+function connectRoutes(pools: readonly Pool[]): void {
+  const all = new Map(pools.map((pool) => [pool.name, pool]));
+  for (const pool of pools) pool.connectRoutes(all);
+}
+
 export class Proxy {
   pools: readonly Pool[];
   private config: Config;
@@ -55,6 +64,9 @@ export class Proxy {
   private readonly options: ProxyOptions;
   private readonly startedAt: number;
   private statsListener: Listener | null;
+  private readonly buffers: BufferPool;
+  private readonly turn: Turn<Flushable, Flushable>;
+  private readonly laneNumbers: LaneNumbers;
 
   constructor(host: Host, config: Config, options: ProxyOptions) {
     this.host = host;
@@ -64,7 +76,19 @@ export class Proxy {
     this.config = config;
     this.leaving = [];
     this.stopped = false;
+    this.buffers = new BufferPool({ ...DEFAULT_LIMITS, ...options.limits }.segment);
+    this.turn = new Turn(host, () => this.inFlight());
+    this.laneNumbers = new LaneNumbers();
+    this.pools = [];
     this.pools = config.pools.map((pool) => this.makePool(pool));
+    connectRoutes(this.pools);
+  }
+
+  /** Requests that wait for replies, without those that may wait long. */
+  private inFlight(): number {
+    let sum = 0;
+    for (const pool of this.pools) sum += pool.inFlight();
+    return sum;
   }
 
   private makePool(config: PoolConfig): Pool {
@@ -78,6 +102,7 @@ export class Proxy {
       reusePort: options.reusePort ?? false,
       unixSockets: options.unixSockets ?? true,
       hearings: options.hearings ?? null,
+      ...{ buffers: this.buffers, turn: this.turn, laneNumbers: this.laneNumbers },
       routing: options.routing ?? null,
     });
   }
@@ -103,6 +128,11 @@ export class Proxy {
   }
 
   private tellListening({ label, config, servers }: Pool): void {
+    if (config.listen_text === "") {
+      return this.options.log.notice(
+        `${label}: a target of other pools, ${servers.length} servers`,
+      );
+    }
     this.options.log.notice(
       `${label}: listening on ${config.listen_text} for ` +
         `${protocolOf(config)}, ${servers.length} servers`,
@@ -119,6 +149,12 @@ export class Proxy {
     const diff = diffConfigs(this.config, config);
     const old = new Map(this.pools.map((pool) => [pool.name, pool]));
     for (const { before, after } of diff.changed) {
+      if ((before.routes === undefined) !== (after.routes === undefined)) {
+        throw new Error(
+          `pool "${after.name}": servers cannot become routes, nor routes servers, while clients ` +
+            "use the pool; give it another name, or start ringmux anew",
+        );
+      }
       if (isCluster(before) === isCluster(after)) continue;
       throw new Error(
         `pool "${after.name}": distribution cannot become or cease to be cluster while clients use ` +
@@ -139,6 +175,7 @@ export class Proxy {
     for (const pool of this.pools) pool.listener = null;
     const patience = config.global.drain_timeout;
     for (const { after, keys } of diff.changed) old.get(after.name)?.change(after, keys, patience);
+    connectRoutes(pools);
     for (const pool of pools) {
       if (!pool.listens) continue;
       const place = placeOf(pool.config);
@@ -178,6 +215,7 @@ export class Proxy {
     try {
       for (const [i, pool] of pools.entries()) {
         const next = config.pools[i];
+        if (!pool.listensOn(next.listen) && next.listen_text === "") continue;
         const place = placeOf(next);
         if (places.has(place)) throw new Error(`two pools cannot listen on ${place}`);
         places.add(place);

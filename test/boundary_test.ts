@@ -109,6 +109,7 @@ const FLOORS = [
   ["core/proxy.ts"],
   ["core/ring_view.ts"],
   ["core/pool.ts"],
+  ["core/front.ts"],
   ["core/client/"],
   ["core/exchange/"],
   ["core/route/"],

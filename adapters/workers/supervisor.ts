@@ -323,7 +323,8 @@ export async function probe(
     (await listening(attempt, who, where)).close();
   };
   for (const { name, listen, listen_text } of config.pools) {
-    if (listen.path !== "" || before.has(placeOf({ listen, listen_text }))) continue;
+    if (listen.path !== "" || listen_text === "") continue;
+    if (before.has(placeOf({ listen, listen_text }))) continue;
     await free(listen, `pool "${name}"`, listen_text);
   }
   if (stats !== null) await free(stats, "stats", `${stats.host}:${stats.port}`);

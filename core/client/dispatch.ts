@@ -80,7 +80,7 @@ function run(
     case ANY:
       return client.forward(route.any(), scan, buf, at, length);
     case FORWARD: {
-      const intent = codec.classes[scan.verb + 1];
+      const intent = codec.intents[scan.verb + 1];
       const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
       return client.forward(server, scan, buf, at, length);
     }

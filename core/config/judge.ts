@@ -56,6 +56,27 @@ export function judgeCluster(
   }
 }
 
+/** What concerns servers of its own, of which a pool with routes has none. */
+const SERVERS_OWN: readonly PoolKey[] = [
+  ...["servers", "hash", "hash_tag", "distribution", "cluster", "wait", "park_bytes"] as const,
+  ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"] as const,
+  ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"] as const,
+  ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"] as const,
+];
+
+/** A pool with routes. */
+export function judgeFront(
+  { routes }: PoolConfig,
+  given: (key: PoolKey) => boolean,
+  note: (key: PoolKey, message: string) => void,
+): void {
+  if (routes === undefined) return;
+  for (const key of SERVERS_OWN) {
+    if (!given(key)) continue;
+    note(key, `${key} is not allowed with routes: it belongs to the pools that are its targets`);
+  }
+}
+
 function judgeAuth(auth: AuthConfig, note: (message: string) => void): void {
   const names = Object.keys(auth.users);
   const own = secrets(auth);

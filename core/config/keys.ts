@@ -15,6 +15,7 @@ import {
   SERVER_TLS_KEYS,
   TLS_KEYS,
 } from "./groups.ts";
+import { RoutesSchema } from "./routes.ts";
 import { changes, type Rows } from "./rows.ts";
 import { flag, integer, MAX_INT, milliseconds, oneOf, parsed, text } from "./values.ts";
 
@@ -37,8 +38,11 @@ export const POOL_ROWS = {
       v.metadata({ pattern: "^([^/ ][^ ]*:[0-9]+|/[^ ]+( [0-7]{1,4})?)$" }),
       parsed<Address>(parseListen),
     ),
+    optional: true,
     reload: ["listener"],
-    text: "Where clients connect: host:port, or /path [octal mode] for a unix socket.",
+    text:
+      "Where clients connect: host:port, or /path [octal mode] for a unix socket. A pool that " +
+      "others name as a target (`routes`) may do without.",
   },
   hash: {
     type: oneOf(HASH_NAMES),
@@ -273,8 +277,16 @@ export const POOL_ROWS = {
       v.array(ServerSchema, "has to be a list"),
       v.minLength(1, "has to name at least one server"),
     ),
+    optional: true,
     reload: ["ring"],
     text: "The servers: host:port:weight [name] or /path:weight [name], one a line.",
+  },
+  routes: {
+    type: RoutesSchema,
+    optional: true,
+    reload: ["ring"],
+    text: "Instead of `servers`: the pools that keys go to, by prefix or by default. " +
+      "See [routes.md](routes.md).",
   },
 } as const satisfies Rows;
 

@@ -6,8 +6,10 @@ import { compareNames, type ServerConfig } from "./address.ts";
 import { readCommands } from "./commands.ts";
 import { judgeConditions, readKeys, readNothing, readRow, shownKey } from "./group.ts";
 import { GLOBAL_KEYS, type GlobalConfig } from "./groups.ts";
-import { judgeCluster, judgeGlobal, judgePool } from "./judge.ts";
+import { judgeCluster, judgeFront, judgeGlobal, judgePool } from "./judge.ts";
+import { judgeRoutes, type Naming } from "./judge_routes.ts";
 import { POOL_ROWS, ServerSchema } from "./keys.ts";
+import { type RoutesConfig, RoutesReader } from "./routes.ts";
 import { schemaOf, type ValuesOf } from "./rows.ts";
 import { type Config, POOL_KEYS, type PoolConfig, type PoolKey } from "./schema.ts";
 import { nearest } from "./suggest.ts";
@@ -70,6 +72,9 @@ export function defaultGlobal(): GlobalConfig {
   return v.parse(schemaOf(GLOBAL_KEYS), {});
 }
 
+/** Where a pool listens that does not. */
+const NOWHERE = { path: "", host: "", port: 0, mode: -1 };
+
 /** The walk through one file; collects mistakes as it goes. */
 class Check {
   readonly mistakes: Mistake[];
@@ -77,12 +82,17 @@ class Check {
   private readonly file: string;
   /** The pool being read. */
   private pool: string;
+  /** Where pools name others; pools that do not listen. */
+  private readonly namings: Naming[];
+  private readonly silent: { readonly name: Scalar; readonly message: string }[];
 
   constructor(file: string) {
     this.mistakes = [];
     this.global = defaultGlobal();
     this.file = file;
     this.pool = "";
+    this.namings = [];
+    this.silent = [];
   }
 
   note(place: Place, message: string, key = ""): void {
@@ -119,7 +129,10 @@ class Check {
         this.note(name, "has to be a mapping with at least listen and servers");
         continue;
       }
-      if (name.text === "global" && !hasKey(value, "listen") && !hasKey(value, "servers")) {
+      if (
+        name.text === "global" && !hasKey(value, "listen") && !hasKey(value, "servers") &&
+        !hasKey(value, "routes")
+      ) {
         this.pool = "";
         this.readGlobal(value);
         continue;
@@ -128,6 +141,11 @@ class Check {
       this.compareListen(value, listens);
       if (pool !== null) pools.push(pool);
     }
+    this.judgeSilent();
+    judgeRoutes(pools, new Set(names.keys()), this.namings, (pool, place, message) => {
+      this.pool = pool;
+      this.note(place, message, "routes");
+    });
     return pools.sort((a, b) => compareNames(a.name, b.name));
   }
 
@@ -143,8 +161,9 @@ class Check {
   private readPool(name: Scalar, body: Mapping): PoolConfig | null {
     const before = this.mistakes.length;
     const nodes = this.collectKeys(body);
-    for (const key of ["listen", "servers"] as const) {
-      if (!nodes.has(key)) this.note(name, `${key} is missing`, key);
+    if (!nodes.has("listen")) this.silent.push({ name, message: "listen is missing" });
+    if (!nodes.has("servers") && !nodes.has("routes")) {
+      this.note(name, "servers is missing", "servers");
     }
     judgeConditions(POOL_ROWS, body, (place, message) => {
       this.note(place, message, message.split(/[ .]/, 1)[0]);
@@ -159,11 +178,14 @@ class Check {
     }
     if (this.mistakes.length > before) return null;
 
-    const { reuseport: _, ...checked } = values as ValuesOf<typeof POOL_ROWS>;
+    const { reuseport: _, routes, ...checked } = values as ValuesOf<typeof POOL_ROWS>;
     const pool: PoolConfig = {
       ...checked,
+      ...(routes !== undefined && { routes: routes as unknown as RoutesConfig }),
       name: name.text,
-      listen_text: (nodes.get("listen") as Scalar).text,
+      listen: checked.listen ?? NOWHERE,
+      listen_text: (nodes.get("listen") as Scalar | undefined)?.text ?? "",
+      servers: checked.servers ?? [],
       hash_tag: checked.hash_tag ?? "",
       redis_auth: checked.redis_auth ?? "",
       redis_auth_file: checked.redis_auth_file ?? "",
@@ -172,6 +194,7 @@ class Check {
     };
     const given = (key: PoolKey) => nodes.has(key);
     judgeCluster(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
+    judgeFront(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgePool(pool, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     return this.mistakes.length > before ? null : pool;
   }
@@ -179,7 +202,20 @@ class Check {
   private readValue(key: PoolKey, node: Node): unknown {
     const note = (place: Place, message: string) => this.note(place, message, key);
     if (key === "servers") return this.readServers(node);
+    if (key === "routes") {
+      const by = this.pool;
+      return new RoutesReader(note, (one) => this.namings.push({ ...one, by })).read(node);
+    }
     return key === "commands" ? readCommands(node, note) : readRow(POOL_ROWS[key], node, key, note);
+  }
+
+  /** Pools without `listen` are of use only to those that name them. */
+  private judgeSilent(): void {
+    for (const { name, message } of this.silent) {
+      if (this.namings.some((naming) => naming.name === name.text)) continue;
+      this.pool = name.text;
+      this.note(name, message, "listen");
+    }
   }
 
   /** The known keys of a pool; unknown, repeated and empty ones are noted and left out. */

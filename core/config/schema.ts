@@ -2,6 +2,8 @@
 // groups.ts. Validation and the JSON Schema for editors come from here. Knows nothing of YAML.
 
 import * as v from "valibot";
+import type { ServerConfig } from "./address.ts";
+import type { Address } from "../host.ts";
 import type { CommandsConfig } from "./commands.ts";
 import { GLOBAL_KEYS } from "./groups.ts";
 import type {
@@ -12,6 +14,7 @@ import type {
   TlsConfig,
 } from "./groups.ts";
 import { POOL_ROWS } from "./keys.ts";
+import type { RoutesConfig } from "./routes.ts";
 import { schemaOf, type ValuesOf } from "./rows.ts";
 
 export { NO_TIMEOUT } from "./keys.ts";
@@ -38,6 +41,9 @@ type PoolValues = ValuesOf<typeof POOL_ROWS>;
 
 /** Optional text that is "" when it is not given, and what is read in a way of its own. */
 type Rewritten =
+  | "listen"
+  | "servers"
+  | "routes"
   | "hash_tag"
   | "redis_auth"
   | "redis_auth_file"
@@ -52,8 +58,14 @@ type Rewritten =
 
 export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   name: string;
-  /** `listen` as it stands in the file. */
+  /** Without a host or path: nowhere, see `listensAnywhere`. */
+  listen: Address;
+  /** `listen` as it stands in the file; "" for nowhere. */
   listen_text: string;
+  /** None where there are routes. */
+  servers: ServerConfig[];
+  /** Absent: keys go to the servers. */
+  routes?: RoutesConfig;
   /** Two ASCII characters; "" for none. */
   hash_tag: string;
   /** "" for none. Of the file or variable below once secrets are resolved (adapters/system/secrets.ts). */

@@ -1,6 +1,7 @@
 // Requests that every server gets.
 
 import type { Scan } from "../protocol/codec.ts";
+import { CLASS_OTHER } from "../stats/latency.ts";
 import { NOBODY } from "../route/route.ts";
 import type { Server } from "../server/server.ts";
 import type { Caller } from "./request.ts";
@@ -14,7 +15,7 @@ export function broadcast(
   at: number,
   length: number,
 ): void {
-  const servers = caller.context.route.all();
+  const servers = caller.context.route.all(caller.codec.intents[scan.verb + 1]);
   if (servers.length < 2) return caller.forward(servers[0] ?? NOBODY, scan, buf, at, length);
   const parent = openParent(caller, scan, 0);
   sendToAll(parent, servers, buf, at, length);
@@ -28,7 +29,7 @@ export function gather(
   at: number,
   length: number,
 ): void {
-  const servers = caller.context.route.all();
+  const servers = caller.context.route.all(caller.codec.intents[scan.verb + 1]);
   const own = caller.context.codec.answer(scan, buf, at, caller.session);
   if (servers.length === 0) return caller.answer(own);
   const parent = openParent(caller, scan, 0);
@@ -48,7 +49,7 @@ export function broadcastApart(
   at: number,
   length: number,
 ): void {
-  const servers = caller.context.route.all();
+  const servers = caller.context.route.all(caller.codec.intents[scan.verb + 1]);
   if (servers.length === 0) return caller.forward(NOBODY, scan, buf, at, length);
   sendApart(caller, servers, caller.lane, scan, buf, at, length);
 }
@@ -66,7 +67,7 @@ export function rescue(
   length: number,
 ): void {
   const { context } = caller;
-  const servers = context.servers.length > 0 ? context.servers : context.route.all();
+  const servers = context.servers.length > 0 ? context.servers : context.route.all(CLASS_OTHER);
   if (servers.length === 0) return caller.forward(NOBODY, scan, buf, at, length);
   sendApart(caller, servers, context.bareLane, scan, buf, at, length);
 }

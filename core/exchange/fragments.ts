@@ -26,7 +26,7 @@ export function sendFragments(parent: Request, scan: Scan, buf: Uint8Array, at: 
   const { nkeys } = scan;
   const { picks } = parent;
   const { places } = route;
-  if (route.redirects !== null) return splitByPlace(parent, scan, buf, at);
+  if (route.redirects !== null || route.mixed) return splitByPlace(parent, scan, buf, at);
   if (places > counts.length) {
     counts = new Int32Array(places);
     partOf = new Int32Array(places);

@@ -14,7 +14,7 @@ export type Whereabouts = Target | typeof SEVERAL | typeof NO_KEY;
 export function serverOf(caller: Caller, scan: Scan, buf: Uint8Array, at: number): Whereabouts {
   const { codec, context } = caller;
   const { route } = context;
-  const intent = codec.classes[scan.verb + 1];
+  const intent = codec.intents[scan.verb + 1];
   const keys = codec.keys as Keys;
   if (scan.action === FORWARD) {
     return route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
@@ -52,7 +52,7 @@ export function crossServerError(
   at: number,
 ): Uint8Array {
   const { codec, context } = caller;
-  const intent = codec.classes[scan.verb + 1];
+  const intent = codec.intents[scan.verb + 1];
   const keys = codec.keys as Keys;
   let first = "";
   let other = "";

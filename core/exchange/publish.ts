@@ -23,7 +23,7 @@ export function publish(
   const renamed = words.renamed(scan, buf, at);
   const { census } = topics;
   if (census.isExact && renamed === null) return false;
-  const intent = codec.classes[scan.verb + 1];
+  const intent = codec.intents[scan.verb + 1];
   const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
   if (!server.available) return false;
   const more = census.beyond(kind, words.topic(scan, buf, at), server);

@@ -1,9 +1,10 @@
-// A request with several keys, of a route with very many places: one fragment for each place that has
+// A request with several keys, of a route with very many places, or with targets that are no servers: one fragment for each place that has
 // some of them, in the order of their first keys. Fragments to one server go one after the other.
 
 import type { Keys, Scan } from "../protocol/codec.ts";
 import { addPart } from "./part.ts";
-import { type Request, WATCHED } from "./request.ts";
+import { fail } from "./outcome.ts";
+import { type Request, SPECIAL, WATCHED } from "./request.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 
 const NONE = -1;
@@ -27,10 +28,12 @@ export function splitByPlace(
   const keys = caller.codec.keys as Keys;
   const { nkeys } = scan;
   const { picks } = parent;
-  if (heads.length < route.places) {
-    heads = new Int32Array(route.places).fill(NONE);
-    tails = new Int32Array(route.places);
-    counts = new Int32Array(route.places);
+  // Targets that are no servers have places behind the others: one for each key at most.
+  const places = route.places + (route.mixed ? nkeys : 0);
+  if (heads.length < places) {
+    heads = new Int32Array(places).fill(NONE);
+    tails = new Int32Array(places);
+    counts = new Int32Array(places);
   }
   if (nexts.length < nkeys) nexts = new Int32Array(nkeys);
   const order: number[] = [];
@@ -60,14 +63,20 @@ export function splitByPlace(
       keys.add(scan, buf, at, i, i + 1, out);
     }
     out.append(keys.end, 0, keys.end.length);
-    const part = addPart(parent, link, out.size - begin, WATCHED);
+    const part = addPart(parent, link, out.size - begin, route.mixed ? SPECIAL : WATCHED);
     part.place = place;
     if (context.slow.on) {
       keys.select(scan, heads[place]);
       context.slow.note(part, buf, at + scan.keyStart, at + scan.keyEnd);
     }
     heads[place] = NONE;
-    if (!target.available) target.parking?.park(part, out, part.bytes);
+    if (target.available) continue;
+    if (target.parking !== null) {
+      target.parking.park(part, out, part.bytes);
+    } else {
+      out.clear();
+      fail(part, target.reason);
+    }
   }
   parent.awaiting--;
   if (parent.awaiting > 0 || parent.sink.isClosed) return;

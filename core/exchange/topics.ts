@@ -22,6 +22,7 @@ import { type Hearer, Topic } from "./topic.ts";
 /** What the topics ask their pool. */
 export interface TopicsContext extends ServerContext, CensusContext {
   readonly route: Route;
+  /** The servers of the pool, or of all that are its targets. */
   readonly servers: readonly Server[];
 }
 
@@ -94,7 +95,7 @@ export class Topics implements SubscriptionTable<Topic> {
 
   private targets({ kind, name }: Topic): readonly Server[] {
     const { route, codec } = this.context;
-    if ((codec.publishing as Publishing).isEverywhere(kind, name)) return route.all();
+    if ((codec.publishing as Publishing).isEverywhere(kind, name)) return route.all(CLASS_READ);
     const key = bytes(name);
     const server = route.pick(key, 0, key.length, CLASS_READ);
     return server.available ? [server] : [];
@@ -105,7 +106,7 @@ export class Topics implements SubscriptionTable<Topic> {
     for (const server of this.targets(topic)) {
       let subscriber = this.subscribers.get(server);
       if (subscriber === undefined) {
-        subscriber = new Subscriber(this, this.context, server);
+        subscriber = new Subscriber(this, server.context, server);
         this.subscribers.set(server, subscriber);
       }
       const state = topic.states.get(subscriber);

@@ -2,6 +2,7 @@
 
 import type { Scan, Walk } from "../protocol/codec.ts";
 import { NOBODY } from "../route/route.ts";
+import { CLASS_READ } from "../stats/latency.ts";
 import type { Caller } from "./request.ts";
 import { addPart, openParent } from "./part.ts";
 
@@ -21,7 +22,7 @@ export function walk(
   const server = place < places ? route.owner(place) : NOBODY;
   if (!server.available) {
     // The end of a walk, unless there is nothing to walk over at all.
-    if (route.all().length > 0) return caller.answer(steps.end);
+    if (route.all(CLASS_READ).length > 0) return caller.answer(steps.end);
     return caller.forward(NOBODY, scan, buf, at, length);
   }
   const parent = openParent(caller, scan, places);

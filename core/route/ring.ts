@@ -26,6 +26,8 @@ function ringKind({ distribution }: PoolConfig): Distribution {
 
 export class RingRoute implements Route {
   readonly redirects: null;
+  readonly tells: boolean;
+  readonly mixed: boolean;
   readonly epoch: number;
   readonly picked: number;
   readonly place: number;
@@ -45,6 +47,8 @@ export class RingRoute implements Route {
 
   constructor(context: RingContext, config: PoolConfig, shards: readonly Shard[]) {
     this.redirects = null;
+    this.tells = false;
+    this.mixed = false;
     this.epoch = 0;
     this.picked = 0;
     this.place = -1;

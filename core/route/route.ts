@@ -5,7 +5,7 @@ import type { Keys, Scan } from "../protocol/codec.ts";
 import type { Carrier } from "../link/attempt.ts";
 import { type Server, type Target, Unavailable } from "../server/server.ts";
 
-/** What a command is to do, by the classes of stats/latency.ts (read, write, ...). */
+/** What a command is to do, see protocol/intents.ts. */
 export type Intent = number;
 
 /** No server is alive; twemproxy's words. */
@@ -22,6 +22,10 @@ export interface Route {
    * then), and requests may be sent again.
    */
   readonly redirects: Redirects | null;
+  /** `pick` is to be told what commands are to do, even on the shortest way. */
+  readonly tells: boolean;
+  /** Some targets are no servers and carry requests out by themselves: see prefix.ts. */
+  readonly mixed: boolean;
   /** Raised whenever a place changes its owner. */
   readonly epoch: number;
   /** The epoch of the place that `pick` gave last. */
@@ -48,8 +52,8 @@ export interface Route {
   isOnePlace(scan: Scan, buf: Uint8Array, at: number, keys: Keys): boolean;
   /** For a command without a key: any server. */
   any(): Target;
-  /** Every server that takes part now. */
-  all(): Server[];
+  /** Every server that takes part now in a command without a key. */
+  all(intent: Intent): Server[];
 }
 
 /** A request, as far as a route has to know it. */

@@ -23,6 +23,8 @@ export interface SlotContext {
 
 export class SlotRoute implements Route, Redirects {
   readonly redirects: Redirects;
+  readonly tells: boolean;
+  readonly mixed: boolean;
   readonly places: number;
   picked: number;
   place: number;
@@ -36,6 +38,8 @@ export class SlotRoute implements Route, Redirects {
 
   constructor(context: SlotContext, topology: ClusterTopology, nowhere: Unavailable) {
     this.redirects = this;
+    this.tells = false;
+    this.mixed = false;
     this.places = SLOTS;
     this.picked = 0;
     this.place = -1;

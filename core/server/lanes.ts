@@ -6,6 +6,43 @@
 /** `enter`: as many lanes as there may be are in use. */
 export const NO_LANE = -1;
 
+/**
+ * Gives numbers to lanes. Pools that share one have one number for what is one lane to them: a
+ * client of one of them may use links of another's servers (see route/prefix.ts).
+ */
+export class LaneNumbers {
+  /** By number: its key, and how many pools have it. */
+  private readonly taken:
+    ({ readonly key: string; readonly isOwn: boolean; users: number } | null)[];
+
+  constructor() {
+    this.taken = [];
+  }
+
+  take(key: string, isOwn: boolean): number {
+    if (!isOwn) {
+      const known = this.taken.findIndex((one) => one !== null && !one.isOwn && one.key === key);
+      if (known >= 0) return this.retake(known);
+    }
+    let number = this.taken.indexOf(null);
+    if (number < 0) number = this.taken.length;
+    this.taken[number] = { key, isOwn, users: 1 };
+    return number;
+  }
+
+  /** One more pool has it. */
+  retake(number: number): number {
+    const one = this.taken[number];
+    if (one) one.users++;
+    return number;
+  }
+
+  release(number: number): void {
+    const one = this.taken[number];
+    if (one && --one.users === 0) this.taken[number] = null;
+  }
+}
+
 interface Lane<T> {
   key: string;
   /** What belongs to it: its codec, what its links say first. */
@@ -19,14 +56,16 @@ interface Lane<T> {
 
 export class Lanes<T> {
   private readonly numbers: Map<string, number>;
-  private readonly lanes: (Lane<T> | null)[];
+  private readonly lanes: (Lane<T> | null | undefined)[];
+  private readonly given: LaneNumbers;
   private readonly closed: (lane: number) => void;
   /** Lanes that are one client's own. */
   private owned: number;
 
-  constructor(closed: (lane: number) => void) {
+  constructor(closed: (lane: number) => void, given: LaneNumbers = new LaneNumbers()) {
     this.numbers = new Map();
     this.lanes = [];
+    this.given = given;
     this.closed = closed;
     this.owned = 0;
   }
@@ -50,14 +89,27 @@ export class Lanes<T> {
     let number = this.numbers.get(key) ?? NO_LANE;
     if (number === NO_LANE) {
       if (isOwn ? this.owned >= most : this.size >= most && !this.makeRoom()) return NO_LANE;
-      number = this.lanes.indexOf(null);
-      if (number < 0) number = this.lanes.length;
+      number = this.given.take(key, isOwn);
       this.lanes[number] = { key, of: make(), clients: 0, isOwn, idleSince: 0 };
       if (isOwn) this.owned++;
       this.numbers.set(key, number);
     }
     (this.lanes[number] as Lane<T>).clients++;
     return number;
+  }
+
+  /** A lane that is one client's own, of another pool that shares the numbers: it has this one. */
+  enterOwn(number: number, key: string, make: () => T): void {
+    this.given.retake(number);
+    this.lanes[number] = { key, of: make(), clients: 1, isOwn: true, idleSince: 0 };
+    this.owned++;
+    this.numbers.set(key, number);
+  }
+
+  /** Gives all numbers back; nobody asks for anything of it again. */
+  dispose(): void {
+    for (const [number, lane] of this.lanes.entries()) if (lane) this.given.release(number);
+    this.lanes.length = 0;
   }
 
   /** One client less. A lane that is entered by nobody else stays until it is idle too long. */
@@ -71,7 +123,7 @@ export class Lanes<T> {
   /** Closes what nobody has used for `patience` ms. */
   tick(now: number, patience: number): void {
     for (const [number, lane] of this.lanes.entries()) {
-      if (lane !== null && lane.clients === 0 && now - lane.idleSince >= patience) {
+      if (lane && lane.clients === 0 && now - lane.idleSince >= patience) {
         this.close(number, lane);
       }
     }
@@ -80,7 +132,7 @@ export class Lanes<T> {
   private makeRoom(): boolean {
     let found = NO_LANE;
     for (const [number, lane] of this.lanes.entries()) {
-      if (lane === null || lane.clients > 0) continue;
+      if (!lane || lane.clients > 0) continue;
       const other = this.lanes[found];
       if (!other || lane.idleSince < other.idleSince) found = number;
     }
@@ -94,5 +146,6 @@ export class Lanes<T> {
     this.numbers.delete(key);
     this.lanes[number] = null;
     this.closed(number);
+    this.given.release(number);
   }
 }

@@ -14,6 +14,7 @@ import {
   isNutcracker,
   ours,
   type ProxyProcess,
+  runtime,
   type ServerProcess,
   several,
   startMemcached,
@@ -41,6 +42,10 @@ test.before(async () => {
   proxy = await startProxy({
     one: { timeout: 5000, servers: servers.slice(0, 1) },
     three: { timeout: 5000, hash: "murmur", servers },
+    // Routes: all keys to one pool, by prefix and by default; and keys to three pools.
+    tree: { routes: "{default: one, prefixes: {a: one, k: one, key1: one}}" },
+    ...Object.fromEntries(servers.map((s, i) => [`m${i}`, { timeout: 5000, servers: [s] }])),
+    forest: { routes: "{default: m0, prefixes: {a: m1, k: m1, b: m2, key1: m2}}" },
   });
 });
 
@@ -123,6 +128,14 @@ ours(
   () => sameBinary("one", binaryRequest, 300, timeless),
 );
 
+// What a route does is the same on each runtime.
+const onNode = runtime === "node" ? ours : test.skip;
+
+onNode("random requests through a route to one pool have memcached's own replies", async () => {
+  await sameText("tree", textRequest, 60);
+  await sameBinary("tree", binaryRequest, 60, timeless);
+});
+
 ours(
   "random text and meta requests of keys on three servers have the replies of one",
   () => sameText("three", spreadRequest, 200),
@@ -135,6 +148,10 @@ ours("random binary requests of keys on three servers have the replies of one", 
       "\n",
     );
   return sameBinary("three", spreadBinary, 200, plain);
+});
+
+onNode("random requests of keys in three pools by prefix have the replies of one", async () => {
+  await sameText("forest", spreadRequest, 40);
 });
 
 ours("the random requests are mostly fine", async () => {

@@ -12,6 +12,7 @@ import {
   isNutcracker,
   ours,
   type ProxyProcess,
+  runtime,
   type ServerProcess,
   several,
   startProxy,
@@ -52,6 +53,13 @@ test.before(async () => {
       hash_tag: '"{}"',
       servers: proxied.map((s, i) => at(s, 1, `s${i}`)),
     },
+    // Routes: all keys to one pool in three ways; and keys to three pools by their first letters.
+    tree: { redis: true, routes: '{default: one, prefixes: {s: one, "{t}s": one, l1: one}}' },
+    plain: { redis: true, routes: "{default: one}" },
+    ...Object.fromEntries(
+      proxied.map((s, i) => [`s${i}`, { ...pool, hash_tag: '"{}"', servers: [at(s)] }]),
+    ),
+    forest: { redis: true, routes: "{default: s0, prefixes: {s: s1, h: s2, l1: s2}}" },
   });
 });
 
@@ -115,7 +123,7 @@ async function sameReplies(
   resp: number,
   runs: number,
 ): Promise<void> {
-  const other = pool === "one" ? proxied[0].port : proxy.ports[pool];
+  const other = ["one", "tree", "plain"].includes(pool) ? proxied[0].port : proxy.ports[pool];
   const property = fc.asyncProperty(bursts(commands), async (bursts) => {
     const [expected, got] = await Promise.all([
       replies(direct.port, resp, bursts, direct.port),
@@ -137,6 +145,23 @@ for (const resp of [2, 3]) {
     () => sameReplies("one", asked, resp, 100),
   );
 }
+
+// What a route does is the same on each runtime.
+const onNode = runtime === "node" ? ours : test.skip;
+
+onNode("random commands through a route to one pool have the replies of the pool", async () => {
+  await sameReplies("tree", asked, 2, 30);
+  await sameReplies("tree", asked, 3, 20);
+  await sameReplies("plain", asked, 3, 10);
+});
+
+onNode(
+  "random commands of keys in three pools by prefix have the replies of one server",
+  async () => {
+    await sameReplies("forest", spread, 2, 20);
+    await sameReplies("forest", spread, 3, 10);
+  },
+);
 
 ours("random commands of keys on three servers have the replies of one server", async () => {
   await sameReplies("three", spread, 2, 40);

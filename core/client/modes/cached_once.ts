@@ -106,7 +106,7 @@ function sayBeforeMulti(
 /** The servers that have the keys of a request. */
 function serversOf(client: ModeClient, scan: Scan, buf: Uint8Array, at: number): Set<Server> {
   const { codec, context: { route } } = client;
-  const intent = codec.classes[scan.verb + 1];
+  const intent = codec.intents[scan.verb + 1];
   const servers = new Set<Server>();
   const n = scan.action === FORWARD ? 1 : scan.nkeys;
   for (let i = 0; i < n; i++) {

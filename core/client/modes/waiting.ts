@@ -12,6 +12,7 @@ import { addPart, openParent } from "../../exchange/part.ts";
 import { SPECIAL } from "../../exchange/request.ts";
 import type { Link } from "../../link/link.ts";
 import { ASKED, OWN, type Scan } from "../../protocol/scan.ts";
+import { CLASS_OTHER } from "../../stats/latency.ts";
 import { NOBODY } from "../../route/route.ts";
 import type { Server } from "../../server/server.ts";
 import { BLOCKED, ENDING, Hold, type ModeClient, WATCHING } from "./hold.ts";
@@ -28,7 +29,7 @@ export function wait(
 ): number {
   if (client.head !== null) return LATER;
   const { codec, route } = client.context;
-  const servers = route.all();
+  const servers = route.all(CLASS_OTHER);
   let { hold } = client;
   if (hold !== null && (!hold.isAlive() || servers.length !== 1)) {
     return client.replied(codec.failure(WHILE_WATCHING));

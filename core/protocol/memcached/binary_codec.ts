@@ -20,7 +20,13 @@ import {
   type Scan,
   type Session,
 } from "../codec.ts";
-import { BINARY_CLASSES, BINARY_COMMANDS, HEADER, opcodeOf } from "./binary_commands.ts";
+import {
+  BINARY_CLASSES,
+  BINARY_COMMANDS,
+  BINARY_INTENTS,
+  HEADER,
+  opcodeOf,
+} from "./binary_commands.ts";
 import { join } from "./binary_join.ts";
 import {
   AUTH_CONTINUE,
@@ -58,6 +64,7 @@ const QUIET: Quiet = { muted, unmute };
 export class BinaryCodec implements Codec {
   readonly classes: Uint8Array;
   readonly judged: Uint8Array;
+  readonly intents: Uint8Array;
   /** Servers are asked in the text protocol. */
   readonly probe: null;
   readonly waits: null;
@@ -83,6 +90,7 @@ export class BinaryCodec implements Codec {
     this.users = options.users;
     this.classes = BINARY_CLASSES;
     this.judged = NOT_JUDGED;
+    this.intents = BINARY_INTENTS;
     this.probe = null;
     this.waits = null;
     this.quiet = QUIET;

@@ -3,6 +3,7 @@
 
 import { ALL, ANY, FORWARD, LOCAL, QUIT, REFUSE } from "../codec.ts";
 import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
+import { INTENT_DELETE } from "../intents.ts";
 import { EFFECTS, find, READ, type Words } from "./effects.ts";
 
 /** First byte of every request, and of every reply. */
@@ -134,3 +135,7 @@ for (const command of BINARY_COMMANDS) {
   if (command === undefined || command.action !== FORWARD) continue;
   BINARY_CLASSES[command.opcode + 1] = command.effect === READ ? CLASS_READ : CLASS_WRITE;
 }
+
+/** See `Requests.intents`. */
+export const BINARY_INTENTS: Uint8Array = BINARY_CLASSES.slice();
+for (const name of ["delete", "deleteq"]) BINARY_INTENTS[opcodeOf(name) + 1] = INTENT_DELETE;

@@ -26,7 +26,7 @@ import {
 import { BinaryCodec } from "./binary_codec.ts";
 import { REQUEST_MAGIC } from "./binary_commands.ts";
 import { selectKey } from "./classic.ts";
-import { CLASSES, COMMANDS, MUTE_ALL, verbOf } from "./commands.ts";
+import { CLASSES, COMMANDS, INTENTS, MUTE_ALL, verbOf } from "./commands.ts";
 import {
   AUTH_FAILED,
   AUTH_FORMAT,
@@ -60,6 +60,7 @@ const QUIET: Quiet = { muted, unmute: null };
 export class MemcachedCodec implements Codec {
   readonly classes: Uint8Array;
   readonly judged: Uint8Array;
+  readonly intents: Uint8Array;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly dialects: Dialects;
@@ -87,6 +88,7 @@ export class MemcachedCodec implements Codec {
     this.users = options.users;
     this.classes = CLASSES;
     this.judged = NOT_JUDGED;
+    this.intents = INTENTS;
     this.probe = VERSION;
     this.replyHead = 0;
     const binary = new BinaryCodec(options, facts);

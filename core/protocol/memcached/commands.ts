@@ -4,6 +4,7 @@
 import { bytes } from "../../bytes.ts";
 import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
 import { ALL, ANY, APART, FORWARD, LOCAL, QUIT, REFUSE, SPLIT } from "../codec.ts";
+import { INTENT_CAS, INTENT_DELETE, INTENT_GETS } from "../intents.ts";
 import { ERROR, notAllowed } from "./errors.ts";
 import { EFFECTS, find, READ, type Words, WRITE } from "./effects.ts";
 
@@ -167,6 +168,12 @@ export const CLASSES: Uint8Array = Uint8Array.of(
 );
 
 export const verbOf = (path: string): number => paths.indexOf(path);
+
+/** See `Requests.intents`. Flags of meta commands may say more: see verdict.ts. */
+export const INTENTS: Uint8Array = CLASSES.slice();
+for (const name of ["delete", "md"]) INTENTS[verbOf(name) + 1] = INTENT_DELETE;
+for (const name of ["gets", "gats"]) INTENTS[verbOf(name) + 1] = INTENT_GETS;
+INTENTS[verbOf("cas") + 1] = INTENT_CAS;
 
 // Open addressing over length and two letters; few names share a slot, and each hit is compared.
 const SLOTS = 256;

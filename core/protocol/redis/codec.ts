@@ -29,7 +29,7 @@ import {
 import type { Clustering } from "../clustering.ts";
 import type { Publishing } from "../publishing.ts";
 import { ALOUD } from "../session.ts";
-import { BEFORE_AUTH, CLASSES, COMMANDS, JUDGED, verbOf } from "./commands.ts";
+import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
 import { WALK_ALL } from "./cursor.ts";
 import { errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
@@ -54,6 +54,7 @@ const STAR = 42;
 export class RedisCodec implements Codec {
   readonly classes: Uint8Array;
   readonly judged: Uint8Array;
+  readonly intents: Uint8Array;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly keys: Keys;
@@ -80,6 +81,7 @@ export class RedisCodec implements Codec {
     this.learned = new LearnedCommands(facts);
     this.classes = CLASSES;
     this.judged = JUDGED;
+    this.intents = INTENTS;
     this.probe = PROBE;
     this.replyHead = 0;
     this.keys = KEYS;

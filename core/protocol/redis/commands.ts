@@ -2,6 +2,7 @@
 // must not have ends the start: nothing in the table has a silent default.
 
 import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
+import { INTENT_DELETE } from "../intents.ts";
 import {
   ALL,
   ANY,
@@ -306,3 +307,7 @@ const byName: ReadonlyMap<string, number> = new Map(COMMANDS.map((c, verb) => [c
 export function verbOf(name: string): number {
   return byName.get(name) ?? -1;
 }
+
+/** See `Requests.intents`. */
+export const INTENTS: Uint8Array = CLASSES.slice();
+for (const name of ["del", "unlink"]) INTENTS[verbOf(name) + 1] = INTENT_DELETE;

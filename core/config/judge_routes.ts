@@ -1,0 +1,94 @@
+// Whether the pools that routes name are there, and fit.
+
+import type { Reference } from "./routes.ts";
+import { poolsOf } from "./routes.ts";
+import type { PoolConfig } from "./schema.ts";
+import { nearest } from "./suggest.ts";
+import type { Place } from "./yaml.ts";
+
+/** Where a pool names another one. */
+export interface Naming extends Reference {
+  /** The pool that names it. */
+  readonly by: string;
+}
+
+/** What a pool may not have that is a target, and why. */
+const NOT_YET: readonly [key: string, is: (pool: PoolConfig) => boolean, why: string][] = [
+  ["distribution: cluster", (pool) => pool.distribution === "cluster", "moves keys by itself"],
+];
+
+/** Keys of pools that other helpers of a pool bring, by which its servers are not a plain ring. */
+const MANAGED = ["sentinels", "reads", "migrate", "discovery"];
+
+/** `names`: all pools, those with mistakes among them. */
+export function judgeRoutes(
+  pools: readonly PoolConfig[],
+  names: ReadonlySet<string>,
+  namings: readonly Naming[],
+  note: (pool: string, place: Place, message: string) => void,
+): void {
+  const known = new Map(pools.map((pool) => [pool.name, pool]));
+  for (const { name, place, by } of namings) {
+    if (!names.has(name)) {
+      const near = nearest(name, [...names]);
+      const hint = near !== "" ? `did you mean ${near}?` : `known: ${[...names].join(", ")}`;
+      note(by, place, `routes: there is no pool "${name}"; ${hint}`);
+      continue;
+    }
+    const front = known.get(by);
+    const pool = known.get(name);
+    if (front === undefined || pool === undefined) continue; // told above
+    const cycle = findCycle(known, by, name);
+    if (cycle !== null) {
+      note(by, place, `routes: "${name}" leads back to "${by}" (${cycle.join(" -> ")})`);
+      continue;
+    }
+    const wrong = misfit(front, pool);
+    if (wrong !== "") note(by, place, `routes: pool "${name}" ${wrong}`);
+  }
+}
+
+function misfit(front: PoolConfig, pool: PoolConfig): string {
+  if (front.redis !== pool.redis) {
+    const speaks = (redis: boolean) => redis ? "Redis" : "memcached";
+    return `speaks ${speaks(pool.redis)}, and "${front.name}" ${
+      speaks(front.redis)
+    }; all pools of ` +
+      "a tree have to speak the same protocol";
+  }
+  if (front.redis_db !== pool.redis_db) {
+    return `has redis_db ${pool.redis_db}, and "${front.name}" ${front.redis_db}; they have to be the same`;
+  }
+  for (const [key, is, why] of NOT_YET) {
+    if (is(pool)) {
+      return `cannot be a target: it has ${key}, which ${why}; a target has to be a plain ring`;
+    }
+  }
+  const managed = MANAGED.find((key) =>
+    (pool as unknown as Record<string, unknown>)[key] !== undefined
+  );
+  return managed === undefined
+    ? ""
+    : `cannot be a target: it has ${managed}; a target has to be a plain ring`;
+}
+
+/** The way from `to` back to `from`; null if there is none. */
+function findCycle(
+  pools: ReadonlyMap<string, PoolConfig>,
+  from: string,
+  to: string,
+): string[] | null {
+  const seen = new Set<string>();
+  const visit = (name: string, way: readonly string[]): string[] | null => {
+    if (name === from) return [...way, name];
+    if (seen.has(name)) return null;
+    seen.add(name);
+    const routes = pools.get(name)?.routes;
+    for (const next of routes === undefined ? [] : poolsOf(routes)) {
+      const found = visit(next, [...way, name]);
+      if (found !== null) return found;
+    }
+    return null;
+  };
+  return visit(to, [from]);
+}

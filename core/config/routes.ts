@@ -1,0 +1,297 @@
+// The `routes:` key of a pool: where its keys go, as trees of targets whose leafs are pools. What a
+// tree may look like is said here, whether the pools are there and fit by judge_routes.ts, what it
+// does by core/route/. Format and meaning: docs/routes.md.
+
+import * as v from "valibot";
+import type { Note } from "./group.ts";
+import { nearest } from "./suggest.ts";
+import { integer } from "./values.ts";
+import type { Mapping, Node, Place, Scalar } from "./yaml.ts";
+
+export const WAITS = ["majority", "all", "fastest", "first", "none"] as const;
+export type Wait = typeof WAITS[number];
+
+export const CAUSES = ["error", "miss"] as const;
+export type Cause = typeof CAUSES[number];
+
+/** Targets by their kinds. */
+export type TargetConfig =
+  | { readonly kind: "pool"; readonly pool: string }
+  | {
+    readonly kind: "failover";
+    readonly of: readonly TargetConfig[];
+    readonly on: readonly Cause[];
+    /** Most requests a second that go on to another child; 0: no limit. */
+    readonly rate: number;
+  }
+  | { readonly kind: "all"; readonly of: readonly TargetConfig[]; readonly wait: Wait }
+  | {
+    readonly kind: "split";
+    readonly read: TargetConfig;
+    readonly write: TargetConfig;
+    readonly delete: TargetConfig;
+  };
+
+export interface PrefixConfig {
+  /** A byte string is made of it as UTF-8. */
+  readonly prefix: string;
+  readonly target: TargetConfig;
+  /** The servers see keys without the prefix. */
+  readonly strip: boolean;
+}
+
+export interface RoutesConfig {
+  readonly default?: TargetConfig;
+  /** In the order of the file. */
+  readonly prefixes: readonly PrefixConfig[];
+}
+
+/** A pool that is named as a target, and where. */
+export interface Reference {
+  readonly name: string;
+  readonly place: Place;
+}
+
+/** How deep targets may nest, and how many children one may have. */
+const DEEPEST = 8;
+const MOST_CHILDREN = 32;
+export const MOST_PREFIXES = 10_000;
+const LONGEST_PREFIX = 250;
+const DEFAULT_RATE = 0;
+
+/** For editors; `readRoutes` has the last word. */
+const TargetSchema = v.union([v.string(), v.record(v.string(), v.any())]);
+
+export const RoutesSchema = v.strictObject({
+  default: v.pipe(
+    v.optional(TargetSchema),
+    v.description("The target of keys that no prefix fits: the name of a pool, or a mapping."),
+  ),
+  prefixes: v.pipe(
+    v.optional(v.record(v.string(), TargetSchema), {}),
+    v.description("Targets by the beginning of the key; the longest that fits counts."),
+  ),
+});
+
+const ROUTES = ["default", "prefixes"];
+const KINDS = ["pool", "failover", "all", "read"] as const;
+const KEYS: Readonly<Record<typeof KINDS[number], readonly string[]>> = {
+  pool: ["pool"],
+  failover: ["failover", "on", "rate"],
+  all: ["all", "wait"],
+  read: ["read", "write", "delete"],
+};
+
+const HOW =
+  'the name of a pool, or a mapping with "pool", "failover", "all", or "read" and "write"';
+
+/** Reads one `routes:`; what is wrong goes to `note`, the pools it names to `refer`. */
+export class RoutesReader {
+  private readonly note: Note;
+  private readonly refer: (reference: Reference) => void;
+
+  constructor(note: Note, refer: (reference: Reference) => void) {
+    this.note = note;
+    this.refer = refer;
+  }
+
+  read(node: Node): RoutesConfig | undefined {
+    if (node.kind !== "mapping") {
+      this.note(node, `routes has to be a mapping with ${ROUTES.join(" or ")}`);
+      return undefined;
+    }
+    const keys = this.keys(node, "routes", ROUTES);
+    const fallback = keys.get("default");
+    const prefixes = keys.get("prefixes");
+    if (fallback === undefined && prefixes === undefined) {
+      this.note(node, "routes needs a default or prefixes");
+    }
+    return {
+      ...(fallback !== undefined && { default: this.target(fallback, "routes.default", 1) }),
+      prefixes: prefixes === undefined ? [] : this.prefixes(prefixes),
+    };
+  }
+
+  private prefixes(node: Node): PrefixConfig[] {
+    if (node.kind !== "mapping") {
+      this.note(node, "routes.prefixes has to be a mapping of prefixes to targets");
+      return [];
+    }
+    if (node.entries.length > MOST_PREFIXES) {
+      this.note(node, `routes.prefixes may have ${MOST_PREFIXES} entries`);
+      return [];
+    }
+    const seen = new Map<string, Place>();
+    const found: PrefixConfig[] = [];
+    for (const { key, value } of node.entries) {
+      const path = `routes.prefixes."${key.text}"`;
+      const first = seen.get(key.text);
+      if (first !== undefined) {
+        this.note(key, `${path} is given twice (first on line ${first.line})`);
+        continue;
+      }
+      seen.set(key.text, key);
+      if (key.text === "") this.note(key, `${path}: what fits every key is called default`);
+      if (key.text.length > LONGEST_PREFIX) {
+        this.note(key, `${path} has more than ${LONGEST_PREFIX} characters`);
+      }
+      found.push({ prefix: key.text, ...this.stripped(value, path) });
+    }
+    return found;
+  }
+
+  /** A target that may say `strip` beside what it is. */
+  private stripped(node: Node, path: string): Omit<PrefixConfig, "prefix"> {
+    if (node.kind !== "mapping") return { target: this.target(node, path, 1), strip: false };
+    const at = node.entries.findIndex(({ key }) => key.text === "strip");
+    if (at < 0) return { target: this.target(node, path, 1), strip: false };
+    const rest = { ...node, entries: node.entries.filter((_, i) => i !== at) };
+    const { value } = node.entries[at];
+    const text = value.kind === "scalar" ? value.text : "";
+    if (text !== "true" && text !== "false") {
+      this.note(value, `${path}.strip has to be true or false`);
+    }
+    if (text === "true") this.note(value, `${path}.strip is not built yet`);
+    return { target: this.target(rest, path, 1), strip: text === "true" };
+  }
+
+  private target(node: Node, path: string, depth: number): TargetConfig {
+    const nothing: TargetConfig = { kind: "pool", pool: "" };
+    if (node.kind === "scalar" && node.text !== "") return this.pool(node);
+    if (node.kind !== "mapping") {
+      this.note(node, `${path} has to be ${HOW}`);
+      return nothing;
+    }
+    if (depth > DEEPEST) {
+      this.note(node, `${path}: targets may nest ${DEEPEST} deep`);
+      return nothing;
+    }
+    const names = node.entries.map(({ key }) => key.text);
+    const kind = KINDS.find((one) => names.includes(one)) ??
+      (names.includes("write") || names.includes("delete") ? "read" : undefined);
+    if (kind === undefined) {
+      const known = [...new Set(Object.values(KEYS).flat())];
+      const near = names.map((name) => nearest(name, known)).find((name) => name !== "");
+      this.note(node, `${path} has to be ${HOW}${near ? `; did you mean ${near}?` : ""}`);
+      return nothing;
+    }
+    if (kind !== "pool") {
+      this.note(node, `${path}: ${kind} is not built yet; use the name of a pool`);
+    }
+    const keys = this.keys(node, path, KEYS[kind]);
+    const child = (name: string): TargetConfig => {
+      const value = keys.get(name);
+      if (value !== undefined) return this.target(value, `${path}.${name}`, depth + 1);
+      this.note(node, `${path}.${name} is missing`);
+      return nothing;
+    };
+    switch (kind) {
+      case "pool":
+        return child("pool");
+      case "failover": {
+        const of = this.children(keys.get("failover"), node, `${path}.failover`, depth);
+        const on = this.causes(keys.get("on"), `${path}.on`);
+        return { kind, of, on, rate: this.rate(keys.get("rate"), `${path}.rate`) };
+      }
+      case "all": {
+        const of = this.children(keys.get("all"), node, `${path}.all`, depth);
+        return { kind, of, wait: this.wait(keys.get("wait"), `${path}.wait`) };
+      }
+      default: {
+        const write = child("write");
+        const rest = { read: child("read"), write };
+        return { kind: "split", ...rest, delete: keys.has("delete") ? child("delete") : write };
+      }
+    }
+  }
+
+  private pool(node: Scalar): TargetConfig {
+    this.refer({ name: node.text, place: node });
+    return { kind: "pool", pool: node.text };
+  }
+
+  private children(
+    node: Node | undefined,
+    around: Node,
+    path: string,
+    depth: number,
+  ): TargetConfig[] {
+    if (node?.kind !== "list" || node.items.length < 2 || node.items.length > MOST_CHILDREN) {
+      this.note(node ?? around, `${path} has to be a list of 2 to ${MOST_CHILDREN} targets`);
+      return [];
+    }
+    return node.items.map((item, i) => this.target(item, `${path}[${i}]`, depth + 1));
+  }
+
+  private causes(node: Node | undefined, path: string): Cause[] {
+    if (node === undefined) return ["error"];
+    const items = node.kind === "list" ? node.items : [node];
+    const found = new Set<Cause>();
+    for (const item of items) {
+      const cause = CAUSES.find((one) => item.kind === "scalar" && item.text === one);
+      if (cause !== undefined) found.add(cause);
+      else this.note(item, `${path} has to be a list of ${CAUSES.join(" and ")}`);
+    }
+    if (items.length === 0) this.note(node, `${path} has to be a list of ${CAUSES.join(" and ")}`);
+    return [...found];
+  }
+
+  private wait(node: Node | undefined, path: string): Wait {
+    if (node === undefined) return "all";
+    const text = node.kind === "scalar" ? node.text : "";
+    const wait = WAITS.find((one) => one === text);
+    if (wait !== undefined) return wait;
+    const near = nearest(text, WAITS);
+    this.note(
+      node,
+      `${path} "${text}" is not known;${near && ` did you mean ${near}?`} (${WAITS.join(", ")})`,
+    );
+    return "all";
+  }
+
+  private rate(node: Node | undefined, path: string): number {
+    if (node === undefined) return DEFAULT_RATE;
+    const text = node.kind === "scalar" ? node.text : "";
+    const result = v.safeParse(integer(1, 1_000_000), /^[0-9]+$/.test(text) ? Number(text) : text);
+    if (result.success) return result.output;
+    this.note(node, `${path} "${text}" ${result.issues[0].message}`);
+    return DEFAULT_RATE;
+  }
+
+  /** The keys of a mapping; unknown and repeated ones are noted and left out. */
+  private keys(node: Mapping, path: string, known: readonly string[]): Map<string, Node> {
+    const found = new Map<string, Node>();
+    for (const { key, value } of node.entries) {
+      if (found.has(key.text)) {
+        this.note(key, `${path}.${key.text} is given twice`);
+      } else if (known.includes(key.text)) {
+        found.set(key.text, value);
+      } else {
+        const near = nearest(key.text, known);
+        const hint = near !== "" ? `did you mean ${near}?` : `known: ${known.join(", ")}`;
+        this.note(key, `key "${path}.${key.text}" is not known; ${hint}`);
+      }
+    }
+    return found;
+  }
+}
+
+/** The pools that a configuration of routes names. */
+export function poolsOf(routes: RoutesConfig): string[] {
+  const names = new Set<string>();
+  const visit = (target: TargetConfig): void => {
+    switch (target.kind) {
+      case "pool":
+        names.add(target.pool);
+        break;
+      case "split":
+        for (const one of [target.read, target.write, target.delete]) visit(one);
+        break;
+      default:
+        for (const one of target.of) visit(one);
+    }
+  };
+  if (routes.default !== undefined) visit(routes.default);
+  for (const { target } of routes.prefixes) visit(target);
+  return [...names];
+}

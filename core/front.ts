@@ -1,0 +1,138 @@
+// A pool with `routes`: it has clients and no servers of its own. Builds the tree of its targets, and
+// keeps the lanes of its clients (database, RESP version, dialect) in the pools behind it, under the
+// numbers that they have here. Nothing of it is on the data path.
+
+import { bytes, utf8 } from "./bytes.ts";
+import type { PrefixConfig, RoutesConfig, TargetConfig } from "./config/routes.ts";
+import { poolsOf } from "./config/routes.ts";
+import type { PushListener } from "./link/pushes.ts";
+import type { Codec, Handshake } from "./protocol/codec.ts";
+import { type Branch, Leaf, type Prefix, PrefixRoute, type TargetPool } from "./route/prefix.ts";
+import type { Route } from "./route/route.ts";
+import type { Server } from "./server/server.ts";
+
+/** A client's lane, as it is told to the pools behind. */
+export interface LaneOfFront {
+  /** What sets it apart: see `Codec.lane`. */
+  readonly key: string;
+  readonly codec: Codec;
+  /** What is said first to the servers of a pool with this codec. */
+  handshake(codec: Codec): Handshake | null;
+  /** Of a lane that is one client's own. */
+  readonly listener: PushListener | null;
+}
+
+/** A pool, as a front sees it. */
+export interface PoolBehind extends TargetPool {
+  readonly servers: readonly Server[];
+  /** Fronts it is behind, by name. */
+  readonly fronts: Map<string, FrontOwner>;
+  enterFrom(front: string, lane: number, of: LaneOfFront): void;
+  leaveLane(lane: number): void;
+}
+
+/** The pool whose front it is. */
+export interface FrontOwner {
+  readonly name: string;
+  readonly codec: Codec;
+  /** Something behind it has changed. */
+  behindChanged(): void;
+  /** A pool behind it has forgotten its lanes. */
+  enterAgain(pool: PoolBehind): void;
+}
+
+export class Front {
+  private readonly owner: FrontOwner;
+  private pools: readonly PoolBehind[];
+  route: Route;
+  private readonly lanes: Map<number, LaneOfFront>;
+
+  constructor(owner: FrontOwner) {
+    this.owner = owner;
+    this.pools = [];
+    this.route = new PrefixRoute([], null, false, () => owner.codec.intents);
+    this.lanes = new Map();
+  }
+
+  /** Goes on with these routes, over the pools of the proxy. */
+  change(routes: RoutesConfig, all: ReadonlyMap<string, PoolBehind>): void {
+    const { owner } = this;
+    const before = this.pools;
+    const after = poolsOf(routes).map((name) => all.get(name) as PoolBehind);
+    for (const pool of before) {
+      if (after.includes(pool)) continue;
+      pool.fronts.delete(owner.name);
+      for (const lane of this.lanes.keys()) pool.leaveLane(lane);
+    }
+    for (const pool of after) {
+      if (before.includes(pool)) continue;
+      pool.fronts.set(owner.name, owner);
+      for (const [lane, of] of this.lanes) pool.enterFrom(owner.name, lane, of);
+    }
+    this.pools = after;
+    this.route = this.build(routes, all);
+  }
+
+  private build(routes: RoutesConfig, all: ReadonlyMap<string, PoolBehind>): Route {
+    const branch = (target: TargetConfig): Branch => makeBranch(target, all);
+    const { prefixes, default: fallback } = routes;
+    // One pool for all keys: nothing stands between.
+    if (prefixes.length === 0 && fallback?.kind === "pool") {
+      return (all.get(fallback.pool) as PoolBehind).route;
+    }
+    const made: Prefix[] = prefixes.map(({ prefix, target }: PrefixConfig) => ({
+      bytes: bytes(utf8(prefix)),
+      branch: branch(target),
+    }));
+    const rest = fallback === undefined ? null : branch(fallback);
+    const tells = prefixes.some(({ target }) => target.kind !== "pool") ||
+      (fallback !== undefined && fallback.kind !== "pool");
+    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents);
+  }
+
+  /** All servers of the pools behind. */
+  get servers(): Server[] {
+    return [...new Set(this.pools.flatMap((pool) => pool.servers))];
+  }
+
+  /** The servers behind have changed. */
+  changed(): void {
+    if (this.route instanceof PrefixRoute) this.route.changed();
+  }
+
+  /** The first client of a lane has come. */
+  laneMade(lane: number, of: LaneOfFront): void {
+    this.lanes.set(lane, of);
+    for (const pool of this.pools) pool.enterFrom(this.owner.name, lane, of);
+  }
+
+  laneClosed(lane: number): void {
+    if (!this.lanes.delete(lane)) return;
+    for (const pool of this.pools) pool.leaveLane(lane);
+  }
+
+  /** All lanes of the front are others from now on. */
+  forgetLanes(): void {
+    for (const pool of this.pools) for (const lane of this.lanes.keys()) pool.leaveLane(lane);
+    this.lanes.clear();
+  }
+
+  enterAgain(pool: PoolBehind): void {
+    for (const [lane, of] of this.lanes) pool.enterFrom(this.owner.name, lane, of);
+  }
+
+  /** It is no front any more. */
+  stop(): void {
+    for (const pool of this.pools) {
+      pool.fronts.delete(this.owner.name);
+      for (const lane of this.lanes.keys()) pool.leaveLane(lane);
+    }
+    this.pools = [];
+    this.lanes.clear();
+  }
+}
+
+function makeBranch(target: TargetConfig, all: ReadonlyMap<string, PoolBehind>): Branch {
+  if (target.kind === "pool") return new Leaf(all.get(target.pool) as PoolBehind);
+  throw new Error(`routes: ${target.kind} is not built yet`);
+}

@@ -1,0 +1,115 @@
+// The `routes:` key: what it takes, and every mistake with its line and what is allowed.
+
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { checkConfig, formatMistake, loadConfig } from "../../core/config/load.ts";
+
+const POOLS = `
+local:
+  redis: true
+  servers: [127.0.0.1:1:1]
+far:
+  redis: true
+  servers: [127.0.0.1:2:1]
+other:
+  listen: 127.0.0.1:3
+  servers: [127.0.0.1:3:1]
+db:
+  listen: 127.0.0.1:4
+  redis: true
+  redis_db: 3
+  servers: [127.0.0.1:4:1]
+nodes:
+  listen: 127.0.0.1:5
+  redis: true
+  distribution: cluster
+  servers: [127.0.0.1:5:1]
+`;
+
+const front = (...routes: string[]): string =>
+  [
+    "front:",
+    "  listen: 127.0.0.1:9",
+    "  redis: true",
+    "  routes:",
+    ...routes.map((l) => `    ${l}`),
+  ]
+    .join("\n") + POOLS;
+
+function mistakes(text: string): string[] {
+  return checkConfig(text, "c.yml").mistakes.map(formatMistake);
+}
+
+const p = 'pool "front":';
+const HOW =
+  'the name of a pool, or a mapping with "pool", "failover", "all", or "read" and "write"';
+
+test("a pool that is a target needs no listen, a pool with routes no servers", () => {
+  const { pools } = loadConfig(front("default: local", 'prefixes: {"a:": far}'));
+  const { routes, servers } = pools.find(({ name }) => name === "front")!;
+  assert.equal(servers, []);
+  assert.equal(routes, {
+    default: { kind: "pool", pool: "local" },
+    prefixes: [{ prefix: "a:", target: { kind: "pool", pool: "far" }, strip: false }],
+  });
+  assert.is(pools.find(({ name }) => name === "far")!.listen_text, "");
+});
+
+const ROWS: [string, string[], string[]][] = [
+  ["a pool that is not there", ["default: locl", 'prefixes: {"x": far, "y": local}'], [
+    `c.yml:5: ${p} routes: there is no pool "locl"; did you mean local?`,
+  ]],
+  ["another protocol", ["default: other", 'prefixes: {"x": far, "y": local}'], [
+    `c.yml:5: ${p} routes: pool "other" speaks memcached, and "front" Redis; all pools of a tree have to speak the same protocol`,
+  ]],
+  ["another database", ["default: db", 'prefixes: {"x": far, "y": local}'], [
+    `c.yml:5: ${p} routes: pool "db" has redis_db 3, and "front" 0; they have to be the same`,
+  ]],
+  ["a cluster", ["default: nodes", 'prefixes: {"x": far, "y": local}'], [
+    `c.yml:5: ${p} routes: pool "nodes" cannot be a target: it has distribution: cluster, which moves keys by itself; a target has to be a plain ring`,
+  ]],
+  ["itself", ["default: front", 'prefixes: {"x": far, "y": local}'], [
+    `c.yml:5: ${p} routes: "front" leads back to "front" (front -> front)`,
+  ]],
+  ["nothing", ['prefixes: {"x": far, "y": local, "z": {}}'], [
+    `c.yml:5: ${p} routes.prefixes."z" has to be ${HOW}`,
+  ]],
+  ["a prefix twice", ["prefixes:", '  "x": far', '  "x": far', '  "y": local'], [
+    `c.yml:7: ${p} routes.prefixes."x" is given twice (first on line 6)`,
+  ]],
+  ["an empty prefix", ['prefixes: {"": far, "y": local}'], [
+    `c.yml:5: ${p} routes.prefixes."": what fits every key is called default`,
+  ]],
+  ["an unknown key", ["defualt: local", 'prefixes: {"x": far, "y": local}'], [
+    `c.yml:5: ${p} key "routes.defualt" is not known; did you mean default?`,
+  ]],
+];
+
+for (const [title, routes, expected] of ROWS) {
+  test(`-t tells: ${title}`, () => assert.equal(mistakes(front(...routes)), expected));
+}
+
+test("-t tells of pools that lead to one another in a circle", () => {
+  const pool = (name: string, port: number, to: string) =>
+    `${name}:\n  listen: 127.0.0.1:${port}\n  redis: true\n  routes: {default: ${to}}\n`;
+  assert.equal(mistakes(pool("a", 1, "b") + pool("b", 2, "a")), [
+    'c.yml:4: pool "a": routes: "b" leads back to "a" (a -> b -> a)',
+    'c.yml:8: pool "b": routes: "a" leads back to "b" (b -> a -> b)',
+  ]);
+});
+
+test("-t tells of a pool that neither listens nor is a target", () => {
+  assert.equal(mistakes("p:\n  servers: [127.0.0.1:1:1]\n"), [
+    'c.yml:1: pool "p": listen is missing',
+  ]);
+});
+
+test("-t tells what belongs to the targets", () => {
+  const text = front("default: local", 'prefixes: {"x": far}')
+    .replace("  redis: true\n  routes", "  redis: true\n  timeout: 100\n  routes");
+  assert.equal(mistakes(text), [
+    `c.yml:4: ${p} timeout is not allowed with routes: it belongs to the pools that are its targets`,
+  ]);
+});
+
+test.run();
