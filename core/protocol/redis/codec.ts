@@ -28,6 +28,7 @@ import {
 } from "../codec.ts";
 import type { Clustering } from "../clustering.ts";
 import type { Publishing } from "../publishing.ts";
+import type { Verdicts } from "../verdicts.ts";
 import { ALOUD } from "../session.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
@@ -45,6 +46,7 @@ import { errorText, greeting, laneOf, LANES, PROBE, SERVER_ERRORS } from "./serv
 import type { RedisSession } from "./session.ts";
 import { CACHING, retrack, UNSAID } from "./tracking.ts";
 import { transactions } from "./transaction.ts";
+import { verdicts } from "./verdict.ts";
 import { QUIET, WAITS } from "./waits.ts";
 
 const RESET = verbOf("reset");
@@ -55,6 +57,7 @@ export class RedisCodec implements Codec {
   readonly classes: Uint8Array;
   readonly judged: Uint8Array;
   readonly intents: Uint8Array;
+  readonly verdicts: Verdicts;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly keys: Keys;
@@ -82,6 +85,7 @@ export class RedisCodec implements Codec {
     this.classes = CLASSES;
     this.judged = JUDGED;
     this.intents = INTENTS;
+    this.verdicts = verdicts(options.db);
     this.probe = PROBE;
     this.replyHead = 0;
     this.keys = KEYS;
