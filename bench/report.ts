@@ -3,7 +3,15 @@
 
 import { CONTESTANTS } from "./contestants.ts";
 import type { Outcome } from "./loader.ts";
-import { type Figure, median, ratio, type Results, type Row, summary } from "./results.ts";
+import {
+  type Figure,
+  median,
+  ratio,
+  type Results,
+  type Row,
+  summary,
+  yardstick,
+} from "./results.ts";
 import { type Workload, WORKLOADS } from "./workloads.ts";
 
 const WIDTH = 20;
@@ -38,7 +46,16 @@ export function table(row: Row): string {
   const lines = [
     [
       "",
-      ...["CPU µs/req", "spread", "× nutcracker", "req/s", "core", "p50 ms", "p99 ms", "p99.9 ms"],
+      ...[
+        "CPU µs/req",
+        "spread",
+        `× ${yardstick(row)}`,
+        "req/s",
+        "core",
+        "p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+      ],
       ...["p99.99 ms", "max ms", "peak MB"],
     ],
   ];

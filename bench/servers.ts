@@ -86,6 +86,7 @@ export class Servers {
       batches: 0,
       rate: 0,
       churn: false,
+      tls: false,
       fill: true,
       pids: [],
     });

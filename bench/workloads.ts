@@ -16,6 +16,8 @@ export interface Workload {
   readonly load: number;
   /** A connection for every batch. */
   readonly churn: boolean;
+  /** Clients come with TLS. */
+  readonly tls: boolean;
   /** Not part of a run that does not name it: it takes long. */
   readonly extra: boolean;
   /** A new process for every round: what it measures is memory taken for the first time. */
@@ -45,6 +47,7 @@ function row(name: string, title: string, rest: Rest): Workload {
     batches: rest.batches ?? 0,
     load: rest.load ?? 0,
     churn: rest.churn ?? false,
+    tls: rest.tls ?? false,
     extra: rest.extra ?? false,
     fresh: rest.fresh ?? false,
     quick: rest.quick ?? false,
@@ -104,6 +107,12 @@ export const WORKLOADS: readonly Workload[] = [
   ...open("redis"),
   ...open("memcached"),
   row("churn", "a connection for every GET, 50 clients", { churn: true }),
+  row("tls-get", "GET, 50 clients with TLS", { tls: true }),
+  row("tls-get-p16", "GET, 50 clients with TLS, pipeline 16", { tls: true, pipeline: 16 }),
+  row("tls-churn", "a connection with TLS for every GET, 50 clients", { tls: true, churn: true }),
+  row("tls-idle-1000", "GET, 50 clients among 1,000 idle ones, with TLS", {
+    ...{ tls: true, idle: 1000, fresh: true },
+  }),
   row("idle-100", "GET, 50 clients among 100 idle ones", { idle: 100, fresh: true }),
   row("idle-1000", "GET, 50 clients among 1,000 idle ones", { idle: 1000, fresh: true }),
   row("idle-10000", "GET, 50 clients among 10,000 idle ones", { idle: 10000, fresh: true }),

@@ -9,6 +9,7 @@ import { inquire } from "../exchange/inquire.ts";
 import { MANAGED, type Request } from "../exchange/request.ts";
 import type { Topic } from "../exchange/topic.ts";
 import type { Socket, SocketHandler } from "../host.ts";
+import type { Carrier } from "../link/attempt.ts";
 import type { Link } from "../link/link.ts";
 import {
   BAD,
@@ -23,6 +24,7 @@ import {
   type Session,
 } from "../protocol/codec.ts";
 import { ALOUD } from "../protocol/session.ts";
+import type { Redirects } from "../route/route.ts";
 import { NO_LANE } from "../server/lanes.ts";
 import type { ClientContext } from "./context.ts";
 import { carryOut } from "./dispatch.ts";
@@ -35,6 +37,7 @@ import { HOLDING } from "./modes/holding.ts";
 import { LISTENING } from "./modes/listening.ts";
 import { LOCKED } from "./modes/locked.ts";
 import type { Mode } from "./modes/mode.ts";
+import { heldLoss, heldReply } from "./modes/moving.ts";
 import { PAUSED_CLIENT } from "./modes/paused.ts";
 import { RESTRICTED, SHARED } from "./modes/shared.ts";
 import { SILENT_CLIENT } from "./modes/silent.ts";
@@ -509,6 +512,28 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     // Later requests take other links: they must not overtake the earlier ones. (After a huge
     // request they never do.)
     if (this.head !== null && !this.isUploading) this.emptyFirst();
+  }
+
+  heldReply(
+    request: Request,
+    redirects: Redirects,
+    link: Carrier,
+    buf: Uint8Array,
+    start: number,
+    end: number,
+  ): boolean {
+    return this.hold !== null &&
+      heldReply(this.hold, request, redirects, link, buf, start, end);
+  }
+
+  heldLoss(
+    request: Request,
+    redirects: Redirects,
+    link: Carrier,
+    text: string,
+    unsent: boolean,
+  ): boolean {
+    return this.hold !== null && heldLoss(this.hold, request, redirects, link, text, unsent);
   }
 
   get queuedInMulti(): number {

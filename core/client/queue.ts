@@ -4,7 +4,7 @@
 //
 // Knows nothing of how a client is read, and how it ends: see life.ts.
 
-import { fail, settle, settlePart } from "../exchange/outcome.ts";
+import { DOUBT, fail, settle, settlePart } from "../exchange/outcome.ts";
 import {
   BOUND,
   type Caller,
@@ -24,13 +24,12 @@ import type { Link, Waiter } from "../link/link.ts";
 import type { PushListener } from "../link/pushes.ts";
 import type { Codec, Keys, Quiet, Scan, Session } from "../protocol/codec.ts";
 import { ALOUD } from "../protocol/session.ts";
+import type { Redirects } from "../route/route.ts";
 import type { Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import type { ClientContext } from "./context.ts";
 import { TAKEN } from "./modes/taken.ts";
 
-/** Said of a write whose reply is lost where others are sent again. */
-const DOUBT = "; it may have been carried out";
 /** The first byte of an error that a route may want to see (RESP). */
 const MINUS = 45;
 
@@ -91,6 +90,21 @@ export abstract class ReplyQueue implements Caller, PushListener {
 
   abstract get isClosed(): boolean;
   abstract cutOff(why: string): void;
+  abstract heldReply(
+    request: Request,
+    redirects: Redirects,
+    link: Carrier,
+    buf: Uint8Array,
+    start: number,
+    end: number,
+  ): boolean;
+  abstract heldLoss(
+    request: Request,
+    redirects: Redirects,
+    link: Carrier,
+    text: string,
+    unsent: boolean,
+  ): boolean;
   abstract get isFinishing(): boolean;
   abstract waitForLink(link: Link): void;
   abstract waitsForLink(waiter: Waiter): boolean;
@@ -115,11 +129,17 @@ export abstract class ReplyQueue implements Caller, PushListener {
   }
 
   /** Sends one whole request over `link`, which is the client's own. */
-  sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): void {
-    const request = this.requestOf(scan, buf, at);
-    if (this.context.route.redirects !== null) request.resent = BOUND;
+  sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): Request {
+    const request = this.hang(scan, buf, at);
     link.send(request, buf, at, at + length);
     if (link.congested) this.waitForLink(link);
+    return request;
+  }
+
+  hang(scan: Scan, buf: Uint8Array, at: number): Request {
+    const request = this.requestOf(scan, buf, at);
+    if (this.context.route.redirects !== null) request.resent = BOUND;
+    return request;
   }
 
   /** The request that was just parsed, at the end of the queue. */
@@ -241,7 +261,9 @@ export abstract class ReplyQueue implements Caller, PushListener {
     if (request.kind === STREAMED && !this.isClosed) this.cutOff("lost reply");
     const { redirects } = this.context.route;
     if (redirects === null) return fail(request, text);
-    if (!recovered(request, redirects, link, unsent)) fail(request, unsent ? text : text + DOUBT);
+    if (!recovered(request, redirects, link, text, unsent)) {
+      fail(request, unsent ? text : text + DOUBT);
+    }
   }
 
   shift(request: Request): void {

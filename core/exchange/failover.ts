@@ -56,12 +56,12 @@ export class Failover extends Branching {
       this.tokens = Math.min(rate, this.tokens + (now - this.countedAt) * rate / 1000);
       this.countedAt = now;
       if (this.tokens < 1) {
-        counters.failovers_refused++;
+        counters.route_failovers_refused++;
         return false;
       }
       this.tokens--;
     }
-    counters.failovers++;
+    counters.route_failovers++;
     return true;
   }
 

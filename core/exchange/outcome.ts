@@ -11,6 +11,9 @@ const STREAM = 16384;
 /** A client with more than this unwritten while a large reply streams to it stops the link. */
 const HIGH_WATER = 1 << 20;
 
+/** Said of a write whose reply is lost where others are sent again. */
+export const DOUBT = "; it may have been carried out";
+
 /** `tagHigh` of a request with mute OWN: if it is refused its link is of no more use. */
 export const VITAL = 1;
 

@@ -3,7 +3,7 @@
 // all. Bounded in time (`wait`) and in bytes (`park_bytes`).
 
 import type { Timer } from "../host.ts";
-import type { Target } from "../server/server.ts";
+import type { Parked, Server, Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import { abandon, answerWith } from "./outcome.ts";
@@ -29,10 +29,51 @@ export interface LotRoute {
   overdue(place: number): Uint8Array;
 }
 
-interface Parked {
-  readonly request: Request;
-  readonly bytes: OutBuffer;
-  readonly size: number;
+/** A request, and its bytes as a server is to get them. */
+class ParkedRequest implements Parked {
+  readonly cost: number;
+  private readonly request: Request;
+  private readonly bytes: OutBuffer;
+  private readonly size: number;
+
+  constructor(request: Request, bytes: OutBuffer, size: number) {
+    this.cost = Math.max(size, LEAST);
+    this.request = request;
+    this.bytes = bytes;
+    this.size = size;
+  }
+
+  get place(): number {
+    return this.request.place;
+  }
+
+  get parkedAt(): number {
+    return this.request.parkedAt;
+  }
+
+  set parkedAt(now: number) {
+    this.request.parkedAt = now;
+  }
+
+  get isGone(): boolean {
+    return this.request.sink.isClosed;
+  }
+
+  go(server: Server): void {
+    const link = server.linkFor(this.request.sink);
+    this.bytes.moveTo(link.out);
+    link.enqueue(this.request, this.size);
+  }
+
+  giveUp(error: Uint8Array): void {
+    this.bytes.clear();
+    answerWith(this.request, error);
+  }
+
+  forget(): void {
+    this.bytes.clear();
+    abandon(this.request);
+  }
 }
 
 interface Queue {
@@ -66,27 +107,28 @@ export class ParkingLot {
 
   /** `bytes` is the request as a server is to get it, `size` of them. */
   park(request: Request, bytes: OutBuffer, size: number): void {
+    this.wait(new ParkedRequest(request, bytes, size));
+  }
+
+  /** Whatever it is waits for its place to have a server. */
+  wait(one: Parked): void {
     const { context } = this;
     const { wait, park_bytes } = context.config;
     const now = context.host.now();
-    if (request.parkedAt < 0) {
-      request.parkedAt = now;
+    if (one.parkedAt < 0) {
+      one.parkedAt = now;
       this.parked++;
     }
-    const cost = Math.max(size, LEAST);
-    if (now - request.parkedAt >= wait || this.bytes + cost > park_bytes) {
-      bytes.clear();
-      return this.giveUp(request);
-    }
-    let queue = this.queues.get(request.place);
+    if (now - one.parkedAt >= wait || this.bytes + one.cost > park_bytes) return this.giveUp(one);
+    let queue = this.queues.get(one.place);
     if (queue === undefined) {
       queue = { parked: [], pause: SHORTEST, dueAt: 0 };
-      this.queues.set(request.place, queue);
+      this.queues.set(one.place, queue);
     }
     if (queue.parked.length === 0) queue.dueAt = now + queue.pause;
-    queue.parked.push({ request, bytes, size });
+    queue.parked.push(one);
     this.waiting++;
-    this.bytes += cost;
+    this.bytes += one.cost;
     this.timer ??= context.host.every(SHORTEST, () => this.tick());
   }
 
@@ -129,29 +171,21 @@ export class ParkingLot {
     const { parked } = queue;
     queue.parked = [];
     for (const one of parked) {
-      const { request, bytes, size } = one;
-      const { sink } = request;
-      if (!sink.isClosed && !target.available && now - request.parkedAt < wait) {
+      if (!one.isGone && !target.available && now - one.parkedAt < wait) {
         queue.parked.push(one);
         continue;
       }
       this.waiting--;
-      this.bytes -= Math.max(size, LEAST);
-      if (sink.isClosed || !target.available) {
-        bytes.clear();
-        if (sink.isClosed) abandon(request);
-        else this.giveUp(request);
-        continue;
-      }
-      const link = target.linkFor(sink);
-      bytes.moveTo(link.out);
-      link.enqueue(request, size);
+      this.bytes -= one.cost;
+      if (one.isGone) one.forget();
+      else if (target.available) one.go(target);
+      else this.giveUp(one);
     }
   }
 
-  private giveUp(request: Request): void {
+  private giveUp(one: Parked): void {
     this.overdue++;
-    answerWith(request, this.route().overdue(request.place));
+    one.giveUp(this.route().overdue(one.place));
   }
 
   /** The pool stops; its clients are gone. */
@@ -159,10 +193,7 @@ export class ParkingLot {
     this.timer?.cancel();
     this.timer = null;
     for (const { parked } of this.queues.values()) {
-      for (const { request, bytes } of parked) {
-        bytes.clear();
-        if (request.sink.isClosed) abandon(request);
-      }
+      for (const one of parked) one.forget();
     }
     this.queues.clear();
   }

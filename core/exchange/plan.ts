@@ -22,8 +22,8 @@ const STREAM = 16384;
 
 /** What is counted: see stats/counters.ts. */
 export interface TreeCounters {
-  failovers: number;
-  failovers_refused: number;
+  route_failovers: number;
+  route_failovers_refused: number;
   deletes_queued: number;
   deletes_retried: number;
   deletes_dropped: number;
@@ -79,7 +79,7 @@ export class Plan implements Parking {
     this.tree = tree;
     this.work = work;
     this.targets = targets;
-    this.target = new Unavailable(reason, this);
+    this.target = new Unavailable(reason, this, false);
   }
 
   run(
@@ -97,6 +97,9 @@ export class Plan implements Parking {
     const want = new Want(attempt as Request, buf, start, end);
     this.run(want, buf, start, end, want, 0);
   }
+
+  /** Never called: nothing waits for it. */
+  wait(): void {}
 
   park(attempt: Attempt, bytes: OutBuffer, size: number): void {
     const { buffers } = this.tree;

@@ -8,7 +8,7 @@ import type { Host } from "../host.ts";
 import type { Link, Waiter } from "../link/link.ts";
 import type { SlowLog } from "../link/slow_log.ts";
 import type { Codec, FanOut, Part, Scan, Session } from "../protocol/codec.ts";
-import type { Route } from "../route/route.ts";
+import type { Redirects, Route } from "../route/route.ts";
 import type { Origin, Server, Target } from "../server/server.ts";
 import type { BufferPool, OutBuffer } from "../wire/out_buffer.ts";
 import type { ReplyChunk } from "../wire/reply_store.ts";
@@ -69,6 +69,26 @@ export interface Caller extends Sink, Origin {
   waitToRead(link: Carrier): void;
   /** Closes it at once; `why` is logged. */
   cutOff(why: string): void;
+  /**
+   * A reply to a request that went over the client's own link; true when that is seen to. False: it
+   * is its answer, or the request may go elsewhere by itself if its `resent` is 0 now.
+   */
+  heldReply(
+    request: Request,
+    redirects: Redirects,
+    link: Carrier,
+    buf: Uint8Array,
+    start: number,
+    end: number,
+  ): boolean;
+  /** As `heldReply`: there will be none. */
+  heldLoss(
+    request: Request,
+    redirects: Redirects,
+    link: Carrier,
+    text: string,
+    unsent: boolean,
+  ): boolean;
 }
 
 /** Goes straight from the server's bytes to the client's, if it is the client's next. */
@@ -77,7 +97,10 @@ export const PLAIN = 0;
 export const STREAMED = 1;
 /** Plain, unless the server answers with an error: the route wants to see that (resend.ts). */
 export const MANAGED = 2;
-/** `resent` of what goes over a link of the client's own: it cannot go elsewhere. */
+/**
+ * `resent` (that, or more) of what goes over a link of the client's own: it cannot go elsewhere by
+ * itself (see client/modes/moving.ts).
+ */
 export const BOUND = 1000;
 /** Something about it is special: muted, partly held, or a fragment. */
 export const SPECIAL = 3;

@@ -27,10 +27,14 @@ export function redirected(
   end: number,
 ): boolean {
   // An error is one line: a reply that was kept in part is none that a route looks for.
-  if (buf[start] !== MINUS || !isManaged(request)) return false;
+  if (!isManaged(request)) return false;
+  if (request.resent >= BOUND) {
+    if (request.sink.heldReply(request, redirects, link, buf, start, end)) return true;
+  }
+  if (buf[start] !== MINUS) return false;
   const target = redirects.refused(buf, start, end, request, link);
   if (target === null) return false;
-  if (request.resent === BOUND) return answered(request, redirects.held(request));
+  if (request.resent >= BOUND) return answered(request, redirects.held(request));
   if (!isPossible(target)) return false;
   if (target.available && request.resent >= redirects.most) {
     return answered(request, redirects.tooMany(request));
@@ -44,9 +48,14 @@ export function recovered(
   request: Request,
   redirects: Redirects,
   link: Carrier,
+  text: string,
   unsent: boolean,
 ): boolean {
-  if (!isManaged(request) || request.resent === BOUND) return false;
+  if (!isManaged(request)) return false;
+  if (request.resent >= BOUND) {
+    if (request.sink.heldLoss(request, redirects, link, text, unsent)) return true;
+    if (request.resent >= BOUND) return false;
+  }
   const target = redirects.lost(link, request);
   if (!unsent && !isSafe(request, redirects)) return false;
   if (target === null || !isPossible(target)) return false;
@@ -121,7 +130,7 @@ const NO_ONE: Sink = {
 };
 
 /** What goes before a request: its reply is no one's. */
-class Preface implements Attempt {
+export class Preface implements Attempt {
   readonly sink: Sink;
   nextInFlight: Attempt | null;
   sentAt: number;

@@ -220,8 +220,13 @@ export interface Transactions {
   readonly watchInside: Uint8Array;
   readonly execWithout: Uint8Array;
   readonly discardWithout: Uint8Array;
-  /** PIN_EXEC after an error. */
+  /** PIN_EXEC after an error; of a transaction that would have to be sent again and is too large. */
   readonly aborted: Uint8Array;
+  readonly tooLarge: Uint8Array;
+  /** PIN_EXEC when what was watched has changed. */
+  nil(session: Session): Uint8Array;
+  /** The error that PIN_EXEC's at `buf[start, end)` gives as the reason of its own; null for none. */
+  reason(buf: Uint8Array, start: number, end: number): Uint8Array | null;
   /** A LOCAL request that cannot be part of a transaction. */
   refused(scan: Scan): Uint8Array;
   /** A request for every server, of a client that holds on to one of several. */
@@ -287,6 +292,8 @@ export interface Waits {
   linkId(buf: Uint8Array, start: number, end: number): number;
   /** Asks it to end the wait of the connection of that number. */
   unblock(id: number, withError: boolean): Uint8Array;
+  /** A request that waits, with less time (ms): the argument `[from, to)` says how many `unit` ms. */
+  shorten(request: Uint8Array, from: number, to: number, unit: number, left: number): Uint8Array;
   /** Whether the request may change what servers hold, or reach their replicas. */
   mayWrite(scan: Scan): boolean;
 }

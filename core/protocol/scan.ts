@@ -107,6 +107,9 @@ export class Scan implements Origin {
   pin: number;
   /** PIN_BLOCK: how long (ms) the server may take to answer; Infinity = for ever. */
   wait: number;
+  /** PIN_BLOCK: which argument says so, in how many ms. */
+  waitAt: number;
+  waitUnit: number;
   /** The answer for BAD and REFUSE. */
   error: Uint8Array;
   /**
@@ -137,6 +140,8 @@ export class Scan implements Origin {
     this.mute = 0;
     this.pin = PIN_NONE;
     this.wait = 0;
+    this.waitAt = 0;
+    this.waitUnit = 1;
     this.error = NONE;
     this.scratch = null;
     this.scratchLength = 0;

@@ -39,10 +39,29 @@ export interface Origin {
 /** What a route gives: a server, or why there is none. */
 export type Target = Server | Unavailable;
 
-/** Keeps requests until there is a server for them. */
+/** Whatever waits until a place has a server. */
+export interface Parked {
+  readonly place: number;
+  /** Since when (ms) it waits, all its times together; -1 until it does. */
+  parkedAt: number;
+  /** What it takes (bytes). */
+  readonly cost: number;
+  /** Nobody wants it any more. */
+  readonly isGone: boolean;
+  /** There is a server. */
+  go(server: Server): void;
+  /** It has waited too long, or too much waits. */
+  giveUp(error: Uint8Array): void;
+  /** It `isGone`, and is let go of. */
+  forget(): void;
+}
+
+/** Keeps what waits until there is a server for it. */
 export interface Parking {
   park(attempt: Attempt, bytes: OutBuffer, size: number): void;
   parkSpan(attempt: Attempt, buf: Uint8Array, start: number, end: number): void;
+  /** What is no request, or is more than one. */
+  wait(one: Parked): void;
 }
 
 /** Stands for a server where there is none. */
@@ -52,11 +71,14 @@ export class Unavailable {
   readonly reason: string;
   /** Where requests wait for a server; null: they are answered with the reason. */
   readonly parking: Parking | null;
+  /** There will be a server. Not so with `parking`: it carries requests out by itself (exchange/plan.ts). */
+  readonly waits: boolean;
 
-  constructor(reason: string, parking: Parking | null = null) {
+  constructor(reason: string, parking: Parking | null = null, waits = parking !== null) {
     this.available = false;
     this.reason = reason;
     this.parking = parking;
+    this.waits = waits;
   }
 }
 

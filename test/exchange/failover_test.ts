@@ -29,7 +29,7 @@ test("FailoverRoute: an error sends the request to the next child, in its order"
   assert.is(t.received("c"), GET);
   t.reply("c", V);
   assert.is(t.got(), V);
-  assert.is(t.front.counters.failovers, 2);
+  assert.is(t.front.counters.route_failovers, 2);
 });
 
 test("FailoverRoute: a miss is no error", async () => {
@@ -123,7 +123,7 @@ test("FailoverRateLimit: so many a second go on, the others get the error", asyn
   t.say(GET + GET + GET);
   t.reply("b", V + V);
   assert.is(t.got(), V + V + "-ERR Connection refused\r\n");
-  assert.is(t.front.counters.failovers_refused, 1);
+  assert.is(t.front.counters.route_failovers_refused, 1);
   t.pass(1000);
   t.say(GET);
   t.reply("b", V);

@@ -572,13 +572,38 @@ test("nothing of a client overtakes at a place that has moved, of whatever kind 
   }
 });
 
-test("what a client holds a connection for is not sent elsewhere", async () => {
+test("what a client holds a connection for is done again elsewhere, whole", async () => {
   const { f, client } = await start();
   const key = keyOf(0);
   f.say(client, command("MULTI") + command("SET", key, "1") + command("SET", key, "2"));
-  f.say(f.server("a"), "+OK\r\n-MOVED 0 c\r\n-MOVED 0 c\r\n");
+  const old = f.server("a");
+  old.received();
+  f.say(old, "+OK\r\n-MOVED 0 c\r\n-MOVED 0 c\r\n");
+  assert.is(old.received(), command("DISCARD"));
+  assert.is(f.attempts("c"), 0, "the old server is done with first");
+  f.say(old, "+OK\r\n");
+  const both = command("SET", key, "1") + command("SET", key, "2");
+  assert.is(f.server("c").received(), command("MULTI") + both);
+  assert.is(client.received(), "+OK\r\n");
+  f.say(f.server("c"), "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+  assert.is(client.received(), "+QUEUED\r\n+QUEUED\r\n");
+  f.say(client, command("EXEC"));
+  // It was sent, and may have been carried out.
+  f.server("c").fail("ECONNRESET");
+  f.settle();
+  assert.is(client.received(), "-ERR Connection reset by peer; it may have been carried out\r\n");
+});
+
+test("a client may leave while what it holds on for goes elsewhere", async () => {
+  const { f, client } = await start();
+  const key = keyOf(0);
+  f.say(client, command("MULTI") + command("SET", key, "1") + command("SET", key, "2"));
+  f.say(f.server("a"), "+OK\r\n-MOVED 0 c\r\n");
+  client.fail("ECONNRESET");
+  f.settle();
+  assert.is(f.connections("a").length, 0);
   assert.is(f.attempts("c"), 0);
-  assert.match(client.received(), /^\+OK\r\n-MOVED/);
+  assert.is(f.watch.requests.size, 0);
 });
 
 test("a muted write goes where it belongs, and no reply is seen", async () => {

@@ -6,9 +6,10 @@
 //   | answered                  | (none); WATCHING, if it was that before    |
 //   | the client leaves         | closed: the server lets go of it           |
 
-import type { Link } from "../../link/link.ts";
 import type { Scan } from "../../protocol/codec.ts";
-import { BLOCKED, claim, ENDING, type ModeClient, WATCHING } from "./hold.ts";
+import { BLOCKED, claim, ENDING, type Hold, type ModeClient, WATCHING } from "./hold.ts";
+import { HoldLog } from "./hold_log.ts";
+import { moveWith } from "./moving.ts";
 import { TAKEN } from "./taken.ts";
 import { identify } from "./unblock.ts";
 
@@ -25,11 +26,28 @@ export function block(
   if (fresh) hold.clean = true; // nothing is left on the link of a request that only waits
   // Who knows its own number may have told others, who may want to end its wait.
   if (client.session.isKnown && hold.link !== null) identify(hold.link, client.context.codec);
-  const how = hold.send(scan, buf, at, length);
+  if (client.context.route.redirects !== null) recordWait(hold, scan);
+  const after = fresh ? ENDING : WATCHING;
+  if (hold.link === null) {
+    hold.after = after;
+    hold.state = BLOCKED;
+    moveWith(hold, hold.hang(scan, buf, at, length), client.context.route.owner(hold.place));
+    return TAKEN;
+  }
+  const how = hold.sendLogged(scan, buf, at, length);
   if (how !== TAKEN) return how;
-  hold.after = fresh ? ENDING : WATCHING;
+  hold.after = after;
   hold.state = BLOCKED;
-  (hold.link as Link).patience = scan.wait;
+  hold.link.patience = scan.wait;
   client.emptyListening();
   return TAKEN;
+}
+
+/** It is sent again, with less time, if its place goes to another server. */
+function recordWait(hold: Hold, scan: Scan): void {
+  const log = new HoldLog();
+  const { args, waitAt, waitUnit: unit } = scan;
+  log.wait = { from: args[2 * waitAt], to: args[2 * waitAt + 1], unit };
+  log.until = hold.client.context.turn.clock + scan.wait;
+  hold.record(log);
 }

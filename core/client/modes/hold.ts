@@ -11,12 +11,14 @@ import {
   SEVERAL,
   type Whereabouts,
 } from "../../exchange/place.ts";
-import { SPECIAL } from "../../exchange/request.ts";
+import { type Request, SPECIAL } from "../../exchange/request.ts";
+import { Preface } from "../../exchange/resend.ts";
 import type { Link } from "../../link/link.ts";
 import { ASKED, OWN, type Scan, type Transactions } from "../../protocol/codec.ts";
 import type { Server, Target } from "../../server/server.ts";
 import type { ClientContext } from "../context.ts";
 import type { SubscribedClient } from "../subscriptions.ts";
+import type { HoldLog } from "./hold_log.ts";
 import type { KeptCommands } from "./kept_commands.ts";
 import { LATER, TAKEN } from "./taken.ts";
 import { endWait } from "./unblock.ts";
@@ -43,7 +45,15 @@ export interface ModeClient extends SubscribedClient {
   /** Takes nothing until the pool's pause is over. */
   pauseReading(): void;
   /** Sends one whole request over `link`. */
-  sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): void;
+  sendOver(link: Link, scan: Scan, buf: Uint8Array, at: number, length: number): Request;
+  /** The request that was just parsed waits in the queue, and is not sent yet. */
+  hang(scan: Scan, buf: Uint8Array, at: number): Request;
+}
+
+/** What was sent over its link has to be sent again elsewhere: see moving.ts. */
+export interface HoldMove {
+  /** Requests without an answer, in their order. */
+  readonly pended: Request[];
 }
 
 export const WATCHING = 0;
@@ -83,6 +93,21 @@ export class Hold {
   elsewhere: boolean;
   /** When it was last seen in use (pool time): see Life.tickHold. */
   usedAt: number;
+  /** Of pools whose places change their owners: see moving.ts. What may be sent again; null: nothing. */
+  log: HoldLog | null;
+  move: HoldMove | null;
+  /** How often it was, and since when (ms) it waits for a server; -1 if it does not. */
+  moves: number;
+  parkedAt: number;
+  /** The place, and the route's epoch when the server was chosen. */
+  place: number;
+  epoch: number;
+  /** The place is not the server's own: this goes before what begins something there. */
+  guest: Uint8Array | null;
+  /** WATCH was answered. */
+  watched: boolean;
+  /** What EXEC is answered with, whatever servers say; null: it is for them to say. */
+  verdict: Uint8Array | null;
 
   constructor(client: ModeClient) {
     this.state = WATCHING;
@@ -102,6 +127,22 @@ export class Hold {
     this.user = "";
     this.elsewhere = false;
     this.usedAt = 0;
+    this.log = null;
+    this.move = null;
+    this.moves = 0;
+    this.parkedAt = -1;
+    this.place = -1;
+    this.epoch = 0;
+    this.guest = null;
+    this.watched = false;
+    this.verdict = null;
+  }
+
+  /** What is sent from now on is sent again if the server is none any more. */
+  record(log: HoldLog): void {
+    this.log = log;
+    this.moves = 0;
+    this.parkedAt = -1;
   }
 
   /** The server still knows what it was told over the link, and it is the one to use. */
@@ -122,6 +163,7 @@ export class Hold {
     this.server = target;
     this.link = taken;
     this.losses = taken.losses;
+    this.epoch = client.context.route.epoch;
     client.beginHold(this);
     return "";
   }
@@ -133,6 +175,39 @@ export class Hold {
     this.elsewhere = false;
     client.sendOver(this.link as Link, scan, buf, at, length);
     return TAKEN;
+  }
+
+  /** As `send`, and it is sent again if it has to be, if the pool has such places. */
+  sendLogged(scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    const { client, log, guest } = this;
+    const link = this.link as Link;
+    if (this.elsewhere && client.head !== null) return LATER;
+    this.elsewhere = false;
+    if (guest !== null && this.state !== TRANSACTION) {
+      link.send(new Preface(guest.length), guest, 0, guest.length);
+    }
+    const request = client.sendOver(link, scan, buf, at, length);
+    if (log !== null) request.resent = log.add(buf, at, length);
+    return TAKEN;
+  }
+
+  /** As `sendLogged`, without a link: it is for `moveWith`. */
+  hang(scan: Scan, buf: Uint8Array, at: number, length: number): Request {
+    const request = this.client.hang(scan, buf, at);
+    request.resent = (this.log as HoldLog).add(buf, at, length);
+    return request;
+  }
+
+  /** Its server has changed hands with the place, as far as the route knows now. */
+  hasMoved(): boolean {
+    const { route } = this.client.context;
+    if (this.log === null) return false;
+    return route.place === this.place || (this.watched && route.picked > this.epoch);
+  }
+
+  /** The place is another server's, and the hold is at this one because of that one's word (ASK). */
+  isGuest(): boolean {
+    return this.guest !== null && this.client.context.route.place === this.place;
   }
 
   /** Sends a request of the proxy's own; if a `vital` one is refused the link is of no more use. */
@@ -174,13 +249,29 @@ export class Hold {
       this.state = this.after;
       if (this.link !== null) this.link.patience = 0;
     }
+    if (this.state === WATCHING && this.log !== null) this.watched = true;
     if (this.state === ENDING) this.drop();
   }
 
   /** The hold ends. */
   drop(): void {
-    const { client, link, server } = this;
+    const { client, move } = this;
     client.endHold();
+    this.move = null;
+    if (move !== null && client.isClosed) {
+      for (const request of move.pended) client.context.requests.give(request);
+    }
+    this.giveBack();
+  }
+
+  /** Nothing of the client's is at the server any more: the link is not needed. */
+  letGo(): void {
+    this.clean = this.state !== BLOCKED || this.after !== WATCHING;
+    this.giveBack();
+  }
+
+  private giveBack(): void {
+    const { link, server } = this;
     this.link = null;
     if (link === null || server === null) return;
     // A link that was lost is as good as new.
@@ -202,12 +293,17 @@ export function claim(client: ModeClient, scan: Scan, buf: Uint8Array, at: numbe
     hold.drop();
     return client.replied(codec.failure(LOST));
   }
-  if (server === SEVERAL || (hold !== null && server !== hold.server)) {
+  if (server === SEVERAL || (hold !== null && server !== hold.server && !hold.isGuest())) {
     return client.replied(misplaced(client, scan, buf, at, server, hold?.server ?? null));
   }
   if (hold !== null) return hold;
   if (client.head !== null) return LATER;
   hold = new Hold(client);
+  hold.place = client.context.route.place;
+  if (!server.available && server.waits) {
+    client.beginHold(hold);
+    return hold; // its server will come
+  }
   const error = hold.acquire(server);
   return error === "" ? hold : client.replied(codec.failure(error));
 }

@@ -20,6 +20,10 @@ export class KeptCommands {
     this.end = 0;
   }
 
+  get size(): number {
+    return this.end;
+  }
+
   hasRoomFor(length: number): boolean {
     return this.count < MOST_COMMANDS && this.end + length <= MOST_BYTES;
   }

@@ -33,7 +33,9 @@ import {
 } from "../../protocol/codec.ts";
 import type { Target } from "../../server/server.ts";
 import { type Hold, LOST, misplaced, TRANSACTION } from "./hold.ts";
+import { HoldLog } from "./hold_log.ts";
 import { KeptCommands } from "./kept_commands.ts";
+import { isDoneFor, moveWith, setVerdict } from "./moving.ts";
 import { execSplit, isSplit, keepCommand } from "./split_transaction.ts";
 import { LATER, ORDINARY, TAKEN } from "./taken.ts";
 import { reset } from "./watching.ts";
@@ -50,12 +52,16 @@ export function begin(
   length: number,
 ): number {
   const { client } = hold;
-  if (hold.isAlive()) {
-    const how = hold.send(scan, buf, at, length);
+  const managed = client.context.route.redirects !== null;
+  if (managed && hold.link !== null && !hold.isAlive()) setVerdict(hold);
+  if (hold.verdict === null && hold.isAlive()) {
+    if (managed) hold.record(new HoldLog());
+    const how = hold.sendLogged(scan, buf, at, length);
     if (how === TAKEN) hold.state = TRANSACTION;
     return how;
   }
   hold.state = TRANSACTION;
+  if (hold.verdict !== null) return client.replied(hold.words.ok);
   if (hold.link !== null) hold.doomed = true; // it has lost what it watched
   else if (isSplit(client)) hold.commands = new KeptCommands();
   else keep(hold, buf, at, length);
@@ -130,25 +136,52 @@ function isUnplaced(hold: Hold): boolean {
 
 function queue(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: number): number {
   const { client } = hold;
+  if (hold.verdict !== null) return client.replied(hold.words.queued);
   const server = serverOf(client, scan, buf, at);
   if (server === NO_KEY) return queueKeyless(hold, scan, buf, at, length);
   const elsewhere = hold.link !== null && server !== hold.server && hold.isAlive();
-  if (server === SEVERAL || elsewhere) {
+  if (elsewhere && server !== SEVERAL && hold.hasMoved()) {
+    if (!hold.isGuest()) return queueElsewhere(hold, server, scan, buf, at, length);
+  } else if (server === SEVERAL || elsewhere) {
     return doom(hold, misplaced(client, scan, buf, at, server, hold.server));
   }
   if (isUnplaced(hold)) {
-    if (!server.available) return doom(hold, client.codec.failure(server.reason));
+    if (!server.available && !server.waits) {
+      return doom(hold, client.codec.failure(server.reason));
+    }
     if (hold.commands !== null) {
       return client.replied(keepCommand(hold, scan, buf, at, length, true));
     }
+    hold.place = client.context.route.place;
     const how = place(hold, server);
     if (how !== ORDINARY) return how;
   }
   return queueThere(hold, scan, buf, at, length);
 }
 
+/** The place has gone to another server since the transaction was begun. */
+function queueElsewhere(
+  hold: Hold,
+  target: Target,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): number {
+  const { client, words } = hold;
+  if (hold.doomed) return client.replied(words.queued);
+  if (isDoneFor(hold)) {
+    setVerdict(hold);
+    return client.replied(words.queued);
+  }
+  hold.queued++;
+  moveWith(hold, hold.hang(scan, buf, at, length), target);
+  return TAKEN;
+}
+
 function queueKeyless(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: number): number {
   const { client } = hold;
+  if (hold.verdict !== null) return client.replied(hold.words.queued);
   if (isUnplaced(hold)) {
     if (hold.commands !== null) {
       return client.replied(keepCommand(hold, scan, buf, at, length, false));
@@ -168,8 +201,12 @@ function queueThere(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length:
   const { client } = hold;
   // Redis too says so, and queues nothing.
   if (hold.doomed) return client.replied(hold.words.queued);
-  if (!hold.isAlive()) return doom(hold, client.context.codec.failure(LOST));
-  const how = hold.send(scan, buf, at, length);
+  if (!hold.isAlive()) {
+    if (hold.log === null) return doom(hold, client.context.codec.failure(LOST));
+    const target = client.context.route.owner(hold.place);
+    return queueElsewhere(hold, target, scan, buf, at, length);
+  }
+  const how = hold.sendLogged(scan, buf, at, length);
   if (how === TAKEN) hold.queued++;
   return how;
 }
@@ -178,6 +215,16 @@ function queueThere(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length:
 function place(hold: Hold, target: Target): number {
   const { client } = hold;
   if (client.head !== null) return LATER;
+  if (client.context.route.redirects !== null) {
+    hold.record(new HoldLog());
+    for (const bytes of hold.kept) (hold.log as HoldLog).add(bytes, 0, bytes.length);
+    // With its first request all of it waits for a server.
+    if (!target.available && target.waits) {
+      hold.kept = [];
+      hold.keptBytes = 0;
+      return ORDINARY;
+    }
+  }
   const error = hold.acquire(target);
   if (error !== "") return doom(hold, client.context.codec.failure(error));
   // If MULTI is refused the rest would be carried out at once. What is refused behind it makes EXEC
@@ -189,6 +236,12 @@ function place(hold: Hold, target: Target): number {
 }
 
 function exec(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: number): number {
+  const { client, words } = hold;
+  if (hold.verdict !== null) {
+    client.answer(hold.verdict);
+    hold.end(false);
+    return TAKEN;
+  }
   if (isUnplaced(hold)) {
     if (hold.commands !== null) return execSplit(hold, scan);
     const how = place(hold, hold.client.context.route.any());
@@ -198,8 +251,22 @@ function exec(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: numbe
       return TAKEN;
     }
   }
-  if (hold.doomed || !hold.isAlive()) return abort(hold, hold.words.aborted);
-  hold.send(scan, buf, at, length);
+  const { log } = hold;
+  if (hold.doomed || (log === null && !hold.isAlive())) return abort(hold, words.aborted);
+  if (!hold.isAlive()) {
+    if (isDoneFor(hold)) {
+      setVerdict(hold);
+      return abort(hold, hold.verdict ?? words.aborted);
+    }
+    const request = hold.hang(scan, buf, at, length);
+    (log as HoldLog).ends = true;
+    hold.end(true);
+    moveWith(hold, request, client.context.route.owner(hold.place));
+    return TAKEN;
+  }
+  const how = hold.sendLogged(scan, buf, at, length);
+  if (how !== TAKEN) return how;
+  if (log !== null) log.ends = true;
   hold.end(true);
   return TAKEN;
 }
@@ -214,7 +281,7 @@ function abort(hold: Hold, error: Uint8Array): number {
 }
 
 function discard(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: number): number {
-  const alive = hold.isAlive();
+  const alive = hold.isAlive() && hold.verdict === null;
   if (alive) hold.send(scan, buf, at, length);
   else hold.client.answer(hold.words.ok);
   hold.end(alive);

@@ -23,6 +23,8 @@ import {
 } from "../../protocol/codec.ts";
 import { serverOf } from "../../exchange/place.ts";
 import { claim, type Hold, type ModeClient } from "./hold.ts";
+import { HoldLog } from "./hold_log.ts";
+import { moveWith, setVerdict } from "./moving.ts";
 import { LATER, ORDINARY, TAKEN } from "./taken.ts";
 
 export function watch(
@@ -32,8 +34,40 @@ export function watch(
   at: number,
   length: number,
 ): number {
+  const { route } = client.context;
+  if (route.redirects !== null) return watchPlace(client, scan, buf, at, length);
   const hold = claim(client, scan, buf, at);
   return typeof hold === "number" ? hold : hold.send(scan, buf, at, length);
+}
+
+/** In a pool whose places change their owners. */
+function watchPlace(
+  client: ModeClient,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  length: number,
+): number {
+  const { route } = client.context;
+  const before = client.hold;
+  if (before !== null && before.watched) {
+    // What it watched may have changed: nobody knows that any more.
+    const server = serverOf(client, scan, buf, at);
+    const isElsewhere = typeof server !== "string" && server !== before.server && before.hasMoved();
+    if (!before.isAlive() || isElsewhere) setVerdict(before);
+    if (before.verdict !== null) return client.replied(before.words.ok);
+  }
+  const hold = claim(client, scan, buf, at);
+  if (typeof hold === "number") return hold;
+  hold.record(new HoldLog());
+  if (hold.link === null) {
+    moveWith(hold, hold.hang(scan, buf, at, length), route.owner(hold.place));
+    return TAKEN;
+  }
+  const how = hold.sendLogged(scan, buf, at, length);
+  // What follows depends on whether it is answered here.
+  if (how === TAKEN) client.emptyListening();
+  return how;
 }
 
 export function unwatch(

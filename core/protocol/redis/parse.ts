@@ -300,6 +300,8 @@ function resolve(scan: Scan, buf: Uint8Array, start: number): void {
 /** How long a blocking command may wait, by argument `at`; the server refuses what is no number. */
 function setWait(scan: Scan, buf: Uint8Array, start: number, at: number, unit: number): void {
   const [from, to] = [start + scan.args[2 * at], start + scan.args[2 * at + 1]];
+  scan.waitAt = at;
+  scan.waitUnit = unit;
   const value = to - from > LONGEST_NUMBER ? NaN : Number(text(buf, from, to));
   scan.wait = value === 0 ? Infinity : value > 0 ? value * unit : 0;
 }

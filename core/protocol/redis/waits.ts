@@ -7,6 +7,7 @@ import { ASKED, PIN_EXEC } from "../scan.ts";
 import { CHANNEL, COMMANDS, READONLY, SCRIPT, WRITE } from "./commands.ts";
 
 const COLON = 58;
+const DOLLAR = 36;
 
 export const WAITS: Waits = {
   askId: bytes("*2\r\n$6\r\nCLIENT\r\n$2\r\nID\r\n"),
@@ -18,6 +19,18 @@ export const WAITS: Waits = {
       "*4\r\n$6\r\nCLIENT\r\n$7\r\nUNBLOCK\r\n" +
         `$${number.length}\r\n${number}\r\n$${how.length}\r\n${how}\r\n`,
     );
+  },
+  shorten: (request, from, to, unit, left) => {
+    const value = unit === 1 ? String(Math.ceil(left)) : (Math.ceil(left) / unit).toFixed(3);
+    // The argument's "$" stands behind the CRLF before it: `$<digits>\r\n<argument>\r\n`.
+    let dollar = from - 1;
+    while (request[dollar] !== DOLLAR) dollar--;
+    const middle = bytes(`$${value.length}\r\n${value}`);
+    const shorter = new Uint8Array(dollar + middle.length + request.length - to);
+    shorter.set(request.subarray(0, dollar));
+    shorter.set(middle, dollar);
+    shorter.set(request.subarray(to), dollar + middle.length);
+    return shorter;
   },
   mayWrite: ({ verb, pin }) => {
     if (verb === ASKED) return true;

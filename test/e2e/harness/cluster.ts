@@ -1,6 +1,8 @@
 // A real Redis Cluster: three primaries, each with a replica, on free ports of this machine.
 
+import { freePort } from "./ports.ts";
 import { run, until, which } from "./processes.ts";
+import { Wire } from "./wire.ts";
 import { type ServerProcess, several, startRedis } from "./servers.ts";
 
 /** Longest time (ms) that a cluster may take to agree on anything. */
@@ -19,9 +21,11 @@ export interface ClusterNode {
 
 export class Cluster {
   readonly servers: ServerProcess[];
+  private readonly wires: Map<number, Wire>;
 
   constructor(servers: ServerProcess[]) {
     this.servers = servers;
+    this.wires = new Map();
   }
 
   get ports(): number[] {
@@ -33,6 +37,57 @@ export class Cluster {
     const { code, stdout, stderr } = await run(which("redis-cli"), ["-p", String(port), ...words]);
     if (code !== 0) throw new Error(`redis-cli ${words.join(" ")}: ${stdout}${stderr}`);
     return stdout.trimEnd();
+  }
+
+  /** Says something to one node, over a connection that stays; the reply as it comes. */
+  async say(port: number, ...words: string[]): Promise<string> {
+    let wire = this.wires.get(port);
+    if (wire === undefined || wire.ended) {
+      wire = await Wire.open(port);
+      this.wires.set(port, wire);
+    }
+    return await wire.ask(...words);
+  }
+
+  private async agree(port: number, ...words: string[]): Promise<void> {
+    const reply = await this.say(port, ...words);
+    if (!/^\+(OK|NOKEY)/.test(reply)) throw new Error(`${words.join(" ")}: ${reply}`);
+  }
+
+  /** A slot begins to go from one node to another; `keys` of it are there already. */
+  async beginMove(slot: number, from: ClusterNode, to: ClusterNode, keys: string[]): Promise<void> {
+    await this.agree(to.port, "CLUSTER", "SETSLOT", String(slot), "IMPORTING", from.id);
+    await this.agree(from.port, "CLUSTER", "SETSLOT", String(slot), "MIGRATING", to.id);
+    await this.moveKeys(from, to, keys);
+  }
+
+  async moveKeys(from: ClusterNode, to: ClusterNode, keys: string[]): Promise<void> {
+    const place = ["127.0.0.1", String(to.port)];
+    for (const key of keys) await this.agree(from.port, "MIGRATE", ...place, key, "0", "5000");
+  }
+
+  /** It is the other's, whole. */
+  async endMove(slot: number, from: ClusterNode, to: ClusterNode): Promise<void> {
+    const left = await this.say(from.port, "CLUSTER", "GETKEYSINSLOT", String(slot), "10000");
+    const keys = left.split("\r\n").filter((line) => line !== "" && !/^[*$]/.test(line));
+    await this.moveKeys(from, to, keys);
+    for (const { port } of [to, from]) {
+      await this.agree(port, "CLUSTER", "SETSLOT", String(slot), "NODE", to.id);
+    }
+  }
+
+  /** The slot of a key, and its owner. */
+  async whose(key: string): Promise<{ slot: number; owner: ClusterNode; others: ClusterNode[] }> {
+    const primaries = (await this.nodes()).filter(({ primary, failed }) => primary && !failed);
+    const reply = await this.say(primaries[0].port, "CLUSTER", "KEYSLOT", key);
+    const slot = Number(reply.slice(1));
+    const has = ({ slots }: ClusterNode) =>
+      slots.some((range) => {
+        const [first, last = first] = range.split("-").map(Number);
+        return slot >= first && slot <= last;
+      });
+    const owner = primaries.find(has) as ClusterNode;
+    return { slot, owner, others: primaries.filter((node) => node !== owner) };
   }
 
   /** redis-cli --cluster ... */
@@ -71,9 +126,11 @@ export class Cluster {
 
 /** `primaries` with one replica each, which have agreed. */
 export async function startCluster(primaries = 3, replicas = 1): Promise<Cluster> {
-  const servers = await several(primaries * (1 + replicas), () =>
+  const servers = await several(primaries * (1 + replicas), async () =>
     startRedis({
       args: [
+        // The usual one, 10,000 higher, may be in use.
+        ...["--cluster-port", String(await freePort())],
         ...["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
         ...["--cluster-config-file", `nodes-${Math.random().toString(36).slice(2)}.conf`],
         ...["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"],

@@ -1,0 +1,203 @@
+// What holds on to a slot of a real Redis Cluster while the slot goes to another node: transactions,
+// WATCH, and commands that block. The proxy does them again there, and the client sees nothing of it.
+
+import * as assert from "uvu/assert";
+import { test } from "uvu";
+import {
+  array,
+  at,
+  bulk,
+  type Cluster,
+  cmd,
+  needs,
+  type ProxyProcess,
+  startCluster,
+  startProxy,
+  until,
+  Wire,
+} from "./harness.ts";
+
+const clusterTest = needs("redis", "redisCli");
+
+let cluster: Cluster;
+let proxy: ProxyProcess;
+
+test.before(async () => {
+  cluster = await startCluster(3, 0).catch((error) => {
+    console.log(error); // uvu keeps it to itself
+    throw error;
+  });
+  proxy = await startProxy({
+    pool: {
+      redis: true,
+      distribution: "cluster",
+      servers: cluster.ports.map((port) => at(port)),
+      wait: 2000,
+    },
+  });
+});
+
+clusterTest(
+  "a transaction over a slot that is moving: done whole, wherever its keys are",
+  async () => {
+    const wire = await Wire.open(proxy.port);
+    await wire.ask("MSET", "{m}a", "1", "{m}b", "2");
+    const { slot, owner, others: [to, back] } = await cluster.whose("{m}a");
+    const transaction = cmd("MULTI") + cmd("INCR", "{m}a") + cmd("PING") + cmd("INCR", "{m}a") +
+      cmd("EXEC");
+    // The key is at the new node already, the slot is not.
+    await cluster.beginMove(slot, owner, to, ["{m}a"]);
+    wire.send(transaction);
+    const queued = "+QUEUED\r\n";
+    const done = (
+      n: number,
+    ) => ["+OK\r\n", queued, queued, queued, `*3\r\n:${n}\r\n+PONG\r\n:${n + 1}\r\n`];
+    assert.equal(await wire.replies(5), done(2));
+    // Bit by bit.
+    assert.is(await wire.ask("MULTI"), "+OK\r\n");
+    assert.is(await wire.ask("INCR", "{m}a"), queued);
+    assert.is(await wire.ask("PING"), queued);
+    assert.is(await wire.ask("INCR", "{m}a"), queued);
+    assert.is(await wire.ask("EXEC"), "*3\r\n:4\r\n+PONG\r\n:5\r\n");
+    // Queued at the old node, and EXEC finds the key gone.
+    assert.is(await wire.ask("MULTI"), "+OK\r\n");
+    assert.is(await wire.ask("INCR", "{m}b"), queued);
+    await cluster.moveKeys(owner, to, ["{m}b"]);
+    assert.is(await wire.ask("EXEC"), "*1\r\n:3\r\n");
+    // Queued before the slot is another's; EXEC comes after.
+    assert.is(await wire.ask("MULTI"), "+OK\r\n");
+    assert.is(await wire.ask("SET", "{m}new", "x"), queued);
+    await cluster.endMove(slot, owner, to);
+    assert.is(await wire.ask("EXEC"), "*1\r\n+OK\r\n");
+    wire.send(transaction);
+    assert.equal(await wire.replies(5), done(6));
+    // DISCARD, and an error of the client's own.
+    await cluster.beginMove(slot, to, back, ["{m}a"]);
+    assert.is(await wire.ask("MULTI"), "+OK\r\n");
+    assert.is(await wire.ask("INCR", "{m}a"), queued);
+    assert.is(await wire.ask("DISCARD"), "+OK\r\n");
+    assert.is(await wire.ask("GET", "{m}a"), bulk("7"));
+    wire.send(cmd("MULTI") + cmd("INCR", "{m}a") + cmd("INCR") + cmd("EXEC"));
+    const replies = await wire.replies(4);
+    assert.match(replies[2], /^-ERR wrong number/);
+    assert.match(replies[3], /^-EXECABORT/);
+    await cluster.endMove(slot, to, back);
+    // Many clients, many transactions, while the slot goes there and back.
+    const wires = await Promise.all(Array.from({ length: 5 }, () => Wire.open(proxy.port)));
+    let moving = true;
+    const total = Promise.all(wires.map(async (each) => {
+      let n = 0;
+      for (; moving; n++) {
+        each.send(cmd("MULTI") + cmd("INCR", "{m}n") + cmd("EXEC"));
+        const [ok, q, reply] = await each.replies(3);
+        assert.is(ok + q, "+OK\r\n+QUEUED\r\n");
+        assert.match(reply, /^\*1\r\n:\d+\r\n$/);
+      }
+      return n;
+    }));
+    for (const [a, b] of [[back, to], [to, owner], [owner, back]]) {
+      await cluster.beginMove(slot, a, b, ["{m}a", "{m}n"]);
+      await cluster.endMove(slot, a, b);
+    }
+    moving = false;
+    const sum = (await total).reduce((all, n) => all + n, 0);
+    assert.is(await wire.ask("GET", "{m}n"), bulk(String(sum)));
+  },
+);
+
+clusterTest("WATCH over a slot that is moving: nil, or done; never both", async () => {
+  const wire = await Wire.open(proxy.port);
+  await wire.ask("MSET", "{w}a", "1", "{w}b", "2");
+  const { slot, owner, others: [to, back] } = await cluster.whose("{w}a");
+  assert.is(await wire.ask("WATCH", "{w}a"), "+OK\r\n");
+  await cluster.beginMove(slot, owner, to, ["{w}a"]);
+  wire.send(cmd("MULTI") + cmd("INCR", "{w}a") + cmd("EXEC"));
+  assert.equal(await wire.replies(3), ["+OK\r\n", "+QUEUED\r\n", "*-1\r\n"]);
+  // At the node that has it only for now.
+  assert.is(await wire.ask("WATCH", "{w}a"), "+OK\r\n");
+  assert.is(await wire.ask("GET", "{w}a"), bulk("1"));
+  assert.is(await wire.ask("MULTI"), "+OK\r\n");
+  assert.is(await wire.ask("INCR", "{w}a"), "+QUEUED\r\n");
+  assert.is(await wire.ask("EXEC"), "*1\r\n:2\r\n");
+  const other = await Wire.open(proxy.port);
+  assert.is(await wire.ask("WATCH", "{w}a"), "+OK\r\n");
+  assert.is(await other.ask("INCR", "{w}a"), ":3\r\n");
+  wire.send(cmd("MULTI") + cmd("INCR", "{w}a") + cmd("EXEC"));
+  assert.equal(await wire.replies(3), ["+OK\r\n", "+QUEUED\r\n", "*-1\r\n"]);
+  // The slot is another's between WATCH and MULTI, and the proxy knows.
+  assert.is(await wire.ask("WATCH", "{w}b"), "+OK\r\n");
+  await cluster.endMove(slot, owner, to);
+  assert.is(await other.ask("GET", "{w}b"), bulk("2"));
+  assert.is(await wire.ask("GET", "{w}b"), bulk("2"));
+  wire.send(cmd("MULTI") + cmd("INCR", "{w}b") + cmd("PING") + cmd("EXEC"));
+  assert.equal(
+    await wire.replies(4),
+    ["+OK\r\n", "+QUEUED\r\n", "+QUEUED\r\n", "*-1\r\n"],
+  );
+  // WATCH itself is told where to go.
+  await cluster.beginMove(slot, to, back, []);
+  await cluster.endMove(slot, to, back);
+  wire.send(cmd("WATCH", "{w}a") + cmd("MULTI") + cmd("INCR", "{w}a") + cmd("EXEC"));
+  assert.equal(
+    await wire.replies(4),
+    ["+OK\r\n", "+OK\r\n", "+QUEUED\r\n", "*1\r\n:4\r\n"],
+  );
+  const three = await Wire.open(proxy.port);
+  await three.ask("HELLO", "3");
+  assert.is(await three.ask("WATCH", "{w}a"), "+OK\r\n");
+  await cluster.beginMove(slot, back, to, []);
+  await cluster.endMove(slot, back, to);
+  three.send(cmd("MULTI") + cmd("INCR", "{w}a") + cmd("EXEC"));
+  assert.equal(await three.replies(3), ["+OK\r\n", "+QUEUED\r\n", "_\r\n"]);
+});
+
+clusterTest("what blocks goes along with its slot, for the time that is left", async () => {
+  const wire = await Wire.open(proxy.port);
+  const pusher = await Wire.open(proxy.port);
+  const { slot, owner, others: [to, back] } = await cluster.whose("{b}list");
+  const blocked = async (port: number, n: number) =>
+    await until(
+      `${n} to be blocked`,
+      async () => (await cluster.say(port, "INFO", "clients")).includes(`blocked_clients:${n}\r\n`),
+    );
+  wire.send(cmd("BLPOP", "{b}list", "{b}other", "0"));
+  const stream = await Wire.open(proxy.port);
+  stream.send(cmd("XREAD", "BLOCK", "60000", "STREAMS", "{b}stream", "0"));
+  await blocked(owner.port, 2);
+  await cluster.beginMove(slot, owner, to, []);
+  await cluster.endMove(slot, owner, to);
+  await blocked(to.port, 2);
+  assert.is(await pusher.ask("RPUSH", "{b}other", "x"), ":1\r\n");
+  assert.is((await wire.replies(1))[0], array("{b}other", "x"));
+  await pusher.ask("XADD", "{b}stream", "1-1", "f", "v");
+  assert.match((await stream.replies(1))[0], /1-1/);
+  // Half-moved: a list that is not there is waited for at the new node.
+  await cluster.beginMove(slot, to, back, []);
+  wire.send(cmd("BLPOP", "{b}list", "60"));
+  await blocked(back.port, 1);
+  assert.is(await pusher.ask("RPUSH", "{b}list", "y"), ":1\r\n");
+  assert.is((await wire.replies(1))[0], array("{b}list", "y"));
+  await cluster.endMove(slot, to, back);
+  // The time that is over is over.
+  wire.send(cmd("BLPOP", "{b}list", "0.3"));
+  await blocked(back.port, 1);
+  await cluster.beginMove(slot, back, to, []);
+  await cluster.endMove(slot, back, to);
+  assert.is((await wire.replies(1))[0], "*-1\r\n");
+});
+
+clusterTest("a transaction that is too large to be kept is not carried out", async () => {
+  const wire = await Wire.open(proxy.port);
+  const value = "v".repeat(200_000);
+  const { slot, owner, others: [to] } = await cluster.whose("{l}a");
+  await wire.ask("SET", "{l}a", "x");
+  assert.is(await wire.ask("MULTI"), "+OK\r\n");
+  for (let i = 0; i < 6; i++) assert.is(await wire.ask("SET", "{l}a", value), "+QUEUED\r\n");
+  await cluster.beginMove(slot, owner, to, ["{l}a"]);
+  assert.is(await wire.ask("SET", "{l}a", value), "+QUEUED\r\n");
+  assert.is(await wire.ask("EXEC"), "-EXECABORT slot moved\r\n");
+  assert.is(await wire.ask("GET", "{l}a"), bulk("x"));
+  await cluster.endMove(slot, owner, to);
+});
+
+test.run();
