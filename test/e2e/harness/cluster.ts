@@ -71,9 +71,9 @@ export class Cluster {
     const left = await this.say(from.port, "CLUSTER", "GETKEYSINSLOT", String(slot), "10000");
     const keys = left.split("\r\n").filter((line) => line !== "" && !/^[*$]/.test(line));
     await this.moveKeys(from, to, keys);
-    for (const { port } of [to, from]) {
-      await this.agree(port, "CLUSTER", "SETSLOT", String(slot), "NODE", to.id);
-    }
+    await this.agree(to.port, "CLUSTER", "SETSLOT", String(slot), "NODE", to.id);
+    // One that has given its last slot away is a replica now, and does not like to be told.
+    await this.say(from.port, "CLUSTER", "SETSLOT", String(slot), "NODE", to.id);
   }
 
   /** The slot of a key, and its owner. */
