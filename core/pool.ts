@@ -30,7 +30,8 @@ import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { RingRoute } from "./route/ring.ts";
 import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
-import { type LaneNumbers, Lanes } from "./server/lanes.ts";
+import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
+import { shareOf } from "./server/shares.ts";
 import { type Parking, type Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import {
@@ -77,6 +78,8 @@ interface LaneSetting {
   readonly handshake: Handshake | null;
   /** Who hears what servers push on its links; null: nobody. */
   readonly pushes: PushSetting | null;
+  /** Whose it is alone; "" when it is anybody's. */
+  readonly user: string;
 }
 
 /** What a Redis Cluster's pool has beside. */
@@ -573,7 +576,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.wasBehind = true;
     const handshake = of.handshake(this.codec);
     const make = () => ({
-      ...{ codec, handshake },
+      ...{ codec, handshake, user: "" },
       pushes: listener === null ? null : { listener, handshake },
     });
     if (listener !== null) this.lanes.enterOwn(lane, `${front} ${key}`, make);
@@ -597,11 +600,13 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { server_lanes, pinned_connections } = this.config;
     const isOwn = session.ownLinks && listener !== undefined;
     const key = codec.lane(session);
+    const user = isOwn ? session.user?.name ?? "" : "";
+    if (isOwn && this.ownsEnough(user, listener)) return NO_LANE;
     let fresh = false;
     const make = (): LaneSetting => {
       fresh = true;
       const handshake = codec.greeting?.handshake(session) ?? null;
-      return { codec, handshake, pushes: isOwn ? { listener, handshake } : null };
+      return { codec, handshake, pushes: isOwn ? { listener, handshake } : null, user };
     };
     const most = isOwn ? pinned_connections : server_lanes;
     const lane = this.lanes.enter(key, make, most, isOwn);
@@ -615,11 +620,20 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     return lane;
   }
 
+  /** Whether other clients of a user have all the links of their own that its share allows. */
+  private ownsEnough(user: string, listener: PushListener): boolean {
+    const { auth, pinned_connections, pinned_share } = this.config;
+    if (auth === undefined) return false;
+    const isAnother = ({ pushes, user: one }: LaneSetting): boolean =>
+      pushes !== null && one === user && pushes.listener !== listener;
+    return this.lanes.count(isAnother) >= shareOf(pinned_connections, pinned_share);
+  }
+
   /** The lane of links that say nothing but who we are. */
   private enterBareLane(): number {
     const { codec } = this;
     if (this.config.redis_db === 0) return this.lane;
-    const make = () => ({ codec, handshake: codec.greeting?.who ?? null, pushes: null });
+    const make = () => ({ codec, handshake: codec.greeting?.who ?? null, pushes: null, user: "" });
     const lane = this.lanes.enter("bare", make, Infinity);
     const handshake = ({ greeting }: Codec) => greeting?.who ?? null;
     this.front?.laneMade(lane, { key: "bare", codec, handshake, listener: null });

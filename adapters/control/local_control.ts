@@ -3,7 +3,7 @@
 import process from "node:process";
 import type { Proxy } from "../../core/proxy.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
-import type { Control, RingView } from "./control.ts";
+import type { ClusterAnswer, Control, RingView } from "./control.ts";
 
 export class LocalControl implements Control {
   private readonly proxy: Proxy;
@@ -32,6 +32,10 @@ export class LocalControl implements Control {
 
   rings(pool?: string, key?: string): Promise<RingView[]> {
     return Promise.resolve(this.proxy.rings(pool, key));
+  }
+
+  cluster(pool: string, what: string): Promise<ClusterAnswer> {
+    return this.proxy.askCluster(pool, what);
   }
 
   reload(): Promise<string[]> {

@@ -6,6 +6,7 @@ import type { Config } from "../../core/config/schema.ts";
 import type { Hearings } from "../../core/exchange/census.ts";
 import type { Address, Host, Listener } from "../../core/host.ts";
 import { listening, placeOf } from "../../core/listener.ts";
+import type { ClusterAnswer } from "../../core/topology/cluster_answer.ts";
 import type { RingView } from "../../core/ring_view.ts";
 import { listenForStats } from "../../core/stats/listener.ts";
 import { statsLine } from "../../core/stats/report.ts";
@@ -80,6 +81,7 @@ export class Supervisor implements Running {
       ready: () => this.ready(),
       snapshot: () => this.snapshot(),
       rings: (pool, key) => this.rings(pool, key),
+      cluster: (pool, what) => this.askCluster(pool, what),
       reload: () => options.reload(),
     };
   }
@@ -245,6 +247,13 @@ export class Supervisor implements Running {
     const [peer] = this.peers();
     if (peer === undefined) return [];
     return await peer.ask({ do: "rings", pool, key }) as RingView[];
+  }
+
+  /** One worker asks: the nodes are the same for all. */
+  private async askCluster(pool: string, what: string): Promise<ClusterAnswer> {
+    const [peer] = this.peers();
+    if (peer === undefined) throw new Error("no worker runs");
+    return await peer.ask({ do: "cluster", pool, what }) as ClusterAnswer;
   }
 
   /** All workers go over to another configuration, or none does. */
