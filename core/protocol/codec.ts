@@ -5,6 +5,7 @@ import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { Refused, Users } from "./access.ts";
 import type { Clustering } from "./clustering.ts";
 import type { Publishing } from "./publishing.ts";
+import type { Scripts } from "./scripts.ts";
 import type { FanOut, ReplyScan } from "./replies.ts";
 import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
@@ -330,6 +331,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly transactions: Transactions | null;
   /** Null: no request has the action TOPICS. */
   readonly publishing: Publishing | null;
+  /** Null: servers keep no scripts. */
+  readonly scripts: Scripts | null;
   /** Null: nobody but the client itself ends its waits. */
   readonly waits: Waits | null;
   /** Null: clients see every reply, `Scan.mute` is 0. */

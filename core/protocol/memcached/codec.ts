@@ -75,6 +75,7 @@ export class MemcachedCodec implements Codec {
   readonly walk: null;
   readonly transactions: null;
   readonly publishing: null;
+  readonly scripts: null;
   readonly inquiries: null;
   readonly serverErrors: null;
   readonly greeting: null;
@@ -105,6 +106,7 @@ export class MemcachedCodec implements Codec {
     this.walk = null;
     this.transactions = null;
     this.publishing = null;
+    this.scripts = null;
     this.inquiries = null;
     this.serverErrors = null;
     this.greeting = null;

@@ -28,8 +28,9 @@ import {
 } from "../codec.ts";
 import type { Clustering } from "../clustering.ts";
 import type { Publishing } from "../publishing.ts";
-import type { Verdicts } from "../verdicts.ts";
+import type { Scripts } from "../scripts.ts";
 import { ALOUD } from "../session.ts";
+import type { Verdicts } from "../verdicts.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
 import { WALK_ALL } from "./cursor.ts";
@@ -40,6 +41,7 @@ import { LearnedCommands } from "./learned.ts";
 import { answer } from "./local.ts";
 import { parseRequest } from "./parse.ts";
 import { publishing } from "./pubsub.ts";
+import { SCRIPTS } from "./scripts.ts";
 import { parseReply } from "./reply.ts";
 import { denied, lockedInlineLimit, lockedLimit } from "./rights.ts";
 import { errorText, greeting, laneOf, LANES, PROBE, SERVER_ERRORS } from "./servers.ts";
@@ -65,6 +67,7 @@ export class RedisCodec implements Codec {
   readonly walk: Walk;
   readonly transactions: Transactions;
   readonly publishing: Publishing;
+  readonly scripts: Scripts;
   readonly serverErrors: ServerErrors;
   readonly greeting: Greeting;
   readonly lanes: Lanes;
@@ -92,6 +95,7 @@ export class RedisCodec implements Codec {
     this.together = together(hashTag);
     this.walk = WALK_ALL;
     this.transactions = transactions(hashTag);
+    this.scripts = SCRIPTS;
     this.publishing = publishing(options.db, options.clustered ?? false);
     this.serverErrors = SERVER_ERRORS;
     this.greeting = greeting(options);
