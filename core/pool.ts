@@ -11,6 +11,7 @@ import { Front, type FrontOwner, type LaneOfFront, type PoolBehind } from "./fro
 import type { Hearings } from "./exchange/census.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
+import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
@@ -23,6 +24,7 @@ import type { Log } from "./log.ts";
 import { Lateness } from "./lateness.ts";
 import { type Codec, type Facts, type Handshake, Scan, type Session } from "./protocol/codec.ts";
 import type { Clustering } from "./protocol/clustering.ts";
+import type { Scripts } from "./protocol/scripts.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { RingRoute } from "./route/ring.ts";
@@ -85,6 +87,7 @@ interface Cluster {
   readonly topology: ClusterTopology;
   readonly lot: ParkingLot;
   readonly route: SlotRoute;
+  readonly scripts: ScriptShelf;
 }
 
 export function isCluster({ distribution }: PoolConfig): boolean {
@@ -229,7 +232,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const lot: ParkingLot = new ParkingLot(this, () => route);
     const nowhere = new Unavailable("no primary", lot as Parking);
     const route: SlotRoute = new SlotRoute(this, topology, nowhere);
-    return { topology, lot, route };
+    return { topology, lot, route, scripts: new ScriptShelf(this.codec.scripts as Scripts, this) };
   }
 
   get words(): Clustering {
@@ -238,13 +241,34 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** Nodes of the cluster have come, or gone, or slots have moved. */
   clusterChanged(gone: readonly Server[]): void {
-    const { topology, lot } = this.cluster as Cluster;
+    const { topology, lot, scripts } = this.cluster as Cluster;
+    const before = this.servers;
     this.servers = topology.servers;
+    if (before.length > 0) {
+      for (const server of this.servers) {
+        if (!before.includes(server)) scripts.prepare(server, this.modelFor(server, before));
+      }
+    }
     this.shards = this.servers.map((server) => new Shard(server.name, 1, server));
     // What a node that has gone has not answered goes to others, as far as that is safe.
     for (const server of gone) this.retire(server, server.retire(), this.now + RETIREMENT);
     lot.wake();
     this.ringChanged();
+  }
+
+  /** Of whom a server that has come gets its functions; null: it has them, having been a replica. */
+  private modelFor(server: Server, before: readonly Server[]): Server | null {
+    if (!this.idleServers().includes(server)) return null;
+    return before.find((one) => !one.removed) ?? null;
+  }
+
+  get scripts(): ScriptShelf | null {
+    return this.cluster?.scripts ?? null;
+  }
+
+  idleServers(): Server[] {
+    const busy = this.cluster?.route.all() ?? [];
+    return this.servers.filter((server) => !busy.includes(server));
   }
 
   private makeCodec(): Codec {
@@ -499,6 +523,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { config } = this;
     this.cluster?.topology.tick(now, late);
     for (const server of this.own) server.tick(now, late);
+    this.front?.retries.tick(now);
     this.topics.tick(now, config.timeout, late);
     for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
@@ -646,6 +671,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       protocol: protocolOf(this.config),
       counters: { ...this.counters, ...this.seen() },
       servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
+      ...(this.front !== null && { isFront: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
     };
   }
