@@ -33,7 +33,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 
 const PATHS = [
   ...["GET /", "GET /metrics", "GET /healthz", "GET /readyz", "GET /stats", "GET /status"],
-  ...["GET /history", "GET /ring", "POST /reload"],
+  ...["GET /history", "GET /ring", "GET /hot", "POST /reload"],
 ];
 
 export function createApp({ control, history, host }: AppOptions): Hono {
@@ -83,6 +83,15 @@ export function createApp({ control, history, host }: AppOptions): Hono {
       return c.json({ error: `pool "${pool}" is not known (${names.join(", ")})` }, 404);
     }
     return c.json(rings);
+  });
+  app.get("/hot", async (c) => {
+    const { pool } = c.req.query();
+    const views = await control.hot(pool);
+    if (pool !== undefined && views.length === 0) {
+      const names = (await control.hot()).map((view) => view.pool);
+      return c.json({ error: `pool "${pool}" is not known (${names.join(", ")})` }, 404);
+    }
+    return c.json(views);
   });
   app.post("/reload", async (c) => {
     // Browsers say so when it is a page that asks, and no page has reason to.

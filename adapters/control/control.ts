@@ -2,9 +2,11 @@
 // stats port and the signals stand on this one interface. Everything is plain data, so that a
 // supervisor can pass it on to its workers.
 
+import type { HotView } from "../../core/hot_view.ts";
 import type { RingView } from "../../core/ring_view.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
 
+export type { HotView } from "../../core/hot_view.ts";
 export type { RingView } from "../../core/ring_view.ts";
 
 export interface Control {
@@ -14,6 +16,8 @@ export interface Control {
   snapshot(): Promise<Snapshot>;
   /** The rings, of all pools or of one; with a key (a byte string), who owns it. */
   rings(pool?: string, key?: string): Promise<RingView[]>;
+  /** The keys that are asked for most, and what is large, of all pools or of one. */
+  hot(pool?: string): Promise<HotView[]>;
   /** Reads the configuration again; what is wrong with it, if it was not taken over. */
   reload(): Promise<string[]>;
 }

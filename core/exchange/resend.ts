@@ -139,6 +139,7 @@ export class Preface implements Attempt {
   readonly note: Uint8Array;
   readonly noted: number;
   readonly mute: number;
+  readonly hot: number;
 
   constructor(bytes: number) {
     this.sink = NO_ONE;
@@ -149,5 +150,6 @@ export class Preface implements Attempt {
     this.note = EMPTY;
     this.noted = 0;
     this.mute = 0;
+    this.hot = -1;
   }
 }
