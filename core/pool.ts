@@ -11,6 +11,7 @@ import { Front, type FrontOwner, type LaneOfFront, type PoolBehind } from "./fro
 import type { Hearings } from "./exchange/census.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
+import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
@@ -24,12 +25,14 @@ import type { Log } from "./log.ts";
 import { Lateness } from "./lateness.ts";
 import { type Codec, type Facts, type Handshake, Scan, type Session } from "./protocol/codec.ts";
 import type { Clustering } from "./protocol/clustering.ts";
+import type { Scripts } from "./protocol/scripts.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { RingRoute } from "./route/ring.ts";
 import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
-import { type LaneNumbers, Lanes } from "./server/lanes.ts";
+import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
+import { shareOf } from "./server/shares.ts";
 import { type Parking, type Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import {
@@ -77,6 +80,8 @@ interface LaneSetting {
   readonly handshake: Handshake | null;
   /** Who hears what servers push on its links; null: nobody. */
   readonly pushes: PushSetting | null;
+  /** Whose it is alone; "" when it is anybody's. */
+  readonly user: string;
 }
 
 /** What a Redis Cluster's pool has beside. */
@@ -84,6 +89,7 @@ interface Cluster {
   readonly topology: ClusterTopology;
   readonly lot: ParkingLot;
   readonly route: SlotRoute;
+  readonly scripts: ScriptShelf;
 }
 
 export function isCluster({ distribution }: PoolConfig): boolean {
@@ -235,7 +241,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const lot: ParkingLot = new ParkingLot(this, () => route);
     const nowhere = new Unavailable("no primary", lot as Parking);
     const route: SlotRoute = new SlotRoute(this, topology, nowhere);
-    return { topology, lot, route };
+    return { topology, lot, route, scripts: new ScriptShelf(this.codec.scripts as Scripts, this) };
   }
 
   get words(): Clustering {
@@ -244,13 +250,34 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** Nodes of the cluster have come, or gone, or slots have moved. */
   clusterChanged(gone: readonly Server[]): void {
-    const { topology, lot } = this.cluster as Cluster;
+    const { topology, lot, scripts } = this.cluster as Cluster;
+    const before = this.servers;
     this.servers = topology.servers;
+    if (before.length > 0) {
+      for (const server of this.servers) {
+        if (!before.includes(server)) scripts.prepare(server, this.modelFor(server, before));
+      }
+    }
     this.shards = this.servers.map((server) => new Shard(server.name, 1, server));
     // What a node that has gone has not answered goes to others, as far as that is safe.
     for (const server of gone) this.retire(server, server.retire(), this.now + RETIREMENT);
     lot.wake();
     this.ringChanged();
+  }
+
+  /** Of whom a server that has come gets its functions; null: it has them, having been a replica. */
+  private modelFor(server: Server, before: readonly Server[]): Server | null {
+    if (!this.idleServers().includes(server)) return null;
+    return before.find((one) => !one.removed) ?? null;
+  }
+
+  get scripts(): ScriptShelf | null {
+    return this.cluster?.scripts ?? null;
+  }
+
+  idleServers(): Server[] {
+    const busy = this.cluster?.route.all() ?? [];
+    return this.servers.filter((server) => !busy.includes(server));
   }
 
   private makeCodec(): Codec {
@@ -506,6 +533,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { config } = this;
     this.cluster?.topology.tick(now, late);
     for (const server of this.own) server.tick(now, late);
+    this.front?.retries.tick(now);
     this.topics.tick(now, config.timeout, late);
     for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
@@ -560,7 +588,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.wasBehind = true;
     const handshake = of.handshake(this.codec);
     const make = () => ({
-      ...{ codec, handshake },
+      ...{ codec, handshake, user: "" },
       pushes: listener === null ? null : { listener, handshake },
     });
     if (listener !== null) this.lanes.enterOwn(lane, `${front} ${key}`, make);
@@ -584,11 +612,13 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { server_lanes, pinned_connections } = this.config;
     const isOwn = session.ownLinks && listener !== undefined;
     const key = codec.lane(session);
+    const user = isOwn ? session.user?.name ?? "" : "";
+    if (isOwn && this.ownsEnough(user, listener)) return NO_LANE;
     let fresh = false;
     const make = (): LaneSetting => {
       fresh = true;
       const handshake = codec.greeting?.handshake(session) ?? null;
-      return { codec, handshake, pushes: isOwn ? { listener, handshake } : null };
+      return { codec, handshake, pushes: isOwn ? { listener, handshake } : null, user };
     };
     const most = isOwn ? pinned_connections : server_lanes;
     const lane = this.lanes.enter(key, make, most, isOwn);
@@ -602,11 +632,20 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     return lane;
   }
 
+  /** Whether other clients of a user have all the links of their own that its share allows. */
+  private ownsEnough(user: string, listener: PushListener): boolean {
+    const { auth, pinned_connections, pinned_share } = this.config;
+    if (auth === undefined) return false;
+    const isAnother = ({ pushes, user: one }: LaneSetting): boolean =>
+      pushes !== null && one === user && pushes.listener !== listener;
+    return this.lanes.count(isAnother) >= shareOf(pinned_connections, pinned_share);
+  }
+
   /** The lane of links that say nothing but who we are. */
   private enterBareLane(): number {
     const { codec } = this;
     if (this.config.redis_db === 0) return this.lane;
-    const make = () => ({ codec, handshake: codec.greeting?.who ?? null, pushes: null });
+    const make = () => ({ codec, handshake: codec.greeting?.who ?? null, pushes: null, user: "" });
     const lane = this.lanes.enter("bare", make, Infinity);
     const handshake = ({ greeting }: Codec) => greeting?.who ?? null;
     this.front?.laneMade(lane, { key: "bare", codec, handshake, listener: null });
@@ -643,6 +682,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       protocol: protocolOf(this.config),
       counters: { ...this.counters, ...this.seen() },
       servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
+      ...(this.front !== null && { isFront: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
     };
   }

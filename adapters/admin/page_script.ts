@@ -273,13 +273,13 @@ function serverRow() {
           svg("svg", { viewBox: "0 0 100 7", preserveAspectRatio: "none" }, bar)), share)),
     ...Object.values(cells),
     el("td", { class: "spark", role: "cell" }, line.node));
-  function update(server, series, part) {
+  function update(server, series, part, known) {
     const { counters } = server;
     set(name, server.name);
     const where = server.address === server.name ? "" : server.address;
-    set(address, [where, server.weight === 1 ? "" : "weight " + server.weight].filter(Boolean)
-      .join(", "));
-    set(state, server.live ? "live" : "ejected");
+    set(address, [where, server.weight === 1 ? "" : "weight " + server.weight, told(known)]
+      .filter(Boolean).join(", "));
+    set(state, server.live ? "live" : known === undefined ? "ejected" : "down");
     state.className = "badge " + (server.live ? "good" : "bad");
     if (counters.server_ejected_at > 0) {
       state.title = "last ejected " + new Date(counters.server_ejected_at / 1000).toLocaleString();
@@ -292,6 +292,54 @@ function serverRow() {
     set(cells.flight, number(counters.in_queue + counters.out_queue));
     set(cells.connections, number(counters.server_connections));
     line.update(series.requests ?? []);
+  }
+  return { node, update };
+}
+
+/** What is known of a node of a cluster. */
+function told(node) {
+  if (node === undefined) return "";
+  return node.role + ", " + count(node.slots, "slot") + ", epoch " + node.epoch;
+}
+
+/** What is followed: a cluster's coverage, redirections, what waits, replicas and failovers. */
+function topologyView(name) {
+  const badge = el("span", { class: "badge" });
+  const facts = ["Last look", "Redirected", "Waiting", "Replicas", "Failovers"].map((label) => {
+    const value = el("dd");
+    return { label, value, node: el("div", {}, el("dt", {}, label), value) };
+  });
+  const fact = (label) => facts.find((one) => one.label === label).value;
+  const links = ["info", "nodes", "slots", "shards"].map((what) =>
+    el("a", { href: "cluster?" + new URLSearchParams({ pool: name, what }) }, "CLUSTER " +
+      what.toUpperCase())
+  );
+  const node = el("div", { class: "topology" },
+    el("p", {}, badge, " ", ...links.flatMap((link) => [link, " "])),
+    el("dl", {}, ...facts.map((one) => one.node)));
+  function update({ topology, counters }) {
+    const { slots, ownerless, unreachable, look, nodes, failovers, epoch } = topology;
+    const covered = slots - ownerless - unreachable;
+    set(badge, covered === slots
+      ? "all " + number(slots) + " slots served"
+      : number(covered) + " of " + number(slots) + " slots served: " +
+        number(ownerless) + " have no owner, of " + number(unreachable) + " it is down");
+    badge.className = "badge " + (covered === slots ? "good" : "bad");
+    const ago = Math.max(0, (status.time - look.at) / 1000);
+    set(fact("Last look"), (look.at === 0 ? "in vain so far" :
+      age(ago) + " ago at " + look.from + " (" + look.why + "), epoch " + epoch) +
+      (look.error === "" ? "" : "; then in vain at " + look.error) + "; " +
+      number(counters.refreshes) + " in all, " + number(counters.refresh_failures) + " in vain");
+    set(fact("Redirected"), number(counters.moved) + " moved, " + number(counters.ask) + " ask, " +
+      number(counters.tryagain) + " tryagain, " + number(counters.unfit) + " unfit");
+    set(fact("Waiting"), number(counters.parked_now) + " now, " + number(counters.parked) +
+      " in all, " + number(counters.parked_in_vain) + " in vain");
+    const replicas = nodes.filter(({ role }) => role === "replica");
+    set(fact("Replicas"), replicas.length === 0 ? "none" : replicas.map((one) =>
+      one.name + (one.of === "" ? "" : " of " + one.of) + (one.failed ? " (down)" : "")).join(", "));
+    set(fact("Failovers"), failovers.length === 0 ? "none seen" : failovers.slice(0, 4).map((one) =>
+      new Date(one.at).toLocaleTimeString() + " " + one.from + " → " + one.to + ", " + one.what +
+      (one.ms > 0 ? ", " + duration(one.ms / 1000) : "")).join("; "));
   }
   return { node, update };
 }
@@ -326,6 +374,7 @@ function poolView(name) {
     el("header", {}, heading, badge, about),
     el("div", { class: "charts" }, ...charts.map((one) => one.node)), table);
   const rows = new Map();
+  let topology = null;
   function update(pool, track) {
     const live = pool.servers.filter((server) => server.live).length;
     const all = pool.servers.length;
@@ -336,6 +385,14 @@ function poolView(name) {
       count(pool.counters.forward_error, "error") + " · " +
       count(pool.counters.server_ejects, "ejection"));
     for (const one of charts) one.update(track.series);
+    if (pool.topology !== undefined) {
+      if (topology === null) {
+        topology = topologyView(name);
+        table.before(topology.node);
+      }
+      topology.update(pool);
+    }
+    const known = new Map((pool.topology?.nodes ?? []).map((one) => [one.name, one]));
     const names = new Set(pool.servers.map((server) => server.name));
     for (const [known, row] of rows) {
       if (!names.has(known)) { row.node.remove(); rows.delete(known); }
@@ -348,7 +405,7 @@ function poolView(name) {
         body.append(row.node);
       }
       row.update(server, track.servers.get(server.name) ?? {},
-        shares.get(pool.name)?.get(server.name));
+        shares.get(pool.name)?.get(server.name), known.get(server.name));
     }
   }
   return { node, update };
@@ -484,8 +541,11 @@ async function poll() {
   status = now;
   // What fades with half a minute need not be asked for every second.
   if (polls++ % 3 === 0) hot = new Map((await ask("hot")).map((view) => [view.pool, view]));
-  // Shares change with the servers that are live, and with nothing else.
-  const alive = JSON.stringify(now.pools.map((pool) => pool.servers.map((s) => [s.name, s.live])));
+  // Shares change with the servers that are live and the slots they have, and with nothing else.
+  const alive = JSON.stringify(now.pools.map((pool) => [
+    pool.servers.map((s) => [s.name, s.live]),
+    pool.topology?.nodes.map((node) => [node.name, node.slots]),
+  ]));
   if (alive !== living) {
     const rings = await ask("ring");
     shares = new Map(rings.map((ring) =>
@@ -516,11 +576,17 @@ $("find").addEventListener("submit", async (event) => {
     const [ring] = await ask("ring?" + new URLSearchParams({ pool, key }));
     const chance = ring.distribution === "random" && ring.servers.length > 1;
     if (chance) return found.replaceChildren("Any server: the distribution is random.");
-    if (ring.owner === null) return found.replaceChildren("No server of this pool is live.");
+    if (ring.owner === null) {
+      return found.replaceChildren(ring.slot === undefined
+        ? "No server of this pool is live."
+        : "Nobody has its slot, " + ring.slot + ".");
+    }
     const server = status?.pools.find((one) => one.name === pool)?.servers
       .find((one) => one.name === ring.owner);
     const where = server === undefined || server.address === ring.owner ? "" : " at " + server.address;
-    found.replaceChildren(JSON.stringify(key) + " lives on ", el("b", {}, ring.owner), where + ".");
+    const slot = ring.slot === undefined ? "" : ", in slot " + ring.slot;
+    found.replaceChildren(JSON.stringify(key) + " lives on ", el("b", {}, ring.owner), where + slot +
+      ".");
   } catch {
     found.replaceChildren("No answer.");
   }

@@ -2,10 +2,12 @@
 // stats port and the signals stand on this one interface. Everything is plain data, so that a
 // supervisor can pass it on to its workers.
 
+import type { ClusterAnswer } from "../../core/topology/cluster_answer.ts";
 import type { HotView } from "../../core/hot_view.ts";
 import type { RingView } from "../../core/ring_view.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
 
+export type { ClusterAnswer } from "../../core/topology/cluster_answer.ts";
 export type { HotView } from "../../core/hot_view.ts";
 export type { RingView } from "../../core/ring_view.ts";
 
@@ -18,6 +20,8 @@ export interface Control {
   rings(pool?: string, key?: string): Promise<RingView[]>;
   /** The keys that are asked for most, and what is large, of all pools or of one. */
   hot(pool?: string): Promise<HotView[]>;
+  /** What a node of a pool's Redis Cluster says to CLUSTER INFO (NODES, ...); rejects when none does. */
+  cluster(pool: string, what: string): Promise<ClusterAnswer>;
   /** Reads the configuration again; what is wrong with it, if it was not taken over. */
   reload(): Promise<string[]>;
 }

@@ -4,7 +4,7 @@ import process from "node:process";
 import type { Proxy } from "../../core/proxy.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
 import { mergeHot } from "../../core/hot_view.ts";
-import type { Control, HotView, RingView } from "./control.ts";
+import type { ClusterAnswer, Control, HotView, RingView } from "./control.ts";
 
 export class LocalControl implements Control {
   private readonly proxy: Proxy;
@@ -37,6 +37,10 @@ export class LocalControl implements Control {
 
   hot(pool?: string): Promise<HotView[]> {
     return Promise.resolve(mergeHot([this.proxy.hot(pool)]));
+  }
+
+  cluster(pool: string, what: string): Promise<ClusterAnswer> {
+    return this.proxy.askCluster(pool, what);
   }
 
   reload(): Promise<string[]> {

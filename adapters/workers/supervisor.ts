@@ -7,6 +7,7 @@ import type { Hearings } from "../../core/exchange/census.ts";
 import type { Address, Host, Listener } from "../../core/host.ts";
 import { listening, placeOf } from "../../core/listener.ts";
 import { type HotView, mergeHot } from "../../core/hot_view.ts";
+import type { ClusterAnswer } from "../../core/topology/cluster_answer.ts";
 import type { RingView } from "../../core/ring_view.ts";
 import { listenForStats } from "../../core/stats/listener.ts";
 import { statsLine } from "../../core/stats/report.ts";
@@ -82,6 +83,7 @@ export class Supervisor implements Running {
       snapshot: () => this.snapshot(),
       rings: (pool, key) => this.rings(pool, key),
       hot: (pool) => this.hot(pool),
+      cluster: (pool, what) => this.askCluster(pool, what),
       reload: () => options.reload(),
     };
   }
@@ -256,6 +258,13 @@ export class Supervisor implements Running {
     return mergeHot(
       told.flatMap((one) => one.status === "fulfilled" ? [one.value as HotView[]] : []),
     );
+  }
+
+  /** One worker asks: the nodes are the same for all. */
+  private async askCluster(pool: string, what: string): Promise<ClusterAnswer> {
+    const [peer] = this.peers();
+    if (peer === undefined) throw new Error("no worker runs");
+    return await peer.ask({ do: "cluster", pool, what }) as ClusterAnswer;
   }
 
   /** All workers go over to another configuration, or none does. */

@@ -85,6 +85,8 @@ class Worker {
         return proxy.rings(order.pool, order.key);
       case "hot":
         return proxy.hot(order.pool);
+      case "cluster":
+        return proxy.askCluster(order.pool, order.what);
       case "hearings":
         return proxy.tellHearings();
       case "level":

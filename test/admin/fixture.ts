@@ -1,6 +1,6 @@
 // Snapshots made by hand, and a Control that tells them.
 
-import type { Control, HotView, RingView } from "../../adapters/control/control.ts";
+import type { ClusterAnswer, Control, HotView, RingView } from "../../adapters/control/control.ts";
 import { POOL_COUNTERS, SERVER_COUNTERS } from "../../core/stats/counters.ts";
 import { Latency } from "../../core/stats/latency.ts";
 import type { PoolSnapshot, ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
@@ -135,6 +135,13 @@ export class FakeControl implements Control {
         big: [big],
       })),
     );
+  }
+
+  cluster(name: string, what: string): Promise<ClusterAnswer> {
+    const answer = what === "slots" ? [[0, 16383, ["a", 1, "id"]]] : `${what} of ${name}\n`;
+    return what === "info"
+      ? Promise.reject(new Error("a:1: no answer"))
+      : Promise.resolve({ from: "a:1", answer });
   }
 
   reload(): Promise<string[]> {

@@ -41,6 +41,7 @@ test.before(async () => {
 async function begin(): Promise<void> {
   node = await startRedis({
     args: [
+      ...["--cluster-port", String(await freePort())],
       ...["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"],
       ...["--cluster-config-file", tempPath("nodes.conf")],
     ],
@@ -61,7 +62,7 @@ async function shape(port: number, commands: readonly string[][]): Promise<strin
   for (const words of commands) {
     const reply = await wire.ask(...words);
     replies.push(
-      reply.replace(/[0-9a-f]{40}/g, "ID").replaceAll(String(port + 10000), "BUS")
+      reply.replace(/[0-9a-f]{40}/g, "ID").replace(/@\d+/g, "@BUS")
         .replaceAll(String(port), "PORT").replace(/\$\d+|=\d+/g, "LENGTH")
         .replace(/id\r\n:\d+/, "id\r\n:N"),
     );

@@ -12,6 +12,7 @@ import {
   UNFIT,
 } from "../clustering.ts";
 import { errorReply } from "./errors.ts";
+import { plainReply } from "./plain.ts";
 
 /** Longest error that is looked at: a redirection is shorter. */
 const LONGEST = 512;
@@ -90,9 +91,20 @@ function whose(slot: number): string {
   return slot < 0 ? "" : ` for slot ${slot}`;
 }
 
+function cluster(sub: string): Uint8Array {
+  return bytes(`*2\r\n$7\r\nCLUSTER\r\n$${sub.length}\r\n${sub}\r\n`);
+}
+
 export const CLUSTERING: Clustering = {
-  nodes: bytes("*2\r\n$7\r\nCLUSTER\r\n$5\r\nNODES\r\n"),
+  nodes: cluster("NODES"),
   readNodes,
+  questions: {
+    info: cluster("INFO"),
+    nodes: cluster("NODES"),
+    slots: cluster("SLOTS"),
+    shards: cluster("SHARDS"),
+  },
+  readAnswer: plainReply,
   asking: bytes("*1\r\n$6\r\nASKING\r\n"),
   readRefusal,
   noPrimary: (slot, wait) => errorReply(`CLUSTERDOWN no primary${whose(slot)} within ${wait} ms`),
