@@ -730,7 +730,12 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
         ["pubsubshard_channels", this.topics.count(SHARD)],
         ["pubsub_messages", this.topics.messages],
       ]],
-      ["Servers", this.servers.map((s) => [s.name, s.live ? "live" : "ejected"])],
+      [
+        "Servers",
+        this.servers.map((
+          s,
+        ) => [s.name, s.live ? "live" : this.cluster === null ? "ejected" : "down"]),
+      ],
     ];
   }
 }
