@@ -523,6 +523,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { config } = this;
     this.cluster?.topology.tick(now, late);
     for (const server of this.own) server.tick(now, late);
+    this.front?.retries.tick(now);
     this.topics.tick(now, config.timeout, late);
     for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
@@ -670,6 +671,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       protocol: protocolOf(this.config),
       counters: { ...this.counters, ...this.seen() },
       servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
+      ...(this.front !== null && { isFront: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
     };
   }

@@ -9,6 +9,7 @@ import type { Scripts } from "./scripts.ts";
 import type { FanOut, ReplyScan } from "./replies.ts";
 import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
+import type { Verdicts } from "./verdicts.ts";
 
 export * from "./replies.ts";
 export * from "./scan.ts";
@@ -317,6 +318,8 @@ export interface Caching {
 
 /** One protocol, for one pool. Instances keep no per-client state. */
 export interface Codec extends Requests, Replies, Sessions {
+  /** What replies mean to a route with several ways. */
+  readonly verdicts: Verdicts;
   /** A request by which a server shows that it is well; null in a dialect no server is asked in. */
   readonly probe: Uint8Array | null;
   /** Null: a client's first byte tells nothing. */

@@ -30,6 +30,7 @@ import type { Clustering } from "../clustering.ts";
 import type { Publishing } from "../publishing.ts";
 import type { Scripts } from "../scripts.ts";
 import { ALOUD } from "../session.ts";
+import type { Verdicts } from "../verdicts.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
 import { WALK_ALL } from "./cursor.ts";
@@ -47,6 +48,7 @@ import { errorText, greeting, laneOf, LANES, PROBE, SERVER_ERRORS } from "./serv
 import type { RedisSession } from "./session.ts";
 import { CACHING, retrack, UNSAID } from "./tracking.ts";
 import { transactions } from "./transaction.ts";
+import { verdicts } from "./verdict.ts";
 import { QUIET, WAITS } from "./waits.ts";
 
 const RESET = verbOf("reset");
@@ -57,6 +59,7 @@ export class RedisCodec implements Codec {
   readonly classes: Uint8Array;
   readonly judged: Uint8Array;
   readonly intents: Uint8Array;
+  readonly verdicts: Verdicts;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly keys: Keys;
@@ -85,6 +88,7 @@ export class RedisCodec implements Codec {
     this.classes = CLASSES;
     this.judged = JUDGED;
     this.intents = INTENTS;
+    this.verdicts = verdicts(options.db);
     this.probe = PROBE;
     this.replyHead = 0;
     this.keys = KEYS;
