@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { connect, createServer } from "node:net";
 import { availableParallelism } from "node:os";
+import { connect as connectTls } from "node:tls";
 
 /** The proxy has a core to itself; load and servers share the others. */
 export const PROXY_CORES = "0";
@@ -28,6 +29,8 @@ export interface Child {
   readonly pid: number;
   /** The end of what it said on stderr and stdout. */
   said(): string;
+  /** Calls `fn` with all that it says from now on. */
+  listen(fn: (text: string) => void): void;
   /** Ends it and waits until it is gone. */
   stop(): Promise<void>;
 }
@@ -41,7 +44,11 @@ export function start(command: readonly string[], cores: string, pipe = false): 
   });
   running.add(child);
   let said = "";
-  const listen = (bytes: Uint8Array) => said = (said + bytes).slice(-2000);
+  let heard: (text: string) => void = () => {};
+  const listen = (bytes: Uint8Array) => {
+    said = (said + bytes).slice(-2000);
+    heard(String(bytes));
+  };
   child.stderr?.on("data", listen);
   if (!pipe) child.stdout?.on("data", listen);
   const gone = new Promise<void>((resolve) => {
@@ -53,6 +60,7 @@ export function start(command: readonly string[], cores: string, pipe = false): 
     process: child,
     pid: child.pid ?? 0,
     said: () => said.trim(),
+    listen: (fn) => heard = fn,
     async stop() {
       child.kill("SIGTERM");
       const timer = setTimeout(() => child.kill("SIGKILL"), 1000);
@@ -78,9 +86,11 @@ export async function freePort(): Promise<number> {
 }
 
 /** Sends `bytes` and resolves with the first of the answer; rejects when there is none. */
-export function ask(port: number, bytes: string, ms: number): Promise<string> {
+export function ask(port: number, bytes: string, ms: number, tls = false): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect(port, "127.0.0.1");
+    const socket = tls
+      ? connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false })
+      : connect(port, "127.0.0.1");
     const fail = (why: string) => {
       socket.destroy();
       reject(new Error(why));
@@ -103,12 +113,13 @@ export async function untilAnswers(
   question: string,
   answer: string,
   patienceMs: number,
+  tls = false,
 ): Promise<string> {
   const end = Date.now() + patienceMs;
   let why = "";
   while (Date.now() < end && child.process.exitCode === null && child.process.signalCode === null) {
     try {
-      const got = await ask(port, question, 1000);
+      const got = await ask(port, question, 1000, tls);
       if (got.startsWith(answer)) return "";
       why = `answered ${JSON.stringify(got.slice(0, 60))}`;
     } catch (error) {

@@ -1,7 +1,8 @@
 // Who is measured: one row per contestant, with the files and the command line each needs.
 // Every one of them listens on one port of 127.0.0.1 and runs in the foreground.
 
-import { existsSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Protocol, Shape } from "./requests.ts";
 import { executable } from "./packages.ts";
@@ -17,6 +18,14 @@ export interface Setup {
   readonly folder: string;
   /** Most open files. */
   readonly files: number;
+  /** Clients come with TLS. */
+  readonly tls: boolean;
+  /** The servers are a Redis Cluster. */
+  readonly cluster: boolean;
+  /** Where a contestant of two processes has the second one listen. */
+  readonly innerPort: number;
+  /** A runtime is to say when it collects garbage. */
+  readonly gc: boolean;
 }
 
 export interface Contestant {
@@ -26,12 +35,28 @@ export interface Contestant {
   readonly kind: "ringmux" | "rival" | "control";
   /** Open files per client connection. */
   readonly filesPerClient: number;
+  /** Whether clients come without TLS, with it, or either way. */
+  readonly clients: "plain" | "tls" | "either";
   /** Whether it can do this kind of work; absent: any. */
   takes?(shape: Shape): boolean;
   /** Why it cannot take part; "" when it can. */
   missing(): string;
   /** The command; null: the load goes to the first server itself. */
   command(setup: Setup): string[] | null;
+  /** A second process behind it, which is started first. */
+  behind?(setup: Setup): string[];
+}
+
+/** A certificate for TLS that nobody has to trust, with its key. Made once, by openssl. */
+function certificate(folder: string): { cert: string; key: string } {
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  if (!existsSync(cert)) {
+    const args = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    const rest = ["-subj", "/CN=localhost", "-days", "30", "-keyout", key, "-out", cert];
+    const { status, stderr } = spawnSync("openssl", ["req", "-x509", ...args, ...rest]);
+    if (status !== 0) throw new Error(`openssl cannot make a certificate: ${stderr}`);
+  }
+  return { cert, key };
 }
 
 function need(...files: string[]): string {
@@ -42,14 +67,17 @@ function need(...files: string[]): string {
 /** The configuration that nutcracker and ringmux share. */
 function twemproxyConf(setup: Setup, name: string): string {
   const file = join(setup.folder, `${name}-${setup.port}.yml`);
+  const { cert, key } = setup.tls ? certificate(setup.folder) : { cert: "", key: "" };
   const lines = [
     "bench:",
     `  listen: 127.0.0.1:${setup.port}`,
-    "  hash: fnv1a_64",
-    "  distribution: ketama",
+    ...(setup.cluster
+      ? ["  distribution: cluster"]
+      : ["  hash: fnv1a_64", "  distribution: ketama"]),
     "  preconnect: true",
     "  backlog: 1024",
     ...(setup.protocol === "redis" ? ["  redis: true"] : []),
+    ...(setup.tls ? [`  tls: {cert: ${cert}, key: ${key}}`] : []),
     "  servers:",
     ...setup.servers.map((port) => `   - 127.0.0.1:${port}:1`),
   ];
@@ -65,11 +93,11 @@ function ringmux(runtime: Runtime, folder = ""): Contestant {
     name,
     title: `ringmux on ${title}${folder === "" ? "" : ", base"}`,
     kind: "ringmux",
+    clients: "either",
     filesPerClient: 1,
     missing: () => need(join(folder, entry)),
     command: (setup) => [
-      executable(program),
-      ...start,
+      ...(setup.gc ? tracing(runtime) : [executable(program), ...start]),
       join(folder, entry),
       "-s",
       String(setup.statsPort),
@@ -88,6 +116,7 @@ function relay(name: string, runtime: string, start: string[]): Contestant {
     name: `relay-${name}`,
     title: `bare relay on ${runtime}`,
     kind: "control",
+    clients: "plain",
     filesPerClient: 2,
     missing: () => "",
     command: (setup) => [
@@ -105,6 +134,7 @@ function answer(name: string, runtime: string, start: string[]): Contestant {
     name: `answer-${name}`,
     title: `answers from memory on ${runtime}`,
     kind: "control",
+    clients: "plain",
     filesPerClient: 1,
     missing: () => "",
     takes: ({ protocol, op, size, keys }) =>
@@ -126,12 +156,62 @@ function haproxyConf(setup: Setup): string {
     "  timeout client 1h",
     "  timeout server 1h",
     "listen bench",
-    `  bind 127.0.0.1:${setup.port} backlog 1024`,
+    `  bind 127.0.0.1:${setup.port} backlog 1024${bindTls(setup)}`,
     `  maxconn ${most}`,
-    `  server one 127.0.0.1:${setup.servers[0]}`,
+    `  server one 127.0.0.1:${setup.tls ? setup.innerPort : setup.servers[0]}`,
   ];
   writeFileSync(file, `${lines.join("\n")}\n`);
   return file;
+}
+
+/** HAProxy wants certificate and key in one file. */
+function bindTls({ tls, folder }: Setup): string {
+  if (!tls) return "";
+  const { cert, key } = certificate(folder);
+  const both = join(folder, "both.pem");
+  writeFileSync(both, readFileSync(cert, "utf8") + readFileSync(key, "utf8"));
+  return ` ssl crt ${both}`;
+}
+
+function stunnelConf(setup: Setup): string {
+  const file = join(setup.folder, `stunnel-${setup.port}.conf`);
+  const { cert, key } = certificate(setup.folder);
+  const lines = [
+    "foreground = yes",
+    "pid =",
+    `cert = ${cert}`,
+    `key = ${key}`,
+    "socket = l:TCP_NODELAY=1",
+    "socket = r:TCP_NODELAY=1",
+    "[bench]",
+    `accept = 127.0.0.1:${setup.port}`,
+    `connect = 127.0.0.1:${setup.innerPort}`,
+  ];
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  return file;
+}
+
+function nutcracker(setup: Setup): string[] {
+  const file = twemproxyConf(setup, "nutcracker");
+  const pid = join(setup.folder, `nutcracker-${setup.port}.pid`);
+  return [executable("nutcracker"), "-c", file, "-s", String(setup.statsPort), "-p", pid];
+}
+
+/** nutcracker behind something that ends TLS for it. */
+function behind(setup: Setup): string[] {
+  return nutcracker({ ...setup, tls: false, port: setup.innerPort });
+}
+
+const missingPrograms = (...names: string[]): string => {
+  const missing = names.filter((name) => executable(name) === "");
+  return missing.length === 0 ? "" : `${missing.join(", ")}: not installed`;
+};
+
+/** The program, told to say when it collects garbage: see pauses.ts. */
+function tracing({ program, start, trace }: Runtime): string[] {
+  const before = trace.includes("=1") ? ["env", trace] : [];
+  const options = before.length > 0 ? start : [...start, trace];
+  return [...before, executable(program), ...options];
 }
 
 interface Runtime {
@@ -139,6 +219,8 @@ interface Runtime {
   readonly title: string;
   readonly start: readonly string[];
   readonly entry: string;
+  /** The option, or the variable of the environment, that makes it tell of its garbage collector. */
+  readonly trace: string;
 }
 
 const RUNTIMES: readonly Runtime[] = [
@@ -147,9 +229,16 @@ const RUNTIMES: readonly Runtime[] = [
     title: "Deno",
     start: ["run", "-A", "--no-lock", "--node-modules-dir=manual"],
     entry: "mod.ts",
+    trace: "--v8-flags=--trace-gc",
   },
-  { program: "bun", title: "Bun", start: ["run"], entry: "adapters/bun.ts" },
-  { program: "node", title: "Node", start: [], entry: "dist/ringmux.js" },
+  {
+    program: "bun",
+    title: "Bun",
+    start: ["run"],
+    entry: "adapters/bun.ts",
+    trace: "BUN_JSC_logGC=1",
+  },
+  { program: "node", title: "Node", start: [], entry: "dist/ringmux.js", trace: "--trace-gc" },
 ];
 
 /** ringmux as it stands in another checkout (built for Node), to measure a change against. */
@@ -163,24 +252,38 @@ export const CONTESTANTS: readonly Contestant[] = [
     name: "nutcracker",
     title: "nutcracker",
     kind: "rival",
+    clients: "plain",
     filesPerClient: 1,
-    missing: () => executable("nutcracker") === "" ? "nutcracker is not installed" : "",
-    command: (setup) => [
-      executable("nutcracker"),
-      "-c",
-      twemproxyConf(setup, "nutcracker"),
-      "-s",
-      String(setup.statsPort),
-      "-p",
-      join(setup.folder, "nutcracker.pid"),
-    ],
+    missing: () => missingPrograms("nutcracker"),
+    command: nutcracker,
+  },
+  {
+    name: "haproxy-tls",
+    title: "HAProxy with TLS, nutcracker",
+    kind: "rival",
+    clients: "tls",
+    filesPerClient: 2,
+    missing: () => missingPrograms("haproxy", "nutcracker", "openssl"),
+    command: (setup) => [executable("haproxy"), "-db", "-f", haproxyConf(setup)],
+    behind,
+  },
+  {
+    name: "stunnel-tls",
+    title: "stunnel, nutcracker",
+    kind: "rival",
+    clients: "tls",
+    filesPerClient: 2,
+    missing: () => missingPrograms("stunnel", "nutcracker", "openssl"),
+    command: (setup) => [executable("stunnel"), stunnelConf(setup)],
+    behind,
   },
   {
     name: "haproxy",
     title: "HAProxy, TCP only",
     kind: "control",
+    clients: "plain",
     filesPerClient: 2,
-    missing: () => executable("haproxy") === "" ? "haproxy is not installed" : "",
+    missing: () => missingPrograms("haproxy"),
     command: (setup) => [executable("haproxy"), "-db", "-f", haproxyConf(setup)],
   },
   relay("deno", "Deno", ["run", "--no-config", "-A", "bench/relay/deno.ts"]),
@@ -193,6 +296,7 @@ export const CONTESTANTS: readonly Contestant[] = [
     name: "none",
     title: "no proxy",
     kind: "control",
+    clients: "plain",
     filesPerClient: 0,
     missing: () => "",
     command: () => null,

@@ -29,6 +29,7 @@ export interface Job {
   readonly rate: number;
   /** A connection for every batch. */
   readonly churn: boolean;
+  readonly tls: boolean;
   /** Send every key once, in order: fills a server. */
   readonly fill: boolean;
   /** Processes to watch. */
@@ -96,6 +97,8 @@ class Client {
   readonly due: number[] = [];
   /** Churn: when it began to connect for its next batch. */
   openedAt = 0;
+  /** It is connected. */
+  ready: () => void = () => {};
 
   constructor(batch: number) {
     this.batch = batch;
@@ -140,7 +143,7 @@ class Load {
   async connect(count: number): Promise<Client[]> {
     const made: Client[] = [];
     while (made.length < count) {
-      const some: Promise<BunSocket>[] = [];
+      const some: Promise<void>[] = [];
       for (let i = 0; i < CONNECT_AT_ONCE && made.length < count; i++) {
         const client = new Client((this.clients.length * 7) % this.batches.count);
         made.push(client);
@@ -152,21 +155,27 @@ class Load {
     return made;
   }
 
-  private open(client: Client): Promise<BunSocket> {
-    return Bun.connect({
+  private async open(client: Client): Promise<void> {
+    const ready = new Promise<void>((resolve) => client.ready = resolve);
+    await Bun.connect({
       hostname: "127.0.0.1",
       port: this.job.port,
       data: client,
+      ...(this.job.tls && { tls: { rejectUnauthorized: false } }),
       socket: this.handlers,
     });
+    await ready;
   }
 
   private makeHandlers() {
     return {
       open: (socket: BunSocket) => {
         socket.setNoDelay(true);
-        socket.data.socket = socket;
-        if (socket.data.openedAt > 0) this.send(socket.data, socket.data.openedAt);
+        if (!this.job.tls) this.opened(socket);
+      },
+      // It is called "not authorized" too, since nobody has signed the certificate.
+      handshake: (socket: BunSocket) => {
+        if (this.job.tls) this.opened(socket);
       },
       data: (socket: BunSocket, chunk: Uint8Array) => this.receive(socket.data, chunk),
       drain: (socket: BunSocket) => this.push(socket.data),
@@ -178,6 +187,13 @@ class Load {
       error: (_: BunSocket, error: Error) => this.failed(error),
       connectError: (_: BunSocket, error: Error) => this.failed(error),
     };
+  }
+
+  private opened(socket: BunSocket): void {
+    const { data: client } = socket;
+    client.socket = socket;
+    client.ready();
+    if (client.openedAt > 0) this.send(client, client.openedAt);
   }
 
   private receive(client: Client, chunk: Uint8Array): void {

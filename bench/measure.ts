@@ -28,7 +28,8 @@ export function cpuNanos(pids: readonly number[]): number {
     for (const task of tasks(pid)) {
       nanos += Number(read(`/proc/${pid}/task/${task}/schedstat`).split(" ")[0]);
     }
-    sum += nanos > 0 ? nanos : cpuTicks(pid) * NANOS_PER_TICK;
+    // Ticks are coarse, but threads that have ended are in them.
+    sum += Math.max(nanos, cpuTicks(pid) * NANOS_PER_TICK);
   }
   return sum;
 }

@@ -17,6 +17,7 @@ export interface Options {
   /** The window of an open loop, whose rare long waits need time to come. */
   readonly openMs: number;
   readonly syscalls: boolean;
+  readonly gc: boolean;
 }
 
 const USAGE = `usage: npm run bench -- [options]
@@ -26,6 +27,7 @@ const USAGE = `usage: npm run bench -- [options]
   --with <names>     these contestants, likewise
   --window <ms>      length of one measurement (1000, open loop 60000; quick: 500 and 2000)
   --base <folder>    another checkout of ringmux, built: contestants base-deno, base-bun, base-node
+  --gc               tell the pauses of the garbage collectors, too
   --syscalls         count system calls per request instead (strace)
   --list             what there is to choose from`;
 
@@ -33,6 +35,7 @@ const USAGE = `usage: npm run bench -- [options]
 export function parseOptions(args: readonly string[]): Options | null {
   let quick = false;
   let syscalls = false;
+  let gc = false;
   let rounds = 3;
   let windowMs = 0;
   let only: string[] | null = null;
@@ -52,6 +55,7 @@ export function parseOptions(args: readonly string[]): Options | null {
     }
     if (arg === "--quick") quick = true;
     else if (arg === "--syscalls") syscalls = true;
+    else if (arg === "--gc") gc = true;
     else if (arg === "--rounds") rounds = number(arg, value(arg));
     else if (arg === "--window") windowMs = number(arg, value(arg));
     else if (arg === "--only") only = value(arg).split(",");
@@ -70,6 +74,7 @@ export function parseOptions(args: readonly string[]): Options | null {
     quick,
     rounds,
     syscalls,
+    gc,
     workloads: only === null ? usual : select("workload", only, WORKLOADS.map((w) => w.name)),
     contestants: all.filter((c) => names.includes(c.name)),
     warmMs: quick ? 400 : 1000,

@@ -13,6 +13,8 @@ const DEBIAN: Readonly<Record<string, string>> = {
   "redis-benchmark": "redis-tools",
   "memcached": "memcached",
   "haproxy": "haproxy",
+  "stunnel": "stunnel4",
+  "openssl": "openssl",
 };
 
 const POLICY = "/usr/sbin/policy-rc.d";

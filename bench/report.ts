@@ -3,7 +3,15 @@
 
 import { CONTESTANTS } from "./contestants.ts";
 import type { Outcome } from "./loader.ts";
-import { type Figure, median, ratio, type Results, type Row, summary } from "./results.ts";
+import {
+  type Figure,
+  median,
+  ratio,
+  type Results,
+  type Row,
+  summary,
+  yardstick,
+} from "./results.ts";
 import { type Workload, WORKLOADS } from "./workloads.ts";
 
 const WIDTH = 20;
@@ -38,7 +46,16 @@ export function table(row: Row): string {
   const lines = [
     [
       "",
-      ...["CPU µs/req", "spread", "× nutcracker", "req/s", "core", "p50 ms", "p99 ms", "p99.9 ms"],
+      ...[
+        "CPU µs/req",
+        "spread",
+        `× ${yardstick(row)}`,
+        "req/s",
+        "core",
+        "p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+      ],
       ...["p99.99 ms", "max ms", "peak MB"],
     ],
   ];
@@ -115,6 +132,11 @@ export function derived(results: Results): string {
     "burst-100000",
     quotient("burst-100000", "burst-10000", 1),
   );
+  for (const { name } of WORKLOADS.filter((workload) => workload.cluster)) {
+    const ring = name.replace(/^cluster/, "ring").replace("moving", "get-p16");
+    const what = name.replace(/^cluster-\d+-/, "");
+    add(`CPU, a cluster / a ring: ${what}`, name, quotient(name, ring, 1));
+  }
   for (const big of ["big-get", "big-set"]) {
     const op = big === "big-get" ? "GET" : "SET";
     const megabytes = (WORKLOADS.find((w) => w.name === big)?.shape.size ?? 0) / 2 ** 20;

@@ -52,10 +52,15 @@ export function median(row: Row | undefined, contestant: string, figure: Figure)
   return summary(cell, figure)?.median ?? null;
 }
 
-/** CPU per request as a multiple of nutcracker's, from the medians; null when one is missing. */
+/** Whom the others are compared with: nutcracker, or what one puts before it for TLS. */
+export function yardstick(row: Row): string {
+  return row.workload.startsWith("tls-") ? "haproxy-tls" : "nutcracker";
+}
+
+/** CPU per request as a multiple of the yardstick's, from the medians; null when one is missing. */
 export function ratio(row: Row, contestant: string): number | null {
   const own = median(row, contestant, "cpu");
-  const other = median(row, "nutcracker", "cpu");
+  const other = median(row, yardstick(row), "cpu");
   // "no proxy" uses no CPU of its own.
   if (own === null || other === null || own === 0 || other === 0) return null;
   return own / other;

@@ -5,6 +5,7 @@ import { type Child, complaint, freePort, PROXY_CORES, start, untilAnswers } fro
 import { type Contestant, CONTESTANTS } from "./contestants.ts";
 import type { Job, Loader, Outcome } from "./loader.ts";
 import type { Options } from "./options.ts";
+import { Pauses } from "./pauses.ts";
 import { progress } from "./report.ts";
 import type { Cell, Row } from "./results.ts";
 import type { Servers } from "./servers.ts";
@@ -23,10 +24,19 @@ export interface Session {
   readonly capacities: Map<string, number>;
 }
 
-/** A contestant that runs; `child` is null for "no proxy". */
+/** A contestant that runs, with its processes: none for "no proxy". */
 export interface Running {
   readonly port: number;
-  readonly child: Child | null;
+  readonly children: readonly Child[];
+  readonly pauses: Pauses;
+}
+
+/** Of the time since `pauses.take()`. */
+function tellPauses({ pauses }: Running): void {
+  const { count, longest, sum } = pauses.take();
+  if (count === 0) return;
+  const ms = `${sum.toFixed(1)} ms in all`;
+  console.log(`    garbage collection: ${count} pauses, longest ${longest.toFixed(2)} ms, ${ms}`);
 }
 
 const START_PATIENCE_MS = 8000;
@@ -34,10 +44,16 @@ const START_PATIENCE_MS = 8000;
 /** Measures all contestants on `workload`. */
 export async function measure(session: Session, workload: Workload): Promise<Row> {
   const { options } = session;
-  const contestants = session.contestants.filter((c) => c.takes?.(workload.shape) ?? true);
+  const contestants = session.contestants.filter((c) =>
+    c.clients !== (workload.tls ? "plain" : "tls") && (c.takes?.(workload.shape) ?? true) &&
+    (c.kind === "ringmux" || !workload.cluster)
+  );
   const cells: Cell[] = contestants.map((c) => ({ contestant: c.name, runs: [], failure: "" }));
   const row: Row = { workload: workload.name, title: workload.title, cells };
-  const ports = await session.servers.provide(workload.shape, workload.servers);
+  const { servers } = session;
+  const ports = await (workload.cluster ? servers.cluster : servers)
+    .provide(workload.shape, workload.servers);
+  const still = workload.moving ? servers.cluster.move() : () => Promise.resolve();
   const running: (Running | null)[] = contestants.map(() => null);
   const rate = workload.load * (workload.load > 0 ? await capacity(session, workload, ports) : 0);
   const windowMs = workload.load > 0 ? options.openMs : options.windowMs;
@@ -68,15 +84,18 @@ export async function measure(session: Session, workload: Workload): Promise<Row
           if (workload.fresh) running[i] = await launch(session, contestants[i], workload, ports);
           const rampMs = workload.fresh ? options.warmMs : options.rampMs;
           const job = { rampMs, rate, windowMs };
+          (running[i] as Running).pauses.take();
           const run = await load(session, running[i] as Running, workload, job);
           cells[i].runs.push(run);
+          if (options.gc) tellPauses(running[i] as Running);
           console.log(progress(workload, round, options.rounds, contestants[i].title, run));
         });
-        if (workload.fresh) await running[i]?.child?.stop();
+        if (workload.fresh && running[i] !== null) await stop(running[i] as Running);
       }
     }
   } finally {
-    await Promise.all(running.map((one) => one?.child?.stop()));
+    await still();
+    await Promise.all(running.map((one) => one === null ? undefined : stop(one)));
   }
   return row;
 }
@@ -107,7 +126,7 @@ async function capacity(
     capacities.set(workload.shape.protocol, found);
     return found;
   } finally {
-    await running.child?.stop();
+    await stop(running);
   }
 }
 
@@ -124,24 +143,47 @@ export async function launch(
     throw new Error(`needs ${files} open files, the limit is ${session.files}`);
   }
   const { protocol, size } = workload.shape;
-  const [port, statsPort] = [await freePort(), await freePort()];
+  const [port, statsPort, innerPort] = [await freePort(), await freePort(), await freePort()];
   const { folder } = session;
-  const command = contestant.command({
-    ...{ protocol, port, statsPort, servers, folder, files: session.files },
-  });
-  if (command === null) return { port: servers[0], child: null };
+  const { tls, cluster } = workload;
+  const setup = {
+    ...{
+      protocol,
+      port,
+      statsPort,
+      innerPort,
+      servers,
+      folder,
+      files: session.files,
+      tls,
+      cluster,
+    },
+    gc: session.options.gc,
+  };
+  const pauses = new Pauses();
+  const command = contestant.command(setup);
+  if (command === null) return { port: servers[0], children: [], pauses };
+  const behind = contestant.behind === undefined
+    ? []
+    : [start(contestant.behind(setup), PROXY_CORES)];
   const child = start(command, PROXY_CORES);
+  child.listen((text) => pauses.hear(text));
+  const running = { port, children: [child, ...behind], pauses };
   const key = "key:000000000000";
   // STRLEN rather than GET: a value of 64 MB must not pass through before it is measured.
   const [question, answer] = protocol === "redis"
     ? [`*2\r\n$6\r\nSTRLEN\r\n$${key.length}\r\n${key}\r\n`, `:${size}\r\n`]
     : [`get ${key}\r\n`, "VALUE"];
-  const why = await untilAnswers(child, port, question, answer, START_PATIENCE_MS);
+  const why = await untilAnswers(child, port, question, answer, START_PATIENCE_MS, tls);
   if (why !== "") {
-    await child.stop();
+    await stop(running);
     throw new Error(`does not start: ${why}`);
   }
-  return { port, child };
+  return running;
+}
+
+export async function stop({ children }: Running): Promise<void> {
+  await Promise.all(children.map((child) => child.stop()));
 }
 
 /** Puts `workload` on a contestant once. Throws when replies are wrong or missing. */
@@ -159,12 +201,13 @@ export async function load(
     windowMs: session.options.windowMs,
     rate: 0,
     churn: workload.churn,
+    tls: workload.tls,
     fill: false,
-    pids: running.child === null ? [] : [running.child.pid],
+    pids: running.children.map((child) => child.pid),
     ...changes,
   });
   if (outcome.error !== undefined) {
-    const last = complaint(running.child?.said() ?? "");
+    const last = complaint(running.children[0]?.said() ?? "");
     throw new Error(outcome.error + (last === "" ? "" : ` (${last})`));
   }
   // Let it see that its clients are gone before another one is measured on the same core.

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type Child, start } from "./child.ts";
 import { executable } from "./packages.ts";
 import { columns } from "./report.ts";
-import { launch, load, type Session } from "./session.ts";
+import { launch, load, type Session, stop } from "./session.ts";
 import type { Workload } from "./workloads.ts";
 
 /** Columns of the table; every other call is counted under "other". */
@@ -34,13 +34,14 @@ export async function countSyscalls(
     for (const contestant of session.contestants) {
       try {
         const running = await launch(session, contestant, workload, servers);
-        if (running.child === null) continue;
+        const [child] = running.children;
+        if (child === undefined) continue;
         await load(session, running, workload, { windowMs: session.options.warmMs });
-        const calls = await trace(session, running.child, async () => {
+        const calls = await trace(session, child, async () => {
           const quick = { rampMs: 0, windowMs: WINDOW_MS };
           return (await load(session, running, workload, quick)).allRequests;
         });
-        await running.child.stop();
+        await stop(running);
         lines.push([`  ${contestant.title}`, ...perRequest(calls.counts, calls.requests)]);
       } catch (error) {
         console.log(`${contestant.title}: skipped: ${(error as Error).message}`);

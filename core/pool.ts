@@ -17,11 +17,13 @@ import type { Hearings } from "./exchange/census.ts";
 import { BARRIER, DONE, fingerprint, Migration, MOVE } from "./exchange/migrate/migration.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
+import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
 import type { Link } from "./link/link.ts";
 import type { PushListener, PushSetting } from "./link/pushes.ts";
+import { BigWatch } from "./link/big_watch.ts";
 import { RetiredLinks } from "./link/retired.ts";
 import { SlowLog } from "./link/slow_log.ts";
 import { PoolListener } from "./listener.ts";
@@ -29,13 +31,15 @@ import type { Log } from "./log.ts";
 import { Lateness } from "./lateness.ts";
 import { type Codec, type Facts, type Handshake, Scan, type Session } from "./protocol/codec.ts";
 import type { Clustering } from "./protocol/clustering.ts";
+import type { Scripts } from "./protocol/scripts.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { MigrateRoute, OLD } from "./route/migrate.ts";
 import { RingRoute } from "./route/ring.ts";
 import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
-import { type LaneNumbers, Lanes } from "./server/lanes.ts";
+import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
+import { shareOf } from "./server/shares.ts";
 import { type Parking, Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import {
@@ -44,6 +48,7 @@ import {
   type PoolCounters,
   type SeenPoolCounters,
 } from "./stats/counters.ts";
+import { HotKeys } from "./stats/hot_keys.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
 import { ClusterTopology } from "./topology/cluster.ts";
@@ -82,6 +87,8 @@ interface LaneSetting {
   readonly handshake: Handshake | null;
   /** Who hears what servers push on its links; null: nobody. */
   readonly pushes: PushSetting | null;
+  /** Whose it is alone; "" when it is anybody's. */
+  readonly user: string;
 }
 
 /** What a Redis Cluster's pool has beside. */
@@ -89,6 +96,7 @@ interface Cluster {
   readonly topology: ClusterTopology;
   readonly lot: ParkingLot;
   readonly route: SlotRoute;
+  readonly scripts: ScriptShelf;
 }
 
 export function isCluster({ distribution }: PoolConfig): boolean {
@@ -108,6 +116,9 @@ function ringOf({ servers, hash, hash_tag, distribution }: RingConfig): unknown[
 function isSame(a: Address, b: Address): boolean {
   return a.host === b.host && a.port === b.port && a.path === b.path;
 }
+
+/** Part of all requests for keys that makes a key hot. */
+const HOT = 0.01;
 
 /** How long (ms) a node that has gone may take to answer what it was sent. */
 const RETIREMENT = 10_000;
@@ -141,6 +152,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Repeated lines are held back. */
   readonly log: LimitedLog;
   readonly slow: SlowLog;
+  readonly hot: HotKeys;
+  readonly big: BigWatch;
   readonly limits: Limits;
   /** The one every client starts with: see `Codec.dialects`. */
   codec: Codec;
@@ -226,6 +239,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.monitorings = new Set();
     this.unreadBytes = 0;
     this.counters = newPoolCounters();
+    this.hot = new HotKeys(host.random(0x7fffffff) + 1, host.now());
+    this.big = new BigWatch(config.big_key, this.slow, this.counters, () => host.wallClock());
     this.autoEject = config.auto_eject_hosts;
     this.stopped = false;
     this.now = host.now();
@@ -327,7 +342,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const lot: ParkingLot = new ParkingLot(this, () => route);
     const nowhere = new Unavailable("no primary", lot as Parking);
     const route: SlotRoute = new SlotRoute(this, topology, nowhere);
-    return { topology, lot, route };
+    return { topology, lot, route, scripts: new ScriptShelf(this.codec.scripts as Scripts, this) };
   }
 
   get words(): Clustering {
@@ -336,13 +351,34 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** Nodes of the cluster have come, or gone, or slots have moved. */
   clusterChanged(gone: readonly Server[]): void {
-    const { topology, lot } = this.cluster as Cluster;
+    const { topology, lot, scripts } = this.cluster as Cluster;
+    const before = this.servers;
     this.servers = topology.servers;
+    if (before.length > 0) {
+      for (const server of this.servers) {
+        if (!before.includes(server)) scripts.prepare(server, this.modelFor(server, before));
+      }
+    }
     this.shards = this.servers.map((server) => new Shard(server.name, 1, server));
     // What a node that has gone has not answered goes to others, as far as that is safe.
     for (const server of gone) this.retire(server, server.retire(), this.now + RETIREMENT);
     lot.wake();
     this.ringChanged();
+  }
+
+  /** Of whom a server that has come gets its functions; null: it has them, having been a replica. */
+  private modelFor(server: Server, before: readonly Server[]): Server | null {
+    if (!this.idleServers().includes(server)) return null;
+    return before.find((one) => !one.removed) ?? null;
+  }
+
+  get scripts(): ScriptShelf | null {
+    return this.cluster?.scripts ?? null;
+  }
+
+  idleServers(): Server[] {
+    const busy = this.cluster?.route.all() ?? [];
+    return this.servers.filter((server) => !busy.includes(server));
   }
 
   private makeCodec(): Codec {
@@ -426,6 +462,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const before = this.config;
     this.config = config;
     this.autoEject = config.auto_eject_hosts;
+    this.big.limit(config.big_key);
     this.now = this.host.now();
     if (this.timer !== null && tickChanges(keys)) this.keepTime();
     const reconnect = connectionsChange(keys);
@@ -616,6 +653,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { config } = this;
     this.cluster?.topology.tick(now, late);
     for (const server of this.own) server.tick(now, late);
+    this.front?.retries.tick(now);
     this.topics.tick(now, config.timeout, late);
     for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
@@ -626,6 +664,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     }
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
     this.slow.tick(now, config.slowlog_ms);
+    this.hot.tick(now);
     this.log.tick(now);
   }
 
@@ -670,7 +709,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.wasBehind = true;
     const handshake = of.handshake(this.codec);
     const make = () => ({
-      ...{ codec, handshake },
+      ...{ codec, handshake, user: "" },
       pushes: listener === null ? null : { listener, handshake },
     });
     if (listener !== null) this.lanes.enterOwn(lane, `${front} ${key}`, make);
@@ -694,11 +733,13 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { server_lanes, pinned_connections } = this.config;
     const isOwn = session.ownLinks && listener !== undefined;
     const key = codec.lane(session);
+    const user = isOwn ? session.user?.name ?? "" : "";
+    if (isOwn && this.ownsEnough(user, listener)) return NO_LANE;
     let fresh = false;
     const make = (): LaneSetting => {
       fresh = true;
       const handshake = codec.greeting?.handshake(session) ?? null;
-      return { codec, handshake, pushes: isOwn ? { listener, handshake } : null };
+      return { codec, handshake, pushes: isOwn ? { listener, handshake } : null, user };
     };
     const most = isOwn ? pinned_connections : server_lanes;
     const lane = this.lanes.enter(key, make, most, isOwn);
@@ -712,11 +753,20 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     return lane;
   }
 
+  /** Whether other clients of a user have all the links of their own that its share allows. */
+  private ownsEnough(user: string, listener: PushListener): boolean {
+    const { auth, pinned_connections, pinned_share } = this.config;
+    if (auth === undefined) return false;
+    const isAnother = ({ pushes, user: one }: LaneSetting): boolean =>
+      pushes !== null && one === user && pushes.listener !== listener;
+    return this.lanes.count(isAnother) >= shareOf(pinned_connections, pinned_share);
+  }
+
   /** The lane of links that say nothing but who we are. */
   private enterBareLane(): number {
     const { codec } = this;
     if (this.config.redis_db === 0) return this.lane;
-    const make = () => ({ codec, handshake: codec.greeting?.who ?? null, pushes: null });
+    const make = () => ({ codec, handshake: codec.greeting?.who ?? null, pushes: null, user: "" });
     const lane = this.lanes.enter("bare", make, Infinity);
     const handshake = ({ greeting }: Codec) => greeting?.who ?? null;
     this.front?.laneMade(lane, { key: "bare", codec, handshake, listener: null });
@@ -764,6 +814,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       protocol: protocolOf(this.config),
       counters: { ...this.counters, ...this.seen() },
       servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
+      ...(this.front !== null && { isFront: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
     };
   }
@@ -772,6 +823,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   private seen(): SeenPoolCounters {
     const { lot, topology } = this.cluster ?? {};
     return {
+      hot_keys: this.hot.countAbove(HOT),
       parked: lot?.parked ?? 0,
       parked_in_vain: lot?.overdue ?? 0,
       parked_now: lot?.waiting ?? 0,
@@ -801,6 +853,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private infoSections(): [string, [string, number | string][]][] {
     const counters = this.servers.map((server) => server.counters);
+    const away = this.cluster === null ? "ejected" : "down";
     return [
       ["Clients", infoFields("Clients", this.counters, counters)],
       ["Stats", [
@@ -810,7 +863,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
         ["pubsubshard_channels", this.topics.count(SHARD)],
         ["pubsub_messages", this.topics.messages],
       ]],
-      ["Servers", this.servers.map((s) => [s.name, s.live ? "live" : "ejected"])],
+      ["Servers", this.servers.map(({ name, live }) => [name, live ? "live" : away])],
     ];
   }
 }

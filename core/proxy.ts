@@ -13,6 +13,8 @@ import { VERSION } from "./version.ts";
 import { listening, placeOf, PoolListener } from "./listener.ts";
 import type { Limits } from "./client/context.ts";
 import { isCluster, Pool, type Routing } from "./pool.ts";
+import { type HotView, viewHot } from "./hot_view.ts";
+import { askCluster, type ClusterAnswer } from "./topology/cluster_answer.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
 import { usersOf } from "./users.ts";
 import { LaneNumbers } from "./server/lanes.ts";
@@ -361,6 +363,18 @@ export class Proxy {
     const pool = this.pools.find((one) => one.name === name);
     if (pool === undefined) return `pool "${name}" is not known`;
     return await pool.migration?.order(order) ?? `pool "${name}" has no migrate`;
+  }
+
+  /** The keys that are asked for most, and what is large, of all pools or of one. */
+  hot(name?: string): HotView[] {
+    return this.pools.filter((pool) => name === undefined || pool.name === name).map(viewHot);
+  }
+
+  /** What a node of a pool's cluster says itself: see topology/cluster_answer.ts. */
+  async askCluster(name: string, what: string): Promise<ClusterAnswer> {
+    const pool = this.pools.find((one) => one.name === name);
+    if (pool?.cluster) return await askCluster(pool.cluster.topology, pool.words, what);
+    throw new Error(`pool "${name}" is ${pool === undefined ? "not known" : "no cluster's"}`);
   }
 
   snapshot(): Snapshot {

@@ -31,12 +31,12 @@ export interface RingView {
 /** `key` is a byte string; undefined asks for no key. */
 export function viewRing(pool: Pool, key?: string): RingView {
   const { name, config, ringShards: shards, cluster } = pool;
-  const ranges = cluster === null ? null : slotRanges(cluster.topology.map);
+  const ranges = cluster === null ? null : slotRanges(cluster.topology);
   const shares = pool.shares();
   return {
     pool: name,
     distribution: config.distribution,
-    hash: config.hash,
+    hash: cluster === null ? config.hash : "crc16",
     servers: shards.map(({ name, weight, primary }, i) => ({
       ...{ name, weight },
       live: primary.live,

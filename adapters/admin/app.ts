@@ -5,6 +5,7 @@ import { Hono } from "hono";
 import { utf8 } from "../../core/bytes.ts";
 import { statsLine } from "../../core/stats/report.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
+import type { TopologySnapshot } from "../../core/stats/topology.ts";
 import type { Control } from "../control/control.ts";
 import { isLoopback, isTrustedHost } from "./address.ts";
 import type { History } from "./history.ts";
@@ -33,8 +34,12 @@ const HEADERS: Readonly<Record<string, string>> = {
 
 const PATHS = [
   ...["GET /", "GET /metrics", "GET /healthz", "GET /readyz", "GET /stats", "GET /status"],
-  ...["GET /history", "GET /ring", "GET /migrate", "POST /migrate", "POST /reload"],
+  ...["GET /history", "GET /ring", "GET /cluster", "GET /hot", "GET /migrate", "POST /migrate"],
+  ...["POST /reload"],
 ];
+
+/** What /cluster asks a node: CLUSTER NODES and its kin. */
+const WHAT = ["info", "nodes", "slots", "shards"];
 
 export function createApp({ control, history, host }: AppOptions): Hono {
   const app = new Hono();
@@ -64,12 +69,16 @@ export function createApp({ control, history, host }: AppOptions): Hono {
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.get("/readyz", async (c) => {
     const ready = control.ready();
-    const pools = (await control.snapshot()).pools.map(({ name, servers }) => ({
+    const pools = (await control.snapshot()).pools.map(({ name, servers, topology }) => ({
       name,
       servers: servers.length,
       live: servers.filter(({ live }) => live).length,
+      ...(topology !== undefined && { cluster: coverageOf(topology) }),
     }));
-    return c.json({ ready, pools }, ready ? 200 : 503);
+    // Nobody is helped when every proxy leaves its load balancer because of a slot: only if so asked.
+    const whole = c.req.query("covered") === undefined ||
+      pools.every(({ cluster }) => cluster === undefined || cluster.covered === cluster.slots);
+    return c.json({ ready, pools }, ready && whole ? 200 : 503);
   });
   app.get("/stats", async () => file(statsLine(await control.snapshot()), "application/json"));
   app.get("/status", async (c) => c.json(status(await control.snapshot(), control.ready())));
@@ -96,6 +105,39 @@ export function createApp({ control, history, host }: AppOptions): Hono {
     const error = await control.migrate(pool ?? "", order ?? "");
     return c.json({ error }, error === "" ? 200 : 409);
   });
+  app.get("/hot", async (c) => {
+    const { pool } = c.req.query();
+    const views = await control.hot(pool);
+    if (pool !== undefined && views.length === 0) {
+      const names = (await control.hot()).map((view) => view.pool);
+      return c.json({ error: `pool "${pool}" is not known (${names.join(", ")})` }, 404);
+    }
+    return c.json(views);
+  });
+  app.get("/cluster", async (c) => {
+    const { pool, what = "nodes" } = c.req.query();
+    const followed = (await control.snapshot()).pools.flatMap(({ name, topology }) =>
+      topology?.kind === "cluster" ? [name] : []
+    );
+    const name = pool ?? (followed.length === 1 ? followed[0] : "");
+    if (!followed.includes(name)) {
+      const known = followed.length === 0 ? "there is none" : followed.join(", ");
+      const whose = pool === undefined
+        ? "name the pool"
+        : `pool "${pool}" is before no Redis Cluster`;
+      return c.json({ error: `${whose} (${known})` }, 404);
+    }
+    if (!WHAT.includes(what)) {
+      return c.json({ error: `what "${what}" is not known (${WHAT.join(", ")})` }, 400);
+    }
+    try {
+      const { from, answer } = await control.cluster(name, what);
+      c.header("x-node", from);
+      return typeof answer === "string" ? c.text(answer) : c.json(answer as object);
+    } catch (error) {
+      return c.json({ error: (error as Error).message }, 502);
+    }
+  });
   app.post("/reload", async (c) => {
     if (isPage(c.req.header())) return c.json({ error: "not from a web page" }, 403);
     const mistakes = await control.reload();
@@ -105,6 +147,11 @@ export function createApp({ control, history, host }: AppOptions): Hono {
   app.notFound((c) => c.json({ error: "not found", paths: PATHS }, 404));
   app.onError((error, c) => c.json({ error: error.message }, 500));
   return app;
+}
+
+/** How much of a cluster can be served. */
+function coverageOf({ slots, ownerless, unreachable }: TopologySnapshot) {
+  return { slots, covered: slots - ownerless - unreachable, ownerless, unreachable };
 }
 
 /** The UTF-8 bytes of a key as a byte string; half a surrogate pair becomes U+FFFD. */

@@ -273,13 +273,13 @@ function serverRow() {
           svg("svg", { viewBox: "0 0 100 7", preserveAspectRatio: "none" }, bar)), share)),
     ...Object.values(cells),
     el("td", { class: "spark", role: "cell" }, line.node));
-  function update(server, series, part) {
+  function update(server, series, part, known) {
     const { counters } = server;
     set(name, server.name);
     const where = server.address === server.name ? "" : server.address;
-    set(address, [where, server.weight === 1 ? "" : "weight " + server.weight].filter(Boolean)
-      .join(", "));
-    set(state, server.live ? "live" : "ejected");
+    set(address, [where, server.weight === 1 ? "" : "weight " + server.weight, told(known)]
+      .filter(Boolean).join(", "));
+    set(state, server.live ? "live" : known === undefined ? "ejected" : "down");
     state.className = "badge " + (server.live ? "good" : "bad");
     if (counters.server_ejected_at > 0) {
       state.title = "last ejected " + new Date(counters.server_ejected_at / 1000).toLocaleString();
@@ -292,6 +292,56 @@ function serverRow() {
     set(cells.flight, number(counters.in_queue + counters.out_queue));
     set(cells.connections, number(counters.server_connections));
     line.update(series.requests ?? []);
+  }
+  return { node, update };
+}
+
+/** What is known of a node of a cluster. */
+function told(node) {
+  if (node === undefined) return "";
+  return node.role + ", " + count(node.slots, "slot") + ", epoch " + node.epoch;
+}
+
+/** What is followed: a cluster's coverage, redirections, what waits, replicas and failovers. */
+function topologyView(name) {
+  const badge = el("span", { class: "badge" });
+  const missing = el("span");
+  const facts = ["Last look", "Redirected", "Waiting", "Replicas", "Failovers"].map((label) => {
+    const value = el("dd");
+    return { label, value, node: el("div", {}, el("dt", {}, label), value) };
+  });
+  const fact = (label) => facts.find((one) => one.label === label).value;
+  const links = ["info", "nodes", "slots", "shards"].map((what) =>
+    el("a", { href: "cluster?" + new URLSearchParams({ pool: name, what }) }, "CLUSTER " +
+      what.toUpperCase())
+  );
+  const node = el("div", { class: "topology" },
+    el("p", {}, badge, missing, ...links.flatMap((link) => [link, " "])),
+    el("dl", {}, ...facts.map((one) => one.node)));
+  function update({ topology, counters }) {
+    const { slots, ownerless, unreachable, look, nodes, failovers, epoch } = topology;
+    const covered = slots - ownerless - unreachable;
+    set(badge, covered === slots
+      ? "all " + number(slots) + " slots served"
+      : number(covered) + " of " + number(slots) + " slots served");
+    set(missing, covered === slots ? "" : number(ownerless) + " have no owner, of " +
+      number(unreachable) + " it is down");
+    badge.className = "badge " + (covered === slots ? "good" : "bad");
+    const ago = Math.max(0, (status.time - look.at) / 1000);
+    set(fact("Last look"), (look.at === 0 ? "in vain so far" :
+      age(ago) + " ago at " + look.from + " (" + look.why + "), epoch " + epoch) +
+      (look.error === "" ? "" : "; then in vain at " + look.error) + "; " +
+      number(counters.refreshes) + " in all, " + number(counters.refresh_failures) + " in vain");
+    set(fact("Redirected"), number(counters.moved) + " moved, " + number(counters.ask) + " ask, " +
+      number(counters.tryagain) + " tryagain, " + number(counters.unfit) + " unfit");
+    set(fact("Waiting"), number(counters.parked_now) + " now, " + number(counters.parked) +
+      " in all, " + number(counters.parked_in_vain) + " in vain");
+    const replicas = nodes.filter(({ role }) => role === "replica");
+    set(fact("Replicas"), replicas.length === 0 ? "none" : replicas.map((one) =>
+      one.name + (one.of === "" ? "" : " of " + one.of) + (one.failed ? " (down)" : "")).join(", "));
+    set(fact("Failovers"), failovers.length === 0 ? "none seen" : failovers.slice(0, 4).map((one) =>
+      new Date(one.at).toLocaleTimeString() + " " + one.from + " → " + one.to + ", " + one.what +
+      (one.ms > 0 ? ", " + duration(one.ms / 1000) : "")).join("; "));
   }
   return { node, update };
 }
@@ -326,6 +376,7 @@ function poolView(name) {
     el("header", {}, heading, badge, about),
     el("div", { class: "charts" }, ...charts.map((one) => one.node)), table);
   const rows = new Map();
+  let topology = null;
   function update(pool, track) {
     const live = pool.servers.filter((server) => server.live).length;
     const all = pool.servers.length;
@@ -336,6 +387,14 @@ function poolView(name) {
       count(pool.counters.forward_error, "error") + " · " +
       count(pool.counters.server_ejects, "ejection"));
     for (const one of charts) one.update(track.series);
+    if (pool.topology !== undefined) {
+      if (topology === null) {
+        topology = topologyView(name);
+        table.before(topology.node);
+      }
+      topology.update(pool);
+    }
+    const known = new Map((pool.topology?.nodes ?? []).map((one) => [one.name, one]));
     const names = new Set(pool.servers.map((server) => server.name));
     for (const [known, row] of rows) {
       if (!names.has(known)) { row.node.remove(); rows.delete(known); }
@@ -348,8 +407,62 @@ function poolView(name) {
         body.append(row.node);
       }
       row.update(server, track.servers.get(server.name) ?? {},
-        shares.get(pool.name)?.get(server.name));
+        shares.get(pool.name)?.get(server.name), known.get(server.name));
     }
+  }
+  return { node, update };
+}
+
+// -------------------------------------------------------------------------------- hot and big keys
+
+/** A table that is hidden while it has no rows. columns: [heading, class, text of a row]. */
+function keyTable(caption, columns) {
+  const body = el("tbody", { role: "rowgroup" });
+  const node = el("table", { role: "table", class: "keys", hidden: "" },
+    el("caption", {}, caption),
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
+      ...columns.map(([text, kind]) => el("th", { class: kind, scope: "col", role: "columnheader" },
+        text)))),
+    body);
+  function update(rows) {
+    node.hidden = rows.length === 0;
+    while (body.rows.length > rows.length) body.lastChild.remove();
+    rows.forEach((row, i) => {
+      if (body.rows.length === i) {
+        body.append(el("tr", { role: "row" }, ...columns.map(([text, kind]) =>
+          el("td", { class: kind, role: "cell", "data-label": text }))));
+      }
+      columns.forEach(([, , show], k) => set(body.rows[i].cells[k], show(row)));
+    });
+  }
+  return { node, update };
+}
+
+function bytes(n) {
+  return n < 1000 ? Math.round(n) + " B" : n < 1e6 ? (n / 1e3).toFixed(1) + " kB"
+    : (n / 1e6).toFixed(1) + " MB";
+}
+
+function keysView(name) {
+  const hot = keyTable("Hot keys of pool " + name, [
+    ["Key", "name", (row) => row.key],
+    ["Server", "", (row) => row.server || "–"],
+    ["Share", "n", (row) => percent(row.share)],
+    ["Requests/s", "n", (row) => number(row.rate)],
+    ["Bytes/s", "n", (row) => bytes(row.bytes)],
+  ]);
+  const big = keyTable("Big keys of pool " + name, [
+    ["Key", "name", (row) => row.key || "not known yet"],
+    ["What", "", (row) => row.way + " of " + (row.command || "?").toUpperCase()],
+    ["Bytes", "n", (row) => bytes(row.bytes)],
+    ["Times", "n", (row) => number(row.count)],
+    ["Last", "n", (row) => new Date(row.at).toLocaleTimeString()],
+  ]);
+  const node = el("div", {}, hot.node, big.node);
+  function update(view) {
+    if (view === undefined) return;
+    hot.update(view.hot);
+    big.update(view.big);
   }
   return { node, update };
 }
@@ -382,8 +495,11 @@ function showPools() {
     if (view === undefined) {
       view = poolView(pool.name);
       views.set(pool.name, view);
+      view.keys = keysView(pool.name);
+      view.node.append(view.keys.node);
       $("pools").append(view.node);
     }
+    view.keys.update(hot.get(pool.name));
     view.update(pool, store.pools.get(pool.name) ?? { series: {}, servers: new Map() });
   }
   const choice = $("pool");
@@ -416,6 +532,8 @@ async function ask(path) {
 }
 
 let living = "";
+let hot = new Map();
+let polls = 0;
 async function poll() {
   const [history, now] = await Promise.all([
     ask("history?since=" + last(store.times)),
@@ -423,8 +541,13 @@ async function poll() {
   ]);
   keep(history);
   status = now;
-  // Shares change with the servers that are live, and with nothing else.
-  const alive = JSON.stringify(now.pools.map((pool) => pool.servers.map((s) => [s.name, s.live])));
+  // What fades with half a minute need not be asked for every second.
+  if (polls++ % 3 === 0) hot = new Map((await ask("hot")).map((view) => [view.pool, view]));
+  // Shares change with the servers that are live and the slots they have, and with nothing else.
+  const alive = JSON.stringify(now.pools.map((pool) => [
+    pool.servers.map((s) => [s.name, s.live]),
+    pool.topology?.nodes.map((node) => [node.name, node.slots]),
+  ]));
   if (alive !== living) {
     const rings = await ask("ring");
     shares = new Map(rings.map((ring) =>
@@ -455,11 +578,17 @@ $("find").addEventListener("submit", async (event) => {
     const [ring] = await ask("ring?" + new URLSearchParams({ pool, key }));
     const chance = ring.distribution === "random" && ring.servers.length > 1;
     if (chance) return found.replaceChildren("Any server: the distribution is random.");
-    if (ring.owner === null) return found.replaceChildren("No server of this pool is live.");
+    if (ring.owner === null) {
+      return found.replaceChildren(ring.slot === undefined
+        ? "No server of this pool is live."
+        : "Nobody has its slot, " + ring.slot + ".");
+    }
     const server = status?.pools.find((one) => one.name === pool)?.servers
       .find((one) => one.name === ring.owner);
     const where = server === undefined || server.address === ring.owner ? "" : " at " + server.address;
-    found.replaceChildren(JSON.stringify(key) + " lives on ", el("b", {}, ring.owner), where + ".");
+    const slot = ring.slot === undefined ? "" : ", in slot " + ring.slot;
+    found.replaceChildren(JSON.stringify(key) + " lives on ", el("b", {}, ring.owner), where + slot +
+      ".");
   } catch {
     found.replaceChildren("No answer.");
   }

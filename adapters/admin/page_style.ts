@@ -107,6 +107,12 @@ h3 { font-size: .85rem; font-weight: 600; color: var(--quiet); }
 .f-red { fill: var(--red-soft); } .b-blue { background: var(--blue); }
 .b-teal { background: var(--teal); } .b-amber { background: var(--amber); }
 .b-red { background: var(--red); }
+.topology { margin-bottom: 14px; font-size: .85rem; }
+.topology p { display: flex; flex-wrap: wrap; gap: 4px 12px; align-items: baseline; }
+.topology dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(220px, 1fr)); gap: 8px 20px;
+  margin-top: 8px; }
+.topology dl > div:last-child { grid-column: 1 / -1; }
+.topology dd { overflow-wrap: anywhere; }
 table { width: 100%; border-collapse: collapse; font-size: .92rem; }
 th { text-align: left; font-weight: 500; font-size: .8rem; color: var(--quiet); }
 th, td { padding: 6px 8px; border-top: 1px solid var(--line); vertical-align: middle; }
@@ -127,6 +133,10 @@ td.name span { display: block; font-size: .8rem; }
   th:nth-child(8) { width: 10.5%; }
   th.spark { width: 136px; }
 }
+table.keys { table-layout: auto; margin-top: 14px; overflow-wrap: anywhere; }
+table.keys[hidden] { display: none; }
+.keys caption { display: block; text-align: left; font-size: .85rem; font-weight: 600; color: var(--quiet); }
+.keys th:nth-child(n) { width: auto; }
 td.spark svg { display: block; width: 120px; height: 26px; }
 footer { display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 4px 2px 20px; font-size: .85rem; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }

@@ -39,6 +39,8 @@ export interface CliOptions {
   admin: string;
   /** --title: the process's name; "" leaves the runtime's. */
   title: string;
+  /** --ask-servers, with -t: servers that are followed are asked whether they serve all keys. */
+  askServers: boolean;
 }
 
 /** The command is over before it began: what to say on stderr, and the status. */
@@ -72,6 +74,7 @@ const OPTIONS: readonly (readonly [string, string, Argument])[] = [
   ["takeover", "takeover", ""],
   ["admin", "admin", "host:port"],
   ["title", "title", "string"],
+  ["ask-servers", "ask-servers", ""],
 ];
 
 /** An option as messages name it. */
@@ -96,13 +99,14 @@ export function defaultOptions(): CliOptions {
     takeover: false,
     admin: "",
     title: "",
+    askServers: false,
   };
 }
 
 /** Reads the arguments; `runtime` is named by --version. */
 export function parseArgs(argv: readonly string[], runtime = "unknown"): CliOptions | Exit {
   const reader = new ArgReader();
-  const wrong = reader.read(argv);
+  const wrong = reader.read(argv) || reader.together();
   if (wrong !== "") return { exit: 1, stderr: `ringmux: ${wrong}\n${usage()}` };
   if (!reader.version) return reader.options;
   const text = `This is ringmux-${VERSION}\nasync event backend: ${runtime}\n\n` +
@@ -146,6 +150,12 @@ class ArgReader {
       if (wrong !== "") return wrong;
     }
     return "";
+  }
+
+  /** What is wrong with options together. */
+  together(): string {
+    const { askServers, testConf } = this.options;
+    return askServers && !testConf && !this.version ? "option --ask-servers goes with -t" : "";
   }
 
   private name(arg: string): string {
@@ -233,6 +243,9 @@ class ArgReader {
       case "takeover":
         options.takeover = true;
         return "";
+      case "ask-servers":
+        options.askServers = true;
+        return "";
       case "workers":
         if (!/^(auto|[1-9][0-9]{0,3})$/.test(value)) {
           return "option --workers requires auto or a number from 1 to 9999";
@@ -293,7 +306,7 @@ function usage(): string {
                [-c conf file] [-s stats port] [-a stats addr]
                [-i stats interval] [-p pid file] [-m mbuf size]
                [--workers number] [--takeover] [--admin host:port]
-               [--title name] [conf file]
+               [--title name] [--ask-servers] [conf file]
 
 Options:
   -h, --help             : this help
@@ -313,6 +326,7 @@ Options:
   --takeover             : take over the ports from the ringmux of the pid file, then stop it
   --admin=S              : set address of metrics, health and live page, or off (default: ${DEFAULT_ADMIN})
   --title=S              : set name of the process, as ps -e, pgrep -x and killall know it
+  --ask-servers          : with -t, ask the nodes of Redis Clusters too whether all slots are served
 
 `;
 }

@@ -11,6 +11,8 @@ import { VERSION } from "../../core/version.ts";
 import type { Running } from "../control/running.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
 import { runMigrate } from "./migrate.ts";
+import type { Verdict } from "./check_servers.ts";
+import { runHot } from "./hot.ts";
 import { levelOf, type Log, type Sink, TextLog } from "../log/log.ts";
 import { type Reading, Reloader } from "./reload.ts";
 import { secretsBeside } from "../system/secrets.ts";
@@ -27,15 +29,23 @@ export type Start = (
   reload: () => Promise<string[]>,
 ) => Promise<Running>;
 
+/** Asks the servers of a configuration how they are. */
+export type Check = (config: Config) => Promise<Verdict>;
+
 /** Runs the command; resolves to its exit status when it is over. */
 export async function runCommand(
   system: System,
   argv: readonly string[],
   start: Start,
+  check: Check = () => Promise.resolve({ ok: true, lines: [] }),
 ): Promise<number> {
   if (argv[0] === "migrate") {
     const out = (text: string): void => system.stdout?.(text);
     return await runMigrate(argv.slice(1), { out, err: (text) => system.stderr(text) });
+  }
+  if (argv[0] === "hot") {
+    const out = (text: string): void => system.stdout?.(text);
+    return await runHot(argv.slice(1), { out, err: (text) => system.stderr(text) });
   }
   const options = parseArgs(argv, system.runtime);
   if ("exit" in options) {
@@ -50,7 +60,11 @@ export async function runCommand(
   if (options.testConf) {
     system.stderr(lines.map((line) => `${line}\n`).join(""));
     system.stderr(`${verdict} ${config === null ? "invalid" : "ok"}\n`);
-    return config === null ? 1 : 0;
+    if (config === null) return 1;
+    if (!options.askServers) return 0;
+    const servers = await check(config);
+    system.stderr(servers.lines.map((line) => `${printable(line)}\n`).join(""));
+    return servers.ok ? 0 : 1;
   }
 
   const log = openLog(system, options);

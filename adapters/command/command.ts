@@ -6,6 +6,7 @@ import type { Host } from "../../core/host.ts";
 import { Proxy } from "../../core/proxy.ts";
 import { openAdminListeners } from "../admin/open.ts";
 import type { Running } from "../control/running.ts";
+import { checkServers } from "./check_servers.ts";
 import { type CliOptions, parseArgs, runCommand, type Start } from "./cli.ts";
 import type { Control } from "../control/control.ts";
 import { LocalControl } from "../control/local_control.ts";
@@ -49,7 +50,8 @@ export async function runProxyCommand(host: Host): Promise<void> {
     await proxy.start();
     return await withWindows(runningProxy(proxy, reload), options, config, log, reusePort);
   };
-  system.exit(await runCommand(system, system.args, start));
+  const check = (config: Config) => checkServers(host, config);
+  system.exit(await runCommand(system, system.args, start, check));
 }
 
 /** One a core where that many are asked for. */

@@ -6,9 +6,11 @@ import type { MigrationStatus } from "../control/control.ts";
 
 const USAGE = `Usage: ringmux migrate plan|start|status|pause|resume|abort|finish
                --admin host:port [--admin host:port ...] [--pool name] [--watch] [--json]
+               [--paused]
 
   plan    : tries all that a migration needs; changes nothing
-  start   : begins, once all proxies have agreed; name every proxy that serves the pool
+  start   : begins, once all proxies have agreed; name every proxy that serves the pool;
+            --paused: and pauses at once
   status  : how far it is; --watch: again and again until it is done
   pause   : moves no more keys but those that clients ask for
   resume  : goes on
@@ -35,6 +37,7 @@ interface Wanted {
   readonly pool: string;
   readonly watch: boolean;
   readonly json: boolean;
+  readonly paused: boolean;
 }
 
 /** Carries it out; the exit status. */
@@ -55,7 +58,7 @@ export async function runMigrate(argv: readonly string[], terminal: Terminal): P
 
 function parse(argv: readonly string[]): Wanted | string {
   const admins: string[] = [];
-  let [verb, pool, watch, json] = ["", "", false, false];
+  let [verb, pool, watch, json, paused] = ["", "", false, false, false];
   for (let i = 0; i < argv.length; i++) {
     const [name, inline] = argv[i].split("=", 2);
     const value = (): string => inline ?? argv[++i] ?? "";
@@ -63,6 +66,7 @@ function parse(argv: readonly string[]): Wanted | string {
     else if (name === "--pool") pool = value();
     else if (name === "--watch") watch = true;
     else if (name === "--json") json = true;
+    else if (name === "--paused") paused = true;
     else if (name === "--help" || name === "-h") return "";
     else if (name.startsWith("-")) return `option "${name}" is not known`;
     else if (verb !== "") return `one of ${VERBS.join(", ")} is enough: "${verb}", "${name}"`;
@@ -72,7 +76,7 @@ function parse(argv: readonly string[]): Wanted | string {
   if (admins.length === 0) return "--admin host:port is missing";
   const wrong = admins.find((admin) => typeof parseHostPort(admin) === "string");
   return wrong === undefined
-    ? { verb, admins, pool, watch, json }
+    ? { verb, admins, pool, watch, json, paused }
     : `--admin "${wrong}" has to be host:port`;
 }
 
@@ -192,7 +196,7 @@ class Drive {
         const now = await this.look();
         const late = now.find(({ status }) => !status.parked);
         if (late === undefined) {
-          why = await this.tell("commit");
+          why = await this.tell(this.wanted.paused ? "commit-paused" : "commit");
           if (why === "") {
             this.terminal.out("start: all proxies have agreed; keys move\n");
             return 0;

@@ -3,7 +3,8 @@
 import process from "node:process";
 import type { Proxy } from "../../core/proxy.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
-import type { Control, MigrationStatus, RingView } from "./control.ts";
+import { mergeHot } from "../../core/hot_view.ts";
+import type { ClusterAnswer, Control, HotView, MigrationStatus, RingView } from "./control.ts";
 
 export class LocalControl implements Control {
   private readonly proxy: Proxy;
@@ -40,6 +41,14 @@ export class LocalControl implements Control {
 
   migrate(pool: string, order: string): Promise<string> {
     return this.proxy.migrate(pool, order);
+  }
+
+  hot(pool?: string): Promise<HotView[]> {
+    return Promise.resolve(mergeHot([this.proxy.hot(pool)]));
+  }
+
+  cluster(pool: string, what: string): Promise<ClusterAnswer> {
+    return this.proxy.askCluster(pool, what);
   }
 
   reload(): Promise<string[]> {

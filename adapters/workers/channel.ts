@@ -26,6 +26,8 @@ export type Order =
   | { readonly do: "rings"; readonly pool?: string; readonly key?: string }
   | { readonly do: "migrations" }
   | { readonly do: "migrate"; readonly pool: string; readonly what: string }
+  | { readonly do: "hot"; readonly pool?: string }
+  | { readonly do: "cluster"; readonly pool: string; readonly what: string }
   | { readonly do: "level"; readonly level: number }
   /** Another worker has begun: all that others are told of subscribed clients is told again. */
   | { readonly do: "hearings" }

@@ -6,6 +6,8 @@ import type { Config } from "../../core/config/schema.ts";
 import type { Hearings } from "../../core/exchange/census.ts";
 import type { Address, Host, Listener } from "../../core/host.ts";
 import { listening, placeOf } from "../../core/listener.ts";
+import { type HotView, mergeHot } from "../../core/hot_view.ts";
+import type { ClusterAnswer } from "../../core/topology/cluster_answer.ts";
 import type { RingView } from "../../core/ring_view.ts";
 import { listenForStats } from "../../core/stats/listener.ts";
 import { statsLine } from "../../core/stats/report.ts";
@@ -82,6 +84,8 @@ export class Supervisor implements Running {
       rings: (pool, key) => this.rings(pool, key),
       migrations: () => this.migrations(),
       migrate: (pool, order) => this.migrate(pool, order),
+      hot: (pool) => this.hot(pool),
+      cluster: (pool, what) => this.askCluster(pool, what),
       reload: () => options.reload(),
     };
   }
@@ -263,6 +267,22 @@ export class Supervisor implements Running {
     const [peer] = this.peers();
     if (peer === undefined) return "no worker runs";
     return await peer.ask({ do: "migrate", pool, what }) as string;
+  }
+
+  /** Of all workers together. */
+  private async hot(pool?: string): Promise<HotView[]> {
+    const asked = this.peers().map((peer) => peer.ask({ do: "hot", pool }, PATIENCE));
+    const told = await Promise.allSettled(asked);
+    return mergeHot(
+      told.flatMap((one) => one.status === "fulfilled" ? [one.value as HotView[]] : []),
+    );
+  }
+
+  /** One worker asks: the nodes are the same for all. */
+  private async askCluster(pool: string, what: string): Promise<ClusterAnswer> {
+    const [peer] = this.peers();
+    if (peer === undefined) throw new Error("no worker runs");
+    return await peer.ask({ do: "cluster", pool, what }) as ClusterAnswer;
   }
 
   /** All workers go over to another configuration, or none does. */

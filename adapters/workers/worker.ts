@@ -87,6 +87,10 @@ class Worker {
         return proxy.migrations();
       case "migrate":
         return proxy.migrate(order.pool, order.what);
+      case "hot":
+        return proxy.hot(order.pool);
+      case "cluster":
+        return proxy.askCluster(order.pool, order.what);
       case "hearings":
         return proxy.tellHearings();
       case "level":

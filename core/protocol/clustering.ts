@@ -16,6 +16,8 @@ export interface NodeView {
   readonly epoch: number;
   /** Pairs: first and last slot of each range. */
   readonly slots: readonly number[];
+  /** Of the node that was asked: slots that are on their way to it, and from whom. */
+  readonly arriving: readonly { readonly slot: number; readonly from: string }[];
 }
 
 /** The key has another owner now, or is there already. */
@@ -42,6 +44,9 @@ export interface Clustering {
   /** The request for the map, and what the reply (to `buf`'s end) says; null: it is an error. */
   readonly nodes: Uint8Array;
   readNodes(buf: Uint8Array): NodeView[] | null;
+  /** Questions of people, by name ("info"); and a reply to one as plain data, undefined: an error. */
+  readonly questions: Readonly<Record<string, Uint8Array>>;
+  readAnswer(reply: Uint8Array): unknown;
   /** What goes before a request that was answered with ASK. */
   readonly asking: Uint8Array;
   /** The error at `buf[start, end)`; null: it is for the client. */

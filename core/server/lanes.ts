@@ -75,6 +75,13 @@ export class Lanes<T> {
     return this.numbers.size - this.owned;
   }
 
+  /** How many there are of which `fits` says so. */
+  count(fits: (of: T) => boolean): number {
+    let n = 0;
+    for (const lane of this.lanes) if (lane && fits(lane.of)) n++;
+    return n;
+  }
+
   /** What belongs to a lane. */
   of(lane: number): T {
     return (this.lanes[lane] as Lane<T>).of;

@@ -10,6 +10,7 @@ import { READY } from "../link/link.ts";
 import { Server } from "../server/server.ts";
 import { Chronicle, type ChronicleContext } from "./chronicle.ts";
 import { ClusterSight } from "./cluster_sight.ts";
+import { Inquiry, type Told } from "./inquiry.ts";
 import { MapAsker, type MapHearer } from "./map_asker.ts";
 import { type Node, SlotMap } from "./slot_map.ts";
 
@@ -40,6 +41,7 @@ export class ClusterTopology implements MapHearer {
   private readonly context: ServerContext;
   private readonly hearer: ClusterChange;
   private readonly asker: MapAsker;
+  private readonly inquiry: Inquiry;
   /** The whole question may be put again from then on; it is to be put then. */
   private askedAt: number;
   private dueAt: number;
@@ -63,6 +65,7 @@ export class ClusterTopology implements MapHearer {
     this.context = context;
     this.hearer = hearer;
     this.asker = new MapAsker(context, this);
+    this.inquiry = new Inquiry(context);
     this.askedAt = -Infinity;
     this.dueAt = 0;
     this.first = null;
@@ -101,7 +104,13 @@ export class ClusterTopology implements MapHearer {
   /** Called every tick. */
   tick(now: number, late: number): void {
     this.asker.tick(now, late);
+    this.inquiry.tick(now, late);
     if (!this.asker.isAsking && now >= this.dueAt) this.ask();
+  }
+
+  /** What a node that is well says to a question of people. */
+  inquire(request: Uint8Array): Promise<Told> {
+    return this.inquiry.ask(this.addresses()[0], request);
   }
 
   private ask(): void {
@@ -276,6 +285,7 @@ export class ClusterTopology implements MapHearer {
 
   stop(): void {
     this.asker.stop();
+    this.inquiry.stop();
     this.begin();
   }
 }

@@ -3,6 +3,7 @@
 
 import type { NodeView } from "../protocol/clustering.ts";
 import type { Chronicle } from "./chronicle.ts";
+import { SLOTS } from "./slot_map.ts";
 
 /** A node, whether it has slots or not. */
 export interface SeenNode extends NodeView {
@@ -12,12 +13,15 @@ export interface SeenNode extends NodeView {
 
 export class ClusterSight {
   nodes: readonly SeenNode[];
+  /** By slot: whether a primary claims it. */
+  readonly claimed: Uint8Array;
   private readonly chronicle: Chronicle;
   /** By node: the highest epoch it was seen with. A promotion has a higher one; an old view has none. */
   private epochs: Map<string, number>;
 
   constructor(chronicle: Chronicle) {
     this.nodes = [];
+    this.claimed = new Uint8Array(SLOTS);
     this.chronicle = chronicle;
     this.epochs = new Map();
   }
@@ -25,6 +29,10 @@ export class ClusterSight {
   saw(nodes: readonly SeenNode[]): void {
     const before = new Map(this.nodes.map((node) => [node.id, node]));
     this.nodes = nodes;
+    this.claimed.fill(0);
+    for (const { slots } of nodes) {
+      for (let i = 0; i < slots.length; i += 2) this.claimed.fill(1, slots[i], slots[i + 1] + 1);
+    }
     const epochs = new Map<string, number>();
     for (const node of nodes) {
       const { id, epoch, name, slots } = node;
@@ -38,6 +46,11 @@ export class ClusterSight {
       this.chronicle.failover(from, name, `${count} slot${count === 1 ? "" : "s"}`);
     }
     this.epochs = epochs;
+  }
+
+  /** By the nodes' ids: their highest configuration epochs. */
+  get highest(): ReadonlyMap<string, number> {
+    return this.epochs;
   }
 
   /** The highest configuration epoch. */

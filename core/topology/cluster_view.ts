@@ -2,6 +2,7 @@
 
 import type { NodeSnapshot, TopologySnapshot } from "../stats/topology.ts";
 import type { ClusterTopology } from "./cluster.ts";
+import type { ClusterSight } from "./cluster_sight.ts";
 import { type SlotMap, SLOTS } from "./slot_map.ts";
 
 export function viewCluster({ map, sight, chronicle }: ClusterTopology): TopologySnapshot {
@@ -31,7 +32,7 @@ export function viewCluster({ map, sight, chronicle }: ClusterTopology): Topolog
     kind: "cluster",
     epoch: sight.epoch,
     slots: SLOTS,
-    ownerless: counts[0],
+    ownerless: ownerless(map, sight),
     unreachable,
     nodes,
     look: chronicle.look,
@@ -39,18 +40,29 @@ export function viewCluster({ map, sight, chronicle }: ClusterTopology): Topolog
   };
 }
 
-/** By server's name: the slots it has, "0-5460 10922". */
-export function slotRanges({ owners, nodes }: SlotMap): Map<string, string> {
+/** The map keeps the last owner of a slot that nobody claims any more; that one refuses requests. */
+function hasOwner({ owners }: SlotMap, { claimed }: ClusterSight, slot: number): boolean {
+  return owners[slot] !== 0 && claimed[slot] !== 0;
+}
+
+function ownerless(map: SlotMap, sight: ClusterSight): number {
+  let sum = 0;
+  for (let slot = 0; slot < SLOTS; slot++) if (!hasOwner(map, sight, slot)) sum++;
+  return sum;
+}
+
+/** By server's name ("" is nobody): the slots it has, "0-5460 10922". */
+export function slotRanges({ map, sight }: ClusterTopology): Map<string, string> {
+  const { owners, nodes } = map;
+  const owner = (slot: number): number => hasOwner(map, sight, slot) ? owners[slot] : 0;
   const ranges = new Map<string, string[]>();
   for (let first = 0; first < SLOTS;) {
     let last = first;
-    while (last + 1 < SLOTS && owners[last + 1] === owners[first]) last++;
-    const name = nodes[owners[first]]?.server.name;
-    if (name !== undefined) {
-      const list = ranges.get(name) ?? [];
-      list.push(first === last ? `${first}` : `${first}-${last}`);
-      ranges.set(name, list);
-    }
+    while (last + 1 < SLOTS && owner(last + 1) === owner(first)) last++;
+    const name = nodes[owner(first)]?.server.name ?? "";
+    const list = ranges.get(name) ?? [];
+    list.push(first === last ? `${first}` : `${first}-${last}`);
+    ranges.set(name, list);
     first = last + 1;
   }
   return new Map([...ranges].map(([name, list]) => [name, list.join(" ")]));

@@ -8,7 +8,7 @@ import { PAGE } from "../../adapters/admin/page_html.ts";
 import { SCRIPT } from "../../adapters/admin/page_script.ts";
 import { STYLE } from "../../adapters/admin/page_style.ts";
 import { statsLine } from "../../core/stats/report.ts";
-import { FakeControl, pool, server, snapshot } from "./fixture.ts";
+import { clusterPool, FakeControl, pool, server, snapshot } from "./fixture.ts";
 
 function setUp(host = "127.0.0.1") {
   const control = new FakeControl(snapshot([
@@ -61,6 +61,46 @@ test("/ring hands pool and key on, the key as its UTF-8 bytes", async () => {
   const unknown = await get("/ring?pool=x");
   assert.is(unknown.status, 404);
   assert.equal(await unknown.json(), { error: 'pool "x" is not known (p, q)' });
+});
+
+test("/cluster is what a node of the pool's cluster says itself", async () => {
+  const { control, get } = setUp();
+  assert.equal(await (await get("/cluster")).json(), { error: "name the pool (there is none)" });
+  control.now = snapshot([pool("p", [server("a")]), clusterPool("c")]);
+  const nodes = await get("/cluster");
+  assert.is(await nodes.text(), "nodes of c\n");
+  assert.is(nodes.headers.get("x-node"), "a:1");
+  assert.match(nodes.headers.get("content-type") ?? "", "text/plain");
+  const slots = await get("/cluster?pool=c&what=slots");
+  assert.equal(await slots.json(), [[0, 16383, ["a", 1, "id"]]]);
+  const other = await get("/cluster?pool=p");
+  assert.is(other.status, 404);
+  assert.equal(await other.json(), { error: 'pool "p" is before no Redis Cluster (c)' });
+  const unknown = await get("/cluster?what=keys");
+  assert.is(unknown.status, 400);
+  assert.equal(await unknown.json(), {
+    error: 'what "keys" is not known (info, nodes, slots, shards)',
+  });
+  const failed = await get("/cluster?what=info");
+  assert.is(failed.status, 502);
+  assert.equal(await failed.json(), { error: "a:1: no answer" });
+});
+
+test("/readyz tells a cluster without full coverage, and refuses it if so asked", async () => {
+  const { control, get } = setUp();
+  control.now = snapshot([pool("p", [server("a")]), clusterPool("c")]);
+  const told = await get("/readyz");
+  assert.is(told.status, 200);
+  assert.equal((await told.json()).pools, [
+    { name: "p", servers: 1, live: 1 },
+    {
+      ...{ name: "c", servers: 1, live: 1 },
+      cluster: { slots: 16384, covered: 16000, ownerless: 384, unreachable: 0 },
+    },
+  ]);
+  assert.is((await get("/readyz?covered")).status, 503);
+  control.now = snapshot([pool("p", [server("a")])]);
+  assert.is((await get("/readyz?covered")).status, 200);
 });
 
 test("POST /reload reloads, and tells what is wrong", async () => {

@@ -116,4 +116,25 @@ test("a server that refuses it is not to blame, and the client is told", async (
   assert.ok(f.pool.servers[0].live);
 });
 
+test("one of several users has only its share of such links", async () => {
+  const users = "auth: {users: {ann: {password: a}, bob: {password: b}}}";
+  const f = await Fixture.start({ config: [users, "pinned_connections: 4", "pinned_share: 50"] });
+  const asked = (user: string, password: string): FakeSocket => {
+    const client = f.client();
+    f.say(client, command("HELLO", "3", "AUTH", user, password));
+    client.received();
+    f.say(client, ON);
+    return client;
+  };
+  const first = [asked("ann", "a"), asked("ann", "a")];
+  for (const client of first) assert.is(client.received(), "", "it waits for the server");
+  const third = asked("ann", "a");
+  assert.match(third.received(), /^-ERR too many .* pinned_connections is 4, pinned_share 50\r\n$/);
+  assert.is(asked("bob", "b").received(), "");
+  first[0].fail("ECONNRESET");
+  f.settle();
+  f.say(third, ON);
+  assert.is(third.received(), "");
+});
+
 test.run();

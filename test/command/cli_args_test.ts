@@ -55,6 +55,7 @@ test("no arguments give nutcracker's defaults, but stats for this machine only",
     takeover: false,
     admin: "",
     title: "",
+    askServers: false,
   });
 });
 
@@ -75,6 +76,7 @@ test("every short option is taken", () => {
     takeover: false,
     admin: "",
     title: "",
+    askServers: false,
   });
 });
 
@@ -172,6 +174,14 @@ const REFUSED: [string, string][] = [
 
 test("wrong arguments are refused in nutcracker's words, with the usage and status 1", () => {
   for (const [line, text] of REFUSED) assert.is(refusal(line), text, line);
+});
+
+test("--ask-servers goes with -t, in whatever order", () => {
+  assert.ok(options("-t --ask-servers").askServers);
+  assert.ok(options("--ask-servers --test-conf a.yml").askServers);
+  assert.is(options("-t").askServers, false);
+  const alone = parseArgs(["--ask-servers"]);
+  assert.match("exit" in alone ? alone.stderr : "", "option --ask-servers goes with -t");
 });
 
 test("--workers takes a number or auto, --takeover nothing", () => {

@@ -6,6 +6,7 @@
 //   | a command, but for CLIENT's      | the mode that was before      |
 //   | CLIENT TRACKING OFF, RESET       | the mode that was before      |
 
+import type { PoolConfig } from "../../config/schema.ts";
 import { broadcast } from "../../exchange/broadcast.ts";
 import { VITAL } from "../../exchange/outcome.ts";
 import { SPECIAL } from "../../exchange/request.ts";
@@ -47,11 +48,13 @@ export function isToldNoMore(session: Session, { pin }: Scan): boolean {
 /** Why a session cannot have the links it wants. */
 export function tooManyLanes(
   { ownLinks }: Session,
-  config: { readonly server_lanes: number; readonly pinned_connections: number },
+  config: Pick<PoolConfig, "auth" | "server_lanes" | "pinned_connections" | "pinned_share">,
 ): string {
+  const { auth, pinned_connections, pinned_share } = config;
   return ownLinks
     ? "too many clients with CLIENT TRACKING, which have connections of their own: " +
-      `pinned_connections is ${config.pinned_connections}`
+      `pinned_connections is ${pinned_connections}` +
+      (auth === undefined ? "" : `, pinned_share ${pinned_share}`)
     : "clients use too many combinations of SELECT and HELLO: server_lanes is " +
       `${config.server_lanes}`;
 }

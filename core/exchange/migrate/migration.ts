@@ -392,10 +392,11 @@ export class Migration implements CopierContext {
         if (phase !== PREPARE) return `the phase is ${phase}, not prepare`;
         return await this.check() || await this.swap(text, `${BARRIER} ${this.id}`);
       case "commit":
+      case "commit-paused":
         if (phase !== BARRIER) return `the phase is ${phase}, not barrier`;
         if (!this.isParked) return `not parked yet: ${this.why}`;
         if (this.host.now() - this.since < SHORTEST_BARRIER) return "too early";
-        return await this.swap(text, moving);
+        return await this.swap(text, what === "commit" ? moving : `${moving} paused`);
       case "abort":
         if (phase === BARRIER) return await this.swap(text, `none ${this.id}`);
         if (phase === PREPARE) return "nothing has begun";
@@ -406,7 +407,7 @@ export class Migration implements CopierContext {
         if (phase !== MOVE) return `the phase is ${phase}, not move`;
         return await this.swap(text, what === "pause" ? `${moving} paused` : moving);
       default:
-        return `"${what}" is not known (check, start, commit, abort, pause, resume)`;
+        return `"${what}" is not known (check, start, commit, commit-paused, abort, pause, resume)`;
     }
   }
 

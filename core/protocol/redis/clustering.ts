@@ -12,6 +12,7 @@ import {
   UNFIT,
 } from "../clustering.ts";
 import { errorReply } from "./errors.ts";
+import { plainReply } from "./plain.ts";
 
 /** Longest error that is looked at: a redirection is shorter. */
 const LONGEST = 512;
@@ -62,8 +63,13 @@ function readNode(line: string): NodeView | null {
   const place = splitPlace(where.split(",", 1)[0].split("@", 1)[0]);
   if (place === null) return null;
   const ranges: number[] = [];
+  const arriving: { slot: number; from: string }[] = [];
   for (const range of slots) {
-    if (range[0] === "[") continue; // on its way: the owner tells by ASK
+    if (range[0] === "[") { // on its way: the owner tells by ASK
+      const [, slot, from] = /^\[(\d+)-<-(\w+)\]$/.exec(range) ?? [];
+      if (from !== undefined) arriving.push({ slot: Number(slot), from });
+      continue;
+    }
     const [first, last = first] = range.split("-").map(Number);
     if (first >= 0 && last >= first && last <= HIGHEST_SLOT) ranges.push(first, last);
   }
@@ -72,6 +78,7 @@ function readNode(line: string): NodeView | null {
     ...{ id, ...place, primary, of: of === "-" ? "" : of, epoch: Number(epoch) },
     failed: flags.includes("fail"),
     slots: primary ? ranges : [],
+    arriving,
   };
 }
 
@@ -90,9 +97,20 @@ function whose(slot: number): string {
   return slot < 0 ? "" : ` for slot ${slot}`;
 }
 
+function cluster(sub: string): Uint8Array {
+  return bytes(`*2\r\n$7\r\nCLUSTER\r\n$${sub.length}\r\n${sub}\r\n`);
+}
+
 export const CLUSTERING: Clustering = {
-  nodes: bytes("*2\r\n$7\r\nCLUSTER\r\n$5\r\nNODES\r\n"),
+  nodes: cluster("NODES"),
   readNodes,
+  questions: {
+    info: cluster("INFO"),
+    nodes: cluster("NODES"),
+    slots: cluster("SLOTS"),
+    shards: cluster("SHARDS"),
+  },
+  readAnswer: plainReply,
   asking: bytes("*1\r\n$6\r\nASKING\r\n"),
   readRefusal,
   noPrimary: (slot, wait) => errorReply(`CLUSTERDOWN no primary${whose(slot)} within ${wait} ms`),
