@@ -72,8 +72,8 @@ async function statusOf({ admin }: Site): Promise<any> {
   return (await reply.json()).processes[0]?.[0] ?? {};
 }
 
-async function start(sites: Site[]): Promise<void> {
-  const { said, status } = await migrate(sites, "start");
+async function start(sites: Site[], ...more: string[]): Promise<void> {
+  const { said, status } = await migrate(sites, "start", ...more);
   assert.is(status, 0, said);
 }
 
@@ -185,8 +185,7 @@ once("proxies and servers are killed amid the move: what is known stays so", asy
     [0, 1].map((n) => new Counters(port, `k${i}.${n}`))
   );
   for (const one of counters) one.begin();
-  await start(sites);
-  assert.is((await migrate(sites, "pause")).status, 0);
+  await start(sites, "--paused");
   const goOnCounting = async (): Promise<void> => {
     const before = counters.map(({ answered }) => answered);
     await until(
@@ -251,8 +250,7 @@ once(
     await third.ask("FLUSHALL");
     assert.is((await statusOf(site)).phase, "prepare");
 
-    await start([site]);
-    assert.is(await said("pause"), "pause: done\n");
+    await start([site], "--paused");
     for (
       const command of ["FLUSHALL", "KEYS *", "RANDOMKEY", "MOVE key1 2", "COPY key1 key2 DB 2"]
     ) {
