@@ -233,7 +233,7 @@ once(
       bigKey: 100_000,
     });
     const wire = await Wire.open(site.port);
-    const keys = Array.from({ length: 100 }, (_, i) => `key${i}`);
+    const keys = Array.from({ length: 100 }, (_, i) => `${i}:key`);
     for (const key of keys) await wire.ask("SET", key, `v-${key}`);
     await wire.ask("SET", "big", "x".repeat(300_000));
     const said = async (...args: string[]): Promise<string> =>
