@@ -5,11 +5,17 @@
 import { bytes, utf8 } from "./bytes.ts";
 import type { PrefixConfig, RoutesConfig, TargetConfig } from "./config/routes.ts";
 import { poolsOf } from "./config/routes.ts";
+import { Every } from "./exchange/every.ts";
+import { Failover } from "./exchange/failover.ts";
+import { Paper, type Tree, type TreeCounters, type Want } from "./exchange/plan.ts";
+import { Retries, type RetryContext } from "./exchange/retries.ts";
 import type { PushListener } from "./link/pushes.ts";
 import type { Codec, Handshake } from "./protocol/codec.ts";
 import { type Branch, Leaf, type Prefix, PrefixRoute, type TargetPool } from "./route/prefix.ts";
+import { Fork } from "./route/fork.ts";
 import type { Route } from "./route/route.ts";
-import type { Server } from "./server/server.ts";
+import type { Server, Target } from "./server/server.ts";
+import type { BufferPool } from "./wire/out_buffer.ts";
 
 /** A client's lane, as it is told to the pools behind. */
 export interface LaneOfFront {
@@ -32,8 +38,10 @@ export interface PoolBehind extends TargetPool {
 }
 
 /** The pool whose front it is. */
-export interface FrontOwner {
+export interface FrontOwner extends RetryContext {
   readonly name: string;
+  readonly buffers: BufferPool;
+  readonly now: number;
   readonly codec: Codec;
   /** Something behind it has changed. */
   behindChanged(): void;
@@ -41,7 +49,10 @@ export interface FrontOwner {
   enterAgain(pool: PoolBehind): void;
 }
 
-export class Front {
+export class Front implements Tree {
+  readonly paper: Paper;
+  readonly retries: Retries;
+  kept: number;
   private readonly owner: FrontOwner;
   private pools: readonly PoolBehind[];
   route: Route;
@@ -49,9 +60,28 @@ export class Front {
 
   constructor(owner: FrontOwner) {
     this.owner = owner;
+    this.paper = new Paper(owner.buffers);
+    this.retries = new Retries(owner);
+    this.kept = 0;
     this.pools = [];
     this.route = new PrefixRoute([], null, false, () => owner.codec.intents);
     this.lanes = new Map();
+  }
+
+  get buffers(): BufferPool {
+    return this.owner.buffers;
+  }
+
+  get counters(): TreeCounters {
+    return this.owner.counters;
+  }
+
+  get now(): number {
+    return this.owner.now;
+  }
+
+  retry(target: Target, want: Want, buf: Uint8Array, start: number, end: number): void {
+    this.retries.add(target, want, buf, start, end);
   }
 
   /** Goes on with these routes, over the pools of the proxy. */
@@ -74,7 +104,7 @@ export class Front {
   }
 
   private build(routes: RoutesConfig, all: ReadonlyMap<string, PoolBehind>): Route {
-    const branch = (target: TargetConfig): Branch => makeBranch(target, all);
+    const branch = (target: TargetConfig): Branch => makeBranch(target, this, all);
     const { prefixes, default: fallback } = routes;
     // One pool for all keys: nothing stands between.
     if (prefixes.length === 0 && fallback?.kind === "pool") {
@@ -132,7 +162,20 @@ export class Front {
   }
 }
 
-function makeBranch(target: TargetConfig, all: ReadonlyMap<string, PoolBehind>): Branch {
-  if (target.kind === "pool") return new Leaf(all.get(target.pool) as PoolBehind);
-  throw new Error(`routes: ${target.kind} is not built yet`);
+function makeBranch(
+  target: TargetConfig,
+  tree: Tree,
+  all: ReadonlyMap<string, PoolBehind>,
+): Branch {
+  const branch = (one: TargetConfig): Branch => makeBranch(one, tree, all);
+  switch (target.kind) {
+    case "pool":
+      return new Leaf(all.get(target.pool) as PoolBehind);
+    case "failover":
+      return new Failover(tree, target.of.map(branch), target.on, target.rate);
+    case "all":
+      return new Every(tree, target.of.map(branch), target.wait);
+    case "split":
+      return new Fork(branch(target.read), branch(target.write), branch(target.delete));
+  }
 }

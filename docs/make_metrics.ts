@@ -37,6 +37,7 @@ const WHOSE = {
   redis: "Redis pools",
   memcached: "memcached pools",
   followed: "Pools before a Redis Cluster",
+  front: "Pools with `routes`",
 } as const;
 
 /** The more labels of an info metric are told by its help. */

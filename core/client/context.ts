@@ -6,7 +6,9 @@ import type { Topics } from "../exchange/topics.ts";
 import type { Host } from "../host.ts";
 import type { PushListener } from "../link/pushes.ts";
 import type { Log } from "../log.ts";
+import type { BigWatch } from "../link/big_watch.ts";
 import type { Codec, Scan, Session } from "../protocol/codec.ts";
+import type { HotKeys } from "../stats/hot_keys.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import type { Flushable, Turn } from "../wire/turn.ts";
 import type { Pause } from "./pause.ts";
@@ -47,6 +49,9 @@ export interface ClientContext extends ExchangeContext {
   readonly topics: Topics;
   readonly counters: ExchangeContext["counters"] & { client_eof: number; client_err: number };
   readonly pause: Pause;
+  /** Which keys are asked for most, and what is large. */
+  readonly hot: HotKeys;
+  readonly big: BigWatch;
   /** The lane that every client starts with. */
   readonly lane: number;
   /** Coarse monotonic time (ms), renewed every tick. */

@@ -175,9 +175,6 @@ export class RoutesReader {
       this.note(node, `${path} has to be ${HOW}${near ? `; did you mean ${near}?` : ""}`);
       return nothing;
     }
-    if (kind !== "pool") {
-      this.note(node, `${path}: ${kind} is not built yet; use the name of a pool`);
-    }
     const keys = this.keys(node, path, KEYS[kind]);
     const child = (name: string): TargetConfig => {
       const value = keys.get(name);
@@ -216,11 +213,11 @@ export class RoutesReader {
     path: string,
     depth: number,
   ): TargetConfig[] {
-    if (node?.kind !== "list" || node.items.length < 2 || node.items.length > MOST_CHILDREN) {
+    const items = node?.kind === "list" ? node.items : [];
+    if (items.length < 2 || items.length > MOST_CHILDREN) {
       this.note(node ?? around, `${path} has to be a list of 2 to ${MOST_CHILDREN} targets`);
-      return [];
     }
-    return node.items.map((item, i) => this.target(item, `${path}[${i}]`, depth + 1));
+    return items.map((item, i) => this.target(item, `${path}[${i}]`, depth + 1));
   }
 
   private causes(node: Node | undefined, path: string): Cause[] {

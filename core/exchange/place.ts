@@ -60,7 +60,7 @@ export function crossServerError(
     keys.select(scan, i);
     const server = context.route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
     if (!server.available) {
-      if (server.parking !== null) continue;
+      if (server.waits) continue;
       return codec.failure(server.reason);
     }
     if (i === 0) first = server.name;

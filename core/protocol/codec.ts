@@ -5,9 +5,11 @@ import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { Refused, Users } from "./access.ts";
 import type { Clustering } from "./clustering.ts";
 import type { Publishing } from "./publishing.ts";
+import type { Scripts } from "./scripts.ts";
 import type { FanOut, ReplyScan } from "./replies.ts";
 import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
+import type { Verdicts } from "./verdicts.ts";
 
 export * from "./replies.ts";
 export * from "./scan.ts";
@@ -313,6 +315,8 @@ export interface Caching {
 
 /** One protocol, for one pool. Instances keep no per-client state. */
 export interface Codec extends Requests, Replies, Sessions {
+  /** What replies mean to a route with several ways. */
+  readonly verdicts: Verdicts;
   /** A request by which a server shows that it is well; null in a dialect no server is asked in. */
   readonly probe: Uint8Array | null;
   /** Null: a client's first byte tells nothing. */
@@ -327,6 +331,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly transactions: Transactions | null;
   /** Null: no request has the action TOPICS. */
   readonly publishing: Publishing | null;
+  /** Null: servers keep no scripts. */
+  readonly scripts: Scripts | null;
   /** Null: nobody but the client itself ends its waits. */
   readonly waits: Waits | null;
   /** Null: clients see every reply, `Scan.mute` is 0. */

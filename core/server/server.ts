@@ -71,11 +71,14 @@ export class Unavailable {
   readonly reason: string;
   /** Where requests wait for a server; null: they are answered with the reason. */
   readonly parking: Parking | null;
+  /** There will be a server. Not so with `parking`: it carries requests out by itself (exchange/plan.ts). */
+  readonly waits: boolean;
 
-  constructor(reason: string, parking: Parking | null = null) {
+  constructor(reason: string, parking: Parking | null = null, waits = parking !== null) {
     this.available = false;
     this.reason = reason;
     this.parking = parking;
+    this.waits = waits;
   }
 }
 

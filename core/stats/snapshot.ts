@@ -38,13 +38,18 @@ export interface PoolSnapshot {
   readonly protocol: "redis" | "memcached";
   readonly counters: Readonly<Record<PoolCounterName, number>>;
   readonly servers: readonly ServerSnapshot[];
+  /** It has routes, and no servers of its own. */
+  readonly isFront?: true;
   /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
   readonly topology?: TopologySnapshot;
 }
 
 /** Which rows of counters.ts a pool has. */
-export function kindsOf({ protocol, topology }: PoolSnapshot): Kind[] {
-  return topology === undefined ? [protocol] : [protocol, "followed"];
+export function kindsOf({ protocol, topology, isFront }: PoolSnapshot): Kind[] {
+  const kinds: Kind[] = [protocol];
+  if (topology !== undefined) kinds.push("followed");
+  if (isFront) kinds.push("front");
+  return kinds;
 }
 
 export interface ServerSnapshot {

@@ -192,6 +192,12 @@ clusterTest("a primary is killed: served again as soon as the cluster has anothe
     "the replica to have it",
     async () => /connected_slaves:[1-9]/.test(await cluster.at(victim.port, "INFO", "replication")),
   );
+  // A subscriber at that node, by channel, shard channel and pattern.
+  const hearer = await Wire.open(proxy.port);
+  const shard = await Wire.open(proxy.port);
+  await hearer.ask("SUBSCRIBE", key);
+  await hearer.ask("PSUBSCRIBE", `${key}*`);
+  await shard.ask("SSUBSCRIBE", key);
   const killed = cluster.servers.find(({ port }) => port === victim.port);
   killed?.kill("SIGKILL");
   await killed?.exited();
@@ -199,6 +205,27 @@ clusterTest("a primary is killed: served again as soon as the cluster has anothe
   const [reply] = await Promise.all([wire.ask("SET", key, "after"), cluster.agreed()]);
   assert.is(reply, "+OK\r\n");
   assert.is(await wire.ask("GET", key), bulk("after"));
+  await until("channel and pattern to be heard again", async () => {
+    await wire.ask("PUBLISH", key, "probe");
+    const heard = hearer.peek().toString("latin1");
+    return heard.includes("pmessage") && heard.includes("$7\r\nmessage");
+  });
+  await wire.ask("PUBLISH", key, "hello");
+  const last: string[] = [];
+  for (let n = 0; n < 2;) {
+    const [message] = await hearer.replies(1);
+    if (!message.includes("hello")) continue;
+    last.push(message);
+    n++;
+  }
+  assert.equal(last.sort(), [
+    array("message", key, "hello"),
+    array("pmessage", `${key}*`, key, "hello"),
+  ]);
+  await until("the shard channel to be heard again", async () => {
+    return (await wire.ask("SPUBLISH", key, "hi")) === ":1\r\n";
+  });
+  assert.equal(await shard.replies(1), [array("smessage", key, "hi")]);
 });
 
 test.run();
