@@ -51,6 +51,7 @@ test("a pool that is a target needs no listen, a pool with routes no servers", (
   assert.equal(routes, {
     default: { kind: "pool", pool: "local" },
     prefixes: [{ prefix: "a:", target: { kind: "pool", pool: "far" }, strip: false }],
+    mirror: [],
   });
   assert.is(pools.find(({ name }) => name === "far")!.listen_text, "");
 });
@@ -105,6 +106,13 @@ const ROWS: [string, string[], string[]][] = [
     "  - failover: [local, nowhere]",
   ], [
     `c.yml:8: ${p} routes: there is no pool "nowhere"; known: front, local, far, other, db, nodes`,
+  ]],
+  ["a mirror without a pool", ["default: {failover: [far, local]}", "mirror: [{percent: 5}]"], [
+    `c.yml:6: ${p} routes.mirror[0].pool has to name a pool`,
+  ]],
+  ["a percentage of nothing", ["default: local", "mirror: [{pool: far, percent: 0, of: wirtes}]"], [
+    `c.yml:6: ${p} routes.mirror[0].percent "0" has to be a number above 0, up to 100`,
+    `c.yml:6: ${p} routes.mirror[0].of "wirtes" is not known; did you mean writes? (writes, reads, all)`,
   ]],
   ["an unknown key", ["defualt: local", 'prefixes: {"x": far, "y": local}'], [
     `c.yml:5: ${p} key "routes.defualt" is not known; did you mean default?`,
