@@ -7,6 +7,7 @@ import type { PrefixConfig, RoutesConfig, TargetConfig } from "./config/routes.t
 import { poolsOf } from "./config/routes.ts";
 import { Every } from "./exchange/every.ts";
 import { Failover } from "./exchange/failover.ts";
+import { Meter, type MeterContext } from "./exchange/meter.ts";
 import { Mirror, Mirrors } from "./exchange/mirror.ts";
 import { Paper, type Tree, type TreeCounters, type Want } from "./exchange/plan.ts";
 import { Retries, type RetryContext } from "./exchange/retries.ts";
@@ -167,6 +168,18 @@ export class Front implements Tree {
     this.pools = [];
     this.lanes.clear();
   }
+}
+
+export function makeMeter(
+  context: MeterContext,
+  limits: RoutesConfig["limits"],
+  faults: RoutesConfig["faults"],
+): Meter {
+  const about = <T extends { readonly prefix: string }>(rule: T) => ({
+    ...rule,
+    prefix: bytes(utf8(rule.prefix)),
+  });
+  return new Meter(context, limits.map(about), faults.map(about));
 }
 
 function makeBranch(

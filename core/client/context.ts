@@ -1,6 +1,7 @@
 // What the clients of a pool are given by it.
 
 import type { PoolConfig } from "../config/schema.ts";
+import type { Meter } from "../exchange/meter.ts";
 import type { ExchangeContext } from "../exchange/request.ts";
 import type { Topics } from "../exchange/topics.ts";
 import type { Host } from "../host.ts";
@@ -47,6 +48,8 @@ export interface ClientContext extends ExchangeContext {
   readonly topics: Topics;
   readonly counters: ExchangeContext["counters"] & { client_eof: number; client_err: number };
   readonly pause: Pause;
+  /** Limits and faults; null: none. */
+  readonly meter: Meter | null;
   /** The lane that every client starts with. */
   readonly lane: number;
   /** Coarse monotonic time (ms), renewed every tick. */

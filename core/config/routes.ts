@@ -49,11 +49,36 @@ export interface MirrorConfig {
   readonly of: typeof MIRRORED[number];
 }
 
+/** What limits and faults are about. */
+interface AboutConfig {
+  /** Names of commands in lower case; none: all. */
+  readonly commands: readonly string[];
+  /** "" for all keys. */
+  readonly prefix: string;
+  /** "" for all users. */
+  readonly user: string;
+}
+
+export interface LimitConfig extends AboutConfig {
+  /** Requests a second. */
+  readonly rate: number;
+}
+
+export interface FaultConfig extends AboutConfig {
+  readonly percent: number;
+  /** Milliseconds; 0 for none. */
+  readonly delay: number;
+  /** "" for none. */
+  readonly error: string;
+}
+
 export interface RoutesConfig {
   readonly default?: TargetConfig;
   /** In the order of the file. */
   readonly prefixes: readonly PrefixConfig[];
   readonly mirror: readonly MirrorConfig[];
+  readonly limits: readonly LimitConfig[];
+  readonly faults: readonly FaultConfig[];
 }
 
 /** A pool that is named as a target, and where. */
@@ -67,8 +92,9 @@ const DEEPEST = 8;
 const MOST_CHILDREN = 32;
 export const MOST_PREFIXES = 10_000;
 const LONGEST_PREFIX = 250;
-const DEFAULT_RATE = 0;
 const MOST_MIRRORS = 8;
+const MOST_RULES = 64;
+const ABOUT = ["commands", "prefix", "user"];
 const NO_POOL: TargetConfig = { kind: "pool", pool: "" };
 
 /** For editors; `readRoutes` has the last word. */
@@ -87,9 +113,19 @@ export const RoutesSchema = v.strictObject({
     v.optional(v.array(v.record(v.string(), v.any())), []),
     v.description("Pools that get a part of the requests too (pool, percent, of)."),
   ),
+  limits: v.pipe(
+    v.optional(v.array(v.record(v.string(), v.any())), []),
+    v.description("Requests a second at most (rate, commands, prefix, user)."),
+  ),
+  faults: v.pipe(
+    v.optional(v.array(v.record(v.string(), v.any())), []),
+    v.description(
+      "For tests: delays and errors (percent, delay or error, commands, prefix, user).",
+    ),
+  ),
 });
 
-const ROUTES = ["default", "prefixes", "mirror"];
+const ROUTES = ["default", "prefixes", "mirror", "limits", "faults"];
 const KINDS = ["pool", "failover", "all", "read"] as const;
 const KEYS: Readonly<Record<typeof KINDS[number], readonly string[]>> = {
   pool: ["pool"],
@@ -135,7 +171,45 @@ export class RoutesReader {
           of: this.word(own.get("of"), `${path}.of`, MIRRORED, "all"),
         };
       }),
+      limits: this.each(keys.get("limits"), "routes.limits", MOST_RULES, (item, path) => {
+        const own = this.keys(item, path, ["rate", ...ABOUT]);
+        if (!own.has("rate")) this.note(item, `${path}.rate is missing`);
+        return { ...this.about(own, path), rate: this.rate(own.get("rate"), `${path}.rate`) };
+      }),
+      faults: this.each(keys.get("faults"), "routes.faults", MOST_RULES, (item, path) => {
+        const own = this.keys(item, path, ["percent", "delay", "error", ...ABOUT]);
+        if (own.has("delay") === own.has("error")) {
+          this.note(item, `${path} needs either delay or error`);
+        }
+        return {
+          ...this.about(own, path),
+          percent: this.percent(own.get("percent"), `${path}.percent`),
+          delay: this.number(own.get("delay"), `${path}.delay`, 1, 60_000, "milliseconds"),
+          error: this.text(own.get("error"), `${path}.error`),
+        };
+      }),
     };
+  }
+
+  private about(keys: ReadonlyMap<string, Node>, path: string): AboutConfig {
+    const node = keys.get("commands");
+    const items = node === undefined ? [] : node.kind === "list" ? node.items : [node];
+    const commands = items.map((item, i) =>
+      this.text(item, `${path}.commands[${i}]`).toLowerCase().replace(" ", "|")
+    );
+    return {
+      commands,
+      prefix: this.text(keys.get("prefix"), `${path}.prefix`),
+      user: this.text(keys.get("user"), `${path}.user`),
+    };
+  }
+
+  /** "" if it is not there. */
+  private text(node: Node | undefined, path: string): string {
+    if (node === undefined) return "";
+    const text = node.kind === "scalar" ? node.text : "";
+    if (text === "" || /[\r\n]/.test(text)) this.note(node, `${path} has to be a line of text`);
+    return text;
   }
 
   /** The items of a list of mappings. */
@@ -306,12 +380,24 @@ export class RoutesReader {
   }
 
   private rate(node: Node | undefined, path: string): number {
-    if (node === undefined) return DEFAULT_RATE;
+    return this.number(node, path, 1, 1_000_000);
+  }
+
+  /** 0 if it is not there. */
+  private number(
+    node: Node | undefined,
+    path: string,
+    least: number,
+    most: number,
+    unit = "",
+  ): number {
+    if (node === undefined) return 0;
     const text = node.kind === "scalar" ? node.text : "";
-    const result = v.safeParse(integer(1, 1_000_000), /^[0-9]+$/.test(text) ? Number(text) : text);
+    const given = /^[0-9]+$/.test(text) ? Number(text) : text;
+    const result = v.safeParse(integer(least, most, unit), given);
     if (result.success) return result.output;
     this.note(node, `${path} "${text}" ${result.issues[0].message}`);
-    return DEFAULT_RATE;
+    return 0;
   }
 
   /** The keys of a mapping; unknown and repeated ones are noted and left out. */

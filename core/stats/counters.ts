@@ -232,6 +232,20 @@ export const POOL_COUNTERS = [
     help: "Requests that a mirror did not get, for it had not answered too many.",
     only: "front",
   },
+  {
+    name: "limited",
+    kind: "counter",
+    metric: "limited_total",
+    help: "Requests answered with an error because of `limits`.",
+    only: "front",
+  },
+  {
+    name: "faults",
+    kind: "counter",
+    metric: "faults_total",
+    help: "Requests that were delayed, or answered with an error, because of `faults`.",
+    only: "front",
+  },
 ] as const satisfies readonly Counter[];
 
 export const SERVER_COUNTERS = [
