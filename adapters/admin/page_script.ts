@@ -305,6 +305,7 @@ function told(node) {
 /** What is followed: a cluster's coverage, redirections, what waits, replicas and failovers. */
 function topologyView(name) {
   const badge = el("span", { class: "badge" });
+  const missing = el("span");
   const facts = ["Last look", "Redirected", "Waiting", "Replicas", "Failovers"].map((label) => {
     const value = el("dd");
     return { label, value, node: el("div", {}, el("dt", {}, label), value) };
@@ -315,15 +316,16 @@ function topologyView(name) {
       what.toUpperCase())
   );
   const node = el("div", { class: "topology" },
-    el("p", {}, badge, " ", ...links.flatMap((link) => [link, " "])),
+    el("p", {}, badge, missing, ...links.flatMap((link) => [link, " "])),
     el("dl", {}, ...facts.map((one) => one.node)));
   function update({ topology, counters }) {
     const { slots, ownerless, unreachable, look, nodes, failovers, epoch } = topology;
     const covered = slots - ownerless - unreachable;
     set(badge, covered === slots
       ? "all " + number(slots) + " slots served"
-      : number(covered) + " of " + number(slots) + " slots served: " +
-        number(ownerless) + " have no owner, of " + number(unreachable) + " it is down");
+      : number(covered) + " of " + number(slots) + " slots served");
+    set(missing, covered === slots ? "" : number(ownerless) + " have no owner, of " +
+      number(unreachable) + " it is down");
     badge.className = "badge " + (covered === slots ? "good" : "bad");
     const ago = Math.max(0, (status.time - look.at) / 1000);
     set(fact("Last look"), (look.at === 0 ? "in vain so far" :
