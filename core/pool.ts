@@ -18,6 +18,7 @@ import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
 import type { Link } from "./link/link.ts";
 import type { PushListener, PushSetting } from "./link/pushes.ts";
+import { BigWatch } from "./link/big_watch.ts";
 import { RetiredLinks } from "./link/retired.ts";
 import { SlowLog } from "./link/slow_log.ts";
 import { PoolListener } from "./listener.ts";
@@ -41,6 +42,7 @@ import {
   type PoolCounters,
   type SeenPoolCounters,
 } from "./stats/counters.ts";
+import { HotKeys } from "./stats/hot_keys.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
 import { ClusterTopology } from "./topology/cluster.ts";
@@ -95,6 +97,9 @@ export function isCluster({ distribution }: PoolConfig): boolean {
   return distribution === "cluster";
 }
 
+/** Part of all requests for keys that makes a key hot. */
+const HOT = 0.01;
+
 /** How long (ms) a node that has gone may take to answer what it was sent. */
 const RETIREMENT = 10_000;
 
@@ -127,6 +132,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Repeated lines are held back. */
   readonly log: LimitedLog;
   readonly slow: SlowLog;
+  readonly hot: HotKeys;
+  readonly big: BigWatch;
   readonly limits: Limits;
   /** The one every client starts with: see `Codec.dialects`. */
   codec: Codec;
@@ -210,6 +217,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.monitorings = new Set();
     this.unreadBytes = 0;
     this.counters = newPoolCounters();
+    this.hot = new HotKeys(host.random(0x7fffffff) + 1, host.now());
+    this.big = new BigWatch(config.big_key, this.slow, this.counters, () => host.wallClock());
     this.autoEject = config.auto_eject_hosts;
     this.stopped = false;
     this.now = host.now();
@@ -352,6 +361,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const before = this.config;
     this.config = config;
     this.autoEject = config.auto_eject_hosts;
+    this.big.limit(config.big_key);
     this.now = this.host.now();
     if (this.timer !== null && tickChanges(keys)) this.keepTime();
     const reconnect = connectionsChange(keys);
@@ -537,6 +547,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     }
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
     this.slow.tick(now, config.slowlog_ms);
+    this.hot.tick(now);
     this.log.tick(now);
   }
 
@@ -686,6 +697,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   private seen(): SeenPoolCounters {
     const { lot, topology } = this.cluster ?? {};
     return {
+      hot_keys: this.hot.countAbove(HOT),
       parked: lot?.parked ?? 0,
       parked_in_vain: lot?.overdue ?? 0,
       parked_now: lot?.waiting ?? 0,
@@ -715,6 +727,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private infoSections(): [string, [string, number | string][]][] {
     const counters = this.servers.map((server) => server.counters);
+    const away = this.cluster === null ? "ejected" : "down";
     return [
       ["Clients", infoFields("Clients", this.counters, counters)],
       ["Stats", [
@@ -724,7 +737,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
         ["pubsubshard_channels", this.topics.count(SHARD)],
         ["pubsub_messages", this.topics.messages],
       ]],
-      ["Servers", this.servers.map((s) => [s.name, s.live ? "live" : "ejected"])],
+      ["Servers", this.servers.map(({ name, live }) => [name, live ? "live" : away])],
     ];
   }
 }

@@ -44,6 +44,7 @@ import { RESTRICTED, SHARED } from "./modes/shared.ts";
 import { SILENT_CLIENT } from "./modes/silent.ts";
 import { UPLOAD, Upload } from "./modes/upload.ts";
 import { LATER, ORDINARY } from "./modes/taken.ts";
+import { noteKeys, sample } from "./sampling.ts";
 import { outOfPlace } from "./renewed.ts";
 
 /** Least number of bytes taken at a time to complete an unfinished request. */
@@ -63,6 +64,8 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   private metered: number;
   /** The route's epoch when its queue was last empty: see Route.redirects. */
   private epoch: number;
+  /** Which of its requests (`taken`) is looked at next: see stats/hot_keys.ts. */
+  private sampleAt: number;
 
   constructor(context: ClientContext, socket: Socket, id: number) {
     super(context, socket, id);
@@ -71,6 +74,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     this.scan = null;
     this.metered = 0;
     this.epoch = context.route.epoch;
+    this.sampleAt = context.hot.gap();
     if (context.pause.isOn) this.settleMode();
   }
 
@@ -170,6 +174,9 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     // Consecutive commands for one link are copied as one span.
     let spanLink: Link | null = null;
     let spanStart = 0;
+    // Where a large request may be, all are looked at.
+    const all = end - start > context.big.bytes;
+    let sampleAt = all ? 0 : this.sampleAt;
     let pos = start;
     while (pos < end) {
       let result = codec.parseRequest(scan, buf, pos, end);
@@ -210,6 +217,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
           request.tagLow = scan.tagLow;
           request.verb = scan.verb;
           if (slow !== null) slow.note(request, buf, pos + scan.keyStart, pos + scan.keyEnd);
+          if (this.taken >= sampleAt) sampleAt = this.lookAt(scan, buf, pos, request, all);
           link.enqueue(request, scan.length);
           if (this.head === null) this.head = request;
           else (this.last as Request).next = request;
@@ -228,6 +236,8 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       this.guard(scan, buf, pos);
       const at = pos;
       pos += scan.length;
+      // Before it is carried out: what is split in slices takes the scan with it.
+      if (this.taken >= sampleAt) sampleAt = this.lookAt(scan, buf, at, null, all);
       const taken = scan.scratch === null
         ? this.special(scan, buf, at, scan.length)
         : this.special(scan, scan.scratch, 0, scan.scratchLength);
@@ -250,6 +260,30 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       this.scan = null;
     }
     return pos;
+  }
+
+  /**
+   * The request at `buf[at...]` is one of the sample, or `all` are looked at. `request`: it was made
+   * of it just now, and has one key. Returns which one is to be looked at next.
+   */
+  private lookAt(
+    scan: Scan,
+    buf: Uint8Array,
+    at: number,
+    request: Request | null,
+    all: boolean,
+  ): number {
+    const { hot, big } = this.context;
+    if (this.session.locked) return this.taken + 1; // whatever it sends
+    const whole = scan.scratch ?? buf;
+    const from = scan.scratch === null ? at : 0;
+    if (all && scan.length > big.bytes) big.request(this.codec, scan, whole, from, scan.length);
+    if (this.taken >= this.sampleAt) {
+      this.sampleAt = this.taken + hot.gap();
+      if (request === null) noteKeys(this.codec, hot, scan, whole, from);
+      else sample(this.context, request, scan, whole, from);
+    }
+    return all ? 0 : this.sampleAt;
   }
 
   /** The place that the route gave last is newer than what is in flight: see Route. */
@@ -381,6 +415,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       request.place = context.route.place;
     }
     if (context.slow.on) context.slow.note(request, buf, start + keyStart, start + keyEnd);
+    if (length > context.big.bytes) context.big.request(this.codec, scan, buf, start, length);
     this.taken++;
     this.push(request);
     link.enqueue(request, length);

@@ -7,7 +7,9 @@ import type { Topics } from "../exchange/topics.ts";
 import type { Host } from "../host.ts";
 import type { PushListener } from "../link/pushes.ts";
 import type { Log } from "../log.ts";
+import type { BigWatch } from "../link/big_watch.ts";
 import type { Codec, Scan, Session } from "../protocol/codec.ts";
+import type { HotKeys } from "../stats/hot_keys.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import type { Flushable, Turn } from "../wire/turn.ts";
 import type { Pause } from "./pause.ts";
@@ -50,6 +52,9 @@ export interface ClientContext extends ExchangeContext {
   readonly pause: Pause;
   /** Limits and faults; null: none. */
   readonly meter: Meter | null;
+  /** Which keys are asked for most, and what is large. */
+  readonly hot: HotKeys;
+  readonly big: BigWatch;
   /** The lane that every client starts with. */
   readonly lane: number;
   /** Coarse monotonic time (ms), renewed every tick. */

@@ -87,6 +87,26 @@ export const POOL_COUNTERS = [
     info: ["Stats", "total_connections_received"],
   },
   {
+    name: "hot_keys",
+    kind: "gauge",
+    seen: true,
+    shared: true,
+    metric: "hot_keys",
+    help: "Keys that more than one in a hundred requests is for, each.",
+  },
+  {
+    name: "big_requests",
+    kind: "counter",
+    metric: "big_requests_total",
+    help: "Requests larger than `big_key`.",
+  },
+  {
+    name: "big_replies",
+    kind: "counter",
+    metric: "big_replies_total",
+    help: "Replies larger than `big_key`.",
+  },
+  {
     name: "moved",
     kind: "counter",
     metric: "moved_total",

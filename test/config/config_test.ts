@@ -79,6 +79,7 @@ test("a pool with listen and servers only has nutcracker's defaults", () => {
     pubsub_output_limit: 33554432,
     wait: 10000,
     park_bytes: 67108864,
+    big_key: 1048576,
     servers: [{
       name: "127.0.0.1",
       address: { host: "127.0.0.1", port: 11211, path: "", mode: -1 },
@@ -146,6 +147,7 @@ test("every key is taken over", () => {
     pubsub_output_limit: 1000,
     wait: 10000,
     park_bytes: 67108864,
+    big_key: 1048576,
   });
 });
 
