@@ -7,8 +7,9 @@ import type { ClientContext, Limits, Ticking } from "./client/context.ts";
 import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import { type PoolConfig, protocolOf } from "./config/schema.ts";
-import { Front, type FrontOwner, type LaneOfFront, type PoolBehind } from "./front.ts";
+import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } from "./front.ts";
 import type { Hearings } from "./exchange/census.ts";
+import type { Meter } from "./exchange/meter.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { ScriptShelf } from "./exchange/scripts.ts";
@@ -150,6 +151,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Null: keys go to its own servers. */
   readonly front: Front | null;
   readonly fronts: Map<string, FrontOwner>;
+  meter: Meter | null;
   /** It has been a target. */
   private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
@@ -201,6 +203,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.turn = context.turn;
     this.fronts = new Map();
     this.wasBehind = false;
+    this.meter = null;
     this.codec = this.makeCodec();
     this.front = config.routes === undefined ? null : new Front(this);
     this.lanes = this.makeLanes();
@@ -569,6 +572,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (front === null || routes === undefined) return;
     front.change(routes, pools);
     this.route = front.route;
+    const { limits, faults } = routes;
+    if (limits.length + faults.length === 0) this.meter = null;
+    else this.meter = makeMeter(this, limits, faults);
     this.behindChanged();
   }
 

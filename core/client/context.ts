@@ -1,6 +1,7 @@
 // What the clients of a pool are given by it.
 
 import type { PoolConfig } from "../config/schema.ts";
+import type { Meter } from "../exchange/meter.ts";
 import type { ExchangeContext } from "../exchange/request.ts";
 import type { Topics } from "../exchange/topics.ts";
 import type { Host } from "../host.ts";
@@ -49,6 +50,8 @@ export interface ClientContext extends ExchangeContext {
   readonly topics: Topics;
   readonly counters: ExchangeContext["counters"] & { client_eof: number; client_err: number };
   readonly pause: Pause;
+  /** Limits and faults; null: none. */
+  readonly meter: Meter | null;
   /** Which keys are asked for most, and what is large. */
   readonly hot: HotKeys;
   readonly big: BigWatch;
