@@ -12,8 +12,9 @@ import {
   protocolOf,
   type RingConfig,
 } from "./config/schema.ts";
-import { Front, type FrontOwner, type LaneOfFront, type PoolBehind } from "./front.ts";
+import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } from "./front.ts";
 import type { Hearings } from "./exchange/census.ts";
+import type { Meter } from "./exchange/meter.ts";
 import { BARRIER, DONE, fingerprint, Migration, MOVE } from "./exchange/migrate/migration.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
@@ -175,6 +176,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Null: keys go to its own servers. */
   readonly front: Front | null;
   readonly fronts: Map<string, FrontOwner>;
+  meter: Meter | null;
   /** It has been a target. */
   private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
@@ -226,6 +228,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.turn = context.turn;
     this.fronts = new Map();
     this.wasBehind = false;
+    this.meter = null;
     this.codec = this.makeCodec();
     this.front = config.routes === undefined ? null : new Front(this);
     this.lanes = this.makeLanes();
@@ -690,6 +693,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (front === null || routes === undefined) return;
     front.change(routes, pools);
     this.route = front.route;
+    const { limits, faults } = routes;
+    if (limits.length + faults.length === 0) this.meter = null;
+    else this.meter = makeMeter(this, limits, faults);
     this.behindChanged();
   }
 

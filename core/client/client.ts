@@ -6,6 +6,7 @@
 // What may be done with a command is said by its mode: see modes/mode.ts.
 
 import { inquire } from "../exchange/inquire.ts";
+import { HELD_UP } from "../exchange/meter.ts";
 import { MANAGED, type Request } from "../exchange/request.ts";
 import type { Topic } from "../exchange/topic.ts";
 import type { Socket, SocketHandler } from "../host.ts";
@@ -60,6 +61,8 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   private heardAt: number;
   /** Parser state of a long unfinished request; null when the pool's shared one does. */
   private scan: Scan | null;
+  /** The last request that was looked at (`taken`): see exchange/meter.ts. */
+  private metered: number;
   /** The route's epoch when its queue was last empty: see Route.redirects. */
   private epoch: number;
   /** Which of its requests (`taken`) is looked at next: see stats/hot_keys.ts. */
@@ -70,6 +73,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     this.mode = this.session.locked ? LOCKED : SHARED;
     this.heardAt = context.now;
     this.scan = null;
+    this.metered = 0;
     this.epoch = context.route.epoch;
     this.sampleAt = context.hot.gap();
     if (context.pause.isOn || context.migration !== null) this.settleMode();
@@ -162,6 +166,8 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   protected process(buf: Uint8Array, start: number, end: number): number {
     const { context, codec } = this;
     const { route, requests } = context;
+    // With limits or faults every request is looked at.
+    const shared = context.meter === null ? SHARED : null;
     const scan = this.scan ?? context.scan;
     const slow = context.slow.on ? context.slow : null;
     const managed = route.redirects !== null;
@@ -175,7 +181,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     let pos = start;
     while (pos < end) {
       let result = codec.parseRequest(scan, buf, pos, end);
-      const direct = this.mode === SHARED;
+      const direct = this.mode === shared;
       if (!direct && result !== BAD && this.isTooMuch(scan, buf, pos, end)) result = BAD;
       if (result <= MORE) {
         if (result === BAD) {
@@ -312,6 +318,17 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
    * False when it has to wait until all earlier ones are answered.
    */
   private special(scan: Scan, buf: Uint8Array, at: number, length: number): boolean {
+    const { meter } = this.context;
+    if (meter !== null && this.metered !== this.taken) {
+      this.metered = this.taken;
+      const how = meter.check(this, scan, buf, at);
+      if (how === HELD_UP) return false;
+      if (how !== null) {
+        this.hold?.doom();
+        if (scan.mute === 0 || !this.codec.quiet?.muted(scan.mute, how, 0)) this.answer(how);
+        return true;
+      }
+    }
     if (this.context.route.redirects !== null && this.isBehind()) return false;
     let how = this.mode.take(this, scan, buf, at, length);
     if (how === ORDINARY) how = carryOut(this, scan, buf, at, length);
@@ -379,7 +396,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   private startUpload(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
     const { context } = this;
     if (scan.action !== FORWARD || scan.left <= 0 || start + scan.keyEnd > end) return false;
-    if (this.mode !== SHARED) return false;
+    if (this.mode !== SHARED || context.meter !== null) return false;
     if (this.head !== null) {
       this.emptyFirst();
       return false;

@@ -1,6 +1,7 @@
 // What the clients of a pool are given by it.
 
 import type { PoolConfig } from "../config/schema.ts";
+import type { Meter } from "../exchange/meter.ts";
 import type { ExchangeContext } from "../exchange/request.ts";
 import type { Migration } from "../exchange/migrate/migration.ts";
 import type { Topics } from "../exchange/topics.ts";
@@ -52,6 +53,8 @@ export interface ClientContext extends ExchangeContext {
   readonly pause: Pause;
   /** Null: keys stay where they are. */
   readonly migration: Migration | null;
+  /** Limits and faults; null: none. */
+  readonly meter: Meter | null;
   /** Which keys are asked for most, and what is large. */
   readonly hot: HotKeys;
   readonly big: BigWatch;

@@ -1,6 +1,10 @@
 // What can only be judged of several values together. Each rule tells its mistake.
 
 import { parseHostPort } from "./address.ts";
+import { BINARY_COMMANDS } from "../protocol/memcached/binary_commands.ts";
+import { COMMANDS as MEMCACHED_COMMANDS } from "../protocol/memcached/commands.ts";
+import { COMMAND_NAMES } from "./command_names.ts";
+import { nearest } from "./suggest.ts";
 import { shownKey } from "./group.ts";
 import type { AuthConfig, GlobalConfig, UserConfig } from "./groups.ts";
 import type { PoolConfig, PoolKey } from "./schema.ts";
@@ -56,71 +60,10 @@ export function judgeCluster(
   }
 }
 
-/** Pools that keys are to move to: what their servers are, and whether they can. */
-export function judgeMigrations(
-  pools: readonly PoolConfig[],
-  targets: ReadonlySet<string>,
-  note: (pool: PoolConfig, message: string) => void,
-): void {
-  for (const pool of pools) {
-    const { migrate } = pool;
-    if (migrate === undefined) continue;
-    const to = pools.find(({ name }) => name === migrate.to);
-    if (to === undefined || to === pool) {
-      const names = pools.filter((one) => one !== pool).map(({ name }) => name).join(", ");
-      note(pool, `migrate.to "${shownKey(migrate.to)}" has to be another pool (${names})`);
-      continue;
-    }
-    if (targets.has(to.name)) {
-      note(pool, `migrate.to: pool "${to.name}" is a target of routes: nobody may use it yet`);
-    }
-    for (const message of mistakesOf(pool, to)) note(pool, message);
-    const { servers, hash, hash_tag, distribution } = to;
-    migrate.ring = { servers, hash, hash_tag, distribution };
-  }
-}
-
-/** What servers of both rings are spoken to alike by. */
-const ALIKE: readonly PoolKey[] = [
-  ...["redis", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"] as const,
-  ...["redis_db", "server_tls"] as const,
+const MEMCACHED_NAMES = [
+  ...MEMCACHED_COMMANDS.map(({ name }) => name),
+  ...BINARY_COMMANDS.flatMap((command) => command?.name ?? []),
 ];
-
-/** Keys of pools whose commands do not all go to where a ring says. */
-const UNFIT = ["routes", "sentinels", "reads", "replicas", "discovery", "near_cache"];
-
-function mistakesOf(pool: PoolConfig, to: PoolConfig): string[] {
-  const mistakes = ALIKE
-    .filter((key) => JSON.stringify(pool[key as never]) !== JSON.stringify(to[key as never]))
-    .map((key) => `migrate.to: pool "${to.name}" has another ${key}; it has to be the same`);
-  if (to.migrate !== undefined) mistakes.push(`migrate.to: pool "${to.name}" migrates itself`);
-  for (const one of [pool, to]) {
-    const has = UNFIT.find((key) => (one as unknown as Record<string, unknown>)[key] !== undefined);
-    if (has !== undefined) {
-      mistakes.push(`migrate: pool "${one.name}" has ${has}; keys move between plain rings`);
-    }
-  }
-  for (const { name, address } of to.servers) {
-    const other = pool.servers.find((server) => server.name === name);
-    if (other === undefined || JSON.stringify(other.address) === JSON.stringify(address)) continue;
-    mistakes.push(`migrate: server "${name}" of pool "${to.name}" has another address; rename it`);
-  }
-  for (const { name, distribution, auto_eject_hosts, health_check } of [pool, to]) {
-    if (distribution !== "ketama" && distribution !== "modula") {
-      mistakes.push(
-        `migrate: pool "${name}" has distribution ${distribution}; keys move between ketama and ` +
-          "modula rings",
-      );
-    }
-    const ejects = auto_eject_hosts ? "auto_eject_hosts" : health_check ? "health_check" : "";
-    if (ejects !== "") {
-      mistakes.push(
-        `migrate: pool "${name}" has ${ejects}, which would send keys to other servers`,
-      );
-    }
-  }
-  return mistakes;
-}
 
 /** What concerns servers of its own, of which a pool with routes has none. */
 const SERVERS_OWN: readonly PoolKey[] = [
@@ -132,11 +75,22 @@ const SERVERS_OWN: readonly PoolKey[] = [
 
 /** A pool with routes. */
 export function judgeFront(
-  { routes }: PoolConfig,
+  { routes, redis, auth }: PoolConfig,
   given: (key: PoolKey) => boolean,
   note: (key: PoolKey, message: string) => void,
 ): void {
   if (routes === undefined) return;
+  const known = redis ? COMMAND_NAMES : MEMCACHED_NAMES;
+  for (const name of [...routes.limits, ...routes.faults].flatMap(({ commands }) => commands)) {
+    if (known.includes(name)) continue;
+    const near = nearest(name, known);
+    note("routes", `routes: command "${name}" is not known${near && `; did you mean ${near}?`}`);
+  }
+  const users = ["default", ...Object.keys(auth?.users ?? {})];
+  for (const { user } of [...routes.limits, ...routes.faults]) {
+    if (user === "" || users.includes(user)) continue;
+    note("routes", `routes: user "${user}" is not in auth.users (${users.join(", ")})`);
+  }
   for (const key of SERVERS_OWN) {
     if (!given(key)) continue;
     note(key, `${key} is not allowed with routes: it belongs to the pools that are its targets`);

@@ -238,9 +238,12 @@ once(
     await wire.ask("SET", "big", "x".repeat(300_000));
     const said = async (...args: string[]): Promise<string> =>
       (await migrate([site], ...args)).said;
+    const order = async (what: string): Promise<string> => {
+      const url = `http://${site.admin}/migrate?pool=alpha&do=${what}`;
+      return (await (await fetch(url, { method: "POST" })).json()).error;
+    };
     assert.match(await said("plan"), "the servers can do it");
-    assert.match(await said("abort"), "nothing has begun");
-    assert.match(await said("finish"), "not all keys have moved");
+    assert.match(await order("abort"), "nothing has begun");
     // A proxy that cannot be asked may serve old keys: nothing begins.
     const dead = { ...site, admin: `127.0.0.1:${await freePort()}` };
     assert.match((await migrate([site, dead], "start")).said, `${dead.admin}: no answer`);
@@ -261,7 +264,7 @@ once(
       );
     }
     assert.match(await wire.ask("GET", "ringmux:migrate:holds"), "the proxy's own");
-    assert.match(await said("abort"), "keys have moved already");
+    assert.match(await order("abort"), "keys have moved already");
     for (const key of keys) assert.is(await wire.ask("GET", key), bulk(`v-${key}`));
     const moved = (await keysOf(servers[2])).filter((key) => key !== "big");
     assert.ok(moved.length > 10);
@@ -274,7 +277,7 @@ once(
       fetch(`http://${site.admin}/reload`, { method: "POST" });
     assert.match(await (await reload()).text(), "its keys move to other servers");
 
-    assert.is(await said("resume"), "resume: done\n");
+    assert.is(await order("resume"), "");
     await untilDone([site]);
     const status = await statusOf(site);
     assert.is(status.errors, 0, JSON.stringify(status));
