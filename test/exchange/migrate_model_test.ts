@@ -5,7 +5,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { KeyMove, type MoveEnds, type Outcome } from "../../core/exchange/migrate/key_move.ts";
-import type { Value } from "../../core/protocol/migrating.ts";
+import type { Released, Restored, Taken, Value } from "../../core/protocol/migrating.ts";
 import { seeds } from "../fake/rounds.ts";
 
 const LEASE = 5000;
@@ -81,7 +81,7 @@ class Proxy implements MoveEnds {
 
   take: MoveEnds["take"] = (token, force, done) => {
     const w = this.world;
-    this.send(() => {
+    this.send<Taken>(() => {
       if (w.hold !== null && w.hold.token !== force) {
         return { is: "held", token: w.hold.token, lease: LEASE };
       }
@@ -98,7 +98,7 @@ class Proxy implements MoveEnds {
 
   restore(value: Value, deadline: number, done: Parameters<MoveEnds["restore"]>[2]) {
     const w = this.world;
-    this.send(() => {
+    this.send<Restored>(() => {
       if (w.now > deadline) return { is: "late" };
       if (w.newKey !== null) return { is: "busy" };
       w.newKey = value.dump[0];
@@ -112,7 +112,7 @@ class Proxy implements MoveEnds {
     done: Parameters<MoveEnds["release"]>[2],
   ) {
     const w = this.world;
-    this.send(() => {
+    this.send<Released>(() => {
       if (w.hold === null || w.hold.token !== token) return { is: "no" };
       how(w.hold.value);
       w.hold = null;
