@@ -10,6 +10,7 @@ import { Failover } from "./exchange/failover.ts";
 import { Meter, type MeterContext } from "./exchange/meter.ts";
 import { Mirror, Mirrors } from "./exchange/mirror.ts";
 import { Paper, type Tree, type TreeCounters, type Want } from "./exchange/plan.ts";
+import { Strip } from "./exchange/strip.ts";
 import { Retries, type RetryContext } from "./exchange/retries.ts";
 import type { PushListener } from "./link/pushes.ts";
 import type { Codec, Handshake } from "./protocol/codec.ts";
@@ -112,10 +113,11 @@ export class Front implements Tree {
     if (prefixes.length === 0 && mirror.length === 0 && fallback?.kind === "pool") {
       return (all.get(fallback.pool) as PoolBehind).route;
     }
-    const made: Prefix[] = prefixes.map(({ prefix, target }: PrefixConfig) => ({
-      bytes: bytes(utf8(prefix)),
-      branch: branch(target),
-    }));
+    const made: Prefix[] = prefixes.map(({ prefix, target, strip }: PrefixConfig) => {
+      const name = bytes(utf8(prefix));
+      const child = branch(target);
+      return { bytes: name, branch: strip ? new Strip(this, child, name.length) : child };
+    });
     const rest = fallback === undefined ? null : branch(fallback);
     const mirrors = mirror.length === 0 ? null : new Mirrors(
       this,
@@ -123,7 +125,7 @@ export class Front implements Tree {
         new Mirror(branch(pool), pool.kind === "pool" ? pool.pool : "", percent, of)
       ),
     );
-    const tells = mirrors !== null || prefixes.some(({ target }) => target.kind !== "pool") ||
+    const tells = mirrors !== null || prefixes.some(({ target, strip }) => strip || target.kind !== "pool") ||
       (fallback !== undefined && fallback.kind !== "pool");
     return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents, mirrors);
   }
