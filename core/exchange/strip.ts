@@ -10,7 +10,8 @@ import type { Server, Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import { type Judge, Plan, send, type Tree, type Want, type Work } from "./plan.ts";
 
-const REASON = "the route of this key strips its prefix: transactions, blocking commands, publish and " +
+const REASON =
+  "the route of this key strips its prefix: transactions, blocking commands, publish and " +
   "subscribe need a route without `strip`";
 /** Their replies name keys. */
 const NAMING: ReadonlySet<string> = new Set(["xread", "xreadgroup", "lmpop", "zmpop"]);
