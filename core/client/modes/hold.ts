@@ -215,6 +215,7 @@ export class Hold {
       link.send(new Preface(guest.length), guest, 0, guest.length);
     }
     const request = client.sendOver(link, scan, buf, at, length);
+    this.sent = request;
     if (log !== null) request.resent = log.add(buf, at, length);
     return TAKEN;
   }
