@@ -17,8 +17,8 @@ const NOT_YET: readonly [key: string, is: (pool: PoolConfig) => boolean, why: st
   ["distribution: cluster", (pool) => pool.distribution === "cluster", "moves keys by itself"],
 ];
 
-/** Keys of pools that other helpers of a pool bring, by which its servers are not a plain ring. */
-const MANAGED = ["sentinels", "reads", "migrate", "discovery"];
+/** Keys by which the servers of a pool are no plain ring. */
+const MANAGED = ["sentinels", "reads", "migrate"];
 
 /** `names`: all pools, those with mistakes among them. */
 export function judgeRoutes(
