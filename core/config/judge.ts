@@ -69,6 +69,7 @@ const MEMCACHED_NAMES = [
 const SERVERS_OWN: readonly string[] = [
   ...["sentinels", "sentinel", "reads", "discovery", "migrate", "near_cache"],
   ...["servers", "hash", "hash_tag", "distribution", "cluster", "wait", "park_bytes"],
+  ...["retry"],
   ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"],
   ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"],
   ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"],

@@ -549,6 +549,7 @@ const VALUES: Record<string, string> = {
   redis_user: "x",
   commands: "{deny: [keys]}",
   cluster: "{refresh: 1000}",
+  retry: "{reads: 2, writes: true}",
 };
 
 test("a key of one protocol's pools is refused in another pool, whichever key it is", () => {
@@ -561,7 +562,9 @@ test("a key of one protocol's pools is refused in another pool, whichever key it
     assert.equal(mistakes(file(line)), expected);
     assert.equal(mistakes(file(line, "redis: false")), expected);
     const more = key === "redis_user" ? ["redis_auth: y"] : [];
-    if (["cluster", "wait", "park_bytes"].includes(key)) more.push("distribution: cluster");
+    if (["cluster", "wait", "park_bytes", "retry"].includes(key)) {
+      more.push("distribution: cluster");
+    }
     assert.equal(mistakes(file(line, "redis: true", ...more)), []);
   }
 });
