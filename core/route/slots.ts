@@ -25,6 +25,7 @@ export class SlotRoute implements Route, Redirects {
   readonly redirects: Redirects;
   readonly tells: boolean;
   readonly mixed: boolean;
+  readonly broadcasts: boolean;
   readonly places: number;
   picked: number;
   place: number;
@@ -40,6 +41,7 @@ export class SlotRoute implements Route, Redirects {
     this.redirects = this;
     this.tells = false;
     this.mixed = false;
+    this.broadcasts = true;
     this.places = SLOTS;
     this.picked = 0;
     this.place = -1;
