@@ -72,11 +72,11 @@ export function parseServer(text: string): ServerConfig | string {
 
 /** `host:port:weight` of a Sentinel; the weight may be left out. */
 export function parseSentinel(text: string): ServerConfig | string {
+  if (text.startsWith("/")) return "has to be host:port:weight";
   const parts = text.split(":");
   const isBare = !text.includes("]") && parts.length === 2;
   const server = parseServer(isBare ? `${text}:1` : text);
   if (typeof server === "string") return server;
-  if (server.address.path !== "") return "has to be host:port:weight";
   return text.includes(" ") ? "has to be host:port:weight, without a name" : server;
 }
 

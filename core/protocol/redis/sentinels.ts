@@ -37,7 +37,6 @@ const EVENTS: Readonly<Record<string, number>> = {
   "-failover-abort-not-elected": ABORTED,
   "-failover-abort-no-good-slave": ABORTED,
   "-failover-abort-slave-timeout": ABORTED,
-  "+config-update-from": NEWS,
   "+odown": NEWS,
   "-odown": NEWS,
   "+sdown": NEWS,
@@ -99,7 +98,7 @@ function readView(answers: readonly Uint8Array[]): SentinelView | string {
   };
 }
 
-/** `<name> <old> <port> <new> <port>`; `<kind> <name> <host> <port> [@ <primary's name> <host> <port>]` */
+/** By word: `<name> <old> <port> <new> <port>`; `<kind> <name> <host> <port> [@ <primary's name> <host> <port>]` */
 function readEvent(frame: Uint8Array): SentinelEvent | null {
   const list = plainReply(frame);
   if (list === "PONG") return { what: HEARING, name: "", primary: null, word: "" };
