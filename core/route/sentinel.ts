@@ -23,6 +23,7 @@ export class SentinelRoute implements Route, Redirects {
   readonly redirects: Redirects;
   readonly tells: boolean;
   readonly mixed: boolean;
+  readonly rounds: null;
   readonly most: number;
   readonly preface: null;
   readonly broadcasts: boolean;
@@ -44,6 +45,7 @@ export class SentinelRoute implements Route, Redirects {
     this.redirects = this;
     this.tells = false;
     this.mixed = false;
+    this.rounds = null;
     this.most = MOST;
     this.preface = null;
     this.broadcasts = false;

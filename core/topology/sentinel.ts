@@ -49,10 +49,10 @@ export type SentinelContext =
 
 /** What links to Sentinels are given, apart from those to servers. */
 function linksToSentinels(context: SentinelContext, words: Sentinels): AskerContext {
-  const { host, buffers, turn, slow, name } = context;
+  const { host, buffers, turn, slow, big, name } = context;
   const config = (): SentinelConfig | undefined => context.config.sentinel;
   return {
-    ...{ host, buffers, turn, slow, name },
+    ...{ host, buffers, turn, slow, big, name },
     get now() {
       return context.now;
     },
@@ -70,9 +70,9 @@ function linksToSentinels(context: SentinelContext, words: Sentinels): AskerCont
 
 /** What links are given that ask servers for their role. */
 function linksToServers(context: SentinelContext): AskerContext {
-  const { host, buffers, turn, slow, name } = context;
+  const { host, buffers, turn, slow, big, name } = context;
   return {
-    ...{ host, buffers, turn, slow, name },
+    ...{ host, buffers, turn, slow, big, name },
     get now() {
       return context.now;
     },

@@ -80,6 +80,7 @@ test("a pool with listen and servers only has nutcracker's defaults", () => {
     wait: 10000,
     park_bytes: 67108864,
     sentinels: [],
+    big_key: 1048576,
     servers: [{
       name: "127.0.0.1",
       address: { host: "127.0.0.1", port: 11211, path: "", mode: -1 },
@@ -148,6 +149,7 @@ test("every key is taken over", () => {
     wait: 10000,
     park_bytes: 67108864,
     sentinels: [],
+    big_key: 1048576,
   });
 });
 
