@@ -72,7 +72,7 @@ export function judgeSentinels(
   note: (key: PoolKey, message: string) => void,
 ): void {
   const isCluster = pool.distribution === "cluster";
-  for (const key of ["wait", "park_bytes"] as const) {
+  for (const key of ["wait", "park_bytes", "retry"] as const) {
     if (given(key) && !isCluster && !given("sentinels")) {
       note(key, `${key} is only valid with distribution: cluster or sentinels`);
     }
@@ -122,7 +122,7 @@ const MEMCACHED_NAMES = [
 /** What concerns servers of its own, of which a pool with routes has none. */
 const SERVERS_OWN: readonly PoolKey[] = [
   ...["servers", "hash", "hash_tag", "distribution", "cluster"] as const,
-  ...["sentinels", "sentinel", "wait", "park_bytes"] as const,
+  ...["sentinels", "sentinel", "wait", "park_bytes", "retry"] as const,
   ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"] as const,
   ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"] as const,
   ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"] as const,

@@ -12,6 +12,7 @@ import {
   CLUSTER_KEYS,
   GLOBAL_KEYS,
   HEALTH_KEYS,
+  RETRY_KEYS,
   SENTINEL_KEYS,
   SERVER_TLS_KEYS,
   TLS_KEYS,
@@ -115,6 +116,13 @@ export const POOL_ROWS = {
     text:
       "Of a Redis Cluster or with sentinels: bytes of requests that may wait at a time (each counts as 4096 at least); what comes " +
       "beyond gets an error.",
+  },
+  retry: {
+    keys: RETRY_KEYS,
+    optional: true,
+    only: "redis",
+    text:
+      "Of a Redis Cluster or with sentinels: what becomes of a request that may have been carried out, its connection being lost.",
   },
   timeout: {
     type: v.pipe(milliseconds(), v.transform((ms) => ms === 0 ? NO_TIMEOUT : ms)),

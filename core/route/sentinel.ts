@@ -11,11 +11,16 @@ import { SERVED } from "../topology/sentinel_shard.ts";
 import type { RingRoute } from "./ring.ts";
 import type { Intent, Redirects, Resendable, Route } from "./route.ts";
 
+/** `retry` where the configuration has none. */
+const RETRY = { reads: 1, writes: false };
 /** How often one request goes on to another primary. */
 const MOST = 5;
 
 export interface SentinelRouteContext {
-  readonly config: { readonly wait: number };
+  readonly config: {
+    readonly wait: number;
+    readonly retry?: { readonly reads: number; readonly writes: boolean };
+  };
   readonly counters: { unfit: number };
 }
 
@@ -27,6 +32,7 @@ export class SentinelRoute implements Route, Redirects {
   readonly most: number;
   readonly preface: null;
   readonly broadcasts: boolean;
+  readonly apart: boolean;
   picked: number;
   place: number;
   private readonly context: SentinelRouteContext;
@@ -49,6 +55,7 @@ export class SentinelRoute implements Route, Redirects {
     this.most = MOST;
     this.preface = null;
     this.broadcasts = false;
+    this.apart = false;
     this.picked = 0;
     this.place = -1;
     this.context = context;
@@ -157,8 +164,9 @@ export class SentinelRoute implements Route, Redirects {
   }
 
   /** What a former primary has done since is undone: it takes over the data of the new one. */
-  mayRepeat(intent: Intent, atFormer = false): boolean {
-    return atFormer || intent === CLASS_READ;
+  mayRepeat(intent: Intent, repeated: number, atFormer = false): boolean {
+    const { reads, writes } = this.context.config.retry ?? RETRY;
+    return atFormer || (repeated < reads && (writes || intent === CLASS_READ));
   }
 
   private nameOf(place: number): string {

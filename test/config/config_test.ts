@@ -553,6 +553,7 @@ const VALUES: Record<string, string> = {
   cluster: "{refresh: 1000}",
   sentinels: '["10.0.0.1:26379:1"]',
   sentinel: "{user: a, auth: x}",
+  retry: "{reads: 2, writes: true}",
 };
 
 /** A file whose one server has a name that Sentinels may know it by. */
@@ -568,7 +569,9 @@ test("a key of one protocol's pools is refused in another pool, whichever key it
     assert.equal(mistakes(file(line)), expected);
     assert.equal(mistakes(file(line, "redis: false")), expected);
     const more = key === "redis_user" ? ["redis_auth: y"] : [];
-    if (["cluster", "wait", "park_bytes"].includes(key)) more.push("distribution: cluster");
+    if (["cluster", "wait", "park_bytes", "retry"].includes(key)) {
+      more.push("distribution: cluster");
+    }
     if (key === "sentinel") more.push(`sentinels: ${VALUES.sentinels}`);
     assert.equal(mistakes(named(file(line, "redis: true", ...more))), []);
   }
