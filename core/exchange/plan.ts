@@ -292,10 +292,12 @@ class Errand implements Attempt, Sink {
 /** A carrier of replies that were kept, or that are the proxy's own. */
 export class Paper implements Carrier {
   readonly owner: null;
+  readonly retired: boolean;
   readonly store: ReplyStore;
 
   constructor(buffers: BufferPool) {
     this.owner = null;
+    this.retired = false;
     this.store = new ReplyStore(buffers);
   }
 
