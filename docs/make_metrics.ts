@@ -38,6 +38,7 @@ const WHOSE = {
   memcached: "memcached pools",
   followed: "Pools before a Redis Cluster",
   front: "Pools with `routes`",
+  near: "Pools with `near_cache`",
 } as const;
 
 /** The more labels of an info metric are told by its help. */

@@ -139,6 +139,28 @@ export const CLUSTER_KEYS = {
   },
 } as const satisfies Rows;
 
+export const NEAR_KEYS = {
+  prefixes: {
+    items: { type: text(), text: "" },
+    text: "Values of keys that begin with one of these are kept.",
+  },
+  bytes: {
+    type: integer(65536, MAX_INT, "bytes"),
+    default: 33554432,
+    text: "Most bytes of keys and values that are kept, in each worker.",
+  },
+  ttl: {
+    type: integer(1, MAX_INT, "milliseconds"),
+    default: 5000,
+    text: "Milliseconds after which a value is read anew whatever happens.",
+  },
+  silence: {
+    type: integer(10, MAX_INT, "milliseconds"),
+    default: 5000,
+    text: "Milliseconds without a word of a server after which its values are forgotten.",
+  },
+} as const satisfies Rows;
+
 export const LOG_LEVELS = [
   ...["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"],
   ...["emerg", "alert", "crit", "error", "warn", "notice", "info", "debug", "verbose"],

@@ -40,15 +40,18 @@ export interface PoolSnapshot {
   readonly servers: readonly ServerSnapshot[];
   /** It has routes, and no servers of its own. */
   readonly isFront?: true;
+  /** It has a near cache. */
+  readonly near?: true;
   /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
   readonly topology?: TopologySnapshot;
 }
 
 /** Which rows of counters.ts a pool has. */
-export function kindsOf({ protocol, topology, isFront }: PoolSnapshot): Kind[] {
+export function kindsOf({ protocol, topology, isFront, near }: PoolSnapshot): Kind[] {
   const kinds: Kind[] = [protocol];
   if (topology !== undefined) kinds.push("followed");
   if (isFront) kinds.push("front");
+  if (near) kinds.push("near");
   return kinds;
 }
 
