@@ -7,6 +7,8 @@ import type { PrefixConfig, RoutesConfig, TargetConfig } from "./config/routes.t
 import { poolsOf } from "./config/routes.ts";
 import { Every } from "./exchange/every.ts";
 import { Failover } from "./exchange/failover.ts";
+import { Meter, type MeterContext } from "./exchange/meter.ts";
+import { Mirror, Mirrors } from "./exchange/mirror.ts";
 import { Paper, type Tree, type TreeCounters, type Want } from "./exchange/plan.ts";
 import { Retries, type RetryContext } from "./exchange/retries.ts";
 import type { PushListener } from "./link/pushes.ts";
@@ -105,9 +107,9 @@ export class Front implements Tree {
 
   private build(routes: RoutesConfig, all: ReadonlyMap<string, PoolBehind>): Route {
     const branch = (target: TargetConfig): Branch => makeBranch(target, this, all);
-    const { prefixes, default: fallback } = routes;
+    const { prefixes, default: fallback, mirror } = routes;
     // One pool for all keys: nothing stands between.
-    if (prefixes.length === 0 && fallback?.kind === "pool") {
+    if (prefixes.length === 0 && mirror.length === 0 && fallback?.kind === "pool") {
       return (all.get(fallback.pool) as PoolBehind).route;
     }
     const made: Prefix[] = prefixes.map(({ prefix, target }: PrefixConfig) => ({
@@ -115,9 +117,15 @@ export class Front implements Tree {
       branch: branch(target),
     }));
     const rest = fallback === undefined ? null : branch(fallback);
-    const tells = prefixes.some(({ target }) => target.kind !== "pool") ||
+    const mirrors = mirror.length === 0 ? null : new Mirrors(
+      this,
+      mirror.map(({ pool, percent, of }) =>
+        new Mirror(branch(pool), pool.kind === "pool" ? pool.pool : "", percent, of)
+      ),
+    );
+    const tells = mirrors !== null || prefixes.some(({ target }) => target.kind !== "pool") ||
       (fallback !== undefined && fallback.kind !== "pool");
-    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents);
+    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents, mirrors);
   }
 
   /** All servers of the pools behind. */
@@ -160,6 +168,18 @@ export class Front implements Tree {
     this.pools = [];
     this.lanes.clear();
   }
+}
+
+export function makeMeter(
+  context: MeterContext,
+  limits: RoutesConfig["limits"],
+  faults: RoutesConfig["faults"],
+): Meter {
+  const about = <T extends { readonly prefix: string }>(rule: T) => ({
+    ...rule,
+    prefix: bytes(utf8(rule.prefix)),
+  });
+  return new Meter(context, limits.map(about), faults.map(about));
 }
 
 function makeBranch(

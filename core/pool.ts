@@ -7,8 +7,9 @@ import type { ClientContext, Limits, Ticking } from "./client/context.ts";
 import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import { type PoolConfig, protocolOf } from "./config/schema.ts";
-import { Front, type FrontOwner, type LaneOfFront, type PoolBehind } from "./front.ts";
+import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } from "./front.ts";
 import type { Hearings } from "./exchange/census.ts";
+import type { Meter } from "./exchange/meter.ts";
 import { NearCache } from "./exchange/near_cache.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
@@ -152,6 +153,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Null: keys go to its own servers. */
   readonly front: Front | null;
   readonly fronts: Map<string, FrontOwner>;
+  meter: Meter | null;
   /** It has been a target. */
   private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
@@ -203,6 +205,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.turn = context.turn;
     this.fronts = new Map();
     this.wasBehind = false;
+    this.meter = null;
     this.codec = this.makeCodec();
     this.front = config.routes === undefined ? null : new Front(this);
     this.lanes = this.makeLanes();
@@ -591,6 +594,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (front === null || routes === undefined) return;
     front.change(routes, pools);
     this.route = front.route;
+    const { limits, faults } = routes;
+    if (limits.length + faults.length === 0) this.meter = null;
+    else this.meter = makeMeter(this, limits, faults);
     this.behindChanged();
   }
 
@@ -747,6 +753,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private infoSections(): [string, [string, number | string][]][] {
     const counters = this.servers.map((server) => server.counters);
+    const away = this.cluster === null ? "ejected" : "down";
     return [
       ["Clients", infoFields("Clients", this.counters, counters)],
       ["Stats", [
@@ -756,7 +763,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
         ["pubsubshard_channels", this.topics.count(SHARD)],
         ["pubsub_messages", this.topics.messages],
       ]],
-      ["Servers", this.servers.map((s) => [s.name, s.live ? "live" : "ejected"])],
+      ["Servers", this.servers.map(({ name, live }) => [name, live ? "live" : away])],
     ];
   }
 }

@@ -6,6 +6,7 @@
 // What may be done with a command is said by its mode: see modes/mode.ts.
 
 import { inquire } from "../exchange/inquire.ts";
+import { HELD_UP } from "../exchange/meter.ts";
 import { ANSWERED, ELSEWHERE, type NearCache } from "../exchange/near_cache.ts";
 import { MANAGED, type Request } from "../exchange/request.ts";
 import type { Topic } from "../exchange/topic.ts";
@@ -61,6 +62,8 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   private heardAt: number;
   /** Parser state of a long unfinished request; null when the pool's shared one does. */
   private scan: Scan | null;
+  /** The last request that was looked at (`taken`): see exchange/meter.ts. */
+  private metered: number;
   /** The route's epoch when its queue was last empty: see Route.redirects. */
   private epoch: number;
   /** Which of its requests (`taken`) is looked at next: see stats/hot_keys.ts. */
@@ -71,6 +74,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     this.mode = this.session.locked ? LOCKED : this.modeBeneath();
     this.heardAt = context.now;
     this.scan = null;
+    this.metered = 0;
     this.epoch = context.route.epoch;
     this.sampleAt = context.hot.gap();
     if (context.pause.isOn) this.settleMode();
@@ -163,6 +167,8 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   protected process(buf: Uint8Array, start: number, end: number): number {
     const { context, codec } = this;
     const { route, requests } = context;
+    // With limits or faults every request is looked at.
+    const shared = context.meter === null ? SHARED : null;
     const scan = this.scan ?? context.scan;
     const slow = context.slow.on ? context.slow : null;
     const managed = route.redirects !== null;
@@ -176,7 +182,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     let pos = start;
     while (pos < end) {
       let result = codec.parseRequest(scan, buf, pos, end);
-      const direct = this.mode === SHARED;
+      const direct = this.mode === shared;
       if (!direct && result !== BAD && this.isTooMuch(scan, buf, pos, end)) result = BAD;
       if (result <= MORE) {
         if (result === BAD) {
@@ -313,7 +319,17 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
    * False when it has to wait until all earlier ones are answered.
    */
   private special(scan: Scan, buf: Uint8Array, at: number, length: number): boolean {
-    const { route, near } = this.context;
+    const { meter, route, near } = this.context;
+    if (meter !== null && this.metered !== this.taken) {
+      this.metered = this.taken;
+      const how = meter.check(this, scan, buf, at);
+      if (how === HELD_UP) return false;
+      if (how !== null) {
+        this.hold?.doom();
+        if (scan.mute === 0 || !this.codec.quiet?.muted(scan.mute, how, 0)) this.answer(how);
+        return true;
+      }
+    }
     if (route.redirects !== null && this.isBehind()) return false;
     if (near !== null && !this.session.locked) return this.nearBy(near, scan, buf, at, length);
     return this.carriedOut(scan, buf, at, length);
@@ -411,6 +427,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     if (scan.action !== FORWARD || scan.left <= 0 || start + scan.keyEnd > end) return false;
     const { mode } = this;
     if (mode !== SHARED && mode !== NEAR && mode !== BESIDE) return false;
+    if (context.meter !== null) return false;
     if (this.head !== null) {
       this.emptyFirst();
       return false;

@@ -1,6 +1,7 @@
 // What the clients of a pool are given by it.
 
 import type { PoolConfig } from "../config/schema.ts";
+import type { Meter } from "../exchange/meter.ts";
 import type { ExchangeContext } from "../exchange/request.ts";
 import type { NearCache } from "../exchange/near_cache.ts";
 import type { Topics } from "../exchange/topics.ts";
@@ -50,6 +51,8 @@ export interface ClientContext extends ExchangeContext {
   readonly topics: Topics;
   readonly counters: ExchangeContext["counters"] & { client_eof: number; client_err: number };
   readonly pause: Pause;
+  /** Limits and faults; null: none. */
+  readonly meter: Meter | null;
   /** Which keys are asked for most, and what is large. */
   readonly hot: HotKeys;
   /** Null: every GET goes to a server. */

@@ -300,6 +300,34 @@ export const POOL_COUNTERS = [
     help: "Deletes that failed and are not tried again: too many wait, or their server is gone.",
     only: "front",
   },
+  {
+    name: "mirrored",
+    kind: "counter",
+    metric: "mirrored_total",
+    help: "Requests that a mirror got too.",
+    only: "front",
+  },
+  {
+    name: "mirror_dropped",
+    kind: "counter",
+    metric: "mirror_dropped_total",
+    help: "Requests that a mirror did not get, for it had not answered too many.",
+    only: "front",
+  },
+  {
+    name: "limited",
+    kind: "counter",
+    metric: "limited_total",
+    help: "Requests answered with an error because of `limits`.",
+    only: "front",
+  },
+  {
+    name: "faults",
+    kind: "counter",
+    metric: "faults_total",
+    help: "Requests that were delayed, or answered with an error, because of `faults`.",
+    only: "front",
+  },
 ] as const satisfies readonly Counter[];
 
 export const SERVER_COUNTERS = [
