@@ -161,6 +161,19 @@ export const NEAR_KEYS = {
   },
 } as const satisfies Rows;
 
+export const RETRY_KEYS = {
+  reads: {
+    type: integer(0, 100),
+    default: 1,
+    text: "How often a read is sent again whose answer was lost with the connection.",
+  },
+  writes: {
+    type: flag(),
+    default: false,
+    text: "Whether everything else is, too: then it may be carried out twice.",
+  },
+} as const satisfies Rows;
+
 export const LOG_LEVELS = [
   ...["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"],
   ...["emerg", "alert", "crit", "error", "warn", "notice", "info", "debug", "verbose"],

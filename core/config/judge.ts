@@ -92,7 +92,16 @@ const MEMCACHED_NAMES = [
 
 /** What concerns servers of its own, of which a pool with routes has none. */
 const SERVERS_OWN: readonly PoolKey[] = [
-  ...["servers", "hash", "hash_tag", "distribution", "cluster", "wait", "park_bytes"] as const,
+  ...[
+    "servers",
+    "hash",
+    "hash_tag",
+    "distribution",
+    "cluster",
+    "wait",
+    "park_bytes",
+    "retry",
+  ] as const,
   ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"] as const,
   ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"] as const,
   ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"] as const,
@@ -100,13 +109,19 @@ const SERVERS_OWN: readonly PoolKey[] = [
 
 /** A pool with routes. */
 export function judgeFront(
-  { routes, redis, auth }: PoolConfig,
+  { routes, redis, auth, commands }: PoolConfig,
   given: (key: PoolKey) => boolean,
   note: (key: PoolKey, message: string) => void,
 ): void {
   if (routes === undefined) return;
+  if (routes.prefixes.some(({ strip }) => strip)) {
+    if (!redis) note("routes", "routes: strip is for Redis pools only");
+    if (Object.keys(commands?.rename ?? {}).length > 0) {
+      note("routes", "routes: strip and commands.rename cannot be in one pool");
+    }
+  }
   const known = redis ? COMMAND_NAMES : MEMCACHED_NAMES;
-  for (const name of [...routes.limits, ...routes.faults].flatMap(({ commands }) => commands)) {
+  for (const name of [...routes.limits, ...routes.faults].flatMap((rule) => rule.commands)) {
     if (known.includes(name)) continue;
     const near = nearest(name, known);
     note("routes", `routes: command "${name}" is not known${near && `; did you mean ${near}?`}`);

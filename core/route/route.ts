@@ -61,6 +61,8 @@ export interface Route {
 export interface Resendable {
   readonly place: number;
   readonly resent: number;
+  /** Since when (ms) it waits; -1 if it does not. */
+  readonly parkedAt: number;
   readonly isJudged: boolean;
 }
 
@@ -72,6 +74,8 @@ export interface Redirects {
   readonly most: number;
   /** What goes before the request, to the server that `refused` has given. Its reply is no one's. */
   readonly preface: Uint8Array | null;
+  /** What was refused last is refused for its having several keys. */
+  readonly apart: boolean;
   /** `link` has answered the error in `buf[start, end)`; null: it is for the client. */
   refused(
     buf: Uint8Array,
@@ -86,6 +90,9 @@ export interface Redirects {
   tooMany(request: Resendable): Uint8Array | null;
   held(request: Resendable): Uint8Array | null;
   forgotten(request: Resendable): Uint8Array | null;
-  /** Whether a command of this class that may have been carried out may be sent again. */
-  mayRepeat(intent: Intent): boolean;
+  /**
+   * Whether a command of this class that may have been carried out may be sent again, after it was
+   * `repeated` times.
+   */
+  mayRepeat(intent: Intent, repeated: number): boolean;
 }

@@ -550,6 +550,7 @@ const VALUES: Record<string, string> = {
   commands: "{deny: [keys]}",
   cluster: "{refresh: 1000}",
   near_cache: "{prefixes: [a]}",
+  retry: "{reads: 2, writes: true}",
 };
 
 test("a key of one protocol's pools is refused in another pool, whichever key it is", () => {
@@ -562,7 +563,9 @@ test("a key of one protocol's pools is refused in another pool, whichever key it
     assert.equal(mistakes(file(line)), expected);
     assert.equal(mistakes(file(line, "redis: false")), expected);
     const more = key === "redis_user" ? ["redis_auth: y"] : [];
-    if (["cluster", "wait", "park_bytes"].includes(key)) more.push("distribution: cluster");
+    if (["cluster", "wait", "park_bytes", "retry"].includes(key)) {
+      more.push("distribution: cluster");
+    }
     assert.equal(mistakes(file(line, "redis: true", ...more)), []);
   }
 });
@@ -780,6 +783,12 @@ test("the patterns of the JSON Schema take the addresses that are valid", () => 
 
 /** What an editor does: the few words of JSON Schema that ours uses; "" or the path of an error. */
 function invalid(schema: Record<string, unknown>, value: unknown, at = "file"): string {
+  if (schema.type === undefined) {
+    const choice = (schema.anyOf ?? [{}]) as Record<string, unknown>[];
+    const fits = (one: Record<string, unknown>) =>
+      Object.keys(one).length === 0 || invalid(one, value, at) === "";
+    return choice.some(fits) ? "" : at;
+  }
   const types = [schema.type ?? []].flat() as string[];
   const kind = Array.isArray(value) ? "array" : Number.isInteger(value) ? "integer" : typeof value;
   if (!types.includes(kind) && !(kind === "integer" && types.includes("number"))) return at;
@@ -859,6 +868,14 @@ test("the example files load", () => {
   ]);
   const names = loadConfig(read("conf/nutcracker.yml")).pools.map((p) => p.name);
   assert.equal(names, ["beta", "alpha", "delta", "gamma", "omega"]);
+  const routes = ["two_data_centres", "replicated_cache", "shadow", "prefixes"];
+  const listed = fs.readdirSync("conf").filter((name) => name.startsWith("routes_"));
+  assert.equal(listed.sort(), routes.map((name) => `routes_${name}.yml`).sort());
+  const schema = JSON.parse(read(SCHEMA_FILE));
+  for (const name of listed) {
+    assert.ok(loadConfig(read(`conf/${name}`)).pools.some((pool) => pool.routes), name);
+    assert.is(invalid(schema, parse(read(`conf/${name}`))), "", name);
+  }
 });
 
 test("the examples in docs/configuration.md load", () => {
