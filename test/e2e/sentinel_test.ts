@@ -13,7 +13,9 @@ import {
   type ProxyProcess,
   runtime,
   type SentinelSet,
+  type ServerProcess,
   startProxy,
+  startRedis,
   startSentinels,
   until,
   Wire,
@@ -139,5 +141,42 @@ ours("kill -9: reads are answered late, writes once or told to be in doubt", asy
   assert.is(await set.say(await set.primary(name), "GET", key), bulk("new"));
   wire.close();
 });
+
+ours(
+  "the old primary comes back, the Sentinels are lost and back, one is stopped, and again",
+  async () => {
+    const [{ name, servers }] = set.shards;
+    const dead = servers.find(({ gone }) => gone) as ServerProcess;
+    const back = await startRedis({ port: dead.port });
+    servers[servers.indexOf(dead)] = back;
+    const key = await keyOf(name);
+    const wire = await Wire.open(proxy.port);
+    assert.is(await wire.ask("SET", key, "mine"), "+OK\r\n");
+    assert.is(await set.say(await set.primary(name), "GET", key), bulk("mine"));
+    await set.settled(name);
+    for (const sentinel of set.sentinels) await sentinel.stop("SIGKILL");
+    assert.is(await wire.ask("SET", key, "alone"), "+OK\r\n");
+    assert.is(await set.say(dead.port, "GET", key), bulk("alone"), "it follows");
+    await until("them to be missed", () => /Sentinel 127[^ ]*: .*refused/.test(proxy.output()));
+    assert.is(await wire.ask("GET", key), bulk("alone"));
+    for (
+      const { port, files } of set.sentinels.map(({ port }, i) => ({ port, files: set.files[i] }))
+    ) {
+      set.sentinels[set.ports.indexOf(port)] = await set.startSentinel(port, files);
+    }
+    const before = await set.primary(name);
+    const hung = await set.server(name);
+    hung.kill("SIGSTOP");
+    try {
+      assert.is(await wire.ask("GET", key), bulk("alone"), "read again elsewhere");
+      assert.is(await wire.ask("SET", key, "moved"), "+OK\r\n");
+    } finally {
+      hung.kill("SIGCONT");
+    }
+    await set.switched(name, before);
+    assert.is(await set.say(await set.primary(name), "GET", key), bulk("moved"));
+    wire.close();
+  },
+);
 
 test.run();
