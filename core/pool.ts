@@ -607,7 +607,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       for (const client of this.holding) client.tickHold(now, pinned_idle_timeout, late);
     }
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
-    this.slow.tick(now, config.slowlog_ms);
+    this.slow.tick(now, this.front?.slowMs ?? config.slowlog_ms);
     this.hot.tick(now);
     this.log.tick(now);
   }
@@ -633,6 +633,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (front === null || routes === undefined) return;
     front.change(routes, pools);
     this.route = front.route;
+    this.slow.tick(this.now, front.slowMs);
     const { limits, faults } = routes;
     if (limits.length + faults.length === 0) this.meter = null;
     else this.meter = makeMeter(this, limits, faults);

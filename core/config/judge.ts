@@ -120,12 +120,13 @@ const MEMCACHED_NAMES = [
 ];
 
 /** What concerns servers of its own, of which a pool with routes has none. */
-const SERVERS_OWN: readonly PoolKey[] = [
-  ...["servers", "hash", "hash_tag", "distribution", "cluster"] as const,
-  ...["sentinels", "sentinel", "wait", "park_bytes", "retry"] as const,
-  ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"] as const,
-  ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"] as const,
-  ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"] as const,
+const SERVERS_OWN: readonly string[] = [
+  ...["sentinels", "sentinel", "reads", "discovery", "migrate", "near_cache"],
+  ...["servers", "hash", "hash_tag", "distribution", "cluster", "wait", "park_bytes"],
+  ...["retry"],
+  ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"],
+  ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"],
+  ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"],
 ];
 
 /** A pool with routes. */
@@ -153,8 +154,11 @@ export function judgeFront(
     note("routes", `routes: user "${user}" is not in auth.users (${users.join(", ")})`);
   }
   for (const key of SERVERS_OWN) {
-    if (!given(key)) continue;
-    note(key, `${key} is not allowed with routes: it belongs to the pools that are its targets`);
+    if (!given(key as PoolKey)) continue;
+    note(
+      key as PoolKey,
+      `${key} is not allowed with routes: it belongs to the pools that are its targets`,
+    );
   }
 }
 
