@@ -16,13 +16,14 @@ import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } 
 import type { Hearings } from "./exchange/census.ts";
 import type { Meter } from "./exchange/meter.ts";
 import { BARRIER, DONE, fingerprint, Migration, MOVE } from "./exchange/migrate/migration.ts";
+import { NearCache } from "./exchange/near_cache.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
-import type { Link } from "./link/link.ts";
+import { type Link, READY } from "./link/link.ts";
 import type { PushListener, PushSetting } from "./link/pushes.ts";
 import { BigWatch } from "./link/big_watch.ts";
 import { RetiredLinks } from "./link/retired.ts";
@@ -37,6 +38,7 @@ import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { MigrateRoute, OLD } from "./route/migrate.ts";
 import { RingRoute } from "./route/ring.ts";
+import { SentinelRoute } from "./route/sentinel.ts";
 import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
 import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
@@ -54,7 +56,9 @@ import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
 import { ClusterTopology } from "./topology/cluster.ts";
 import { viewCluster } from "./topology/cluster_view.ts";
-import { changeShards, makeShards } from "./topology/static.ts";
+import { SentinelTopology } from "./topology/sentinel.ts";
+import { viewSentinels } from "./topology/sentinel_view.ts";
+import { changeNamed, changeShards, makeShards } from "./topology/static.ts";
 import { logRefused, usersOf } from "./users.ts";
 import type { BufferPool } from "./wire/out_buffer.ts";
 import type { Flushable, Turn } from "./wire/turn.ts";
@@ -100,6 +104,17 @@ interface Cluster {
   readonly scripts: ScriptShelf;
 }
 
+/** What a pool has beside whose primaries Sentinels tell. */
+interface Watched {
+  readonly topology: SentinelTopology;
+  readonly lot: ParkingLot;
+  readonly route: SentinelRoute;
+}
+
+export function hasSentinels({ sentinels }: PoolConfig): boolean {
+  return sentinels.length > 0;
+}
+
 export function isCluster({ distribution }: PoolConfig): boolean {
   return distribution === "cluster";
 }
@@ -123,6 +138,9 @@ const HOT = 0.01;
 
 /** How long (ms) a node that has gone may take to answer what it was sent. */
 const RETIREMENT = 10_000;
+/** The same, of one that Sentinels call down; and of one that they tell to become a replica. */
+const DEAD = 1000;
+const DEMOTION = 15_000;
 
 /** Errors for requests that were not answered in time. */
 const REMOVED = "the server is not in the pool any more";
@@ -154,6 +172,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   readonly log: LimitedLog;
   readonly slow: SlowLog;
   readonly hot: HotKeys;
+  near: NearCache | null;
   readonly big: BigWatch;
   readonly limits: Limits;
   /** The one every client starts with: see `Codec.dialects`. */
@@ -181,6 +200,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
   readonly cluster: Cluster | null;
+  /** Null: no Sentinels are asked who the primaries are. */
+  readonly watched: Watched | null;
   readonly keeps: boolean;
   readonly topics: Topics;
   readonly clients: Set<Client>;
@@ -234,7 +255,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
     this.bareLane = this.enterBareLane();
-    this.keeps = context.routing !== null || isCluster(config);
+    this.keeps = context.routing !== null || isCluster(config) || hasSentinels(config);
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
@@ -242,6 +263,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.monitorings = new Set();
     this.unreadBytes = 0;
     this.counters = newPoolCounters();
+    this.near = null;
     this.hot = new HotKeys(host.random(0x7fffffff) + 1, host.now());
     this.big = new BigWatch(config.big_key, this.slow, this.counters, () => host.wallClock());
     this.autoEject = config.auto_eject_hosts;
@@ -258,12 +280,15 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.servers = this.shards.map(({ primary }) => primary);
     this.ring = new RingRoute(this, config, this.shards);
     this.cluster = isCluster(config) ? this.makeCluster() : null;
+    this.watched = hasSentinels(config) ? this.makeWatched() : null;
     if (this.cluster !== null) this.route = this.cluster.route;
+    else if (this.watched !== null) this.route = this.watched.route;
     else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
     this.migration = null;
     this.nextShards = [];
     if (config.migrate !== undefined) this.prepareMigration(config.migrate);
+    this.near = this.makeNear();
     this.ring.rebuild();
   }
 
@@ -348,6 +373,32 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     return { topology, lot, route, scripts: new ScriptShelf(this.codec.scripts as Scripts, this) };
   }
 
+  private makeWatched(): Watched {
+    const topology = new SentinelTopology(this, this);
+    const lot: ParkingLot = new ParkingLot(this, () => route);
+    const nowhere = new Unavailable("no primary", lot as Parking);
+    const route: SentinelRoute = new SentinelRoute(this, this.ring, topology, nowhere);
+    return { topology, lot, route };
+  }
+
+  /** A shard has a primary (again). */
+  primaryFound(server: Server, links: readonly Link[] | null, wasDown: boolean): void {
+    if (links !== null) {
+      // What was not handed over goes to the new one; the old one is to get nothing more.
+      // What waits there (BLPOP) would wait for what comes to the new one.
+      for (const link of links) {
+        if (link.state !== READY || link.out.unhanded > 0 || link.patience > 0) link.discard();
+      }
+      this.retire(server, links, this.now + (wasDown ? DEAD : DEMOTION));
+      this.topics.renewAt(server);
+      for (const client of this.clients) client.pushesLost();
+    }
+    if (this.config.preconnect) server.connect();
+    this.watched?.lot.wake();
+  }
+
+  replicasFound(_server: Server): void {}
+
   get words(): Clustering {
     return this.codec.clustering as Clustering;
   }
@@ -407,6 +458,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.keepTime();
     this.migration?.begin();
     if (this.cluster !== null) await this.cluster.topology.start();
+    if (this.watched !== null) await this.watched.topology.start();
     if (this.listens) {
       this.listener = await PoolListener.open(this.host, this, this.context.reusePort);
     }
@@ -418,11 +470,12 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.keepTime();
     this.migration?.begin();
     void this.cluster?.topology.start();
+    void this.watched?.topology.start();
     this.connectAhead();
   }
 
   private connectAhead(): void {
-    if (!this.config.preconnect) return;
+    if (!this.config.preconnect || this.watched !== null) return;
     for (const server of this.own) {
       server.connect();
     }
@@ -472,6 +525,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (codecChanges(keys) || reconnect) {
       this.changeCodec(protocolOf(before) === protocolOf(config), reconnect);
     }
+    if (keys.has("near_cache") || codecChanges(keys) || reconnect) this.renewNear();
     const deadline = this.now + patience;
     if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
     if (this.front !== null) return;
@@ -479,7 +533,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const arrived = remade && this.migration?.phase === DONE ? before.migrate?.ring : undefined;
     const base = arrived === undefined ? this.shards : this.nextShards;
     const from = arrived === undefined ? before.servers : arrived.servers;
-    const { shards } = changeShards(this, base, from, config.servers);
+    const { shards } = this.watched === null
+      ? changeShards(this, base, from, config.servers)
+      : changeNamed(this, this.shards, config.servers);
     const servers = this.servers;
     this.shards = shards;
     if (remade) {
@@ -491,17 +547,38 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       if (this.route instanceof MigrateRoute) this.route = this.ring;
       if (config.migrate !== undefined) this.prepareMigration(config.migrate).begin();
       for (const client of this.clients) client.settleMode();
-    }
+    } else if (this.migration === null) this.servers = shards.map(({ primary }) => primary);
     const removed = servers.filter((server) => !this.servers.includes(server));
     for (const server of removed) this.retire(server, server.retire(), deadline);
     for (const server of this.servers) {
       if (reconnect) this.retire(server, server.renew(), deadline);
       if (!this.autoEject && config.health_check === undefined) server.live = true;
-      if (config.preconnect) server.connect();
+      if (config.preconnect && this.watched === null) server.connect();
     }
+    if (this.watched !== null) this.changeWatched(this.watched, keys);
     this.ring.change(config, shards);
     this.ring.rebuild();
     if (reconnect) this.topics.renew();
+  }
+
+  /** What was read with other settings, passwords or connections is forgotten. */
+  private renewNear(): void {
+    this.near?.stop();
+    this.near = this.makeNear();
+    for (const client of this.clients) client.settleMode();
+  }
+
+  private makeNear(): NearCache | null {
+    const { near_cache } = this.config;
+    return near_cache === undefined || this.codec.caching === null
+      ? null
+      : new NearCache(this, near_cache);
+  }
+
+  private changeWatched({ topology }: Watched, keys: ReadonlySet<string>): void {
+    if (keys.has("sentinels") || keys.has("sentinel")) topology.changeSentinels();
+    else topology.change();
+    topology.refresh("the configuration has changed", true);
   }
 
   private changeCluster({ topology }: Cluster, reconnect: boolean, deadline: number): void {
@@ -564,8 +641,11 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.migration?.stop();
     this.cluster?.topology.stop();
     this.cluster?.lot.stop();
+    this.watched?.topology.stop();
+    this.watched?.lot.stop();
     this.front?.stop();
     for (const server of this.own) server.stop();
+    this.near?.stop();
     this.topics.stop();
     this.retired.drop();
   }
@@ -655,6 +735,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.now = now;
     const { config } = this;
     this.cluster?.topology.tick(now, late);
+    this.watched?.topology.tick(now, late);
     for (const server of this.own) server.tick(now, late);
     this.front?.retries.tick(now);
     this.topics.tick(now, config.timeout, late);
@@ -666,8 +747,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       for (const client of this.holding) client.tickHold(now, pinned_idle_timeout, late);
     }
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
-    this.slow.tick(now, config.slowlog_ms);
+    this.slow.tick(now, this.front?.slowMs ?? config.slowlog_ms);
     this.hot.tick(now);
+    this.near?.tick(now, config.timeout, late);
     this.log.tick(now);
   }
 
@@ -682,6 +764,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   ringChanged(): void {
     this.topics.rebalance();
+    this.near?.forgetAll();
     // Keys have moved to servers that do not know what clients have read elsewhere.
     for (const client of this.clients) client.pushesLost();
     for (const front of this.fronts.values()) front.behindChanged();
@@ -693,6 +776,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (front === null || routes === undefined) return;
     front.change(routes, pools);
     this.route = front.route;
+    this.slow.tick(this.now, front.slowMs);
     const { limits, faults } = routes;
     if (limits.length + faults.length === 0) this.meter = null;
     else this.meter = makeMeter(this, limits, faults);
@@ -821,15 +905,20 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       counters: { ...this.counters, ...this.seen() },
       servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
       ...(this.front !== null && { isFront: true }),
+      ...(this.near !== null && { near: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
+      ...(this.watched !== null && { sentinel: viewSentinels(this.watched.topology) }),
     };
   }
 
   /** What nobody counts in `counters`. */
   private seen(): SeenPoolCounters {
-    const { lot, topology } = this.cluster ?? {};
+    const { lot, topology } = this.cluster ?? this.watched ?? {};
     return {
       hot_keys: this.hot.countAbove(HOT),
+      near_keys: this.near?.keys ?? 0,
+      near_bytes: this.near?.bytes ?? 0,
+      near_staleness: (this.config.near_cache?.ttl ?? 0) * 1000,
       parked: lot?.parked ?? 0,
       parked_in_vain: lot?.overdue ?? 0,
       parked_now: lot?.waiting ?? 0,

@@ -37,7 +37,9 @@ const WHOSE = {
   redis: "Redis pools",
   memcached: "memcached pools",
   followed: "Pools before a Redis Cluster",
+  watched: "Pools with `sentinels`",
   front: "Pools with `routes`",
+  near: "Pools with `near_cache`",
 } as const;
 
 /** The more labels of an info metric are told by its help. */

@@ -42,7 +42,10 @@ function mistakesOf(pool: PoolConfig, to: PoolConfig): string[] {
     .map((key) => `migrate.to: pool "${to.name}" has another ${key}; it has to be the same`);
   if (to.migrate !== undefined) mistakes.push(`migrate.to: pool "${to.name}" migrates itself`);
   for (const one of [pool, to]) {
-    const has = UNFIT.find((key) => (one as unknown as Record<string, unknown>)[key] !== undefined);
+    const has = UNFIT.find((key) => {
+      const value = (one as unknown as Record<string, unknown>)[key];
+      return Array.isArray(value) ? value.length > 0 : value !== undefined;
+    });
     if (has !== undefined) {
       mistakes.push(`migrate: pool "${one.name}" has ${has}; keys move between plain rings`);
     }

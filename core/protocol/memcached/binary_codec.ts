@@ -86,6 +86,7 @@ export class BinaryCodec implements Codec {
   readonly lanes: null;
   readonly clustering: null;
   readonly migrating: null;
+  readonly sentinels: null;
   readonly replyHead: number;
   private readonly requests: BinaryParser;
   private readonly users: Users | undefined;
@@ -114,6 +115,7 @@ export class BinaryCodec implements Codec {
     this.lanes = null;
     this.clustering = null;
     this.migrating = null;
+    this.sentinels = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);
     this.facts = facts;

@@ -82,6 +82,7 @@ export class MemcachedCodec implements Codec {
   readonly lanes: null;
   readonly clustering: null;
   readonly migrating: null;
+  readonly sentinels: null;
   private readonly requests: RequestParser;
   private readonly facts: Facts;
   /** The last failure told: while a server is down every request of its keys asks for it. */
@@ -114,6 +115,7 @@ export class MemcachedCodec implements Codec {
     this.lanes = null;
     this.clustering = null;
     this.migrating = null;
+    this.sentinels = null;
     this.requests = new RequestParser(options.maxRequest);
     this.facts = facts;
     this.failureText = "";
