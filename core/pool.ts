@@ -25,11 +25,14 @@ import { type Codec, type Facts, type Handshake, Scan, type Session } from "./pr
 import type { Clustering } from "./protocol/clustering.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
+import { ReplicaRoute } from "./route/replicas.ts";
 import { RingRoute } from "./route/ring.ts";
 import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
 import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
 import { shareOf } from "./server/shares.ts";
+import { Reading } from "./server/reading.ts";
+import { intervalOf } from "./server/replicas.ts";
 import { type Parking, type Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import {
@@ -102,9 +105,15 @@ const REPLACED = "the connection to the server was replaced";
 const TICK = 100;
 const SHORTEST_TICK = 5;
 
+/** Whether a pool reads from replicas, or may after a reload. */
+export function isReading({ reads }: PoolConfig): boolean {
+  return reads !== undefined;
+}
+
 /** How often (ms) a pool looks after its timeouts: a tenth of them late is early enough. */
-function tickOf({ timeout, health_check }: PoolConfig): number {
+function tickOf({ timeout, health_check, reads }: PoolConfig): number {
   const times = [TICK * 10];
+  if (reads !== undefined) times.push(intervalOf(reads) * 5);
   if (timeout > 0) times.push(timeout);
   if (health_check !== undefined) times.push(health_check.interval, health_check.timeout);
   return Math.max(SHORTEST_TICK, Math.min(...times) / 10);
@@ -145,6 +154,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Null: the servers are those of the configuration. */
   readonly cluster: Cluster | null;
   readonly keeps: boolean;
+  /** Null: only primaries are read from. */
+  readonly reading: Reading | null;
   readonly topics: Topics;
   readonly clients: Set<Client>;
   readonly pause: Pause;
@@ -196,7 +207,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
     this.bareLane = this.enterBareLane();
-    this.keeps = context.routing !== null || isCluster(config);
+    this.keeps = context.routing !== null || isCluster(config) || isReading(config);
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
@@ -221,7 +232,20 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (this.cluster !== null) this.route = this.cluster.route;
     else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
+    this.reading = isReading(config) ? new Reading(this, isCluster(config)) : null;
+    if (this.reading !== null) {
+      this.reading.change(this.shards);
+      this.route = new ReplicaRoute(this.route, this);
+    }
     this.ring.rebuild();
+  }
+
+  /** Shards have other replicas, or other primaries; or the policy is another one. */
+  private replicasChanged(deadline: number): void {
+    if (this.reading === null) return;
+    for (const server of this.reading.change(this.shards)) {
+      this.retire(server, server.retire(), deadline);
+    }
   }
 
   private makeCluster(): Cluster {
@@ -240,7 +264,10 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   clusterChanged(gone: readonly Server[]): void {
     const { topology, lot } = this.cluster as Cluster;
     this.servers = topology.servers;
-    this.shards = this.servers.map((server) => new Shard(server.name, 1, server));
+    this.shards = this.servers.map((server) =>
+      new Shard(server.name, 1, server, topology.replicasOf(server))
+    );
+    this.replicasChanged(this.now + RETIREMENT);
     // What a node that has gone has not answered goes to others, as far as that is safe.
     for (const server of gone) this.retire(server, server.retire(), this.now + RETIREMENT);
     lot.wake();
@@ -290,7 +317,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** Servers that no other pool has. */
   private get own(): readonly Server[] {
-    return this.front === null ? this.servers : [];
+    if (this.front !== null) return [];
+    return this.reading === null ? this.servers : [...this.servers, ...this.reading.servers];
   }
 
   private keepTime(): void {
@@ -343,12 +371,21 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       if (!this.autoEject && config.health_check === undefined) server.live = true;
       if (config.preconnect) server.connect();
     }
+    if (reconnect) this.renewReplicas(deadline);
+    this.replicasChanged(deadline);
     this.ring.change(config, shards);
     this.ring.rebuild();
     if (reconnect) this.topics.renew();
   }
 
+  private renewReplicas(deadline: number): void {
+    for (const server of this.reading?.servers ?? []) this.retire(server, server.renew(), deadline);
+    this.reading?.renew();
+  }
+
   private changeCluster({ topology }: Cluster, reconnect: boolean, deadline: number): void {
+    if (reconnect) this.renewReplicas(deadline);
+    this.replicasChanged(deadline);
     if (reconnect) {
       for (const server of this.servers) this.retire(server, server.renew(), deadline);
       topology.renew();
@@ -406,6 +443,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.pause.end();
     for (const client of [...this.clients]) client.drop("the proxy stops");
     this.cluster?.topology.stop();
+    this.reading?.stop();
     this.cluster?.lot.stop();
     this.front?.stop();
     for (const server of this.own) server.stop();
@@ -499,6 +537,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { config } = this;
     this.cluster?.topology.tick(now, late);
     for (const server of this.own) server.tick(now, late);
+    this.reading?.tick(late);
     this.topics.tick(now, config.timeout, late);
     for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
@@ -647,6 +686,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       counters: { ...this.counters, ...this.seen() },
       servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
+      ...(this.reading !== null && { replicas: this.reading.snapshot() }),
     };
   }
 
@@ -654,6 +694,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   private seen(): SeenPoolCounters {
     const { lot, topology } = this.cluster ?? {};
     return {
+      replica_reads: this.reading?.count ?? 0,
       parked: lot?.parked ?? 0,
       parked_in_vain: lot?.overdue ?? 0,
       parked_now: lot?.waiting ?? 0,

@@ -12,7 +12,7 @@ import type { Snapshot } from "./stats/snapshot.ts";
 import { VERSION } from "./version.ts";
 import { listening, placeOf, PoolListener } from "./listener.ts";
 import type { Limits } from "./client/context.ts";
-import { isCluster, Pool, type Routing } from "./pool.ts";
+import { isCluster, isReading, Pool, type Routing } from "./pool.ts";
 import { askCluster, type ClusterAnswer } from "./topology/cluster_answer.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
 import { usersOf } from "./users.ts";
@@ -154,6 +154,12 @@ export class Proxy {
         throw new Error(
           `pool "${after.name}": servers cannot become routes, nor routes servers, while clients ` +
             "use the pool; give it another name, or start ringmux anew",
+        );
+      }
+      if (isReading(before) !== isReading(after)) {
+        throw new Error(
+          `pool "${after.name}": reads cannot come or go while clients use the pool; change its ` +
+            "`from` (primary: as without reads), give it another name, or start ringmux anew",
         );
       }
       if (isCluster(before) === isCluster(after)) continue;

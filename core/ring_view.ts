@@ -4,12 +4,15 @@ import { bytes } from "./bytes.ts";
 import type { Pool } from "./pool.ts";
 import { slotOf } from "./route/slots.ts";
 import { CLASS_READ } from "./stats/latency.ts";
+import type { ReplicaSnapshot } from "./stats/snapshot.ts";
 import type { TopologySnapshot } from "./stats/topology.ts";
 import { slotRanges, viewCluster } from "./topology/cluster_view.ts";
 
 export interface RingView {
   /** Of a pool that follows its servers: what it knows of them. */
   readonly topology?: TopologySnapshot;
+  /** Of a pool that reads from replicas: those. */
+  readonly replicas?: readonly ReplicaSnapshot[];
   /** The hash slot of the key asked for, where keys have one. */
   readonly slot?: number;
   readonly pool: string;
@@ -44,6 +47,7 @@ export function viewRing(pool: Pool, key?: string): RingView {
       ...(ranges !== null && { slots: ranges.get(name) ?? "" }),
     })),
     owner: key === undefined ? null : ownerOf(pool, key),
+    ...(pool.reading !== null && { replicas: pool.reading.snapshot() }),
     ...(cluster !== null && {
       ...(key !== undefined && { slot: slotOf(bytes(key), 0, key.length) }),
       topology: viewCluster(cluster.topology),

@@ -7,7 +7,7 @@ import { ASKED } from "../protocol/scan.ts";
 import type { Redirects } from "../route/route.ts";
 import type { Parking, Server, Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
-import { answerWith } from "./outcome.ts";
+import { answerWith, fail } from "./outcome.ts";
 import { BOUND, MANAGED, type Request, WATCHED } from "./request.ts";
 
 const MINUS = 45;
@@ -35,7 +35,7 @@ export function redirected(
   const target = redirects.refused(buf, start, end, request, link);
   if (target === null) return false;
   if (request.resent >= BOUND) return answered(request, redirects.held(request));
-  if (!isPossible(target)) return false;
+  if (!isPossible(target)) return toldWhy(request, target);
   if (target.available && request.resent >= redirects.most) {
     return answered(request, redirects.tooMany(request));
   }
@@ -58,7 +58,8 @@ export function recovered(
   }
   const target = redirects.lost(link, request);
   if (!unsent && !isSafe(request, redirects)) return false;
-  if (target === null || !isPossible(target)) return false;
+  if (target === null) return false;
+  if (!isPossible(target)) return toldWhy(request, target);
   if (target.available && request.resent >= redirects.most) return false;
   return resend(request, null, link, target);
 }
@@ -71,6 +72,12 @@ function isSafe(request: Request, redirects: Redirects): boolean {
 
 function isPossible(target: Target): boolean {
   return target.available || target.parking !== null;
+}
+
+/** There is no server for it, and it does not wait for one. */
+function toldWhy(request: Request, target: Target): boolean {
+  if (!target.available) fail(request, target.reason);
+  return true;
 }
 
 function answered(request: Request, error: Uint8Array | null): boolean {

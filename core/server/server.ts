@@ -6,7 +6,7 @@ import type { Address, Socket, SocketHandler } from "../host.ts";
 import { Link } from "../link/link.ts";
 import type { Attempt } from "../link/attempt.ts";
 import type { LinkOwner } from "../link/owner.ts";
-import type { Codec } from "../protocol/codec.ts";
+import type { Codec, Handshake } from "../protocol/codec.ts";
 import { newServerCounters, type ServerCounters } from "../stats/counters.ts";
 import { Latency, LATENCY_CLASSES } from "../stats/latency.ts";
 import type { ServerSnapshot } from "../stats/snapshot.ts";
@@ -22,7 +22,9 @@ import {
   serverReadmitted,
   serverRefuses,
 } from "./journal.ts";
+import type { Member } from "./member.ts";
 import { MonitorLink, type MonitorListener } from "./monitor_link.ts";
+import type { Replicas } from "./replicas.ts";
 import { shareOf, Shares } from "./shares.ts";
 
 /** Links kept that serve one client at a time, if no more of them may be pinned. */
@@ -92,6 +94,14 @@ export class Server implements LinkOwner {
   readonly counters: ServerCounters;
   readonly listener: null;
   readonly keeps: boolean;
+  /** Said behind every greeting; null for nothing. */
+  greets: Handshake | null;
+  /** Of a primary whose replicas may be read from: those. Of such a replica: its shard. */
+  replicas: Replicas | null;
+  replicaOf: Replicas | null;
+  member: Member | null;
+  /** For choosing among servers by chance, but always alike. */
+  readonly seed: number;
   /** By class of command. */
   readonly latency: readonly Latency[];
   /** Failures in a row. */
@@ -125,6 +135,11 @@ export class Server implements LinkOwner {
     this.counters = newServerCounters();
     this.listener = null;
     this.keeps = context.keeps;
+    this.greets = null;
+    this.replicas = null;
+    this.replicaOf = null;
+    this.member = null;
+    this.seed = seedOf(config.name);
     this.latency = LATENCY_CLASSES.map(() => new Latency());
     this.failures = 0;
     this.live = true;
@@ -431,6 +446,13 @@ export class Server implements LinkOwner {
       latency: this.latency.map((latency, i) => latency.snapshot(i)),
     };
   }
+}
+
+/** FNV-1a of a name. */
+function seedOf(name: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
+  return h;
 }
 
 function placeOf({ path, host, port }: Address): string {

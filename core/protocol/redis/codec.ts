@@ -27,10 +27,12 @@ import {
   type Walk,
 } from "../codec.ts";
 import type { Clustering } from "../clustering.ts";
+import type { Replication } from "../replication.ts";
 import type { Publishing } from "../publishing.ts";
 import { ALOUD } from "../session.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
+import { REPLICATION } from "./replication.ts";
 import { WALK_ALL } from "./cursor.ts";
 import { errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { join } from "./fan_out.ts";
@@ -66,6 +68,7 @@ export class RedisCodec implements Codec {
   readonly greeting: Greeting;
   readonly lanes: Lanes;
   readonly clustering: Clustering;
+  readonly replication: Replication;
   inquiries: Inquiries | null;
   readonly dialects: null;
   readonly waits: Waits;
@@ -93,6 +96,7 @@ export class RedisCodec implements Codec {
     this.greeting = greeting(options);
     this.lanes = LANES;
     this.clustering = CLUSTERING;
+    this.replication = REPLICATION;
     this.inquiries = this.learned;
     this.dialects = null;
     this.waits = WAITS;
