@@ -1,8 +1,6 @@
 // What a protocol says of servers that copy another one's writes: how they are asked how they are,
 // and by which errors a replica says that another server is to be read from.
 
-import type { Handshake } from "./codec.ts";
-
 /** What a server says of its part in replication. */
 export interface ReplicationView {
   readonly primary: boolean;
@@ -33,7 +31,7 @@ export interface Replication {
   /** What their replies say together; null: they are errors. */
   read(replies: readonly string[]): ReplicationView | null;
   /** What a replica in a cluster is told before it is read from. */
-  readonly readOnly: Handshake;
+  readonly readOnly: { readonly bytes: Uint8Array; readonly replies: number };
   /** What the error at `buf[start, end)` of a replica means. */
   refusal(buf: Uint8Array, start: number, end: number): number;
 }

@@ -10,7 +10,7 @@ import type { Carrier } from "../link/attempt.ts";
 import { reads } from "../protocol/intents.ts";
 import type { Keys, Scan } from "../protocol/codec.ts";
 import { NO_REFUSAL, type Replication, UNABLE } from "../protocol/replication.ts";
-import { type Replicas, Standing } from "../server/replicas.ts";
+import { partOf, type Replicas, shardOf, Standing } from "../server/replicas.ts";
 import { Server, type Target } from "../server/server.ts";
 import { CLASS_READ } from "../stats/latency.ts";
 import type { Asker, Intent, Redirects, Resendable, Route } from "./route.ts";
@@ -89,7 +89,7 @@ export class ReplicaRoute implements Route, Redirects {
     const { inner } = this;
     this.picked = inner.picked;
     if (this.slotted) this.place = inner.place;
-    else this.place = target.available ? target.replicas?.place ?? -1 : -1;
+    else this.place = target.available ? shardOf(target)?.place ?? -1 : -1;
   }
 
   isOnePlace(scan: Scan, buf: Uint8Array, at: number, keys: Keys): boolean {
@@ -118,7 +118,7 @@ export class ReplicaRoute implements Route, Redirects {
   /** Where a command goes whose keys are written at `primary`. */
   private choose(primary: Target, intent: Intent, by: Asker): Target {
     if (!primary.available) return primary;
-    const { replicas } = primary;
+    const replicas = shardOf(primary);
     if (replicas === null) return primary;
     const standing = standingOf(by, replicas);
     if (intent === CLASS_READ) return this.reader(primary, replicas, standing, by);
@@ -188,8 +188,8 @@ export class ReplicaRoute implements Route, Redirects {
   ): Target | null {
     const { owner } = link;
     this.preface = null;
-    const replicas = owner instanceof Server ? owner.replicaOf : null;
-    if (replicas === null) {
+    const part = owner instanceof Server ? partOf(owner) : null;
+    if (part === null || part.member === part.shard.primary) {
       const { redirects } = this.inner;
       const target = redirects?.refused(buf, start, end, request, link) ?? null;
       this.preface = redirects?.preface ?? null;
@@ -199,27 +199,26 @@ export class ReplicaRoute implements Route, Redirects {
     const what = codec.replication?.refusal(buf, start, end) ?? NO_REFUSAL;
     if (what === NO_REFUSAL) return null;
     counters.replica_retries++;
-    if (what !== UNABLE) return this.primaryOf(replicas, request);
-    const { member } = owner as Server;
-    if (member !== null) replicas.refused(member, "it refuses reads", host.now());
-    return this.next(replicas, request);
+    const { shard, member } = part;
+    if (what !== UNABLE) return this.primaryOf(shard, request);
+    shard.refused(member, "it refuses reads", host.now());
+    return this.next(shard, request);
   }
 
   lost(link: Carrier, request: Resendable): Target | null {
     const { owner } = link;
     const { counters, host } = this.context;
     this.preface = null;
-    if (!(owner instanceof Server)) return this.inner.redirects?.lost(link, request) ?? null;
-    const { replicaOf, replicas, member } = owner;
-    if (replicaOf !== null) {
+    const part = owner instanceof Server ? partOf(owner) : null;
+    if (part !== null && part.member !== part.shard.primary) {
       counters.replica_retries++;
-      if (member !== null) replicaOf.refused(member, "a connection was lost", host.now());
-      return this.next(replicaOf, request);
+      part.shard.refused(part.member, "a connection was lost", host.now());
+      return this.next(part.shard, request);
     }
     const target = this.inner.redirects?.lost(link, request) ?? null;
-    if (replicas === null) return target;
-    replicas.primaryLost(host.now());
-    const other = this.replica(replicas, request);
+    if (part === null) return target;
+    part.shard.primaryLost(host.now());
+    const other = this.replica(part.shard, request);
     if (other === null || other === owner) return target;
     counters.replica_retries++;
     return other;

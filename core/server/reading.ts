@@ -10,7 +10,14 @@ import type { ServerContext } from "./context.ts";
 import { replicaChanged } from "./journal.ts";
 import type { Member } from "./member.ts";
 import { ReplicaProbe } from "./replica_probe.ts";
-import { intervalOf, patienceOf, Replicas, type ReplicasHearer } from "./replicas.ts";
+import {
+  intervalOf,
+  partOf,
+  patienceOf,
+  Replicas,
+  type ReplicasHearer,
+  shardOf,
+} from "./replicas.ts";
 import { Server } from "./server.ts";
 import type { Shard } from "./shard.ts";
 
@@ -64,12 +71,12 @@ export class Reading implements ReplicasHearer {
     for (const old of before) {
       if (shards.some(({ primary }) => primary === old.primary.server)) continue;
       this.shards[old.number] = null;
-      old.primary.server.replicas = null;
+      old.primary.server.part = null;
       this.forget(old.primary);
       old.members = [];
     }
     for (const [place, shard] of shards.entries()) {
-      const replicas = shard.primary.replicas ?? this.add(shard);
+      const replicas = shardOf(shard.primary) ?? this.add(shard);
       replicas.place = place;
       replicas.name = shard.name;
       replicas.change(this.reads);
@@ -77,7 +84,7 @@ export class Reading implements ReplicasHearer {
         const old = known.get(config.name);
         known.delete(config.name);
         const server = old?.server ?? this.connect(config);
-        if (old !== undefined && server.replicaOf === replicas) return old;
+        if (old !== undefined && partOf(server)?.shard === replicas) return old;
         if (old !== undefined) this.forget(old);
         return this.watch(replicas, server);
       });
@@ -96,7 +103,6 @@ export class Reading implements ReplicasHearer {
     const number = free < 0 ? this.shards.length : free;
     const replicas = new Replicas(number, name, primary, this.reads, this);
     this.shards[number] = replicas;
-    primary.replicas = replicas;
     this.watchMember(replicas, replicas.primary);
     return replicas;
   }
@@ -110,8 +116,6 @@ export class Reading implements ReplicasHearer {
 
   private watch(replicas: Replicas, server: Server): Member {
     const member = replicas.newMember(server);
-    server.replicaOf = replicas;
-    server.member = member;
     this.watchMember(replicas, member);
     return member;
   }

@@ -49,6 +49,23 @@ export class Standing {
   }
 }
 
+/** What a server is in its shard. */
+export interface Part {
+  readonly shard: Replicas;
+  readonly member: Member;
+}
+
+/** Null: it is in none whose replicas are read from. */
+export function partOf(server: Server): Part | null {
+  return server.part as Part | null;
+}
+
+/** The shard whose primary it is; null for none. */
+export function shardOf(server: Server): Replicas | null {
+  const part = partOf(server);
+  return part !== null && part.member === part.shard.primary ? part.shard : null;
+}
+
 /** Whom a change of a replica's state is told. */
 export interface ReplicasHearer {
   /** The number of the next version; no two shards have the same. */
@@ -95,6 +112,7 @@ export class Replicas {
     this.nobody = null;
     this.history = new OffsetHistory();
     this.hearer = hearer;
+    primary.part = { shard: this, member: this.primary } satisfies Part;
     this.change(reads);
   }
 
@@ -114,7 +132,9 @@ export class Replicas {
   }
 
   newMember(server: Server): Member {
-    return new Member(server);
+    const member = new Member(server);
+    server.part = { shard: this, member } satisfies Part;
+    return member;
   }
 
   /** Hash slots whose keys only the primary knows now. */

@@ -22,9 +22,7 @@ import {
   serverReadmitted,
   serverRefuses,
 } from "./journal.ts";
-import type { Member } from "./member.ts";
 import { MonitorLink, type MonitorListener } from "./monitor_link.ts";
-import type { Replicas } from "./replicas.ts";
 import { shareOf, Shares } from "./shares.ts";
 
 /** Links kept that serve one client at a time, if no more of them may be pinned. */
@@ -96,10 +94,8 @@ export class Server implements LinkOwner {
   readonly keeps: boolean;
   /** Said behind every greeting; null for nothing. */
   greets: Handshake | null;
-  /** Of a primary whose replicas may be read from: those. Of such a replica: its shard. */
-  replicas: Replicas | null;
-  replicaOf: Replicas | null;
-  member: Member | null;
+  /** In a shard whose replicas are read from, for those who know of that: see replicas.ts, partOf. */
+  part: unknown;
   /** For choosing among servers by chance, but always alike. */
   readonly seed: number;
   /** By class of command. */
@@ -136,9 +132,7 @@ export class Server implements LinkOwner {
     this.listener = null;
     this.keeps = context.keeps;
     this.greets = null;
-    this.replicas = null;
-    this.replicaOf = null;
-    this.member = null;
+    this.part = null;
     this.seed = seedOf(config.name);
     this.latency = LATENCY_CLASSES.map(() => new Latency());
     this.failures = 0;

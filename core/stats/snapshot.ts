@@ -133,12 +133,15 @@ function mergeReplicas(
   for (const one of b) {
     const key = `${one.of} ${one.name}`;
     const other = all.get(key);
-    all.set(key, other === undefined ? one : {
-      ...(other.fit ? one : other),
-      lag: Math.max(other.lag, one.lag),
-      reads: other.reads + one.reads,
-      connections: other.connections + one.connections,
-    });
+    all.set(
+      key,
+      other === undefined ? one : {
+        ...(other.fit ? one : other),
+        lag: Math.max(other.lag, one.lag),
+        reads: other.reads + one.reads,
+        connections: other.connections + one.connections,
+      },
+    );
   }
   return [...all.values()];
 }

@@ -96,7 +96,9 @@ export class ClusterTopology implements MapHearer {
   replicasOf({ name }: Server): ServerConfig[] {
     const id = this.sight.nodes.find((node) => node.name === name)?.id;
     return this.sight.nodes.flatMap((node) =>
-      node.primary || node.failed || id === undefined || node.of !== id ? [] : [configAt(node.address)]
+      node.primary || node.failed || id === undefined || node.of !== id
+        ? []
+        : [configAt(node.address)]
     );
   }
 
