@@ -20,6 +20,8 @@ export interface Setup {
   readonly files: number;
   /** Clients come with TLS. */
   readonly tls: boolean;
+  /** The servers are a Redis Cluster. */
+  readonly cluster: boolean;
   /** Where a contestant of two processes has the second one listen. */
   readonly innerPort: number;
   /** A runtime is to say when it collects garbage. */
@@ -69,8 +71,9 @@ function twemproxyConf(setup: Setup, name: string): string {
   const lines = [
     "bench:",
     `  listen: 127.0.0.1:${setup.port}`,
-    "  hash: fnv1a_64",
-    "  distribution: ketama",
+    ...(setup.cluster
+      ? ["  distribution: cluster"]
+      : ["  hash: fnv1a_64", "  distribution: ketama"]),
     "  preconnect: true",
     "  backlog: 1024",
     ...(setup.protocol === "redis" ? ["  redis: true"] : []),

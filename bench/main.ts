@@ -38,7 +38,7 @@ export async function main(args: readonly string[], folder: string): Promise<num
   });
   if (availableParallelism() < 2) console.log("one core only: proxy, load and servers share it");
   const loader = new Loader();
-  const servers = new Servers(loader);
+  const servers = new Servers(loader, folder);
   const session: Session = {
     options,
     contestants,

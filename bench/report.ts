@@ -132,6 +132,11 @@ export function derived(results: Results): string {
     "burst-100000",
     quotient("burst-100000", "burst-10000", 1),
   );
+  for (const { name } of WORKLOADS.filter((workload) => workload.cluster)) {
+    const ring = name.replace(/^cluster/, "ring").replace("moving", "get-p16");
+    const what = name.replace(/^cluster-\d+-/, "");
+    add(`CPU, a cluster / a ring: ${what}`, name, quotient(name, ring, 1));
+  }
   for (const big of ["big-get", "big-set"]) {
     const op = big === "big-get" ? "GET" : "SET";
     const megabytes = (WORKLOADS.find((w) => w.name === big)?.shape.size ?? 0) / 2 ** 20;

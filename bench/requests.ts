@@ -25,12 +25,12 @@ const MOST_COMMANDS = 16384;
 const ascii = new TextEncoder();
 
 /** Same width for every key: "key:000000012345", as redis-benchmark writes them. */
-function keyName(key: number): string {
+export function keyName(key: number): string {
   return `key:${String(key).padStart(12, "0")}`;
 }
 
 /** Starts with the key's number, so that a reply given to the wrong request is noticed. */
-function value(key: number, size: number): string {
+export function value(key: number, size: number): string {
   return String(key).padStart(12, "0").padEnd(size, "x").slice(0, size);
 }
 

@@ -2,6 +2,7 @@
 // key on every server, so that it makes no difference how a contestant spreads them.
 
 import { ask, type Child, freePort, LOAD_CORES, start, untilAnswers } from "./child.ts";
+import { BenchCluster } from "./cluster.ts";
 import type { Loader } from "./loader.ts";
 import { executable } from "./packages.ts";
 import type { Protocol, Shape } from "./requests.ts";
@@ -39,12 +40,15 @@ const KINDS: Readonly<Record<Protocol, Kind>> = {
 };
 
 export class Servers {
+  /** For the rows that want a Redis Cluster. */
+  readonly cluster: BenchCluster;
   private readonly loader: Loader;
   private readonly children: Child[];
   private readonly ports: Record<Protocol, number[]>;
   private readonly filled: Map<number, string>;
 
-  constructor(loader: Loader) {
+  constructor(loader: Loader, folder: string) {
+    this.cluster = new BenchCluster(folder);
     this.loader = loader;
     this.children = [];
     this.ports = { redis: [], memcached: [] };
@@ -95,6 +99,6 @@ export class Servers {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.children.map((child) => child.stop()));
+    await Promise.all([this.cluster.stop(), ...this.children.map((child) => child.stop())]);
   }
 }

@@ -45,11 +45,15 @@ const START_PATIENCE_MS = 8000;
 export async function measure(session: Session, workload: Workload): Promise<Row> {
   const { options } = session;
   const contestants = session.contestants.filter((c) =>
-    c.clients !== (workload.tls ? "plain" : "tls") && (c.takes?.(workload.shape) ?? true)
+    c.clients !== (workload.tls ? "plain" : "tls") && (c.takes?.(workload.shape) ?? true) &&
+    (c.kind === "ringmux" || !workload.cluster)
   );
   const cells: Cell[] = contestants.map((c) => ({ contestant: c.name, runs: [], failure: "" }));
   const row: Row = { workload: workload.name, title: workload.title, cells };
-  const ports = await session.servers.provide(workload.shape, workload.servers);
+  const { servers } = session;
+  const ports = await (workload.cluster ? servers.cluster : servers)
+    .provide(workload.shape, workload.servers);
+  const still = workload.moving ? servers.cluster.move() : () => Promise.resolve();
   const running: (Running | null)[] = contestants.map(() => null);
   const rate = workload.load * (workload.load > 0 ? await capacity(session, workload, ports) : 0);
   const windowMs = workload.load > 0 ? options.openMs : options.windowMs;
@@ -90,6 +94,7 @@ export async function measure(session: Session, workload: Workload): Promise<Row
       }
     }
   } finally {
+    await still();
     await Promise.all(running.map((one) => one === null ? undefined : stop(one)));
   }
   return row;
@@ -140,9 +145,19 @@ export async function launch(
   const { protocol, size } = workload.shape;
   const [port, statsPort, innerPort] = [await freePort(), await freePort(), await freePort()];
   const { folder } = session;
-  const { tls } = workload;
+  const { tls, cluster } = workload;
   const setup = {
-    ...{ protocol, port, statsPort, innerPort, servers, folder, files: session.files, tls },
+    ...{
+      protocol,
+      port,
+      statsPort,
+      innerPort,
+      servers,
+      folder,
+      files: session.files,
+      tls,
+      cluster,
+    },
     gc: session.options.gc,
   };
   const pauses = new Pauses();

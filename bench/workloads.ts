@@ -20,6 +20,10 @@ export interface Workload {
   readonly tls: boolean;
   /** Not part of a run that does not name it: it takes long. */
   readonly extra: boolean;
+  /** The servers are a Redis Cluster, before which only ringmux can stand. */
+  readonly cluster: boolean;
+  /** Its slots move all the while. */
+  readonly moving: boolean;
   /** A new process for every round: what it measures is memory taken for the first time. */
   readonly fresh: boolean;
   /** Part of `--quick`. */
@@ -49,6 +53,8 @@ function row(name: string, title: string, rest: Rest): Workload {
     churn: rest.churn ?? false,
     tls: rest.tls ?? false,
     extra: rest.extra ?? false,
+    cluster: rest.cluster ?? false,
+    moving: rest.moving ?? false,
     fresh: rest.fresh ?? false,
     quick: rest.quick ?? false,
   };
@@ -63,6 +69,29 @@ function open(protocol: Protocol): Workload[] {
       ...{ protocol, load: percent / 100, extra: true },
     })
   );
+}
+
+/** A ring of three servers beside a Redis Cluster of three nodes. */
+function three(): Workload[] {
+  const kinds: [name: string, title: string, rest: Rest][] = [
+    ["get", "GET", {}],
+    ["set", "SET", { op: "set" }],
+    ["get-p16", "GET, pipeline 16", { pipeline: 16 }],
+    ["set-p16", "SET, pipeline 16", { op: "set", pipeline: 16 }],
+    ["mget-10", "MGET of 10 keys", { keys: 10 }],
+    ["mget-100", "MGET of 100 keys", { keys: 100 }],
+  ];
+  const common = { servers: 3, extra: true };
+  const cluster = { ...common, cluster: true };
+  return [
+    ...kinds.flatMap(([name, title, rest]) => [
+      row(`ring-3-${name}`, `${title}, a ring of 3 servers`, { ...common, ...rest }),
+      row(`cluster-3-${name}`, `${title}, a Redis Cluster of 3 nodes`, { ...cluster, ...rest }),
+    ]),
+    row("cluster-3-moving", "GET, pipeline 16, a Redis Cluster of 3 nodes while slots move", {
+      ...{ ...cluster, pipeline: 16, moving: true },
+    }),
+  ];
 }
 
 export const WORKLOADS: readonly Workload[] = [
@@ -106,6 +135,7 @@ export const WORKLOADS: readonly Workload[] = [
   }),
   ...open("redis"),
   ...open("memcached"),
+  ...three(),
   row("churn", "a connection for every GET, 50 clients", { churn: true }),
   row("tls-get", "GET, 50 clients with TLS", { tls: true }),
   row("tls-get-p16", "GET, 50 clients with TLS, pipeline 16", { tls: true, pipeline: 16 }),

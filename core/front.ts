@@ -5,11 +5,19 @@
 import { bytes, utf8 } from "./bytes.ts";
 import type { PrefixConfig, RoutesConfig, TargetConfig } from "./config/routes.ts";
 import { poolsOf } from "./config/routes.ts";
+import { Every } from "./exchange/every.ts";
+import { Failover } from "./exchange/failover.ts";
+import { Meter, type MeterContext } from "./exchange/meter.ts";
+import { Mirror, Mirrors } from "./exchange/mirror.ts";
+import { Paper, type Tree, type TreeCounters, type Want } from "./exchange/plan.ts";
+import { Retries, type RetryContext } from "./exchange/retries.ts";
 import type { PushListener } from "./link/pushes.ts";
 import type { Codec, Handshake } from "./protocol/codec.ts";
 import { type Branch, Leaf, type Prefix, PrefixRoute, type TargetPool } from "./route/prefix.ts";
+import { Fork } from "./route/fork.ts";
 import type { Route } from "./route/route.ts";
-import type { Server } from "./server/server.ts";
+import type { Server, Target } from "./server/server.ts";
+import type { BufferPool } from "./wire/out_buffer.ts";
 
 /** A client's lane, as it is told to the pools behind. */
 export interface LaneOfFront {
@@ -32,8 +40,10 @@ export interface PoolBehind extends TargetPool {
 }
 
 /** The pool whose front it is. */
-export interface FrontOwner {
+export interface FrontOwner extends RetryContext {
   readonly name: string;
+  readonly buffers: BufferPool;
+  readonly now: number;
   readonly codec: Codec;
   /** Something behind it has changed. */
   behindChanged(): void;
@@ -41,7 +51,10 @@ export interface FrontOwner {
   enterAgain(pool: PoolBehind): void;
 }
 
-export class Front {
+export class Front implements Tree {
+  readonly paper: Paper;
+  readonly retries: Retries;
+  kept: number;
   private readonly owner: FrontOwner;
   private pools: readonly PoolBehind[];
   route: Route;
@@ -49,9 +62,28 @@ export class Front {
 
   constructor(owner: FrontOwner) {
     this.owner = owner;
+    this.paper = new Paper(owner.buffers);
+    this.retries = new Retries(owner);
+    this.kept = 0;
     this.pools = [];
     this.route = new PrefixRoute([], null, false, () => owner.codec.intents);
     this.lanes = new Map();
+  }
+
+  get buffers(): BufferPool {
+    return this.owner.buffers;
+  }
+
+  get counters(): TreeCounters {
+    return this.owner.counters;
+  }
+
+  get now(): number {
+    return this.owner.now;
+  }
+
+  retry(target: Target, want: Want, buf: Uint8Array, start: number, end: number): void {
+    this.retries.add(target, want, buf, start, end);
   }
 
   /** Goes on with these routes, over the pools of the proxy. */
@@ -74,10 +106,10 @@ export class Front {
   }
 
   private build(routes: RoutesConfig, all: ReadonlyMap<string, PoolBehind>): Route {
-    const branch = (target: TargetConfig): Branch => makeBranch(target, all);
-    const { prefixes, default: fallback } = routes;
+    const branch = (target: TargetConfig): Branch => makeBranch(target, this, all);
+    const { prefixes, default: fallback, mirror } = routes;
     // One pool for all keys: nothing stands between.
-    if (prefixes.length === 0 && fallback?.kind === "pool") {
+    if (prefixes.length === 0 && mirror.length === 0 && fallback?.kind === "pool") {
       return (all.get(fallback.pool) as PoolBehind).route;
     }
     const made: Prefix[] = prefixes.map(({ prefix, target }: PrefixConfig) => ({
@@ -85,9 +117,15 @@ export class Front {
       branch: branch(target),
     }));
     const rest = fallback === undefined ? null : branch(fallback);
-    const tells = prefixes.some(({ target }) => target.kind !== "pool") ||
+    const mirrors = mirror.length === 0 ? null : new Mirrors(
+      this,
+      mirror.map(({ pool, percent, of }) =>
+        new Mirror(branch(pool), pool.kind === "pool" ? pool.pool : "", percent, of)
+      ),
+    );
+    const tells = mirrors !== null || prefixes.some(({ target }) => target.kind !== "pool") ||
       (fallback !== undefined && fallback.kind !== "pool");
-    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents);
+    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents, mirrors);
   }
 
   /** All servers of the pools behind. */
@@ -132,7 +170,32 @@ export class Front {
   }
 }
 
-function makeBranch(target: TargetConfig, all: ReadonlyMap<string, PoolBehind>): Branch {
-  if (target.kind === "pool") return new Leaf(all.get(target.pool) as PoolBehind);
-  throw new Error(`routes: ${target.kind} is not built yet`);
+export function makeMeter(
+  context: MeterContext,
+  limits: RoutesConfig["limits"],
+  faults: RoutesConfig["faults"],
+): Meter {
+  const about = <T extends { readonly prefix: string }>(rule: T) => ({
+    ...rule,
+    prefix: bytes(utf8(rule.prefix)),
+  });
+  return new Meter(context, limits.map(about), faults.map(about));
+}
+
+function makeBranch(
+  target: TargetConfig,
+  tree: Tree,
+  all: ReadonlyMap<string, PoolBehind>,
+): Branch {
+  const branch = (one: TargetConfig): Branch => makeBranch(one, tree, all);
+  switch (target.kind) {
+    case "pool":
+      return new Leaf(all.get(target.pool) as PoolBehind);
+    case "failover":
+      return new Failover(tree, target.of.map(branch), target.on, target.rate);
+    case "all":
+      return new Every(tree, target.of.map(branch), target.wait);
+    case "split":
+      return new Fork(branch(target.read), branch(target.write), branch(target.delete));
+  }
 }

@@ -7,15 +7,18 @@ import type { ClientContext, Limits, Ticking } from "./client/context.ts";
 import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import { type PoolConfig, protocolOf } from "./config/schema.ts";
-import { Front, type FrontOwner, type LaneOfFront, type PoolBehind } from "./front.ts";
+import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } from "./front.ts";
 import type { Hearings } from "./exchange/census.ts";
+import type { Meter } from "./exchange/meter.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
+import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
 import type { Link } from "./link/link.ts";
 import type { PushListener, PushSetting } from "./link/pushes.ts";
+import { BigWatch } from "./link/big_watch.ts";
 import { RetiredLinks } from "./link/retired.ts";
 import { SlowLog } from "./link/slow_log.ts";
 import { PoolListener } from "./listener.ts";
@@ -23,6 +26,7 @@ import type { Log } from "./log.ts";
 import { Lateness } from "./lateness.ts";
 import { type Codec, type Facts, type Handshake, Scan, type Session } from "./protocol/codec.ts";
 import type { Clustering } from "./protocol/clustering.ts";
+import type { Scripts } from "./protocol/scripts.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { ReplicaRoute } from "./route/replicas.ts";
@@ -41,6 +45,7 @@ import {
   type PoolCounters,
   type SeenPoolCounters,
 } from "./stats/counters.ts";
+import { HotKeys } from "./stats/hot_keys.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
 import { ClusterTopology } from "./topology/cluster.ts";
@@ -88,11 +93,15 @@ interface Cluster {
   readonly topology: ClusterTopology;
   readonly lot: ParkingLot;
   readonly route: SlotRoute;
+  readonly scripts: ScriptShelf;
 }
 
 export function isCluster({ distribution }: PoolConfig): boolean {
   return distribution === "cluster";
 }
+
+/** Part of all requests for keys that makes a key hot. */
+const HOT = 0.01;
 
 /** How long (ms) a node that has gone may take to answer what it was sent. */
 const RETIREMENT = 10_000;
@@ -132,6 +141,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Repeated lines are held back. */
   readonly log: LimitedLog;
   readonly slow: SlowLog;
+  readonly hot: HotKeys;
+  readonly big: BigWatch;
   readonly limits: Limits;
   /** The one every client starts with: see `Codec.dialects`. */
   codec: Codec;
@@ -149,6 +160,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Null: keys go to its own servers. */
   readonly front: Front | null;
   readonly fronts: Map<string, FrontOwner>;
+  meter: Meter | null;
   /** It has been a target. */
   private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
@@ -202,6 +214,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.turn = context.turn;
     this.fronts = new Map();
     this.wasBehind = false;
+    this.meter = null;
     this.codec = this.makeCodec();
     this.front = config.routes === undefined ? null : new Front(this);
     this.lanes = this.makeLanes();
@@ -215,6 +228,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.monitorings = new Set();
     this.unreadBytes = 0;
     this.counters = newPoolCounters();
+    this.hot = new HotKeys(host.random(0x7fffffff) + 1, host.now());
+    this.big = new BigWatch(config.big_key, this.slow, this.counters, () => host.wallClock());
     this.autoEject = config.auto_eject_hosts;
     this.stopped = false;
     this.now = host.now();
@@ -253,7 +268,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const lot: ParkingLot = new ParkingLot(this, () => route);
     const nowhere = new Unavailable("no primary", lot as Parking);
     const route: SlotRoute = new SlotRoute(this, topology, nowhere);
-    return { topology, lot, route };
+    return { topology, lot, route, scripts: new ScriptShelf(this.codec.scripts as Scripts, this) };
   }
 
   get words(): Clustering {
@@ -262,8 +277,14 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** Nodes of the cluster have come, or gone, or slots have moved. */
   clusterChanged(gone: readonly Server[]): void {
-    const { topology, lot } = this.cluster as Cluster;
+    const { topology, lot, scripts } = this.cluster as Cluster;
+    const before = this.servers;
     this.servers = topology.servers;
+    if (before.length > 0) {
+      for (const server of this.servers) {
+        if (!before.includes(server)) scripts.prepare(server, this.modelFor(server, before));
+      }
+    }
     this.shards = this.servers.map((server) =>
       new Shard(server.name, 1, server, topology.replicasOf(server))
     );
@@ -272,6 +293,21 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     for (const server of gone) this.retire(server, server.retire(), this.now + RETIREMENT);
     lot.wake();
     this.ringChanged();
+  }
+
+  /** Of whom a server that has come gets its functions; null: it has them, having been a replica. */
+  private modelFor(server: Server, before: readonly Server[]): Server | null {
+    if (!this.idleServers().includes(server)) return null;
+    return before.find((one) => !one.removed) ?? null;
+  }
+
+  get scripts(): ScriptShelf | null {
+    return this.cluster?.scripts ?? null;
+  }
+
+  idleServers(): Server[] {
+    const busy = this.cluster?.route.all() ?? [];
+    return this.servers.filter((server) => !busy.includes(server));
   }
 
   private makeCodec(): Codec {
@@ -353,6 +389,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const before = this.config;
     this.config = config;
     this.autoEject = config.auto_eject_hosts;
+    this.big.limit(config.big_key);
     this.now = this.host.now();
     if (this.timer !== null && tickChanges(keys)) this.keepTime();
     const reconnect = connectionsChange(keys);
@@ -538,6 +575,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.cluster?.topology.tick(now, late);
     for (const server of this.own) server.tick(now, late);
     this.reading?.tick(late);
+    this.front?.retries.tick(now);
     this.topics.tick(now, config.timeout, late);
     for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
     for (const client of this.lingering) client.tick(now, late);
@@ -548,6 +586,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     }
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
     this.slow.tick(now, config.slowlog_ms);
+    this.hot.tick(now);
     this.log.tick(now);
   }
 
@@ -572,6 +611,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (front === null || routes === undefined) return;
     front.change(routes, pools);
     this.route = front.route;
+    const { limits, faults } = routes;
+    if (limits.length + faults.length === 0) this.meter = null;
+    else this.meter = makeMeter(this, limits, faults);
     this.behindChanged();
   }
 
@@ -685,6 +727,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       protocol: protocolOf(this.config),
       counters: { ...this.counters, ...this.seen() },
       servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
+      ...(this.front !== null && { isFront: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
       ...(this.reading !== null && { replicas: this.reading.snapshot() }),
     };
@@ -695,6 +738,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { lot, topology } = this.cluster ?? {};
     return {
       replica_reads: this.reading?.count ?? 0,
+      hot_keys: this.hot.countAbove(HOT),
       parked: lot?.parked ?? 0,
       parked_in_vain: lot?.overdue ?? 0,
       parked_now: lot?.waiting ?? 0,
@@ -724,6 +768,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private infoSections(): [string, [string, number | string][]][] {
     const counters = this.servers.map((server) => server.counters);
+    const away = this.cluster === null ? "ejected" : "down";
     return [
       ["Clients", infoFields("Clients", this.counters, counters)],
       ["Stats", [
@@ -733,7 +778,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
         ["pubsubshard_channels", this.topics.count(SHARD)],
         ["pubsub_messages", this.topics.messages],
       ]],
-      ["Servers", this.servers.map((s) => [s.name, s.live ? "live" : "ejected"])],
+      ["Servers", this.servers.map(({ name, live }) => [name, live ? "live" : away])],
     ];
   }
 }

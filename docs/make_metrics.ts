@@ -40,6 +40,7 @@ const WHOSE = {
   memcached: "memcached pools",
   followed: "Pools before a Redis Cluster",
   reading: "Pools that read from replicas",
+  front: "Pools with `routes`",
 } as const;
 
 /** The more labels of an info metric are told by its help. */

@@ -305,6 +305,7 @@ function told(node) {
 /** What is followed: a cluster's coverage, redirections, what waits, replicas and failovers. */
 function topologyView(name) {
   const badge = el("span", { class: "badge" });
+  const missing = el("span");
   const facts = ["Last look", "Redirected", "Waiting", "Replicas", "Failovers"].map((label) => {
     const value = el("dd");
     return { label, value, node: el("div", {}, el("dt", {}, label), value) };
@@ -315,15 +316,16 @@ function topologyView(name) {
       what.toUpperCase())
   );
   const node = el("div", { class: "topology" },
-    el("p", {}, badge, " ", ...links.flatMap((link) => [link, " "])),
+    el("p", {}, badge, missing, ...links.flatMap((link) => [link, " "])),
     el("dl", {}, ...facts.map((one) => one.node)));
   function update({ topology, counters }) {
     const { slots, ownerless, unreachable, look, nodes, failovers, epoch } = topology;
     const covered = slots - ownerless - unreachable;
     set(badge, covered === slots
       ? "all " + number(slots) + " slots served"
-      : number(covered) + " of " + number(slots) + " slots served: " +
-        number(ownerless) + " have no owner, of " + number(unreachable) + " it is down");
+      : number(covered) + " of " + number(slots) + " slots served");
+    set(missing, covered === slots ? "" : number(ownerless) + " have no owner, of " +
+      number(unreachable) + " it is down");
     badge.className = "badge " + (covered === slots ? "good" : "bad");
     const ago = Math.max(0, (status.time - look.at) / 1000);
     set(fact("Last look"), (look.at === 0 ? "in vain so far" :
@@ -439,6 +441,60 @@ function poolView(name) {
   return { node, update };
 }
 
+// -------------------------------------------------------------------------------- hot and big keys
+
+/** A table that is hidden while it has no rows. columns: [heading, class, text of a row]. */
+function keyTable(caption, columns) {
+  const body = el("tbody", { role: "rowgroup" });
+  const node = el("table", { role: "table", class: "keys", hidden: "" },
+    el("caption", {}, caption),
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
+      ...columns.map(([text, kind]) => el("th", { class: kind, scope: "col", role: "columnheader" },
+        text)))),
+    body);
+  function update(rows) {
+    node.hidden = rows.length === 0;
+    while (body.rows.length > rows.length) body.lastChild.remove();
+    rows.forEach((row, i) => {
+      if (body.rows.length === i) {
+        body.append(el("tr", { role: "row" }, ...columns.map(([text, kind]) =>
+          el("td", { class: kind, role: "cell", "data-label": text }))));
+      }
+      columns.forEach(([, , show], k) => set(body.rows[i].cells[k], show(row)));
+    });
+  }
+  return { node, update };
+}
+
+function bytes(n) {
+  return n < 1000 ? Math.round(n) + " B" : n < 1e6 ? (n / 1e3).toFixed(1) + " kB"
+    : (n / 1e6).toFixed(1) + " MB";
+}
+
+function keysView(name) {
+  const hot = keyTable("Hot keys of pool " + name, [
+    ["Key", "name", (row) => row.key],
+    ["Server", "", (row) => row.server || "–"],
+    ["Share", "n", (row) => percent(row.share)],
+    ["Requests/s", "n", (row) => number(row.rate)],
+    ["Bytes/s", "n", (row) => bytes(row.bytes)],
+  ]);
+  const big = keyTable("Big keys of pool " + name, [
+    ["Key", "name", (row) => row.key || "not known yet"],
+    ["What", "", (row) => row.way + " of " + (row.command || "?").toUpperCase()],
+    ["Bytes", "n", (row) => bytes(row.bytes)],
+    ["Times", "n", (row) => number(row.count)],
+    ["Last", "n", (row) => new Date(row.at).toLocaleTimeString()],
+  ]);
+  const node = el("div", {}, hot.node, big.node);
+  function update(view) {
+    if (view === undefined) return;
+    hot.update(view.hot);
+    big.update(view.big);
+  }
+  return { node, update };
+}
+
 // ------------------------------------------------------------------------------------------ page
 
 function showTiles() {
@@ -467,8 +523,11 @@ function showPools() {
     if (view === undefined) {
       view = poolView(pool.name);
       views.set(pool.name, view);
+      view.keys = keysView(pool.name);
+      view.node.append(view.keys.node);
       $("pools").append(view.node);
     }
+    view.keys.update(hot.get(pool.name));
     view.update(pool, store.pools.get(pool.name) ?? { series: {}, servers: new Map() });
   }
   const choice = $("pool");
@@ -501,6 +560,8 @@ async function ask(path) {
 }
 
 let living = "";
+let hot = new Map();
+let polls = 0;
 async function poll() {
   const [history, now] = await Promise.all([
     ask("history?since=" + last(store.times)),
@@ -508,6 +569,8 @@ async function poll() {
   ]);
   keep(history);
   status = now;
+  // What fades with half a minute need not be asked for every second.
+  if (polls++ % 3 === 0) hot = new Map((await ask("hot")).map((view) => [view.pool, view]));
   // Shares change with the servers that are live and the slots they have, and with nothing else.
   const alive = JSON.stringify(now.pools.map((pool) => [
     pool.servers.map((s) => [s.name, s.live]),

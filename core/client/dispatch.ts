@@ -68,6 +68,7 @@ function run(
     case SPLIT:
       return split(client, scan, buf, at, length);
     case ALL:
+      context.scripts?.note(scan, buf, at, length);
       return broadcast(client, scan, buf, at, length);
     case APART:
       return broadcastApart(client, scan, buf, at, length);

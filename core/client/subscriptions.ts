@@ -1,6 +1,9 @@
 // What one client is subscribed to, and the messages for it. A message goes between replies, never
 // into one, and not before the client has been told that it is subscribed.
 
+import { bytes } from "../bytes.ts";
+import { mainOf } from "../server/server.ts";
+import { CLASS_READ } from "../stats/latency.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import type { User } from "../protocol/user.ts";
 import type { Scan } from "../protocol/codec.ts";
@@ -99,7 +102,10 @@ export function subscribed(
   const subscriptions = client.subscriptions ??= new Subscriptions(client);
   const kind = words.kindOf(scan);
   const names = words.names(scan, buf, at);
-  if (!words.subscribes(scan)) {
+  const refusal = words.subscribes(scan) ? refusalOf(client, kind, names) : "";
+  if (refusal !== "") {
+    client.answer(client.codec.failure(refusal));
+  } else if (!words.subscribes(scan)) {
     subscriptions.unsubscribe(kind, names);
   } else {
     // The requests that follow wait until it is confirmed, and it for those before it.
@@ -108,6 +114,20 @@ export function subscribed(
   }
   client.settleMode();
   return TAKEN;
+}
+
+/** Why a channel cannot be heard whose route is no server; "" if all can. */
+function refusalOf(client: SubscribedClient, kind: number, names: readonly string[]): string {
+  const { route, codec } = client.context;
+  if (!route.tells) return "";
+  const words = codec.publishing as Publishing;
+  for (const name of names) {
+    if (words.isEverywhere(kind, name)) continue;
+    const key = bytes(name);
+    const target = mainOf(route.pick(key, 0, key.length, CLASS_READ));
+    if (!target.available && target.parking !== null) return target.reason;
+  }
+  return "";
 }
 
 export class Subscriptions {

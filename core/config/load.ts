@@ -274,13 +274,11 @@ class Check {
 
   /** A line, or a mapping of one and its replicas. */
   private readServer(item: Node): ServerConfig | null {
-    if (item.kind === "mapping") return this.readReplicated(item);
+    if (item.kind === "mapping" && (hasKey(item, "server") || hasKey(item, "replicas"))) {
+      return this.readReplicated(item);
+    }
     if (item.kind !== "scalar") {
-      this.note(
-        item,
-        "a server has to be a single line of text, or {server: ..., replicas: [...]}",
-        "servers",
-      );
+      this.note(item, "a server has to be a single line of text", "servers");
       return null;
     }
     const result = v.safeParse(ServerSchema, item.text);

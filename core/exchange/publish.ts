@@ -3,6 +3,7 @@
 
 import type { Scan } from "../protocol/codec.ts";
 import type { Publishing } from "../protocol/publishing.ts";
+import { mainOf } from "../server/server.ts";
 import type { Caller } from "./request.ts";
 import { openParent, sendToAll } from "./part.ts";
 import type { Topics } from "./topics.ts";
@@ -20,11 +21,13 @@ export function publish(
   const words = codec.publishing as Publishing;
   const kind = words.publishes(scan);
   if (kind < 0) return false;
+  // Only a server can say who hears it.
+  if (route.tells && isPlan(caller, scan, buf, at)) return true;
   const renamed = words.renamed(scan, buf, at);
   const { census } = topics;
   if (census.isExact && renamed === null) return false;
   const intent = codec.intents[scan.verb + 1];
-  const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+  const server = mainOf(route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent));
   if (!server.available) return false;
   const more = census.beyond(kind, words.topic(scan, buf, at), server);
   if (more === 0 && renamed === null) return false;
@@ -32,5 +35,15 @@ export function publish(
   parent.held = words.more(more);
   if (renamed === null) sendToAll(parent, [server], buf, at, length);
   else sendToAll(parent, [server], renamed, 0, renamed.length);
+  return true;
+}
+
+/** Whether the channel's route is no server: then that is the answer. */
+function isPlan(caller: Caller, scan: Scan, buf: Uint8Array, at: number): boolean {
+  const { codec, route } = caller.context;
+  const intent = codec.intents[scan.verb + 1];
+  const target = mainOf(route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent));
+  if (target.available || target.parking === null) return false;
+  caller.answer(codec.failure(target.reason));
   return true;
 }

@@ -10,6 +10,7 @@ import type { SlowLog } from "../link/slow_log.ts";
 import type { Codec, FanOut, Part, Scan, Session } from "../protocol/codec.ts";
 import type { Asker, Redirects, Route } from "../route/route.ts";
 import type { Origin, Server, Target } from "../server/server.ts";
+import type { ScriptShelf } from "./scripts.ts";
 import type { BufferPool, OutBuffer } from "../wire/out_buffer.ts";
 import type { ReplyChunk } from "../wire/reply_store.ts";
 
@@ -31,6 +32,8 @@ export interface ExchangeContext {
   readonly host: Pick<Host, "endOfTurn">;
   readonly buffers: BufferPool;
   readonly turn: { enter(): void; leave(): void };
+  /** Scripts for servers that do not have them; null where servers do not change. */
+  readonly scripts: ScriptShelf | null;
 }
 
 /** The client an exchange works for, as far as it has to know it. */
@@ -140,12 +143,15 @@ export class Request implements Attempt, FanOut, Part {
   verb: number;
   /** How often it was sent again: see resend.ts. */
   resent: number;
+  /** How often it was sent again though a server may have seen to it: after a loss, a lost script. */
+  repeated: number;
   /** Of managed routes: where its key is; -1 for none. Since when (ms) it waits; -1 if it does not. */
   place: number;
   parkedAt: number;
   /** The slow log's: note[0, noted) is the beginning of the key. */
   note: Uint8Array;
   noted: number;
+  hot: number;
   /** Parents only, from here on. */
   parts: Request[];
   awaiting: number;
@@ -172,10 +178,12 @@ export class Request implements Attempt, FanOut, Part {
     this.parent = null;
     this.verb = 0;
     this.resent = 0;
+    this.repeated = 0;
     this.place = -1;
     this.parkedAt = -1;
     this.note = EMPTY;
     this.noted = 0;
+    this.hot = -1;
     this.parts = NO_PARTS;
     this.awaiting = 0;
     this.nkeys = 0;
@@ -242,8 +250,10 @@ export class RequestPool {
     if (request.kind !== PLAIN) {
       request.kind = PLAIN;
       request.resent = 0;
+      request.repeated = 0;
       request.place = -1;
       request.parkedAt = -1;
+      request.hot = -1;
     }
     if (this.singles.length < MOST) this.singles.push(request);
   }
@@ -259,8 +269,10 @@ export class RequestPool {
     request.failure = "";
     request.parent = null;
     request.resent = 0;
+    request.repeated = 0;
     request.place = -1;
     request.parkedAt = -1;
+    request.hot = -1;
     if (request.parts === NO_PARTS) {
       if (this.singles.length < MOST) this.singles.push(request);
       return;

@@ -5,9 +5,10 @@ import { EMPTY } from "../bytes.ts";
 import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
 import { ASKED } from "../protocol/scan.ts";
 import type { Redirects } from "../route/route.ts";
-import type { Parking, Server, Target } from "../server/server.ts";
+import { type Parking, Server, type Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import { answerWith, fail } from "./outcome.ts";
+import type { ScriptShelf } from "./scripts.ts";
 import { BOUND, MANAGED, type Request, WATCHED } from "./request.ts";
 
 const MINUS = 45;
@@ -32,6 +33,10 @@ export function redirected(
     if (request.sink.heldReply(request, redirects, link, buf, start, end)) return true;
   }
   if (buf[start] !== MINUS) return false;
+  const { scripts } = request.sink.context;
+  if (scripts !== null && scripts.words.isMissing(buf, start, end)) {
+    if (withScript(request, scripts, link)) return true;
+  }
   const target = redirects.refused(buf, start, end, request, link);
   if (target === null) return false;
   if (request.resent >= BOUND) return answered(request, redirects.held(request));
@@ -41,6 +46,20 @@ export function redirected(
   }
   if (resend(request, redirects.preface, link, target)) return true;
   return answered(request, redirects.forgotten(request));
+}
+
+/** The server has no such script: it gets it, and the request again; once. */
+function withScript(request: Request, scripts: ScriptShelf, link: Carrier): boolean {
+  const { owner } = link;
+  if (!(owner instanceof Server) || request.resent >= BOUND || request.repeated > 0) return false;
+  const out = new OutBuffer(request.sink.context.buffers);
+  if (!link.sent(request, out)) return false;
+  const sent = new Uint8Array(request.bytes);
+  out.moveInto(sent);
+  const load = scripts.loadFor(sent);
+  if (load === null) return false;
+  request.repeated++;
+  return sendTo(request, load, link, owner);
 }
 
 /** A managed route's link is lost; true when the request goes to another server instead. */

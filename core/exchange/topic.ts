@@ -26,6 +26,8 @@ export class Topic {
   awaiting: number;
   /** Of the last server that did not. */
   error: Uint8Array;
+  /** Since when (pool time) it is asked for in vain; -1 if it is not. */
+  triedSince: number;
   /** Clients that are told when it is settled. */
   waiting: TopicWaiter[];
 
@@ -36,6 +38,7 @@ export class Topic {
     this.states = new Map();
     this.awaiting = 0;
     this.error = EMPTY;
+    this.triedSince = -1;
     this.waiting = [];
   }
 

@@ -14,8 +14,10 @@ import {
 } from "../protocol/publishing.ts";
 import type { Route } from "../route/route.ts";
 import type { ServerContext } from "../server/context.ts";
-import type { Server } from "../server/server.ts";
+import type { Carrier } from "../link/attempt.ts";
+import { mainOf, type Server, type Target } from "../server/server.ts";
 import { HEARD, LOST, Subscriber, type SubscriptionTable } from "../server/subscriber.ts";
+import type { Clustering } from "../protocol/clustering.ts";
 import { Census, type CensusContext, type Hearings } from "./census.ts";
 import { type Hearer, Topic } from "./topic.ts";
 
@@ -26,6 +28,10 @@ export interface TopicsContext extends ServerContext, CensusContext {
   readonly servers: readonly Server[];
 }
 
+/** A subscription that a server has refused is no request, and comes of no link. */
+const NO_REQUEST = { place: -1, resent: 0, isJudged: true };
+const NO_CARRIER = { owner: null } as unknown as Carrier;
+
 export class Topics implements SubscriptionTable<Topic> {
   private readonly context: TopicsContext;
   readonly census: Census;
@@ -33,6 +39,8 @@ export class Topics implements SubscriptionTable<Topic> {
   messages: number;
   private readonly tables: Map<string, Topic>[];
   private readonly subscribers: Map<Server, Subscriber<Topic>>;
+  /** Not heard, and asked for again soon. */
+  private readonly postponed: Set<Topic>;
 
   /** `say` tells other processes that share the pool: see census.ts. */
   constructor(context: TopicsContext, say: ((hearings: Hearings) => void) | null) {
@@ -42,6 +50,7 @@ export class Topics implements SubscriptionTable<Topic> {
     this.tables = [];
     for (let kind = 0; kind < KINDS; kind++) this.tables.push(new Map());
     this.subscribers = new Map();
+    this.postponed = new Set();
   }
 
   /** Number of topics of a kind that clients are subscribed to. */
@@ -81,6 +90,7 @@ export class Topics implements SubscriptionTable<Topic> {
     }
     topic.clients.add(client);
     this.ask(topic);
+    if (this.isManaged && topic.states.size === 0) this.postpone(topic);
     this.census.note(topic);
     return topic;
   }
@@ -90,19 +100,38 @@ export class Topics implements SubscriptionTable<Topic> {
     this.census.note(topic);
     if (topic.clients.size > 0) return;
     this.tables[topic.kind].delete(topic.name);
+    if (this.postponed.delete(topic)) topic.awaiting--;
     for (const subscriber of [...topic.states.keys()]) subscriber.unsubscribe(topic);
   }
 
-  private targets({ kind, name }: Topic): readonly Server[] {
+  private targets(topic: Topic): readonly Server[] {
+    const { kind, name } = topic;
     const { route, codec } = this.context;
     if ((codec.publishing as Publishing).isEverywhere(kind, name)) return route.all(CLASS_READ);
     const key = bytes(name);
-    const server = route.pick(key, 0, key.length, CLASS_READ);
+    const server = mainOf(route.pick(key, 0, key.length, CLASS_READ));
+    if (this.isManaged && kind !== SHARD) return this.anywhere(topic, server);
     return server.available ? [server] : [];
   }
 
+  private get isManaged(): boolean {
+    return this.context.route.redirects !== null;
+  }
+
+  /** The servers tell each other what is published: it is heard where it is, or at any that is well. */
+  private anywhere(topic: Topic, server: Target): readonly Server[] {
+    const { servers, route } = this.context;
+    for (const [{ server: where }, state] of topic.states) {
+      if (state === HEARD && servers.includes(where)) return [where];
+    }
+    const isWell = (one: Server): boolean => this.subscribers.get(one)?.isDown !== true;
+    if (server.available && isWell(server)) return [server];
+    const well = route.all(CLASS_READ).find(isWell);
+    return well !== undefined ? [well] : server.available ? [server] : [];
+  }
+
   /** Subscribes where the topic has to be heard and is not. */
-  private ask(topic: Topic): void {
+  private ask(topic: Topic, again = false): void {
     for (const server of this.targets(topic)) {
       let subscriber = this.subscribers.get(server);
       if (subscriber === undefined) {
@@ -110,13 +139,45 @@ export class Topics implements SubscriptionTable<Topic> {
         this.subscribers.set(server, subscriber);
       }
       const state = topic.states.get(subscriber);
-      if (state === undefined || state === LOST) subscriber.subscribe(topic);
+      if (state === undefined || state === LOST) subscriber.subscribe(topic, again);
     }
+  }
+
+  /** It is asked for again with the next tick; those that wait for it do so for `wait` ms. */
+  private postpone(topic: Topic): void {
+    if (topic.clients.size === 0 || this.postponed.has(topic)) return;
+    topic.triedSince = topic.triedSince < 0 ? this.context.now : topic.triedSince;
+    this.postponed.add(topic);
+    topic.awaiting++;
+  }
+
+  /** Of a managed route: the topic is not heard, and may be when a slot has an owner again. */
+  private mayComeYet(topic: Topic): boolean {
+    const { redirects } = this.context.route;
+    if (redirects === null || topic.isHeard() || topic.clients.size === 0) return false;
+    const { error, states } = topic;
+    if (states.size > 0 || error.length === 0) return true; // a connection was lost
+    return redirects.refused(error, 0, error.length, NO_REQUEST, NO_CARRIER) !== null;
   }
 
   /** A server has confirmed the topic, or will not. */
   settled(topic: Topic): void {
     if (topic.awaiting > 0) return;
+    const { config, now, codec } = this.context;
+    if (this.mayComeYet(topic)) {
+      const isOver = topic.triedSince >= 0 && now - topic.triedSince >= config.wait;
+      const { waiting } = topic;
+      this.postpone(topic);
+      if (!isOver) return;
+      // Those that are new to it are told; those that have heard it before go on waiting.
+      const error = topic.error.length > 0
+        ? topic.error
+        : (codec.clustering as Clustering).noPrimary(-1, config.wait);
+      topic.waiting = [];
+      for (const one of waiting) one.settled(topic, error);
+      return;
+    }
+    topic.triedSince = -1;
     if (topic.isHeard()) this.trim(topic);
     this.census.note(topic);
     if (topic.waiting.length === 0) return;
@@ -198,9 +259,26 @@ export class Topics implements SubscriptionTable<Topic> {
 
   moved(topic: Topic): void {
     this.census.note(topic);
+    if (this.isManaged && !topic.isHeard()) this.postpone(topic);
+  }
+
+  /** What was not heard is asked for again, elsewhere if it has moved. */
+  private askAgain(): void {
+    for (const topic of [...this.postponed]) {
+      this.postponed.delete(topic);
+      topic.awaiting--;
+      const targets = this.targets(topic);
+      for (const subscriber of [...topic.states.keys()]) {
+        if (!targets.includes(subscriber.server)) subscriber.unsubscribe(topic);
+      }
+      topic.error = EMPTY;
+      this.ask(topic, true);
+      this.settled(topic);
+    }
   }
 
   tick(now: number, timeout: number, late: number): void {
+    if (this.postponed.size > 0) this.askAgain();
     for (const subscriber of this.subscribers.values()) subscriber.tick(now, timeout, late);
   }
 

@@ -6,9 +6,11 @@ import type { Refused, Users } from "./access.ts";
 import type { Clustering } from "./clustering.ts";
 import type { Replication } from "./replication.ts";
 import type { Publishing } from "./publishing.ts";
+import type { Scripts } from "./scripts.ts";
 import type { FanOut, ReplyScan } from "./replies.ts";
 import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
+import type { Verdicts } from "./verdicts.ts";
 
 export * from "./replies.ts";
 export * from "./scan.ts";
@@ -202,6 +204,9 @@ export interface Walk {
   ): void;
   /** The answer when no server is left to go to. */
   readonly end: Uint8Array;
+  /** An answer without keys that leads to `cursor`, or to where the request came from. */
+  empty(cursor: number): Uint8Array;
+  again(scan: Scan, buf: Uint8Array, start: number): Uint8Array;
 }
 
 /** What a protocol says about transactions: requests of the proxy's own, and answers. */
@@ -314,6 +319,8 @@ export interface Caching {
 
 /** One protocol, for one pool. Instances keep no per-client state. */
 export interface Codec extends Requests, Replies, Sessions {
+  /** What replies mean to a route with several ways. */
+  readonly verdicts: Verdicts;
   /** A request by which a server shows that it is well; null in a dialect no server is asked in. */
   readonly probe: Uint8Array | null;
   /** Null: a client's first byte tells nothing. */
@@ -328,6 +335,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly transactions: Transactions | null;
   /** Null: no request has the action TOPICS. */
   readonly publishing: Publishing | null;
+  /** Null: servers keep no scripts. */
+  readonly scripts: Scripts | null;
   /** Null: nobody but the client itself ends its waits. */
   readonly waits: Waits | null;
   /** Null: clients see every reply, `Scan.mute` is 0. */

@@ -25,6 +25,8 @@ export interface Frame {
   kind: number;
   /** The topic, as a byte string. */
   name: string;
+  /** CONFIRMED: it is not heard from now on. */
+  off: boolean;
 }
 
 /** Topics that servers have another name for than clients. */

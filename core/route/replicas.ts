@@ -13,6 +13,7 @@ import { NO_REFUSAL, type Replication, UNABLE } from "../protocol/replication.ts
 import { partOf, type Replicas, shardOf, Standing } from "../server/replicas.ts";
 import { Server, type Target } from "../server/server.ts";
 import { CLASS_READ } from "../stats/latency.ts";
+import type { Rounds } from "./rounds.ts";
 import type { Asker, Intent, Redirects, Resendable, Route } from "./route.ts";
 
 /** What the route is told about its surroundings. */
@@ -40,7 +41,7 @@ export class ReplicaRoute implements Route, Redirects {
 
   constructor(inner: Route, context: ReadsContext) {
     this.redirects = this;
-    this.tells = true;
+    this.tells = false; // it is managed, and told anyway
     this.mixed = inner.mixed;
     this.picked = 0;
     this.place = -1;
@@ -48,6 +49,10 @@ export class ReplicaRoute implements Route, Redirects {
     this.inner = inner;
     this.context = context;
     this.slotted = inner.redirects !== null;
+  }
+
+  get rounds(): Rounds | null {
+    return this.inner.redirects?.rounds ?? null;
   }
 
   get epoch(): number {

@@ -15,6 +15,7 @@ import {
   NONSENSE,
   type Publishing,
   REFUSED,
+  SHARD,
 } from "../protocol/publishing.ts";
 import type { ServerContext } from "./context.ts";
 import type { Server } from "./server.ts";
@@ -48,7 +49,7 @@ export interface Topic<T extends Topic<T>> {
 export interface SubscriptionTable<T extends Topic<T>> {
   /** A server has confirmed the topic, or will not. */
   settled(topic: T): void;
-  /** It stands otherwise at a server. */
+  /** It stands otherwise at a server: the connection is lost, or the server does not have it any more. */
   moved(topic: T): void;
   /** A message, read into `frame`. */
   deliver(frame: Frame, buf: Uint8Array, start: number, end: number): void;
@@ -96,7 +97,7 @@ export class Subscriber<T extends Topic<T>> implements LinkOwner, Listener {
     this.context = context;
     this.table = table;
     this.words = context.codec.publishing as Publishing;
-    this.frameRead = { what: NONSENSE, kind: 0, name: "" };
+    this.frameRead = { what: NONSENSE, kind: 0, name: "", off: false };
     this.link = new Link(context, this, context.lane);
     this.expected = [];
     this.answeredTo = 0;
@@ -114,13 +115,13 @@ export class Subscriber<T extends Topic<T>> implements LinkOwner, Listener {
     return this.link.state === CLOSED;
   }
 
-  /** The topic is to be heard of this server. */
-  subscribe(topic: T): void {
+  /** The topic is to be heard of this server; `again`: with the next connection, if there is none. */
+  subscribe(topic: T, again = false): void {
     this.topics.add(topic);
     topic.states.set(this, WAITED_FOR);
     topic.awaiting++;
     if (this.isReady) this.ask(topic, true);
-    else if (this.isClosed) this.connect();
+    else if (this.isClosed && !(again && this.context.now < this.retryAt)) this.connect();
   }
 
   unsubscribe(topic: T): void {
@@ -162,6 +163,7 @@ export class Subscriber<T extends Topic<T>> implements LinkOwner, Listener {
 
   ready(): void {
     this.backoff.reset();
+    this.retryAt = 0;
     this.context.log.info(`${this.label}: connected; ${this.topics.size} subscriptions`);
     for (const topic of this.topics) {
       if (topic.states.get(this) === LOST) {
@@ -192,12 +194,38 @@ export class Subscriber<T extends Topic<T>> implements LinkOwner, Listener {
         return;
       case CONFIRMED:
       case REFUSED:
+        if (frameRead.what === CONFIRMED && frameRead.off && this.isWithdrawn(frameRead)) return;
         if (this.answeredTo < this.expected.length) {
           return this.settle(frameRead.what === REFUSED ? buf.slice(start, end) : EMPTY);
         }
     }
     this.broken();
     this.abort("EINVAL");
+  }
+
+  /**
+   * Redis says unasked that a channel of a slot is not heard any more, when the slot has gone to
+   * another node (cluster.c, removeChannelsInSlot). True if that is what it says.
+   */
+  private isWithdrawn({ kind, name }: Frame): boolean {
+    if (kind !== SHARD) return false;
+    const { renaming } = this.words;
+    const isIt = (topic: T): boolean =>
+      topic.kind === SHARD && (renaming?.toServer(topic.name) ?? topic.name) === name;
+    const next = this.expected[this.answeredTo];
+    if (next !== undefined && !next.on && isIt(next.topic)) return false;
+    for (const topic of [...this.topics].filter(isIt)) {
+      if (topic.states.get(this) !== HEARD) continue; // it is asked for again as it is
+      this.topics.delete(topic);
+      topic.states.delete(this);
+      this.table.moved(topic);
+    }
+    return true;
+  }
+
+  /** It has no connection, and the last try to get one has failed. */
+  get isDown(): boolean {
+    return this.link.state !== READY && this.retryAt > 0;
   }
 
   /** The oldest request has its answer; `error` is empty when all is well. */

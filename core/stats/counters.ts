@@ -5,8 +5,11 @@
 /** A gauge goes up and down; a timestamp is in microseconds since 1970, 0 for never. */
 export type CounterKind = "counter" | "gauge" | "timestamp";
 
-/** Kinds of pools: by protocol, those whose servers are learned and followed, those with `reads`. */
-export type Kind = "redis" | "memcached" | "followed" | "reading";
+/**
+ * Kinds of pools: by protocol, those whose servers are learned and followed, those with routes, those
+ * that read from replicas.
+ */
+export type Kind = "redis" | "memcached" | "followed" | "front" | "reading";
 
 export interface Counter {
   /** The field of the counters' object; also the name in the stats JSON and at StatsD. */
@@ -85,6 +88,26 @@ export const POOL_COUNTERS = [
     help: "Clients ever accepted.",
     unlisted: true,
     info: ["Stats", "total_connections_received"],
+  },
+  {
+    name: "hot_keys",
+    kind: "gauge",
+    seen: true,
+    shared: true,
+    metric: "hot_keys",
+    help: "Keys that more than one in a hundred requests is for, each.",
+  },
+  {
+    name: "big_requests",
+    kind: "counter",
+    metric: "big_requests_total",
+    help: "Requests larger than `big_key`.",
+  },
+  {
+    name: "big_replies",
+    kind: "counter",
+    metric: "big_replies_total",
+    help: "Replies larger than `big_key`.",
   },
   {
     name: "moved",
@@ -204,6 +227,69 @@ export const POOL_COUNTERS = [
     help:
       "Time from the first trouble with a primary until another was known, all failovers together.",
     only: "followed",
+  },
+  {
+    name: "route_failovers",
+    kind: "counter",
+    metric: "route_failovers_total",
+    help: "Requests that went on to another child of a failover.",
+    only: "front",
+  },
+  {
+    name: "route_failovers_refused",
+    kind: "counter",
+    metric: "route_failovers_refused_total",
+    help: "Requests that did not go on because of the failover's rate.",
+    only: "front",
+  },
+  {
+    name: "deletes_queued",
+    kind: "counter",
+    metric: "deletes_queued_total",
+    help: "Deletes that failed at a child of `all` and are tried again.",
+    only: "front",
+  },
+  {
+    name: "deletes_retried",
+    kind: "counter",
+    metric: "deletes_retried_total",
+    help: "Attempts to carry them out.",
+    only: "front",
+  },
+  {
+    name: "deletes_dropped",
+    kind: "counter",
+    metric: "deletes_dropped_total",
+    help: "Deletes that failed and are not tried again: too many wait, or their server is gone.",
+    only: "front",
+  },
+  {
+    name: "mirrored",
+    kind: "counter",
+    metric: "mirrored_total",
+    help: "Requests that a mirror got too.",
+    only: "front",
+  },
+  {
+    name: "mirror_dropped",
+    kind: "counter",
+    metric: "mirror_dropped_total",
+    help: "Requests that a mirror did not get, for it had not answered too many.",
+    only: "front",
+  },
+  {
+    name: "limited",
+    kind: "counter",
+    metric: "limited_total",
+    help: "Requests answered with an error because of `limits`.",
+    only: "front",
+  },
+  {
+    name: "faults",
+    kind: "counter",
+    metric: "faults_total",
+    help: "Requests that were delayed, or answered with an error, because of `faults`.",
+    only: "front",
   },
 ] as const satisfies readonly Counter[];
 

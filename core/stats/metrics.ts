@@ -137,7 +137,7 @@ export const POOL_METRICS: readonly Metric<PoolSnapshot>[] = [
   {
     name: "pool_servers",
     kind: "gauge",
-    help: "Servers in the configuration.",
+    help: "Servers: of the configuration, or learned.",
     value: (pool) => pool.servers.length,
   },
   {

@@ -38,6 +38,8 @@ export interface PoolSnapshot {
   readonly protocol: "redis" | "memcached";
   readonly counters: Readonly<Record<PoolCounterName, number>>;
   readonly servers: readonly ServerSnapshot[];
+  /** It has routes, and no servers of its own. */
+  readonly isFront?: true;
   /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
   readonly topology?: TopologySnapshot;
   /** Of a pool that reads from replicas; absent: it does not. */
@@ -63,9 +65,10 @@ export interface ReplicaSnapshot {
 }
 
 /** Which rows of counters.ts a pool has. */
-export function kindsOf({ protocol, topology, replicas }: PoolSnapshot): Kind[] {
+export function kindsOf({ protocol, topology, isFront, replicas }: PoolSnapshot): Kind[] {
   const kinds: Kind[] = [protocol];
   if (topology !== undefined) kinds.push("followed");
+  if (isFront) kinds.push("front");
   if (replicas !== undefined) kinds.push("reading");
   return kinds;
 }

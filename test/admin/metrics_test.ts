@@ -99,7 +99,12 @@ test("what is not known is not told", async () => {
 });
 
 test("every counter is a metric, at StatsD too, and in the stats JSON unless it says otherwise", async () => {
-  const one = snapshot([{ ...clusterPool("p"), servers: [server("a")] }]);
+  const one = snapshot([{
+    ...clusterPool("p"),
+    isFront: true,
+    replicas: [],
+    servers: [server("a")],
+  }]);
   const values = await scrape(one, true);
   const sent = statsdLines(one, null);
   const json = statsLine(one);
@@ -163,7 +168,7 @@ test("the stats JSON has nutcracker's fields in its order, then what only ringmu
   const { p } = JSON.parse(statsLine(full));
   assert.equal(Object.keys(p), [
     ...["client_eof", "client_err", "client_connections", "server_ejects", "forward_error"],
-    ...["fragments", "a", "b"],
+    ...["fragments", "hot_keys", "big_requests", "big_replies", "a", "b"],
   ]);
   assert.equal(Object.keys(p.a), [
     ...["server_eof", "server_err", "server_timedout", "server_connections", "server_ejected_at"],

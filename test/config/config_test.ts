@@ -79,6 +79,7 @@ test("a pool with listen and servers only has nutcracker's defaults", () => {
     pubsub_output_limit: 33554432,
     wait: 10000,
     park_bytes: 67108864,
+    big_key: 1048576,
     servers: [{
       name: "127.0.0.1",
       address: { host: "127.0.0.1", port: 11211, path: "", mode: -1 },
@@ -146,6 +147,7 @@ test("every key is taken over", () => {
     pubsub_output_limit: 1000,
     wait: 10000,
     park_bytes: 67108864,
+    big_key: 1048576,
   });
 });
 
@@ -547,6 +549,7 @@ const VALUES: Record<string, string> = {
   redis_user: "x",
   commands: "{deny: [keys]}",
   cluster: "{refresh: 1000}",
+  reads: "{from: primary}",
 };
 
 test("a key of one protocol's pools is refused in another pool, whichever key it is", () => {
@@ -643,7 +646,7 @@ test("what a reload does is said by the rows", () => {
   assert.equal(having(connectionsChange), [
     ...["redis", "redis_auth", "redis_user", "server_tls", "redis_db", "server_connections"],
   ]);
-  assert.equal(having(tickChanges), ["timeout", "health_check"]);
+  assert.equal(having(tickChanges), ["timeout", "health_check", "reads"]);
   assert.equal(POOL_KEYS.filter(bindChanges), ["backlog"]);
   assert.equal(Object.keys(GLOBAL_KEYS).filter(needsNewStart), [
     ...["workers", "admin", "statsd", "reuse_port"],
@@ -764,7 +767,7 @@ test("the patterns of the JSON Schema take the addresses that are valid", () => 
     assert.ok(listen.test(text), text);
     assert.type(parseListen(text), "object");
   }
-  const server = new RegExp(properties.servers.items.pattern);
+  const server = new RegExp(properties.servers.items.anyOf[0].pattern);
   for (const text of ["a:1:1", "a:1:1 b:c", "::1:1:1", "[::1]:1:1 x", "/tmp/a:1", "/tmp/a:1 x"]) {
     assert.ok(server.test(text), text);
     assert.type(parseServer(text), "object");
@@ -777,6 +780,10 @@ test("the patterns of the JSON Schema take the addresses that are valid", () => 
 
 /** What an editor does: the few words of JSON Schema that ours uses; "" or the path of an error. */
 function invalid(schema: Record<string, unknown>, value: unknown, at = "file"): string {
+  if (schema.anyOf !== undefined && schema.type === undefined) {
+    const wrong = (schema.anyOf as Record<string, unknown>[]).map((one) => invalid(one, value, at));
+    return wrong.includes("") ? "" : wrong[0];
+  }
   const types = [schema.type ?? []].flat() as string[];
   const kind = Array.isArray(value) ? "array" : Number.isInteger(value) ? "integer" : typeof value;
   if (!types.includes(kind) && !(kind === "integer" && types.includes("number"))) return at;
@@ -827,7 +834,9 @@ function invalid(schema: Record<string, unknown>, value: unknown, at = "file"): 
 test("the JSON Schema takes the examples and refuses what is misspelt or out of range", () => {
   const schema = JSON.parse(read(SCHEMA_FILE));
   const judge = (text: string): string => invalid(schema, parse(text));
-  for (const name of ["conf/demo.yml", "conf/nutcracker.yml"]) assert.is(judge(read(name)), "");
+  for (const name of ["demo", "nutcracker", "replicas"]) {
+    assert.is(judge(read(`conf/${name}.yml`)), "", name);
+  }
   assert.is(judge(file("redis: true", "redis_auth: 123", "timeout: 0")), "");
   const commands = ["commands:", "  deny: [keys]", "  rename: {wipe: flushall}"];
   assert.is(judge(file("redis: true", ...commands)), "");

@@ -51,6 +51,9 @@ test("a pool that is a target needs no listen, a pool with routes no servers", (
   assert.equal(routes, {
     default: { kind: "pool", pool: "local" },
     prefixes: [{ prefix: "a:", target: { kind: "pool", pool: "far" }, strip: false }],
+    mirror: [],
+    limits: [],
+    faults: [],
   });
   assert.is(pools.find(({ name }) => name === "far")!.listen_text, "");
 });
@@ -80,6 +83,62 @@ const ROWS: [string, string[], string[]][] = [
   ["an empty prefix", ['prefixes: {"": far, "y": local}'], [
     `c.yml:5: ${p} routes.prefixes."": what fits every key is called default`,
   ]],
+  ["a failover of one", ['prefixes: {"x": {failover: [far]}, "y": local}'], [
+    `c.yml:5: ${p} routes.prefixes."x".failover has to be a list of 2 to 32 targets`,
+  ]],
+  ["what a failover is for", ['prefixes: {"x": {failover: [far, local], on: [mis]}}'], [
+    `c.yml:5: ${p} routes.prefixes."x".on has to be a list of error and miss`,
+  ]],
+  ["another wait", ["default: {all: [far, local], wait: majorty}"], [
+    `c.yml:5: ${p} routes.default.wait "majorty" is not known; did you mean majority? (majority, all, fastest, first, none)`,
+  ]],
+  ["a rate that is none", ["default: {failover: [far, local], rate: 0}"], [
+    `c.yml:5: ${p} routes.default.rate "0" has to be a whole number from 1 to 1000000`,
+  ]],
+  ["reads without writes", ["default: {read: far, delete: local}"], [
+    `c.yml:5: ${p} routes.default.write is missing`,
+  ]],
+  ["a key of another kind", ["default: {failover: [far, local], wait: all}"], [
+    `c.yml:5: ${p} key "routes.default.wait" is not known; known: failover, on, rate`,
+  ]],
+  ["an unknown pool deep inside", [
+    "default:",
+    "  all:",
+    "  - far",
+    "  - failover: [local, nowhere]",
+  ], [
+    `c.yml:8: ${p} routes: there is no pool "nowhere"; known: front, local, far, other, db, nodes`,
+  ]],
+  ["a mirror without a pool", ["default: {failover: [far, local]}", "mirror: [{percent: 5}]"], [
+    `c.yml:6: ${p} routes.mirror[0].pool has to name a pool`,
+  ]],
+  ["a percentage of nothing", ["default: local", "mirror: [{pool: far, percent: 0, of: wirtes}]"], [
+    `c.yml:6: ${p} routes.mirror[0].percent "0" has to be a number above 0, up to 100`,
+    `c.yml:6: ${p} routes.mirror[0].of "wirtes" is not known; did you mean writes? (writes, reads, all)`,
+  ]],
+  [
+    "a limit without a rate, of what is no command",
+    [
+      "default: {failover: [far, local]}",
+      "limits: [{commands: [kyes]}]",
+    ],
+    [
+      `c.yml:5: ${p} routes: command "kyes" is not known; did you mean keys?`,
+      `c.yml:6: ${p} routes.limits[0].rate is missing`,
+    ].slice(1),
+  ],
+  ["a command that is none", [
+    "default: {failover: [far, local]}",
+    "limits: [{commands: [kyes], rate: 1}]",
+  ], [
+    `c.yml:5: ${p} routes: command "kyes" is not known; did you mean keys?`,
+  ]],
+  ["a user that is none", ["default: {failover: [far, local]}", "limits: [{user: ann, rate: 1}]"], [
+    `c.yml:5: ${p} routes: user "ann" is not in auth.users (default)`,
+  ]],
+  ["a fault that does nothing", ["default: {failover: [far, local]}", "faults: [{percent: 1}]"], [
+    `c.yml:6: ${p} routes.faults[0] needs either delay or error`,
+  ]],
   ["an unknown key", ["defualt: local", 'prefixes: {"x": far, "y": local}'], [
     `c.yml:5: ${p} key "routes.defualt" is not known; did you mean default?`,
   ]],
@@ -88,6 +147,20 @@ const ROWS: [string, string[], string[]][] = [
 for (const [title, routes, expected] of ROWS) {
   test(`-t tells: ${title}`, () => assert.equal(mistakes(front(...routes)), expected));
 }
+
+test("targets nest, and what is not said has its default", () => {
+  const { pools } = loadConfig(
+    front("default: {read: {failover: [local, far]}, write: {all: [local, far]}}"),
+  );
+  const [local, far] = ["local", "far"].map((pool) => ({ kind: "pool", pool }));
+  const write = { kind: "all", of: [local, far], wait: "all" };
+  assert.equal(pools.find(({ name }) => name === "front")!.routes!.default, {
+    kind: "split",
+    read: { kind: "failover", of: [local, far], on: ["error"], rate: 0 },
+    write,
+    delete: write,
+  });
+});
 
 test("-t tells of pools that lead to one another in a circle", () => {
   const pool = (name: string, port: number, to: string) =>

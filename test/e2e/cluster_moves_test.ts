@@ -11,6 +11,7 @@ import {
   cmd,
   needs,
   type ProxyProcess,
+  readPage,
   startCluster,
   startProxy,
   until,
@@ -198,6 +199,138 @@ clusterTest("a transaction that is too large to be kept is not carried out", asy
   assert.is(await wire.ask("EXEC"), "-EXECABORT slot moved\r\n");
   assert.is(await wire.ask("GET", "{l}a"), bulk("x"));
   await cluster.endMove(slot, owner, to);
+});
+
+clusterTest("scripts and functions are at every primary, at new ones too", async () => {
+  const wire = await Wire.open(proxy.port);
+  const script = "return {redis.call('INCR', KEYS[1]), ARGV[1]}";
+  const sha = (await wire.ask("SCRIPT", "LOAD", script)).split("\r\n")[1];
+  const library = (n: number) =>
+    `#!lua name=lib\nredis.register_function('f', function(k) return redis.call('INCRBY', k[1], ${n}) end)`;
+  await wire.ask("FUNCTION", "LOAD", library(10));
+  const { slot, owner } = await cluster.whose("{s}n");
+  // A node that has lost it gets it again, and the request with it.
+  await cluster.say(owner.port, "SCRIPT", "FLUSH");
+  assert.is(await wire.ask("EVALSHA", sha, "1", "{s}n", "x"), "*2\r\n:1\r\n$1\r\nx\r\n");
+  await cluster.say(owner.port, "SCRIPT", "FLUSH");
+  assert.is(
+    await wire.ask("EVALSHA", sha.toUpperCase(), "1", "{s}n", "y"),
+    "*2\r\n:2\r\n$1\r\ny\r\n",
+  );
+  // What nobody has given stays the client's to give; what a script says is the script's.
+  assert.match(await wire.ask("EVALSHA", "0".repeat(40), "1", "{s}n"), /^-NOSCRIPT/);
+  const liar = "redis.call('INCR', KEYS[1]); return redis.error_reply('NOSCRIPT sorry')";
+  const lie = (await wire.ask("SCRIPT", "LOAD", liar)).split("\r\n")[1];
+  assert.match(await wire.ask("EVALSHA", lie, "1", "{s}n"), /^-NOSCRIPT sorry/);
+  assert.is(await wire.ask("GET", "{s}n"), bulk("3"), "carried out once");
+  // A node that comes; then another library; then it gets a slot.
+  const fresh = await cluster.add();
+  const has = async (...words: string[]) => await cluster.say(fresh.port, ...words);
+  await until(
+    "the new node to have the script",
+    async () => (await has("SCRIPT", "EXISTS", sha)) === "*1\r\n:1\r\n",
+  );
+  await until(
+    "the new node to have the functions",
+    async () => (await has("FUNCTION", "LIST")).includes("lib"),
+  );
+  assert.is(await wire.ask("FUNCTION", "LOAD", "REPLACE", library(100)), "$3\r\nlib\r\n");
+  await cluster.beginMove(slot, owner, fresh, []);
+  await cluster.endMove(slot, owner, fresh);
+  assert.is(await wire.ask("FCALL", "f", "1", "{s}n"), ":103\r\n");
+  await cluster.beginMove(slot, fresh, owner, []);
+  await cluster.endMove(slot, fresh, owner);
+});
+
+clusterTest(
+  "SCAN sees a key that goes behind its back, and a slot that stays half-moved",
+  async () => {
+    const wire = await Wire.open(proxy.port);
+    await wire.ask("FLUSHALL");
+    const keys = Array.from({ length: 300 }, (_, i) => `{y}${i}`);
+    await wire.ask("MSET", ...keys.flatMap((key) => [key, "x"]), "{m}one", "x", "{w}two", "x");
+    keys.push("{m}one", "{w}two");
+    keys.sort();
+    const { slot, owner, others } = await cluster.whose("{y}");
+    const [to] = others;
+    const seenIn = async (moveAt: number, move: () => Promise<void>): Promise<string[]> => {
+      const seen = new Set<string>();
+      let cursor = "0";
+      for (let pages = 0; pages === 0 || cursor !== "0"; pages++) {
+        if (pages === moveAt) await move();
+        const page = readPage(await wire.ask("SCAN", cursor, "COUNT", "10"));
+        cursor = page.cursor;
+        for (const key of page.keys) seen.add(key);
+        assert.ok(pages < 1000, "it ends");
+      }
+      return [...seen].sort();
+    };
+    const half = keys.filter((key) => key.startsWith("{y}")).slice(0, 150);
+    assert.equal(await seenIn(5, () => cluster.beginMove(slot, owner, to, half)), keys);
+    assert.equal(await seenIn(-1, async () => {}), keys, "while it stays half-moved");
+    assert.equal(
+      await seenIn(3, () =>
+        cluster.moveKeys(
+          owner,
+          to,
+          keys.filter((key) => key.startsWith("{y}") && !half.includes(key)).slice(0, 100),
+        )),
+      keys,
+    );
+    assert.equal(await seenIn(4, () => cluster.endMove(slot, owner, to)), keys);
+    // There and back within one walk.
+    assert.equal(
+      await seenIn(6, async () => {
+        await cluster.beginMove(slot, to, owner, []);
+        await cluster.endMove(slot, to, owner);
+        await cluster.beginMove(slot, owner, to, []);
+        await cluster.endMove(slot, owner, to);
+      }),
+      keys,
+    );
+    // A cursor that nobody knows begins anew; one that is none is refused.
+    assert.ok(Number(readPage(await wire.ask("SCAN", "12345678901")).cursor) > 0);
+    assert.match(await wire.ask("SCAN", "x"), /^-ERR invalid cursor/);
+    assert.match(await wire.ask("SCAN", "0", "COUNT", "x"), /^-ERR value is not an integer/);
+  },
+);
+
+clusterTest("subscribers notice nothing when slots move", async () => {
+  const hearer = await Wire.open(proxy.port);
+  const shard = await Wire.open(proxy.port);
+  const wire = await Wire.open(proxy.port);
+  const { slot, owner, others: [to] } = await cluster.whose("{p}news");
+  await hearer.ask("SUBSCRIBE", "{p}news");
+  assert.match(await shard.ask("SSUBSCRIBE", "{p}news", "{p}more"), /^\*3\r\n\$10\r\nssubscribe/);
+  await shard.replies(1);
+  await cluster.beginMove(slot, owner, to, []);
+  await cluster.endMove(slot, owner, to);
+  for (const channel of ["{p}news", "{p}more"]) {
+    await until(
+      "the channel to be heard at the new node",
+      async () => (await cluster.say(to.port, "PUBSUB", "SHARDNUMSUB", channel)).endsWith(":1\r\n"),
+    );
+  }
+  assert.is(await wire.ask("SPUBLISH", "{p}news", "one"), ":1\r\n");
+  assert.is(await wire.ask("SPUBLISH", "{p}more", "two"), ":1\r\n");
+  assert.equal(await shard.replies(2), [
+    array("smessage", "{p}news", "one"),
+    array("smessage", "{p}more", "two"),
+  ]);
+  await wire.ask("PUBLISH", "{p}news", "a");
+  await wire.ask("PUBLISH", "{p}news", "b");
+  assert.equal(await hearer.replies(2), [
+    array("message", "{p}news", "a"),
+    array("message", "{p}news", "b"),
+  ]);
+  // To a slot that the proxy looks for at the wrong node.
+  await cluster.beginMove(slot, to, owner, []);
+  await cluster.endMove(slot, to, owner);
+  const late = await Wire.open(proxy.port);
+  assert.match(await late.ask("SSUBSCRIBE", "{p}late"), /^\*3\r\n\$10\r\nssubscribe/);
+  await wire.ask("SPUBLISH", "{p}late", "three");
+  assert.equal(await late.replies(1), [array("smessage", "{p}late", "three")]);
+  assert.is(await wire.ask("PUBSUB", "SHARDNUMSUB", "{p}late"), `*2\r\n${bulk("{p}late")}:1\r\n`);
 });
 
 test.run();

@@ -30,6 +30,7 @@ const SLOW = 6 * PATIENCE;
 
 let proxy: ProxyProcess;
 let second: ServerProcess;
+let node: ServerProcess;
 let browser: Browser;
 let address = "";
 let load: Wire[] = [];
@@ -38,6 +39,16 @@ let loading = true;
 test.before(async () => {
   const one = await startRedis();
   second = await startRedis();
+  // A cluster of one node, two of whose slots nobody has.
+  node = await startRedis({
+    args: [
+      ...["--cluster-enabled", "yes", "--cluster-port", String(await freePort())],
+      ...["--cluster-config-file", tempPath("nodes.conf")],
+    ],
+  });
+  const wire = await Wire.open(node.port);
+  await wire.ask("CLUSTER", "ADDSLOTSRANGE", "0", "12181", "12184", "16383");
+  wire.close();
   const admin = await freePort();
   address = `http://127.0.0.1:${admin}/`;
   proxy = await startProxy({
@@ -49,6 +60,7 @@ test.before(async () => {
       servers: [at(one, 1, "redis-a"), at(second, 2, "redis-b")],
     },
     pages: { redis: true, servers: [at(one, 1, HOSTILE), at(second, 1, "two")] },
+    slots: { redis: true, distribution: "cluster", servers: [at(node)] },
   }, { admin: `127.0.0.1:${admin}` });
   browser = await chromium.launch({
     executablePath: which("chromium"),
@@ -127,12 +139,15 @@ async function picture(page: Page, name: string): Promise<void> {
 ours("it shows the pools, their servers and their state, and nobody complains", async () => {
   const { page, complaints, asked } = await usual();
   const pools = await page.locator("section.pool h2").allTextContents();
-  assert.equal(pools.sort(), ["pages", "sessions"]);
+  assert.equal(pools.sort(), ["pages", "sessions", "slots"]);
   const names = await page.locator("td.name b").allTextContents();
-  assert.equal(names.sort(), [HOSTILE, "redis-a", "redis-b", "two"].sort());
-  assert.is(await page.locator("#t-servers").textContent(), "4 / 4");
+  assert.equal(
+    names.sort(),
+    [HOSTILE, "redis-a", "redis-b", "two", `127.0.0.1:${node.port}`].sort(),
+  );
+  assert.is(await page.locator("#t-servers").textContent(), "5 / 5");
   assert.is(await page.locator("#state").textContent(), "ready");
-  assert.is(await page.locator("td.state .good").count(), 4);
+  assert.is(await page.locator("td.state .good").count(), 5);
   assert.is(await page.title(), "ringmux", "a name is no HTML");
   assert.is(await page.locator("main img").count(), 0);
   for (const url of asked) assert.ok(url.startsWith(address), url);
@@ -172,6 +187,39 @@ ours("the look-up box gives the server that /ring gives", async () => {
       })`,
     );
     assert.is(await page.locator("#found b").textContent(), ring.owner, key);
+  }
+  assert.equal(complaints, []);
+});
+
+ours("a cluster's coverage, and where a key's slot is or is not", async () => {
+  const { page, complaints } = await usual();
+  const pool = page.locator("section.pool", { has: page.locator(".topology") });
+  assert.is(await pool.locator("h2").textContent(), "slots");
+  assert.match(
+    await pool.locator(".topology .badge").textContent() ?? "",
+    "16,382 of 16,384 slots served",
+  );
+  assert.match(
+    await pool.locator(".topology p").textContent() ?? "",
+    "2 have no owner, of 0 it is",
+  );
+  assert.match(await pool.locator("td.name span").textContent() ?? "", /^primary, 16,382 slots, /);
+  const facts = await pool.locator(".topology dd").allTextContents();
+  assert.match(facts[0], new RegExp(`ago at 127\\.0\\.0\\.1:${node.port} \\(`));
+  assert.is(facts[1], "0 moved, 0 ask, 0 tryagain, 0 unfit");
+  const links = await page.evaluate<string[]>(
+    `[...document.querySelectorAll(".topology a")].map((a) => a.href)`,
+  );
+  for (const link of links) assert.is((await fetch(link)).status, 200, link);
+  assert.is(links.length, 4);
+  for (const [key, found] of [["a", ", in slot 15495."], ["foo", "Nobody has its slot, 12182."]]) {
+    await page.getByLabel("Pool", { exact: true }).selectOption("slots");
+    await page.getByLabel("Where does a key live?").fill(key);
+    await page.keyboard.press("Enter");
+    await holds(
+      page,
+      `document.getElementById("found").textContent.endsWith(${JSON.stringify(found)})`,
+    );
   }
   assert.equal(complaints, []);
 });
@@ -252,7 +300,7 @@ ours("a server that is ejected shows at once, and a proxy that is gone too", asy
   await second.stop("SIGKILL");
   await page.waitForSelector("td.state .bad");
   assert.is(await page.locator("td.state .bad").textContent(), "ejected");
-  await holds(page, 'document.getElementById("t-servers").textContent === "3 / 4"');
+  await holds(page, 'document.getElementById("t-servers").textContent === "4 / 5"');
   const row = page.locator("tr", { hasText: "redis-b" });
   await until(
     "its share to be gone",

@@ -300,7 +300,7 @@ export function claim(client: ModeClient, scan: Scan, buf: Uint8Array, at: numbe
   if (client.head !== null) return LATER;
   hold = new Hold(client);
   hold.place = client.context.route.place;
-  if (!server.available && server.parking !== null) {
+  if (!server.available && server.waits) {
     client.beginHold(hold);
     return hold; // its server will come
   }

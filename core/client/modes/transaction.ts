@@ -146,7 +146,7 @@ function queue(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: numb
     return doom(hold, misplaced(client, scan, buf, at, server, hold.server));
   }
   if (isUnplaced(hold)) {
-    if (!server.available && server.parking === null) {
+    if (!server.available && !server.waits) {
       return doom(hold, client.codec.failure(server.reason));
     }
     if (hold.commands !== null) {
@@ -219,7 +219,7 @@ function place(hold: Hold, target: Target): number {
     hold.record(new HoldLog());
     for (const bytes of hold.kept) (hold.log as HoldLog).add(bytes, 0, bytes.length);
     // With its first request all of it waits for a server.
-    if (!target.available && target.parking !== null) {
+    if (!target.available && target.waits) {
       hold.kept = [];
       hold.keptBytes = 0;
       return ORDINARY;

@@ -4,6 +4,7 @@
 
 import { clipped, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
+import type { Verdicts } from "../verdicts.ts";
 import { leave, LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,
@@ -43,6 +44,7 @@ import { muted, parseReply } from "./binary_reply.ts";
 import { deniedBinary } from "./rights.ts";
 import { saslPlain } from "./sasl.ts";
 import { newSession } from "./session.ts";
+import { BINARY_VERDICTS } from "./verdict.ts";
 
 const QUITQ = opcodeOf("quitq");
 const VERSION = opcodeOf("version");
@@ -65,6 +67,7 @@ export class BinaryCodec implements Codec {
   readonly classes: Uint8Array;
   readonly judged: Uint8Array;
   readonly intents: Uint8Array;
+  readonly verdicts: Verdicts;
   /** Servers are asked in the text protocol. */
   readonly probe: null;
   readonly waits: null;
@@ -76,6 +79,7 @@ export class BinaryCodec implements Codec {
   readonly walk: null;
   readonly transactions: null;
   readonly publishing: null;
+  readonly scripts: null;
   readonly inquiries: null;
   readonly serverErrors: null;
   readonly greeting: null;
@@ -91,6 +95,7 @@ export class BinaryCodec implements Codec {
     this.classes = BINARY_CLASSES;
     this.judged = NOT_JUDGED;
     this.intents = BINARY_INTENTS;
+    this.verdicts = BINARY_VERDICTS;
     this.probe = null;
     this.waits = null;
     this.quiet = QUIET;
@@ -101,6 +106,7 @@ export class BinaryCodec implements Codec {
     this.walk = null;
     this.transactions = null;
     this.publishing = null;
+    this.scripts = null;
     this.inquiries = null;
     this.serverErrors = null;
     this.greeting = null;

@@ -4,6 +4,7 @@
 
 import { bytes, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
+import type { Verdicts } from "../verdicts.ts";
 import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,
@@ -42,6 +43,7 @@ import { RequestParser, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
+import { TEXT_VERDICTS } from "./verdict.ts";
 
 /** No error of memcached says that the server cannot work. */
 const NOT_JUDGED = new Uint8Array(CLASSES.length);
@@ -61,6 +63,7 @@ export class MemcachedCodec implements Codec {
   readonly classes: Uint8Array;
   readonly judged: Uint8Array;
   readonly intents: Uint8Array;
+  readonly verdicts: Verdicts;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly dialects: Dialects;
@@ -72,6 +75,7 @@ export class MemcachedCodec implements Codec {
   readonly walk: null;
   readonly transactions: null;
   readonly publishing: null;
+  readonly scripts: null;
   readonly inquiries: null;
   readonly serverErrors: null;
   readonly greeting: null;
@@ -89,6 +93,7 @@ export class MemcachedCodec implements Codec {
     this.classes = CLASSES;
     this.judged = NOT_JUDGED;
     this.intents = INTENTS;
+    this.verdicts = TEXT_VERDICTS;
     this.probe = VERSION;
     this.replyHead = 0;
     const binary = new BinaryCodec(options, facts);
@@ -101,6 +106,7 @@ export class MemcachedCodec implements Codec {
     this.walk = null;
     this.transactions = null;
     this.publishing = null;
+    this.scripts = null;
     this.inquiries = null;
     this.serverErrors = null;
     this.greeting = null;

@@ -29,7 +29,9 @@ import {
 import type { Clustering } from "../clustering.ts";
 import type { Replication } from "../replication.ts";
 import type { Publishing } from "../publishing.ts";
+import type { Scripts } from "../scripts.ts";
 import { ALOUD } from "../session.ts";
+import type { Verdicts } from "../verdicts.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
 import { REPLICATION } from "./replication.ts";
@@ -41,12 +43,14 @@ import { LearnedCommands } from "./learned.ts";
 import { answer } from "./local.ts";
 import { parseRequest } from "./parse.ts";
 import { publishing } from "./pubsub.ts";
+import { SCRIPTS } from "./scripts.ts";
 import { parseReply } from "./reply.ts";
 import { denied, lockedInlineLimit, lockedLimit } from "./rights.ts";
 import { errorText, greeting, laneOf, LANES, PROBE, SERVER_ERRORS } from "./servers.ts";
 import type { RedisSession } from "./session.ts";
 import { CACHING, retrack, UNSAID } from "./tracking.ts";
 import { transactions } from "./transaction.ts";
+import { verdicts } from "./verdict.ts";
 import { QUIET, WAITS } from "./waits.ts";
 
 const RESET = verbOf("reset");
@@ -57,6 +61,7 @@ export class RedisCodec implements Codec {
   readonly classes: Uint8Array;
   readonly judged: Uint8Array;
   readonly intents: Uint8Array;
+  readonly verdicts: Verdicts;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly keys: Keys;
@@ -64,6 +69,7 @@ export class RedisCodec implements Codec {
   readonly walk: Walk;
   readonly transactions: Transactions;
   readonly publishing: Publishing;
+  readonly scripts: Scripts;
   readonly serverErrors: ServerErrors;
   readonly greeting: Greeting;
   readonly lanes: Lanes;
@@ -85,12 +91,14 @@ export class RedisCodec implements Codec {
     this.classes = CLASSES;
     this.judged = JUDGED;
     this.intents = INTENTS;
+    this.verdicts = verdicts(options.db);
     this.probe = PROBE;
     this.replyHead = 0;
     this.keys = KEYS;
     this.together = together(hashTag);
     this.walk = WALK_ALL;
     this.transactions = transactions(hashTag);
+    this.scripts = SCRIPTS;
     this.publishing = publishing(options.db, options.clustered ?? false);
     this.serverErrors = SERVER_ERRORS;
     this.greeting = greeting(options);

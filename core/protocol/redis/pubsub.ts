@@ -134,11 +134,15 @@ function readFrame(frame: Frame, buf: Uint8Array, start: number, end: number): v
     return;
   }
   const kind = MESSAGES.indexOf(what);
+  const name = word(buf, wordEnd + 2, end);
   if (kind < 0) {
-    if (ON.includes(what) || OFF.includes(what)) frame.what = CONFIRMED;
+    frame.off = OFF.includes(what);
+    if (!frame.off && !ON.includes(what)) return;
+    frame.what = CONFIRMED;
+    frame.kind = (frame.off ? OFF : ON).indexOf(what);
+    frame.name = name < 0 ? "" : text(buf, name, wordEnd);
     return;
   }
-  const name = word(buf, wordEnd + 2, end);
   if (name < 0) return;
   frame.what = MESSAGE;
   frame.kind = kind;

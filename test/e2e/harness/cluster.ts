@@ -71,9 +71,9 @@ export class Cluster {
     const left = await this.say(from.port, "CLUSTER", "GETKEYSINSLOT", String(slot), "10000");
     const keys = left.split("\r\n").filter((line) => line !== "" && !/^[*$]/.test(line));
     await this.moveKeys(from, to, keys);
-    for (const { port } of [to, from]) {
-      await this.agree(port, "CLUSTER", "SETSLOT", String(slot), "NODE", to.id);
-    }
+    await this.agree(to.port, "CLUSTER", "SETSLOT", String(slot), "NODE", to.id);
+    // One that has given its last slot away is a replica now, and does not like to be told.
+    await this.say(from.port, "CLUSTER", "SETSLOT", String(slot), "NODE", to.id);
   }
 
   /** The slot of a key, and its owner. */
@@ -112,6 +112,22 @@ export class Cluster {
     });
   }
 
+  /** One more primary, without slots. */
+  async add(): Promise<ClusterNode> {
+    const server = await startNode();
+    const [first] = this.servers.filter((one) => !one.gone);
+    await this.manage("add-node", `127.0.0.1:${server.port}`, `127.0.0.1:${first.port}`);
+    this.servers.push(server);
+    const known = async (port: number) => (await this.nodes(port)).length;
+    await until("all to know the new node", async () => {
+      const counts = await Promise.all(
+        this.servers.filter((one) => !one.gone).map(({ port }) => known(port)),
+      );
+      return counts.every((count) => count === Math.max(...counts));
+    }, AGREEMENT);
+    return (await this.nodes()).find(({ port }) => port === server.port) as ClusterNode;
+  }
+
   /** All living nodes agree that all is well. */
   async agreed(): Promise<void> {
     const living = this.servers.filter((server) => !server.gone);
@@ -124,18 +140,43 @@ export class Cluster {
   }
 }
 
+/** A page of SCAN: the next cursor, and the keys. */
+export function readPage(reply: string): { cursor: string; keys: string[] } {
+  if (!reply.startsWith("*2\r\n$")) throw new Error(`no page: ${reply}`);
+  const [cursor, ...keys] = reply.split("\r\n").filter((line) =>
+    line !== "" && !/^[*$]/.test(line)
+  );
+  return { cursor, keys };
+}
+
+/** Every key that SCAN gives, `more` being the rest of its arguments. */
+export async function scanAll(wire: Wire, ...more: string[]): Promise<string[]> {
+  const all: string[] = [];
+  let cursor = "0";
+  do {
+    const page = readPage(await wire.ask("SCAN", cursor, ...more));
+    cursor = page.cursor;
+    all.push(...page.keys);
+  } while (cursor !== "0");
+  return all;
+}
+
+/** One node, of no cluster yet. */
+export async function startNode(): Promise<ServerProcess> {
+  const bus = await freePort(); // the usual one, 10,000 higher, may be in use
+  return await startRedis({
+    args: [
+      ...["--cluster-port", String(bus)],
+      ...["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
+      ...["--cluster-config-file", `nodes-${Math.random().toString(36).slice(2)}.conf`],
+      ...["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"],
+    ],
+  });
+}
+
 /** `primaries` with one replica each, which have agreed. */
 export async function startCluster(primaries = 3, replicas = 1): Promise<Cluster> {
-  const servers = await several(primaries * (1 + replicas), async () =>
-    startRedis({
-      args: [
-        // The usual one, 10,000 higher, may be in use.
-        ...["--cluster-port", String(await freePort())],
-        ...["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
-        ...["--cluster-config-file", `nodes-${Math.random().toString(36).slice(2)}.conf`],
-        ...["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"],
-      ],
-    }));
+  const servers = await several(primaries * (1 + replicas), startNode);
   const cluster = new Cluster(servers);
   const places = servers.map(({ port }) => `127.0.0.1:${port}`);
   const options = ["--cluster-replicas", String(replicas), "--cluster-yes"];

@@ -1,0 +1,181 @@
+// Failover: a request goes to the first child, and on to the next one if that fails (`on: error`) or
+// does not have the key (`on: miss`). A write goes on only if it was surely not carried out. If no
+// child has a hit, a miss counts more than an error. So many a second at most (`rate`).
+
+import { EMPTY } from "../bytes.ts";
+import type { Cause } from "../config/routes.ts";
+import type { Carrier } from "../link/attempt.ts";
+import { FAILED, MISS } from "../protocol/verdicts.ts";
+import type { Branch, Step } from "../route/prefix.ts";
+import type { Intent } from "../route/route.ts";
+import type { Target } from "../server/server.ts";
+import { Branching } from "./branching.ts";
+import { type Judge, type Said, send, SILENCE, tell, type Tree, type Want } from "./plan.ts";
+import type { Request } from "./request.ts";
+
+/** Bytes of requests that a front keeps so that they can be sent again. */
+export const MOST_KEPT = 64 << 20;
+/** Said of a write that goes no further. */
+const DOUBT = "; it may have been carried out";
+
+export class Failover extends Branching {
+  readonly onError: boolean;
+  readonly onMiss: boolean;
+  private readonly rate: number;
+  /** What of `rate` is left, as of when (ms). */
+  private tokens: number;
+  private countedAt: number;
+
+  constructor(tree: Tree, children: readonly Branch[], on: readonly Cause[], rate: number) {
+    super(tree, children, "a failover");
+    this.onError = on.includes("error");
+    this.onMiss = on.includes("miss");
+    this.rate = rate;
+    this.tokens = rate;
+    this.countedAt = tree.now;
+  }
+
+  run(
+    want: Want,
+    targets: readonly Target[],
+    buf: Uint8Array,
+    start: number,
+    end: number,
+    judge: Judge,
+    index: number,
+  ): void {
+    if (want.tied) return send(targets[0], want, buf, start, end, judge, index);
+    new Run(this, this.tree, want, targets, judge, index).begin(buf, start, end);
+  }
+
+  /** Whether one more may go on now. */
+  allows(): boolean {
+    const { rate, tree } = this;
+    const { counters, now } = tree;
+    if (rate > 0) {
+      this.tokens = Math.min(rate, this.tokens + (now - this.countedAt) * rate / 1000);
+      this.countedAt = now;
+      if (this.tokens < 1) {
+        counters.route_failovers_refused++;
+        return false;
+      }
+      this.tokens--;
+    }
+    counters.route_failovers++;
+    return true;
+  }
+
+  trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step {
+    const causes = [...(this.onError ? ["error"] : []), ...(this.onMiss ? ["miss"] : [])];
+    return {
+      what: `failover on ${causes.join(", ")}`,
+      to: this.children.map((child) => child.trace(buf, start, end, intent)),
+    };
+  }
+}
+
+class Run implements Judge {
+  private readonly branch: Failover;
+  private readonly tree: Tree;
+  private readonly want: Want;
+  private readonly targets: readonly Target[];
+  private readonly judge: Judge;
+  private readonly index: number;
+  private at: number;
+  /** The request: buf[0, length); empty when it is not kept. */
+  private buf: Uint8Array;
+  private length: number;
+  /** The best that a child has said. */
+  private best: Said;
+
+  constructor(
+    branch: Failover,
+    tree: Tree,
+    want: Want,
+    targets: readonly Target[],
+    judge: Judge,
+    index: number,
+  ) {
+    this.branch = branch;
+    this.tree = tree;
+    this.want = want;
+    this.targets = targets;
+    this.judge = judge;
+    this.index = index;
+    this.at = 0;
+    this.buf = EMPTY;
+    this.length = 0;
+    this.best = SILENCE;
+  }
+
+  begin(buf: Uint8Array, start: number, end: number): void {
+    const { tree } = this;
+    const length = end - start;
+    if (tree.kept + length <= MOST_KEPT) {
+      tree.kept += length;
+      this.length = length;
+      this.buf = tree.buffers.take(length);
+      this.buf.set(buf.subarray(start, end));
+    }
+    send(this.targets[0], this.want, buf, start, end, this, 0);
+  }
+
+  reply(_index: number, link: Carrier, buf: Uint8Array, start: number, end: number): void {
+    const { branch, want, best } = this;
+    const verdict = want.verdict(buf, start, end);
+    // What fails has not been carried out: see verdicts.ts.
+    const goesOn = verdict === FAILED
+      ? branch.onError
+      : verdict === MISS && branch.onMiss && want.reads;
+    if (goesOn && this.canGoOn()) {
+      if (best.verdict < 0 || verdict < best.verdict) {
+        this.best = { verdict, bytes: buf.slice(start, end), text: "", unsent: true };
+      }
+      return this.goOn();
+    }
+    const isBest = best.verdict < 0 || verdict < best.verdict;
+    this.end();
+    if (isBest) this.judge.reply(this.index, link, buf, start, end);
+    else tell(this.judge, this.index, this.tree.paper, best);
+  }
+
+  lost(_index: number, text: string, unsent: boolean): void {
+    const { branch, want, best } = this;
+    const isSafe = unsent || want.reads;
+    if (branch.onError && isSafe && this.canGoOn()) {
+      if (best.verdict < 0) this.best = { verdict: FAILED, bytes: EMPTY, text, unsent };
+      return this.goOn();
+    }
+    this.end();
+    if (best.verdict >= 0 && isSafe) return tell(this.judge, this.index, this.tree.paper, best);
+    this.judge.lost(this.index, isSafe || text === "" ? text : text + DOUBT, unsent);
+  }
+
+  private canGoOn(): boolean {
+    return this.at + 1 < this.targets.length && this.length > 0 && !this.want.caller.isClosed &&
+      this.branch.allows();
+  }
+
+  private goOn(): void {
+    this.at++;
+    send(this.targets[this.at], this.want, this.buf, 0, this.length, this, this.at);
+  }
+
+  streams(): Request | null {
+    return this.judge.streams(this.index);
+  }
+
+  streamed(): void {
+    this.end();
+    this.judge.streamed(this.index);
+  }
+
+  private end(): void {
+    const { tree, buf, length } = this;
+    if (length === 0) return;
+    this.length = 0;
+    this.buf = EMPTY;
+    tree.kept -= length;
+    tree.buffers.give(buf);
+  }
+}

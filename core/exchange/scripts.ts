@@ -1,0 +1,79 @@
+// The scripts that clients have given to all servers (SCRIPT LOAD), kept for servers that come later
+// or forget them: such a one says that it has no such script, is given it, and the request again. The
+// libraries of functions are copied from server to server, since those keep them for good.
+
+import { ask } from "../server/ask.ts";
+import type { Server } from "../server/server.ts";
+import { FLUSHES_SCRIPTS, LOADS_SCRIPT, NO_SCRIPTS, type Scripts } from "../protocol/scripts.ts";
+import type { Scan } from "../protocol/scan.ts";
+
+/** Most bytes of scripts that are kept; the oldest go first. */
+const MOST = 4 << 20;
+
+/** What a shelf asks its pool. */
+export interface ShelfContext {
+  readonly lane: number;
+  /** Servers that have no keys now, and may get some. */
+  idleServers(): Server[];
+}
+
+export class ScriptShelf {
+  readonly words: Scripts;
+  /** By name, the oldest first. */
+  private readonly bodies: Map<string, Uint8Array>;
+  private size: number;
+  private readonly context: ShelfContext;
+
+  constructor(words: Scripts, context: ShelfContext) {
+    this.words = words;
+    this.context = context;
+    this.bodies = new Map();
+    this.size = 0;
+  }
+
+  /** A request for every server that has keys; what it does to scripts is done by the others too. */
+  note(scan: Scan, buf: Uint8Array, at: number, length: number): void {
+    const { words, bodies, context } = this;
+    const kind = words.kindOf(scan);
+    if (kind === NO_SCRIPTS) return;
+    for (const server of context.idleServers()) {
+      ask(server, context.lane, buf.slice(at, at + length), nothing);
+    }
+    if (kind === FLUSHES_SCRIPTS) {
+      bodies.clear();
+      this.size = 0;
+    }
+    if (kind !== LOADS_SCRIPT) return;
+    const body = words.body(scan, buf, at);
+    if (body.length > MOST) return;
+    const name = words.nameOf(body);
+    this.remove(name);
+    bodies.set(name, body);
+    this.size += body.length;
+    while (this.size > MOST) this.remove(bodies.keys().next().value as string);
+  }
+
+  private remove(name: string): void {
+    this.size -= this.bodies.get(name)?.length ?? 0;
+    this.bodies.delete(name);
+  }
+
+  /** What gives a server the script that `request` wants to be run; null: it is not here. */
+  loadFor(request: Uint8Array): Uint8Array | null {
+    const body = this.bodies.get(this.words.wanted(request));
+    return body === undefined ? null : this.words.load(body);
+  }
+
+  /** A server has come; `from` has the functions that it is to have, null: it has them. */
+  prepare(server: Server, from: Server | null): void {
+    const { words, context: { lane } } = this;
+    for (const body of this.bodies.values()) ask(server, lane, words.load(body), nothing);
+    if (from === null) return;
+    ask(from, lane, words.dump, (reply) => {
+      const request = reply === null ? null : words.restore(reply);
+      if (request !== null && !server.removed) ask(server, lane, request, nothing);
+    });
+  }
+}
+
+const nothing = (): void => {};
