@@ -597,6 +597,13 @@ async function run() {
   setTimeout(run, 1000);
 }
 
+// The way of a key through the routes, in one line.
+function wayText({ what, to }) {
+  if (to.length === 0) return what;
+  const rest = to.map(wayText);
+  return what + " → " + (rest.length === 1 ? rest[0] : "[" + rest.join(" | ") + "]");
+}
+
 $("find").addEventListener("submit", async (event) => {
   event.preventDefault();
   const key = $("key").value;
@@ -606,6 +613,10 @@ $("find").addEventListener("submit", async (event) => {
     const [ring] = await ask("ring?" + new URLSearchParams({ pool, key }));
     const chance = ring.distribution === "random" && ring.servers.length > 1;
     if (chance) return found.replaceChildren("Any server: the distribution is random.");
+    if (ring.ways !== undefined) {
+      return found.replaceChildren(...["read", "write", "delete"].map((way) =>
+        el("div", {}, el("b", {}, way + ": "), wayText(ring.ways[way]))));
+    }
     if (ring.owner === null) {
       return found.replaceChildren(ring.slot === undefined
         ? "No server of this pool is live."

@@ -9,7 +9,8 @@ import type { Snapshot } from "../../core/stats/snapshot.ts";
 
 export type { ClusterAnswer } from "../../core/topology/cluster_answer.ts";
 export type { HotView } from "../../core/hot_view.ts";
-export type { RingView } from "../../core/ring_view.ts";
+export type { RingView, Way } from "../../core/ring_view.ts";
+export type { Step } from "../../core/route/prefix.ts";
 
 export interface Control {
   /** Clients are served. */

@@ -112,13 +112,19 @@ const SERVERS_OWN: readonly PoolKey[] = [
 
 /** A pool with routes. */
 export function judgeFront(
-  { routes, redis, auth }: PoolConfig,
+  { routes, redis, auth, commands }: PoolConfig,
   given: (key: PoolKey) => boolean,
   note: (key: PoolKey, message: string) => void,
 ): void {
   if (routes === undefined) return;
+  if (routes.prefixes.some(({ strip }) => strip)) {
+    if (!redis) note("routes", "routes: strip is for Redis pools only");
+    if (Object.keys(commands?.rename ?? {}).length > 0) {
+      note("routes", "routes: strip and commands.rename cannot be in one pool");
+    }
+  }
   const known = redis ? COMMAND_NAMES : MEMCACHED_NAMES;
-  for (const name of [...routes.limits, ...routes.faults].flatMap(({ commands }) => commands)) {
+  for (const name of [...routes.limits, ...routes.faults].flatMap((rule) => rule.commands)) {
     if (known.includes(name)) continue;
     const near = nearest(name, known);
     note("routes", `routes: command "${name}" is not known${near && `; did you mean ${near}?`}`);

@@ -298,7 +298,6 @@ export class RoutesReader {
     if (text !== "true" && text !== "false") {
       this.note(value, `${path}.strip has to be true or false`);
     }
-    if (text === "true") this.note(value, `${path}.strip is not built yet`);
     return { target: this.target(rest, path, 1), strip: text === "true" };
   }
 

@@ -71,6 +71,8 @@ export class Leaf implements Branch {
 }
 
 export interface Prefix {
+  /** For people. */
+  readonly name: string;
   readonly bytes: Uint8Array;
   readonly branch: Branch;
 }
@@ -160,9 +162,7 @@ export class PrefixRoute implements Route {
     const prefix = branch === this.fallback
       ? undefined
       : prefixes.find((one) => one.branch === branch);
-    const what = prefix === undefined
-      ? "default"
-      : `prefix ${String.fromCharCode(...prefix.bytes)}`;
+    const what = prefix === undefined ? "default" : `prefix ${prefix.name}`;
     const mirrored = this.mirrors?.trace(buf, start, end, intent) ?? [];
     return { what, to: [branch.trace(buf, start, end, intent), ...mirrored] };
   }

@@ -114,6 +114,7 @@ export class FakeControl implements Control {
       .filter((one) => name === undefined || one.name === name)
       .map((one) => ({
         pool: one.name,
+        protocol: one.protocol,
         distribution: "ketama",
         hash: "fnv1a_64",
         servers: one.servers.map(({ name, weight, live }) => ({ name, weight, live, share: 1 })),

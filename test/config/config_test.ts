@@ -780,9 +780,11 @@ test("the patterns of the JSON Schema take the addresses that are valid", () => 
 
 /** What an editor does: the few words of JSON Schema that ours uses; "" or the path of an error. */
 function invalid(schema: Record<string, unknown>, value: unknown, at = "file"): string {
-  if (schema.anyOf !== undefined && schema.type === undefined) {
-    const wrong = (schema.anyOf as Record<string, unknown>[]).map((one) => invalid(one, value, at));
-    return wrong.includes("") ? "" : wrong[0];
+  if (schema.type === undefined) {
+    const choice = (schema.anyOf ?? [{}]) as Record<string, unknown>[];
+    const fits = (one: Record<string, unknown>) =>
+      Object.keys(one).length === 0 || invalid(one, value, at) === "";
+    return choice.some(fits) ? "" : at;
   }
   const types = [schema.type ?? []].flat() as string[];
   const kind = Array.isArray(value) ? "array" : Number.isInteger(value) ? "integer" : typeof value;
@@ -865,6 +867,14 @@ test("the example files load", () => {
   ]);
   const names = loadConfig(read("conf/nutcracker.yml")).pools.map((p) => p.name);
   assert.equal(names, ["beta", "alpha", "delta", "gamma", "omega"]);
+  const routes = ["two_data_centres", "replicated_cache", "shadow", "prefixes"];
+  const listed = fs.readdirSync("conf").filter((name) => name.startsWith("routes_"));
+  assert.equal(listed.sort(), routes.map((name) => `routes_${name}.yml`).sort());
+  const schema = JSON.parse(read(SCHEMA_FILE));
+  for (const name of listed) {
+    assert.ok(loadConfig(read(`conf/${name}`)).pools.some((pool) => pool.routes), name);
+    assert.is(invalid(schema, parse(read(`conf/${name}`))), "", name);
+  }
 });
 
 test("the examples in docs/configuration.md load", () => {
