@@ -38,10 +38,11 @@ async function rows(): Promise<Row[]> {
 }
 
 async function allFit(n = 3): Promise<Row[]> {
-  return await until("all replicas to be fit", async () => {
+  await until("all replicas to be fit", async () => {
     const all = await rows();
-    return all.length === n && all.every(({ fit }) => fit) && all;
+    return all.length === n && all.every(({ fit }) => fit);
   });
+  return await rows();
 }
 
 function reads(all: Row[]): number {
