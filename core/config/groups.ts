@@ -139,6 +139,19 @@ export const CLUSTER_KEYS = {
   },
 } as const satisfies Rows;
 
+export const RETRY_KEYS = {
+  reads: {
+    type: integer(0, 100),
+    default: 1,
+    text: "How often a read is sent again whose answer was lost with the connection.",
+  },
+  writes: {
+    type: flag(),
+    default: false,
+    text: "Whether everything else is, too: then it may be carried out twice.",
+  },
+} as const satisfies Rows;
+
 export const READ_FROM = [
   ...["primary", "prefer_primary", "replica", "prefer_replica", "nearest", "zone"] as const,
 ] as const;

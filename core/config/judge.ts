@@ -104,7 +104,16 @@ const MEMCACHED_NAMES = [
 
 /** What concerns servers of its own, of which a pool with routes has none. */
 const SERVERS_OWN: readonly PoolKey[] = [
-  ...["servers", "hash", "hash_tag", "distribution", "cluster", "wait", "park_bytes"] as const,
+  ...[
+    "servers",
+    "hash",
+    "hash_tag",
+    "distribution",
+    "cluster",
+    "wait",
+    "park_bytes",
+    "retry",
+  ] as const,
   ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"] as const,
   ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"] as const,
   ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"] as const,

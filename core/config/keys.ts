@@ -13,6 +13,7 @@ import {
   GLOBAL_KEYS,
   HEALTH_KEYS,
   READS_KEYS,
+  RETRY_KEYS,
   SERVER_TLS_KEYS,
   TLS_KEYS,
 } from "./groups.ts";
@@ -117,6 +118,13 @@ export const POOL_ROWS = {
     with: ["distribution", "cluster"],
     text: "Bytes of requests that may wait at a time (each counts as 4096 at least); what comes " +
       "beyond gets an error.",
+  },
+  retry: {
+    keys: RETRY_KEYS,
+    optional: true,
+    only: "redis",
+    with: ["distribution", "cluster"],
+    text: "What becomes of a request that may have been carried out, its connection being lost.",
   },
   timeout: {
     type: v.pipe(milliseconds(), v.transform((ms) => ms === 0 ? NO_TIMEOUT : ms)),

@@ -29,7 +29,7 @@ export interface TopicsContext extends ServerContext, CensusContext {
 }
 
 /** A subscription that a server has refused is no request, and comes of no link. */
-const NO_REQUEST = { place: -1, resent: 0, isJudged: true };
+const NO_REQUEST = { place: -1, resent: 0, parkedAt: -1, isJudged: true };
 const NO_CARRIER = { owner: null } as unknown as Carrier;
 
 export class Topics implements SubscriptionTable<Topic> {

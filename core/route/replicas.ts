@@ -34,6 +34,8 @@ export class ReplicaRoute implements Route, Redirects {
   picked: number;
   place: number;
   preface: Uint8Array | null;
+  /** It was the inner route that judged the last refusal. */
+  private isInner: boolean;
   private readonly inner: Route;
   private readonly context: ReadsContext;
   /** The inner route's places are hash slots. */
@@ -46,9 +48,14 @@ export class ReplicaRoute implements Route, Redirects {
     this.picked = 0;
     this.place = -1;
     this.preface = null;
+    this.isInner = false;
     this.inner = inner;
     this.context = context;
     this.slotted = inner.redirects !== null;
+  }
+
+  get apart(): boolean {
+    return this.isInner && (this.inner.redirects?.apart ?? false);
   }
 
   get rounds(): Rounds | null {
@@ -194,7 +201,8 @@ export class ReplicaRoute implements Route, Redirects {
     const { owner } = link;
     this.preface = null;
     const part = owner instanceof Server ? partOf(owner) : null;
-    if (part === null || part.member === part.shard.primary) {
+    this.isInner = part === null || part.member === part.shard.primary;
+    if (part === null || this.isInner) {
       const { redirects } = this.inner;
       const target = redirects?.refused(buf, start, end, request, link) ?? null;
       this.preface = redirects?.preface ?? null;
@@ -259,8 +267,10 @@ export class ReplicaRoute implements Route, Redirects {
     return this.inner.redirects?.forgotten(request) ?? null;
   }
 
-  mayRepeat(intent: Intent): boolean {
-    return intent === CLASS_READ;
+  /** A read may have to try each of the servers. */
+  mayRepeat(intent: Intent, repeated: number): boolean {
+    if (intent === CLASS_READ && repeated < this.most) return true;
+    return this.inner.redirects?.mayRepeat(intent, repeated) ?? false;
   }
 }
 

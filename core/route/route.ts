@@ -86,6 +86,8 @@ export interface Resendable {
   readonly intent?: Intent;
   readonly place: number;
   readonly resent: number;
+  /** Since when (ms) it waits; -1 if it does not. */
+  readonly parkedAt: number;
   readonly isJudged: boolean;
 }
 
@@ -97,6 +99,8 @@ export interface Redirects {
   readonly most: number;
   /** What goes before the request, to the server that `refused` has given. Its reply is no one's. */
   readonly preface: Uint8Array | null;
+  /** What was refused last is refused for its having several keys. */
+  readonly apart: boolean;
   /** `link` has answered the error in `buf[start, end)`; null: it is for the client. */
   refused(
     buf: Uint8Array,
@@ -115,6 +119,9 @@ export interface Redirects {
   overtakes?(intent: Intent, by: Asker): boolean;
   /** What `by` did over a connection to itself is done. */
   released?(by: Asker): void;
-  /** Whether a command of this class that may have been carried out may be sent again. */
-  mayRepeat(intent: Intent): boolean;
+  /**
+   * Whether a command of this class that may have been carried out may be sent again, after it was
+   * `repeated` times.
+   */
+  mayRepeat(intent: Intent, repeated: number): boolean;
 }

@@ -550,6 +550,7 @@ const VALUES: Record<string, string> = {
   commands: "{deny: [keys]}",
   cluster: "{refresh: 1000}",
   reads: "{from: primary}",
+  retry: "{reads: 2, writes: true}",
 };
 
 test("a key of one protocol's pools is refused in another pool, whichever key it is", () => {
@@ -562,7 +563,9 @@ test("a key of one protocol's pools is refused in another pool, whichever key it
     assert.equal(mistakes(file(line)), expected);
     assert.equal(mistakes(file(line, "redis: false")), expected);
     const more = key === "redis_user" ? ["redis_auth: y"] : [];
-    if (["cluster", "wait", "park_bytes"].includes(key)) more.push("distribution: cluster");
+    if (["cluster", "wait", "park_bytes", "retry"].includes(key)) {
+      more.push("distribution: cluster");
+    }
     assert.equal(mistakes(file(line, "redis: true", ...more)), []);
   }
 });
