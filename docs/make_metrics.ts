@@ -40,6 +40,7 @@ const WHOSE = {
   memcached: "memcached pools",
   followed: "Pools before a Redis Cluster",
   reading: "Pools that read from replicas",
+  watched: "Pools with `sentinels`",
   front: "Pools with `routes`",
 } as const;
 

@@ -6,7 +6,14 @@ import { compareNames, type ServerConfig } from "./address.ts";
 import { readCommands } from "./commands.ts";
 import { judgeConditions, readKeys, readNothing, readRow, shownKey } from "./group.ts";
 import { GLOBAL_KEYS, type GlobalConfig } from "./groups.ts";
-import { judgeCluster, judgeFront, judgeGlobal, judgePool, judgeReads } from "./judge.ts";
+import {
+  judgeCluster,
+  judgeFront,
+  judgeGlobal,
+  judgePool,
+  judgeReads,
+  judgeSentinels,
+} from "./judge.ts";
 import { judgeRoutes, type Naming } from "./judge_routes.ts";
 import { POOL_ROWS, ReplicaSchema, ServerSchema } from "./keys.ts";
 import { type RoutesConfig, RoutesReader } from "./routes.ts";
@@ -197,6 +204,7 @@ class Check {
     };
     const given = (key: PoolKey) => nodes.has(key);
     judgeCluster(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
+    judgeSentinels(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeFront(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     const learned = pool.distribution === "cluster";
     judgeReads(pool, learned, (key, message) => this.note(nodes.get(key) ?? name, message, key));

@@ -7,6 +7,7 @@ import type { Clustering } from "./clustering.ts";
 import type { Replication } from "./replication.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Scripts } from "./scripts.ts";
+import type { Sentinels } from "./sentinels.ts";
 import type { FanOut, ReplyScan } from "./replies.ts";
 import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
@@ -355,4 +356,6 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly clustering: Clustering | null;
   /** Servers copy each other's writes. Absent: the protocol knows of none that do. */
   readonly replication?: Replication;
+  /** Null: nobody watches over servers. */
+  readonly sentinels: Sentinels | null;
 }

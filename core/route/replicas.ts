@@ -6,6 +6,7 @@
 //   read  ─▶ inner route ─▶ primary ─▶ its replicas ─▶ the client's one ─ refused, lost ─▶ next ─▶ primary
 //   write ─▶ inner route ─▶ primary
 
+import { EMPTY } from "../bytes.ts";
 import type { Carrier } from "../link/attempt.ts";
 import { reads } from "../protocol/intents.ts";
 import type { Keys, Scan } from "../protocol/codec.ts";
@@ -56,6 +57,10 @@ export class ReplicaRoute implements Route, Redirects {
 
   get apart(): boolean {
     return this.isInner && (this.inner.redirects?.apart ?? false);
+  }
+
+  get broadcasts(): Redirects["broadcasts"] {
+    return this.inner.redirects?.broadcasts ?? false;
   }
 
   get rounds(): Rounds | null {
@@ -259,6 +264,10 @@ export class ReplicaRoute implements Route, Redirects {
     return this.inner.redirects?.tooMany(request) ?? null;
   }
 
+  overdue(place: number): Uint8Array {
+    return this.inner.redirects?.overdue(place) ?? EMPTY;
+  }
+
   held(request: Resendable): Uint8Array | null {
     return this.inner.redirects?.held(request) ?? null;
   }
@@ -268,9 +277,9 @@ export class ReplicaRoute implements Route, Redirects {
   }
 
   /** A read may have to try each of the servers. */
-  mayRepeat(intent: Intent, repeated: number): boolean {
+  mayRepeat(intent: Intent, repeated: number, atFormer?: boolean): boolean {
     if (intent === CLASS_READ && repeated < this.most) return true;
-    return this.inner.redirects?.mayRepeat(intent, repeated) ?? false;
+    return this.inner.redirects?.mayRepeat(intent, repeated, atFormer) ?? false;
   }
 }
 

@@ -97,6 +97,8 @@ export interface Redirects {
   readonly rounds: Rounds | null;
   /** How often one request is sent again, those times not counted when it had to wait. */
   readonly most: number;
+  /** Servers tell each other what is published: a channel is heard at any of them. */
+  readonly broadcasts: boolean;
   /** What goes before the request, to the server that `refused` has given. Its reply is no one's. */
   readonly preface: Uint8Array | null;
   /** What was refused last is refused for its having several keys. */
@@ -119,9 +121,11 @@ export interface Redirects {
   overtakes?(intent: Intent, by: Asker): boolean;
   /** What `by` did over a connection to itself is done. */
   released?(by: Asker): void;
+  /** The place has had nobody for too long; of -1, all have not. */
+  overdue(place: number): Uint8Array;
   /**
    * Whether a command of this class that may have been carried out may be sent again, after it was
-   * `repeated` times.
+   * `repeated` times; `atFormer`: it waited (BLPOP) at a server that has the place no more.
    */
-  mayRepeat(intent: Intent, repeated: number): boolean;
+  mayRepeat(intent: Intent, repeated: number, atFormer?: boolean): boolean;
 }

@@ -11,7 +11,7 @@ import {
 } from "./counters.ts";
 import type { LatencySnapshot } from "./latency.ts";
 import { mergeLatency } from "./latency.ts";
-import type { TopologySnapshot } from "./topology.ts";
+import type { Look, TopologySnapshot, WatchedSnapshot } from "./topology.ts";
 
 export interface Snapshot {
   /** Host name. */
@@ -42,6 +42,8 @@ export interface PoolSnapshot {
   readonly isFront?: true;
   /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
   readonly topology?: TopologySnapshot;
+  /** Of a pool whose primaries Sentinels tell. */
+  readonly sentinel?: WatchedSnapshot;
   /** Of a pool that reads from replicas; absent: it does not. */
   readonly replicas?: readonly ReplicaSnapshot[];
 }
@@ -65,9 +67,10 @@ export interface ReplicaSnapshot {
 }
 
 /** Which rows of counters.ts a pool has. */
-export function kindsOf({ protocol, topology, isFront, replicas }: PoolSnapshot): Kind[] {
+export function kindsOf({ protocol, topology, sentinel, isFront, replicas }: PoolSnapshot): Kind[] {
   const kinds: Kind[] = [protocol];
-  if (topology !== undefined) kinds.push("followed");
+  if (topology !== undefined || sentinel !== undefined) kinds.push("followed");
+  if (sentinel !== undefined) kinds.push("watched");
   if (isFront) kinds.push("front");
   if (replicas !== undefined) kinds.push("reading");
   return kinds;
@@ -124,6 +127,7 @@ function mergePools(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
     servers: [...servers.values()],
     ...(a.replicas !== undefined && { replicas: mergeReplicas(a.replicas, b.replicas ?? []) }),
     ...(a.topology !== undefined && { topology: newer(a.topology, b.topology) }),
+    ...(a.sentinel !== undefined && { sentinel: newer(a.sentinel, b.sentinel) }),
   };
 }
 
@@ -150,7 +154,7 @@ function mergeReplicas(
 }
 
 /** What the worker knows that was told last: all look at the same servers. */
-function newer(a: TopologySnapshot, b: TopologySnapshot | undefined): TopologySnapshot {
+function newer<T extends { readonly look: Look }>(a: T, b: T | undefined): T {
   return b !== undefined && b.look.at > a.look.at ? b : a;
 }
 

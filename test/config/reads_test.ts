@@ -64,6 +64,9 @@ const ROWS: [string, string, string[]][] = [
     `c.yml:5: ${FILE_P} auto_eject_hosts is not allowed with reads: keys of an ejected server`,
     `c.yml:6: ${FILE_P} health_check is not allowed with reads: keys of an ejected server`,
   ]],
+  ["sentinels", pool([READS, 'sentinels: ["10.0.0.1:26379:1"]'], ["10.0.0.1:1:1 a"]), [
+    `c.yml:4: ${FILE_P} reads is not allowed with sentinels`,
+  ]],
   ["memcached", pool([READS]).replace("redis: true", "redis: false"), [
     `c.yml:4: ${FILE_P} reads is only valid with redis: true`,
   ]],
