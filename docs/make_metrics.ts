@@ -42,6 +42,7 @@ const WHOSE = {
   reading: "Pools that read from replicas",
   watched: "Pools with `sentinels`",
   front: "Pools with `routes`",
+  near: "Pools with `near_cache`",
 } as const;
 
 /** The more labels of an info metric are told by its help. */

@@ -59,6 +59,12 @@ export abstract class ReplyQueue implements Caller, PushListener {
   /** Requests that have come into the queue, ever: only counted where a route asks. */
   sent: number;
   standings: (Standing | undefined)[] | null;
+  /** Requests ever put into its queue one by one (not those on the short way). */
+  pushes: number;
+  /** See exchange/near_cache.ts. */
+  nearWrote: number;
+  nearRead: number;
+  nearBlind: number;
   held: number;
   protected readonly requests: RequestPool;
   protected readonly socket: Socket;
@@ -86,6 +92,10 @@ export abstract class ReplyQueue implements Caller, PushListener {
     this.queued = 0;
     this.sent = 0;
     this.standings = null;
+    this.pushes = 0;
+    this.nearWrote = 0;
+    this.nearRead = 0;
+    this.nearBlind = 0;
     this.held = 0;
     this.requests = context.requests;
     this.socket = socket;
@@ -173,10 +183,15 @@ export abstract class ReplyQueue implements Caller, PushListener {
     this.last = request;
     this.queued++;
     this.sent++;
+    this.pushes++;
   }
 
   get answered(): number {
     return this.sent - this.queued;
+  }
+
+  get gone(): number {
+    return this.pushes - this.queued;
   }
 
   answer(bytes: Uint8Array): void {

@@ -18,6 +18,9 @@ export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string
     note("redis_user", "redis_user needs redis_auth, redis_auth_file or redis_auth_env");
   }
   if (pool.auth !== undefined) judgeAuth(pool.auth, (message) => note("auth", message));
+  if (pool.near_cache !== undefined) {
+    judgeNear(pool, pool.near_cache.prefixes, (message) => note("near_cache", message));
+  }
   const { tls, server_tls } = pool;
   if (tls !== undefined && tls.require_client_cert && tls.ca === "") {
     note("tls", "tls.require_client_cert needs tls.ca");
@@ -62,12 +65,37 @@ export function judgeReads(
   if (from !== "zone" && from !== "primary" && (zone !== "" || Object.keys(zones).length > 0)) {
     note("reads", "reads.zone and reads.zones are only valid with reads.from zone or primary");
   }
+  if (pool.near_cache !== undefined) {
+    note("near_cache", "near_cache is not allowed with reads: a replica may know less than it");
+  }
   if (pool.auto_eject_hosts) note("auto_eject_hosts", forbidden("auto_eject_hosts"));
   if (pool.health_check !== undefined) note("health_check", forbidden("health_check"));
 }
 
 function forbidden(key: PoolKey): string {
   return `${key} is not allowed with reads: ${NO_READS[key]}`;
+}
+
+function judgeNear(
+  pool: PoolConfig,
+  prefixes: readonly string[],
+  note: (message: string) => void,
+): void {
+  if (prefixes.length === 0) note("near_cache.prefixes has to name at least one prefix");
+  if (pool.routes !== undefined) {
+    note("near_cache is not allowed in a pool with routes: give it to the pools they lead to");
+  }
+  if (pool.distribution === "random") {
+    note("near_cache is not allowed with distribution: random: a key is on no certain server");
+  }
+  for (const [i, one] of prefixes.entries()) {
+    const other = prefixes.slice(i + 1).find((more) =>
+      more.startsWith(one) || one.startsWith(more)
+    );
+    if (other !== undefined) {
+      note(`near_cache.prefixes "${one}" and "${other}" overlap; the shorter one is enough`);
+    }
+  }
 }
 
 /** What a Redis Cluster sees to itself. */

@@ -40,6 +40,8 @@ export interface PoolSnapshot {
   readonly servers: readonly ServerSnapshot[];
   /** It has routes, and no servers of its own. */
   readonly isFront?: true;
+  /** It has a near cache. */
+  readonly near?: true;
   /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
   readonly topology?: TopologySnapshot;
   /** Of a pool whose primaries Sentinels tell. */
@@ -67,12 +69,15 @@ export interface ReplicaSnapshot {
 }
 
 /** Which rows of counters.ts a pool has. */
-export function kindsOf({ protocol, topology, sentinel, isFront, replicas }: PoolSnapshot): Kind[] {
+export function kindsOf(
+  { protocol, topology, sentinel, isFront, near, replicas }: PoolSnapshot,
+): Kind[] {
   const kinds: Kind[] = [protocol];
   if (topology !== undefined || sentinel !== undefined) kinds.push("followed");
   if (sentinel !== undefined) kinds.push("watched");
   if (isFront) kinds.push("front");
   if (replicas !== undefined) kinds.push("reading");
+  if (near) kinds.push("near");
   return kinds;
 }
 

@@ -103,6 +103,7 @@ test("every counter is a metric, at StatsD too, and in the stats JSON unless it 
     ...clusterPool("p"),
     isFront: true,
     replicas: [],
+    near: true,
     servers: [server("a")],
   }]);
   const values = await scrape(one, true);
