@@ -12,6 +12,7 @@ import {
   CLUSTER_KEYS,
   GLOBAL_KEYS,
   HEALTH_KEYS,
+  PROXY_KEYS,
   SERVER_TLS_KEYS,
   TLS_KEYS,
 } from "./groups.ts";
@@ -167,6 +168,13 @@ export const POOL_ROWS = {
     optional: true,
     reload: ["listener"],
     text: "TLS towards clients.",
+  },
+  proxy_protocol: {
+    keys: PROXY_KEYS,
+    optional: true,
+    text:
+      "Load balancers in front say by the PROXY protocol (versions 1 and 2, before TLS) whose " +
+      "connections they pass on.",
   },
   server_tls: {
     keys: SERVER_TLS_KEYS,
