@@ -92,6 +92,7 @@ export const POOL_COUNTERS = [
     metric: "client_header_errors_total",
     help: "Clients turned away because of the PROXY protocol: no header, a wrong one, or one of " +
       "somebody who may not send any.",
+    unlisted: true,
   },
   {
     name: "moved",
