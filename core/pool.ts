@@ -15,6 +15,7 @@ import { type PoolConfig, protocolOf } from "./config/schema.ts";
 import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } from "./front.ts";
 import type { Hearings } from "./exchange/census.ts";
 import type { Meter } from "./exchange/meter.ts";
+import { NearCache } from "./exchange/near_cache.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { ScriptShelf } from "./exchange/scripts.ts";
@@ -155,6 +156,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   readonly log: LimitedLog;
   readonly slow: SlowLog;
   readonly hot: HotKeys;
+  near: NearCache | null;
   readonly big: BigWatch;
   readonly limits: Limits;
   /** The one every client starts with: see `Codec.dialects`. */
@@ -241,6 +243,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.monitorings = new Set();
     this.unreadBytes = 0;
     this.counters = newPoolCounters();
+    this.near = null;
     this.hot = new HotKeys(host.random(0x7fffffff) + 1, host.now());
     this.big = new BigWatch(config.big_key, this.slow, this.counters, () => host.wallClock());
     this.autoEject = config.auto_eject_hosts;
@@ -262,6 +265,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     else if (this.watched !== null) this.route = this.watched.route;
     else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
+    this.near = this.makeNear();
     this.ring.rebuild();
   }
 
@@ -422,6 +426,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (codecChanges(keys) || reconnect) {
       this.changeCodec(protocolOf(before) === protocolOf(config), reconnect);
     }
+    if (keys.has("near_cache") || codecChanges(keys) || reconnect) this.renewNear();
     const deadline = this.now + patience;
     if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
     if (this.front !== null) return;
@@ -440,6 +445,20 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.ring.change(config, shards);
     this.ring.rebuild();
     if (reconnect) this.topics.renew();
+  }
+
+  /** What was read with other settings, passwords or connections is forgotten. */
+  private renewNear(): void {
+    this.near?.stop();
+    this.near = this.makeNear();
+    for (const client of this.clients) client.settleMode();
+  }
+
+  private makeNear(): NearCache | null {
+    const { near_cache } = this.config;
+    return near_cache === undefined || this.codec.caching === null
+      ? null
+      : new NearCache(this, near_cache);
   }
 
   private changeWatched({ topology }: Watched, keys: ReadonlySet<string>): void {
@@ -511,6 +530,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.watched?.lot.stop();
     this.front?.stop();
     for (const server of this.own) server.stop();
+    this.near?.stop();
     this.topics.stop();
     this.retired.drop();
   }
@@ -621,6 +641,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
     this.slow.tick(now, this.front?.slowMs ?? config.slowlog_ms);
     this.hot.tick(now);
+    this.near?.tick(now, config.timeout, late);
     this.log.tick(now);
   }
 
@@ -634,6 +655,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   ringChanged(): void {
     this.topics.rebalance();
+    this.near?.forgetAll();
     // Keys have moved to servers that do not know what clients have read elsewhere.
     for (const client of this.clients) client.pushesLost();
     for (const front of this.fronts.values()) front.behindChanged();
@@ -763,6 +785,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       counters: { ...this.counters, ...this.seen() },
       servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
       ...(this.front !== null && { isFront: true }),
+      ...(this.near !== null && { near: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
       ...(this.watched !== null && { sentinel: viewSentinels(this.watched.topology) }),
     };
@@ -773,6 +796,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { lot, topology } = this.cluster ?? this.watched ?? {};
     return {
       hot_keys: this.hot.countAbove(HOT),
+      near_keys: this.near?.keys ?? 0,
+      near_bytes: this.near?.bytes ?? 0,
+      near_staleness: (this.config.near_cache?.ttl ?? 0) * 1000,
       parked: lot?.parked ?? 0,
       parked_in_vain: lot?.overdue ?? 0,
       parked_now: lot?.waiting ?? 0,

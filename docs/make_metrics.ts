@@ -39,6 +39,7 @@ const WHOSE = {
   followed: "Pools before a Redis Cluster",
   watched: "Pools with `sentinels`",
   front: "Pools with `routes`",
+  near: "Pools with `near_cache`",
 } as const;
 
 /** The more labels of an info metric are told by its help. */

@@ -193,6 +193,28 @@ export const CLUSTER_KEYS = {
   },
 } as const satisfies Rows;
 
+export const NEAR_KEYS = {
+  prefixes: {
+    items: { type: text(), text: "" },
+    text: "Values of keys that begin with one of these are kept.",
+  },
+  bytes: {
+    type: integer(65536, MAX_INT, "bytes"),
+    default: 33554432,
+    text: "Most bytes of keys and values that are kept, in each worker.",
+  },
+  ttl: {
+    type: integer(1, MAX_INT, "milliseconds"),
+    default: 5000,
+    text: "Milliseconds after which a value is read anew whatever happens.",
+  },
+  silence: {
+    type: integer(10, MAX_INT, "milliseconds"),
+    default: 5000,
+    text: "Milliseconds without a word of a server after which its values are forgotten.",
+  },
+} as const satisfies Rows;
+
 export const RETRY_KEYS = {
   reads: {
     type: integer(0, 100),

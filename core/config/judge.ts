@@ -30,12 +30,37 @@ export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string
     }
   }
   if (pool.auth !== undefined) judgeAuth(pool.auth, (message) => note("auth", message));
+  if (pool.near_cache !== undefined) {
+    judgeNear(pool, pool.near_cache.prefixes, (message) => note("near_cache", message));
+  }
   const { tls, server_tls } = pool;
   if (tls !== undefined && tls.require_client_cert && tls.ca === "") {
     note("tls", "tls.require_client_cert needs tls.ca");
   }
   if (server_tls !== undefined && (server_tls.cert === "") !== (server_tls.key === "")) {
     note("server_tls", "server_tls.cert and server_tls.key go together");
+  }
+}
+
+function judgeNear(
+  pool: PoolConfig,
+  prefixes: readonly string[],
+  note: (message: string) => void,
+): void {
+  if (prefixes.length === 0) note("near_cache.prefixes has to name at least one prefix");
+  if (pool.routes !== undefined) {
+    note("near_cache is not allowed in a pool with routes: give it to the pools they lead to");
+  }
+  if (pool.distribution === "random") {
+    note("near_cache is not allowed with distribution: random: a key is on no certain server");
+  }
+  for (const [i, one] of prefixes.entries()) {
+    const other = prefixes.slice(i + 1).find((more) =>
+      more.startsWith(one) || one.startsWith(more)
+    );
+    if (other !== undefined) {
+      note(`near_cache.prefixes "${one}" and "${other}" overlap; the shorter one is enough`);
+    }
   }
 }
 

@@ -12,6 +12,7 @@ import {
   CLUSTER_KEYS,
   GLOBAL_KEYS,
   HEALTH_KEYS,
+  NEAR_KEYS,
   PROXY_KEYS,
   RETRY_KEYS,
   SENTINEL_KEYS,
@@ -310,6 +311,14 @@ export const POOL_ROWS = {
     type: milliseconds(),
     default: 0,
     text: "Requests that take longer are logged, with command, key and server. 0: none.",
+  },
+  near_cache: {
+    keys: NEAR_KEYS,
+    optional: true,
+    only: "redis",
+    text:
+      "Values that are kept in the proxy, so that GET of such a key costs no server anything; the " +
+      "servers (Redis 6 or newer) tell what has changed.",
   },
   big_key: {
     type: integer(0, MAX_INT, "bytes"),

@@ -40,6 +40,8 @@ export interface PoolSnapshot {
   readonly servers: readonly ServerSnapshot[];
   /** It has routes, and no servers of its own. */
   readonly isFront?: true;
+  /** It has a near cache. */
+  readonly near?: true;
   /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
   readonly topology?: TopologySnapshot;
   /** Of a pool whose primaries Sentinels tell. */
@@ -47,11 +49,12 @@ export interface PoolSnapshot {
 }
 
 /** Which rows of counters.ts a pool has. */
-export function kindsOf({ protocol, topology, sentinel, isFront }: PoolSnapshot): Kind[] {
+export function kindsOf({ protocol, topology, sentinel, isFront, near }: PoolSnapshot): Kind[] {
   const kinds: Kind[] = [protocol];
   if (topology !== undefined || sentinel !== undefined) kinds.push("followed");
   if (sentinel !== undefined) kinds.push("watched");
   if (isFront) kinds.push("front");
+  if (near) kinds.push("near");
   return kinds;
 }
 

@@ -551,6 +551,7 @@ const VALUES: Record<string, string> = {
   redis_user: "x",
   commands: "{deny: [keys]}",
   cluster: "{refresh: 1000}",
+  near_cache: "{prefixes: [a]}",
   sentinels: '["10.0.0.1:26379:1"]',
   sentinel: "{user: a, auth: x}",
   retry: "{reads: 2, writes: true}",
@@ -1073,6 +1074,29 @@ if (!installed) console.log("nutcracker is not installed: comparison with it ski
     }
   },
 );
+
+test("a near cache needs prefixes that do not overlap, and keys that are on a certain server", () => {
+  const of = (near: string, ...more: string[]) =>
+    mistakes(file("redis: true", `near_cache: ${near}`, ...more));
+  assert.equal(of("{prefixes: ['a:', 'b:'], bytes: 65536, ttl: 1, silence: 10}"), []);
+  assert.equal(of("{ttl: 5}"), [
+    'c.yml:4: pool "p": near_cache.prefixes has to name at least one prefix',
+  ]);
+  assert.equal(of("{prefixes: [ab, b, a]}"), [
+    'c.yml:4: pool "p": near_cache.prefixes "ab" and "a" overlap; the shorter one is enough',
+  ]);
+  assert.equal(of("{prefixes: [a]}", "distribution: random"), [
+    'c.yml:4: pool "p": near_cache is not allowed with distribution: random: a key is on no certain server',
+  ]);
+  assert.match(of("{prefixes: [a], bytes: 1}")[0], /near_cache.bytes "1" has to be/);
+  assert.match(of("{prefix: [a]}")[0], /"near_cache.prefix" is not known; did you mean prefixes\?/);
+});
+
+test("the sample configuration of a near cache is right", () => {
+  const [pool] = loadConfig(read("conf/near-cache.yml")).pools;
+  assert.equal(pool.near_cache?.prefixes, ["cfg:", "flag:"]);
+  assert.is(pool.near_cache?.silence, 5000);
+});
 
 test("with sentinels the servers have the names that those know, and nobody else watches", () => {
   const own = ['sentinels: ["10.0.0.1:26379:1", "[::1]:26379:1", "s.example:26379"]'];

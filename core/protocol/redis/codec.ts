@@ -40,6 +40,7 @@ import { join } from "./fan_out.ts";
 import { KEYS, together } from "./keys.ts";
 import { LearnedCommands } from "./learned.ts";
 import { answer } from "./local.ts";
+import { nearWords } from "./near.ts";
 import { parseRequest } from "./parse.ts";
 import { publishing } from "./pubsub.ts";
 import { SCRIPTS } from "./scripts.ts";
@@ -109,8 +110,9 @@ export class RedisCodec implements Codec {
     this.dialects = null;
     this.waits = WAITS;
     this.quiet = QUIET;
-    this.caching = CACHING;
     this.options = options;
+    const first = (): RedisSession => this.newSession(0, "", 0);
+    this.caching = { ...CACHING, near: nearWords(first, this.greeting) };
     this.facts = facts;
     this.maxRequest = options.maxRequest;
   }
