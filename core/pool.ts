@@ -16,7 +16,7 @@ import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
-import type { Link } from "./link/link.ts";
+import { type Link, READY } from "./link/link.ts";
 import type { PushListener, PushSetting } from "./link/pushes.ts";
 import { BigWatch } from "./link/big_watch.ts";
 import { RetiredLinks } from "./link/retired.ts";
@@ -30,6 +30,7 @@ import type { Scripts } from "./protocol/scripts.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { RingRoute } from "./route/ring.ts";
+import { SentinelRoute } from "./route/sentinel.ts";
 import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
 import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
@@ -47,7 +48,9 @@ import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
 import { ClusterTopology } from "./topology/cluster.ts";
 import { viewCluster } from "./topology/cluster_view.ts";
-import { changeShards, makeShards } from "./topology/static.ts";
+import { SentinelTopology } from "./topology/sentinel.ts";
+import { viewSentinels } from "./topology/sentinel_view.ts";
+import { changeNamed, changeShards, makeShards } from "./topology/static.ts";
 import { logRefused, usersOf } from "./users.ts";
 import type { BufferPool } from "./wire/out_buffer.ts";
 import type { Flushable, Turn } from "./wire/turn.ts";
@@ -93,6 +96,17 @@ interface Cluster {
   readonly scripts: ScriptShelf;
 }
 
+/** What a pool has beside whose primaries Sentinels tell. */
+interface Watched {
+  readonly topology: SentinelTopology;
+  readonly lot: ParkingLot;
+  readonly route: SentinelRoute;
+}
+
+export function hasSentinels({ sentinels }: PoolConfig): boolean {
+  return sentinels.length > 0;
+}
+
 export function isCluster({ distribution }: PoolConfig): boolean {
   return distribution === "cluster";
 }
@@ -102,6 +116,9 @@ const HOT = 0.01;
 
 /** How long (ms) a node that has gone may take to answer what it was sent. */
 const RETIREMENT = 10_000;
+/** The same, of one that Sentinels call down; and of one that they tell to become a replica. */
+const DEAD = 1000;
+const DEMOTION = 15_000;
 
 /** Errors for requests that were not answered in time. */
 const REMOVED = "the server is not in the pool any more";
@@ -156,6 +173,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
   readonly cluster: Cluster | null;
+  /** Null: no Sentinels are asked who the primaries are. */
+  readonly watched: Watched | null;
   readonly keeps: boolean;
   readonly topics: Topics;
   readonly clients: Set<Client>;
@@ -209,7 +228,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
     this.bareLane = this.enterBareLane();
-    this.keeps = context.routing !== null || isCluster(config);
+    this.keeps = context.routing !== null || isCluster(config) || hasSentinels(config);
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
@@ -233,7 +252,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.servers = this.shards.map(({ primary }) => primary);
     this.ring = new RingRoute(this, config, this.shards);
     this.cluster = isCluster(config) ? this.makeCluster() : null;
+    this.watched = hasSentinels(config) ? this.makeWatched() : null;
     if (this.cluster !== null) this.route = this.cluster.route;
+    else if (this.watched !== null) this.route = this.watched.route;
     else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
     this.ring.rebuild();
@@ -246,6 +267,32 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const route: SlotRoute = new SlotRoute(this, topology, nowhere);
     return { topology, lot, route, scripts: new ScriptShelf(this.codec.scripts as Scripts, this) };
   }
+
+  private makeWatched(): Watched {
+    const topology = new SentinelTopology(this, this);
+    const lot: ParkingLot = new ParkingLot(this, () => route);
+    const nowhere = new Unavailable("no primary", lot as Parking);
+    const route: SentinelRoute = new SentinelRoute(this, this.ring, topology, nowhere);
+    return { topology, lot, route };
+  }
+
+  /** A shard has a primary (again). */
+  primaryFound(server: Server, links: readonly Link[] | null, wasDown: boolean): void {
+    if (links !== null) {
+      // What was not handed over goes to the new one; the old one is to get nothing more.
+      // What waits there (BLPOP) would wait for what comes to the new one.
+      for (const link of links) {
+        if (link.state !== READY || link.out.unhanded > 0 || link.patience > 0) link.discard();
+      }
+      this.retire(server, links, this.now + (wasDown ? DEAD : DEMOTION));
+      this.topics.renewAt(server);
+      for (const client of this.clients) client.pushesLost();
+    }
+    if (this.config.preconnect) server.connect();
+    this.watched?.lot.wake();
+  }
+
+  replicasFound(_server: Server): void {}
 
   get words(): Clustering {
     return this.codec.clustering as Clustering;
@@ -304,6 +351,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   async start(): Promise<void> {
     this.keepTime();
     if (this.cluster !== null) await this.cluster.topology.start();
+    if (this.watched !== null) await this.watched.topology.start();
     if (this.listens) {
       this.listener = await PoolListener.open(this.host, this, this.context.reusePort);
     }
@@ -314,11 +362,12 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   begin(): void {
     this.keepTime();
     void this.cluster?.topology.start();
+    void this.watched?.topology.start();
     this.connectAhead();
   }
 
   private connectAhead(): void {
-    if (!this.config.preconnect) return;
+    if (!this.config.preconnect || this.watched !== null) return;
     for (const server of this.own) {
       server.connect();
     }
@@ -371,18 +420,27 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const deadline = this.now + patience;
     if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
     if (this.front !== null) return;
-    const { shards, removed } = changeShards(this, this.shards, before.servers, config.servers);
+    const { shards, removed } = this.watched === null
+      ? changeShards(this, this.shards, before.servers, config.servers)
+      : changeNamed(this, this.shards, config.servers);
     this.shards = shards;
     this.servers = shards.map(({ primary }) => primary);
     for (const server of removed) this.retire(server, server.retire(), deadline);
     for (const server of this.servers) {
       if (reconnect) this.retire(server, server.renew(), deadline);
       if (!this.autoEject && config.health_check === undefined) server.live = true;
-      if (config.preconnect) server.connect();
+      if (config.preconnect && this.watched === null) server.connect();
     }
+    if (this.watched !== null) this.changeWatched(this.watched, keys);
     this.ring.change(config, shards);
     this.ring.rebuild();
     if (reconnect) this.topics.renew();
+  }
+
+  private changeWatched({ topology }: Watched, keys: ReadonlySet<string>): void {
+    if (keys.has("sentinels") || keys.has("sentinel")) topology.changeSentinels();
+    else topology.change();
+    topology.refresh("the configuration has changed", true);
   }
 
   private changeCluster({ topology }: Cluster, reconnect: boolean, deadline: number): void {
@@ -444,6 +502,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     for (const client of [...this.clients]) client.drop("the proxy stops");
     this.cluster?.topology.stop();
     this.cluster?.lot.stop();
+    this.watched?.topology.stop();
+    this.watched?.lot.stop();
     this.front?.stop();
     for (const server of this.own) server.stop();
     this.topics.stop();
@@ -535,6 +595,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.now = now;
     const { config } = this;
     this.cluster?.topology.tick(now, late);
+    this.watched?.topology.tick(now, late);
     for (const server of this.own) server.tick(now, late);
     this.front?.retries.tick(now);
     this.topics.tick(now, config.timeout, late);
@@ -546,7 +607,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       for (const client of this.holding) client.tickHold(now, pinned_idle_timeout, late);
     }
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
-    this.slow.tick(now, config.slowlog_ms);
+    this.slow.tick(now, this.front?.slowMs ?? config.slowlog_ms);
     this.hot.tick(now);
     this.log.tick(now);
   }
@@ -572,6 +633,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (front === null || routes === undefined) return;
     front.change(routes, pools);
     this.route = front.route;
+    this.slow.tick(this.now, front.slowMs);
     const { limits, faults } = routes;
     if (limits.length + faults.length === 0) this.meter = null;
     else this.meter = makeMeter(this, limits, faults);
@@ -690,12 +752,13 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
       ...(this.front !== null && { isFront: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
+      ...(this.watched !== null && { sentinel: viewSentinels(this.watched.topology) }),
     };
   }
 
   /** What nobody counts in `counters`. */
   private seen(): SeenPoolCounters {
-    const { lot, topology } = this.cluster ?? {};
+    const { lot, topology } = this.cluster ?? this.watched ?? {};
     return {
       hot_keys: this.hot.countAbove(HOT),
       parked: lot?.parked ?? 0,

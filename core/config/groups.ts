@@ -110,6 +110,35 @@ export const HEALTH_KEYS = {
   },
 } as const satisfies Rows;
 
+export const SENTINEL_KEYS = {
+  user: {
+    type: text(),
+    default: "",
+    text: "User name that goes with auth towards the Sentinels (ACL).",
+  },
+  auth: {
+    type: text(),
+    default: "",
+    secret: true,
+    text: "Password that is given to the Sentinels; redis_auth is for the servers only.",
+  },
+  auth_file: {
+    type: text(),
+    default: "",
+    text: "File whose first line is the password: instead of auth.",
+  },
+  auth_env: {
+    type: text(),
+    default: "",
+    text: "Environment variable that holds the password: instead of auth.",
+  },
+  tls: {
+    keys: SERVER_TLS_KEYS,
+    optional: true,
+    text: "TLS towards the Sentinels; server_tls is for the servers only.",
+  },
+} as const satisfies Rows;
+
 export const CLUSTER_KEYS = {
   refresh: {
     type: integer(100, MAX_INT, "milliseconds"),
@@ -207,6 +236,7 @@ export const GLOBAL_KEYS = {
 
 export type TlsConfig = ValuesOf<typeof TLS_KEYS>;
 export type ServerTlsConfig = ValuesOf<typeof SERVER_TLS_KEYS>;
+export type SentinelConfig = ValuesOf<typeof SENTINEL_KEYS>;
 export type UserConfig = ValuesOf<typeof USER_KEYS>;
 export type AuthConfig = ValuesOf<typeof AUTH_KEYS>;
 export type HealthConfig = ValuesOf<typeof HEALTH_KEYS>;

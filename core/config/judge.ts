@@ -60,26 +60,73 @@ export function judgeCluster(
   }
 }
 
+/** What Sentinels see to. */
+const SENTINELS_OWN: Readonly<Partial<Record<PoolKey, string>>> = {
+  auto_eject_hosts: "they replace failed servers themselves",
+  health_check: "they watch over the servers themselves",
+};
+
+export function judgeSentinels(
+  pool: PoolConfig,
+  given: (key: PoolKey) => boolean,
+  note: (key: PoolKey, message: string) => void,
+): void {
+  const isCluster = pool.distribution === "cluster";
+  for (const key of ["wait", "park_bytes", "retry"] as const) {
+    if (given(key) && !isCluster && !given("sentinels")) {
+      note(key, `${key} is only valid with distribution: cluster or sentinels`);
+    }
+  }
+  if (!given("sentinels")) {
+    if (given("sentinel")) note("sentinel", "sentinel is only valid with sentinels");
+    return;
+  }
+  if (pool.sentinels.length === 0) note("sentinels", "sentinels has to name at least one");
+  if (isCluster) {
+    note("sentinels", "sentinels is not allowed with distribution: cluster, which needs none");
+  }
+  if (pool.distribution === "random") {
+    note(
+      "distribution",
+      'distribution "random" is not allowed with sentinels: a key has to have a shard (ketama, modula)',
+    );
+  }
+  for (const [key, why] of Object.entries(SENTINELS_OWN) as [PoolKey, string][]) {
+    if (given(key)) note(key, `${key} is not allowed with sentinels: ${why}`);
+  }
+  for (const { text, address } of pool.servers) {
+    if (address.path !== "") {
+      note("servers", `server "${text}" has to be host:port:weight name with sentinels`);
+    } else if (!text.includes(" ")) {
+      note("servers", `server "${text}" needs a name, the one that the sentinels know it by`);
+    }
+  }
+  const { auth = "", auth_file = "", auth_env = "", user = "", tls } = pool.sentinel ?? {};
+  const secrets = [auth, auth_file, auth_env].filter((value) => value !== "");
+  if (secrets.length > 1) {
+    note("sentinel", "sentinel: only one of auth, auth_file and auth_env can be given");
+  }
+  if (user !== "" && secrets.length === 0) {
+    note("sentinel", "sentinel.user needs auth, auth_file or auth_env");
+  }
+  if (tls !== undefined && (tls.cert === "") !== (tls.key === "")) {
+    note("sentinel", "sentinel.tls.cert and sentinel.tls.key go together");
+  }
+}
+
 const MEMCACHED_NAMES = [
   ...MEMCACHED_COMMANDS.map(({ name }) => name),
   ...BINARY_COMMANDS.flatMap((command) => command?.name ?? []),
 ];
 
 /** What concerns servers of its own, of which a pool with routes has none. */
-const SERVERS_OWN: readonly PoolKey[] = [
-  ...[
-    "servers",
-    "hash",
-    "hash_tag",
-    "distribution",
-    "cluster",
-    "wait",
-    "park_bytes",
-    "retry",
-  ] as const,
-  ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"] as const,
-  ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"] as const,
-  ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"] as const,
+const SERVERS_OWN: readonly string[] = [
+  ...["sentinels", "sentinel", "reads", "discovery", "migrate", "near_cache"],
+  ...["servers", "hash", "hash_tag", "distribution", "cluster", "wait", "park_bytes"],
+  ...["retry"],
+  ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"],
+  ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"],
+  ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"],
 ];
 
 /** A pool with routes. */
@@ -107,8 +154,11 @@ export function judgeFront(
     note("routes", `routes: user "${user}" is not in auth.users (${users.join(", ")})`);
   }
   for (const key of SERVERS_OWN) {
-    if (!given(key)) continue;
-    note(key, `${key} is not allowed with routes: it belongs to the pools that are its targets`);
+    if (!given(key as PoolKey)) continue;
+    note(
+      key as PoolKey,
+      `${key} is not allowed with routes: it belongs to the pools that are its targets`,
+    );
   }
 }
 

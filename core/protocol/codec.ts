@@ -6,6 +6,7 @@ import type { Refused, Users } from "./access.ts";
 import type { Clustering } from "./clustering.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Scripts } from "./scripts.ts";
+import type { Sentinels } from "./sentinels.ts";
 import type { FanOut, ReplyScan } from "./replies.ts";
 import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
@@ -352,4 +353,6 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly lanes: Lanes | null;
   /** Null: servers share no keys among themselves. */
   readonly clustering: Clustering | null;
+  /** Null: nobody watches over servers. */
+  readonly sentinels: Sentinels | null;
 }

@@ -72,6 +72,8 @@ export interface Redirects {
   readonly rounds: Rounds | null;
   /** How often one request is sent again, those times not counted when it had to wait. */
   readonly most: number;
+  /** Servers tell each other what is published: a channel is heard at any of them. */
+  readonly broadcasts: boolean;
   /** What goes before the request, to the server that `refused` has given. Its reply is no one's. */
   readonly preface: Uint8Array | null;
   /** What was refused last is refused for its having several keys. */
@@ -90,9 +92,11 @@ export interface Redirects {
   tooMany(request: Resendable): Uint8Array | null;
   held(request: Resendable): Uint8Array | null;
   forgotten(request: Resendable): Uint8Array | null;
+  /** The place has had nobody for too long; of -1, all have not. */
+  overdue(place: number): Uint8Array;
   /**
    * Whether a command of this class that may have been carried out may be sent again, after it was
-   * `repeated` times.
+   * `repeated` times; `atFormer`: it waited (BLPOP) at a server that has the place no more.
    */
-  mayRepeat(intent: Intent, repeated: number): boolean;
+  mayRepeat(intent: Intent, repeated: number, atFormer?: boolean): boolean;
 }

@@ -34,6 +34,7 @@ export class SlotRoute implements Route, Redirects {
   readonly redirects: Redirects;
   readonly tells: boolean;
   readonly mixed: boolean;
+  readonly broadcasts: boolean;
   readonly rounds: Rounds;
   readonly places: number;
   picked: number;
@@ -51,6 +52,7 @@ export class SlotRoute implements Route, Redirects {
     this.redirects = this;
     this.tells = false;
     this.mixed = false;
+    this.broadcasts = true;
     this.rounds = new Rounds(topology, (n) => context.random(n), nowhere.parking);
     this.places = SLOTS;
     this.picked = 0;

@@ -6,7 +6,7 @@
 export type CounterKind = "counter" | "gauge" | "timestamp";
 
 /** Kinds of pools: by protocol, those whose servers are learned and followed, those with routes. */
-export type Kind = "redis" | "memcached" | "followed" | "front";
+export type Kind = "redis" | "memcached" | "followed" | "watched" | "front";
 
 export interface Counter {
   /** The field of the counters' object; also the name in the stats JSON and at StatsD. */

@@ -11,7 +11,7 @@ import {
 } from "./counters.ts";
 import type { LatencySnapshot } from "./latency.ts";
 import { mergeLatency } from "./latency.ts";
-import type { TopologySnapshot } from "./topology.ts";
+import type { Look, TopologySnapshot, WatchedSnapshot } from "./topology.ts";
 
 export interface Snapshot {
   /** Host name. */
@@ -42,12 +42,15 @@ export interface PoolSnapshot {
   readonly isFront?: true;
   /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
   readonly topology?: TopologySnapshot;
+  /** Of a pool whose primaries Sentinels tell. */
+  readonly sentinel?: WatchedSnapshot;
 }
 
 /** Which rows of counters.ts a pool has. */
-export function kindsOf({ protocol, topology, isFront }: PoolSnapshot): Kind[] {
+export function kindsOf({ protocol, topology, sentinel, isFront }: PoolSnapshot): Kind[] {
   const kinds: Kind[] = [protocol];
-  if (topology !== undefined) kinds.push("followed");
+  if (topology !== undefined || sentinel !== undefined) kinds.push("followed");
+  if (sentinel !== undefined) kinds.push("watched");
   if (isFront) kinds.push("front");
   return kinds;
 }
@@ -102,11 +105,12 @@ function mergePools(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
     counters: addUp(POOL_COUNTERS, a.counters, b.counters),
     servers: [...servers.values()],
     ...(a.topology !== undefined && { topology: newer(a.topology, b.topology) }),
+    ...(a.sentinel !== undefined && { sentinel: newer(a.sentinel, b.sentinel) }),
   };
 }
 
 /** What the worker knows that was told last: all look at the same servers. */
-function newer(a: TopologySnapshot, b: TopologySnapshot | undefined): TopologySnapshot {
+function newer<T extends { readonly look: Look }>(a: T, b: T | undefined): T {
   return b !== undefined && b.look.at > a.look.at ? b : a;
 }
 

@@ -54,6 +54,8 @@ class MovingRoute implements Route {
       tooMany: () => null,
       held: () => null,
       forgotten: () => null,
+      broadcasts: false,
+      overdue: () => bytes(""),
     };
   }
 

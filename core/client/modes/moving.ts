@@ -150,7 +150,7 @@ export function heldLoss(
   if (target === null) return false;
   if (hold.move === null && state === BLOCKED && !unsent) {
     const intent = hold.client.codec.classes[request.verb + 1];
-    if (!redirects.mayRepeat(intent, request.repeated)) return false;
+    if (!redirects.mayRepeat(intent, request.repeated, link.retired)) return false;
   }
   if (!unsent) request.repeated++;
   const move = (hold.move ?? begin(hold, target, null, true)) as Move;
