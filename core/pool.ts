@@ -4,7 +4,12 @@
 import { Client } from "./client/client.ts";
 import { Pause } from "./client/pause.ts";
 import type { ClientContext, Limits, Ticking } from "./client/context.ts";
-import { clientConnected, clientFailsAtTls, clientRefused } from "./client/journal.ts";
+import {
+  clientConnected,
+  clientFailsAtHeader,
+  clientFailsAtTls,
+  clientRefused,
+} from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import { type PoolConfig, protocolOf } from "./config/schema.ts";
 import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } from "./front.ts";
@@ -583,8 +588,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     return this.listener?.port || this.config.listen.port;
   }
 
-  accept(socket: Socket): Client | null {
-    if (!this.hasRoom(socket.remote, 0)) {
+  accept(socket: Socket, unknown: number): Client | null {
+    if (!this.hasRoom(socket.remote, unknown)) {
       const why = this.codec.failure("max number of clients reached");
       socket.write(why, 0, why.length);
       return null;
@@ -597,10 +602,10 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     return client;
   }
 
-  /** Whether one more may come in, beside `handshakes` that are about to; tells the log if not. */
-  hasRoom(remote: string, handshakes: number): boolean {
+  /** Whether one more may come in, beside `others` that are about to; tells the log if not. */
+  hasRoom(remote: string, others: number): boolean {
     const most = this.config.client_connections;
-    if (most === 0 || this.clients.size + handshakes < most) return true;
+    if (most === 0 || this.clients.size + others < most) return true;
     clientRefused(this, remote, most);
     return false;
   }
@@ -609,6 +614,13 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   handshakeFailed(remote: string, why: string): void {
     if (this.complaints.allow(this.host.now())) {
       clientFailsAtTls(this, remote, why, this.complaints.more);
+    }
+  }
+
+  headerFailed(remote: string, why: string): void {
+    this.counters.header_errors++;
+    if (this.complaints.allow(this.host.now())) {
+      clientFailsAtHeader(this, remote, why, this.complaints.more);
     }
   }
 

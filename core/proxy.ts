@@ -249,6 +249,7 @@ export class Proxy {
           accept: pool.accept.bind(pool),
           hasRoom: pool.hasRoom.bind(pool),
           handshakeFailed: pool.handshakeFailed.bind(pool),
+          headerFailed: pool.headerFailed.bind(pool),
         };
         opened.set(
           place,

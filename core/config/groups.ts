@@ -3,6 +3,7 @@
 
 import * as v from "valibot";
 import type { Address } from "../host.ts";
+import { Network } from "../networks.ts";
 import { parseHostPort } from "./address.ts";
 import type { Rows, ValuesOf } from "./rows.ts";
 import { filePath, flag, integer, milliseconds, oneOf, parsed, text } from "./values.ts";
@@ -54,6 +55,30 @@ export const SERVER_TLS_KEYS = {
     type: flag(),
     default: false,
     text: "Certificates are not checked. Only for tests.",
+  },
+} as const satisfies Rows;
+
+const network = v.pipe(
+  text(),
+  v.rawTransform<string, string>(({ dataset, addIssue, NEVER }) => {
+    const result = Network.parse(dataset.value);
+    if (typeof result !== "string") return dataset.value;
+    addIssue({ message: result });
+    return NEVER;
+  }),
+);
+
+export const PROXY_KEYS = {
+  from: {
+    items: { type: network, text: "" },
+    text:
+      "Networks (10.0.0.0/8) or addresses of the load balancers: they have to send the header, " +
+      "all others may not.",
+  },
+  timeout: {
+    type: integer(1, MAX_INT, "milliseconds"),
+    default: 3000,
+    text: "Milliseconds that the header may take.",
   },
 } as const satisfies Rows;
 

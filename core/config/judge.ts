@@ -17,6 +17,18 @@ export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string
   if (pool.redis_user !== "" && given.every((value) => value === "")) {
     note("redis_user", "redis_user needs redis_auth, redis_auth_file or redis_auth_env");
   }
+  if (pool.proxy_protocol !== undefined) {
+    if (pool.proxy_protocol.from.length === 0) {
+      note("proxy_protocol", "proxy_protocol.from has to name at least one network");
+    }
+    if (pool.listen.path !== "") {
+      note(
+        "proxy_protocol",
+        "proxy_protocol is only valid where the pool listens on host:port: who comes to a unix " +
+          "socket has no address that proxy_protocol.from could name",
+      );
+    }
+  }
   if (pool.auth !== undefined) judgeAuth(pool.auth, (message) => note("auth", message));
   if (pool.near_cache !== undefined) {
     judgeNear(pool, pool.near_cache.prefixes, (message) => note("near_cache", message));

@@ -19,6 +19,7 @@ import {
   GLOBAL_KEYS,
   HEALTH_KEYS,
   NEAR_KEYS,
+  PROXY_KEYS,
   READS_KEYS,
   RETRY_KEYS,
   SENTINEL_KEYS,
@@ -230,6 +231,13 @@ export const POOL_ROWS = {
     optional: true,
     reload: ["listener"],
     text: "TLS towards clients.",
+  },
+  proxy_protocol: {
+    keys: PROXY_KEYS,
+    optional: true,
+    text:
+      "Load balancers in front say by the PROXY protocol (versions 1 and 2, before TLS) whose " +
+      "connections they pass on.",
   },
   server_tls: {
     keys: SERVER_TLS_KEYS,

@@ -90,6 +90,14 @@ export const POOL_COUNTERS = [
     info: ["Stats", "total_connections_received"],
   },
   {
+    name: "header_errors",
+    kind: "counter",
+    metric: "client_header_errors_total",
+    help: "Clients turned away because of the PROXY protocol: no header, a wrong one, or one of " +
+      "somebody who may not send any.",
+    unlisted: true,
+  },
+  {
     name: "hot_keys",
     kind: "gauge",
     seen: true,
