@@ -18,8 +18,11 @@ export const PENDING = -1;
 
 /** One connection, either way round. */
 export interface Socket {
-  /** Peer as "host:port", or the path of a unix socket; "" when unknown. */
-  readonly remote: string;
+  /**
+   * Peer as "host:port", or the path of a unix socket; "" when unknown. Its owner may put another in
+   * its place, whose connection the peer passes on.
+   */
+  remote: string;
   /**
    * The address (without a port) that the peer of an accepted connection has found; "" when it is
    * not known, and for unix sockets. Absent: it is never known.
@@ -83,6 +86,20 @@ export interface ConnectTls {
   readonly insecure: boolean;
 }
 
+/** What a client has to say before TLS begins. */
+export interface Preface {
+  /** Milliseconds that it may take. */
+  readonly timeout: number;
+  /** As `Socket.remote`, once all of it is there. */
+  readonly remote: string;
+  /** Takes what belongs to it: where the rest begins, -1 for more to come, -2 to close. */
+  take(buf: Uint8Array, start: number, end: number): number;
+  /** It has taken too long. */
+  late(): void;
+  /** The client has hung up before it was complete. */
+  ended(): void;
+}
+
 export interface ListenOptions {
   /** Length of the kernel's queue of connections not yet accepted. */
   readonly backlog: number;
@@ -95,6 +112,8 @@ export interface ListenOptions {
    * is read again at every client that comes, and may be another one by then.
    */
   readonly tls?: ListenTls;
+  /** With TLS: what a client from there has to say first; null for nothing. */
+  readonly preface?: (remote: string) => Preface | null;
   /** Asked of a client that begins TLS while `handshakes` others are at it; false: it is closed. */
   readonly room?: (remote: string, handshakes: number) => boolean;
   /** A client did not get as far as `accept`, because of TLS; `why` is in words. */

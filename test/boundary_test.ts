@@ -116,13 +116,14 @@ const FLOORS = [
   ["core/topology/"],
   ["core/server/"],
   ["core/link/"],
-  ["core/listener.ts", "core/users.ts", "core/throttle.ts"],
+  ["core/listener.ts", "core/announced.ts", "core/users.ts", "core/throttle.ts"],
   ["core/config/"],
   ["core/protocol/"],
   ["core/stats/"],
   ["core/wire/"],
   ["core/ring/", "core/hash/"],
-  ["core/limit.ts", "core/lateness.ts"],
+  ["core/limit.ts", "core/lateness.ts", "core/proxy_header.ts"],
+  ["core/networks.ts"],
   ["core/log.ts", "core/host.ts", "core/errno.ts", "core/bytes.ts", "core/version.ts"],
 ];
 

@@ -19,6 +19,9 @@ const PACKAGES = {
   memccapable: "libmemcached-tools",
   prometheus: "prometheus",
   promtool: "prometheus",
+  haproxy: "haproxy",
+  dnsmasq: "dnsmasq-base",
+  etcd: "etcd-server",
   chromium: "chromium",
 };
 

@@ -71,6 +71,21 @@ export function clientFailsAtTls(pool: Named, remote: string, reason: string, mo
   });
 }
 
+/** A client's PROXY header is missing, wrong, or not allowed; `more` as above. */
+export function clientFailsAtHeader(
+  pool: Named,
+  remote: string,
+  reason: string,
+  more: string,
+): void {
+  pool.log.notice(`${pool.label}: client ${remote} refused: PROXY protocol: ${reason}${more}`, {
+    event: "client_header_failed",
+    pool: pool.name,
+    client: remote,
+    reason,
+  });
+}
+
 export function protocolError(client: Told): void {
   client.context.log.info(`${label(client)}: protocol error`, of(client, "protocol_error"));
 }

@@ -11,6 +11,7 @@ import type {
   GlobalConfig,
   HealthConfig,
   MigrateValues,
+  ReadsConfig,
   ServerTlsConfig,
   TlsConfig,
 } from "./groups.ts";
@@ -18,6 +19,7 @@ import { POOL_ROWS } from "./keys.ts";
 import type { RoutesConfig } from "./routes.ts";
 import { schemaOf, type ValuesOf } from "./rows.ts";
 
+export type { ReadsConfig } from "./groups.ts";
 export { NO_TIMEOUT } from "./keys.ts";
 
 /** What may stand under the name of a pool. */
@@ -56,6 +58,7 @@ type Rewritten =
   | "tls"
   | "server_tls"
   | "health_check"
+  | "reads"
   | "migrate";
 
 /** A ring as the configuration of its pool has it. */
@@ -93,6 +96,8 @@ export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   health_check?: HealthConfig;
   /** Absent: keys stay where they are. */
   migrate?: MigrateConfig;
+  /** Absent: primaries are read from, and there are no replicas. */
+  reads?: ReadsConfig;
   /** Absent: all commands, under their own names. */
   commands?: CommandsConfig;
 }

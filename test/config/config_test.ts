@@ -552,6 +552,7 @@ const VALUES: Record<string, string> = {
   commands: "{deny: [keys]}",
   cluster: "{refresh: 1000}",
   migrate: "{to: q}",
+  reads: "{from: primary}",
   near_cache: "{prefixes: [a]}",
   sentinels: '["10.0.0.1:26379:1"]',
   sentinel: "{user: a, auth: x}",
@@ -682,7 +683,7 @@ test("what a reload does is said by the rows", () => {
   assert.equal(having(connectionsChange), [
     ...["redis", "redis_auth", "redis_user", "server_tls", "redis_db", "server_connections"],
   ]);
-  assert.equal(having(tickChanges), ["timeout", "health_check"]);
+  assert.equal(having(tickChanges), ["timeout", "health_check", "reads"]);
   assert.equal(POOL_KEYS.filter(bindChanges), ["backlog"]);
   assert.equal(Object.keys(GLOBAL_KEYS).filter(needsNewStart), [
     ...["workers", "admin", "statsd", "reuse_port"],
@@ -803,7 +804,7 @@ test("the patterns of the JSON Schema take the addresses that are valid", () => 
     assert.ok(listen.test(text), text);
     assert.type(parseListen(text), "object");
   }
-  const server = new RegExp(properties.servers.items.pattern);
+  const server = new RegExp(properties.servers.items.anyOf[0].pattern);
   for (const text of ["a:1:1", "a:1:1 b:c", "::1:1:1", "[::1]:1:1 x", "/tmp/a:1", "/tmp/a:1 x"]) {
     assert.ok(server.test(text), text);
     assert.type(parseServer(text), "object");
@@ -869,10 +870,41 @@ function invalid(schema: Record<string, unknown>, value: unknown, at = "file"): 
   return "";
 }
 
+test("proxy_protocol: networks, no unix socket", () => {
+  const only = (value: string) => mistakes(file(`proxy_protocol: ${value}`)).join("\n");
+  assert.is(only("{from: [10.0.0.0/8, '::1']}"), "");
+  assert.equal(pool("proxy_protocol: {from: [10.0.0.0/8]}").proxy_protocol, {
+    from: ["10.0.0.0/8"],
+    timeout: 3000,
+  });
+  assert.is(
+    only("{from: []}"),
+    'c.yml:3: pool "p": proxy_protocol.from has to name at least one network',
+  );
+  assert.is(
+    only("{from: [balancer]}"),
+    'c.yml:3: pool "p": proxy_protocol.from "balancer" has to be an address or a network, such as ' +
+      "10.0.0.0/8 or fd00::/8",
+  );
+  assert.match(only("{from: [10.0.0.0/33]}"), /has 33 for a number of bits \(0 to 32\)/);
+  assert.match(only("{from: [10.0.0.0/8], timeout: 0}"), /timeout "0" has to be a whole number/);
+  const unix = "p:\n  listen: /tmp/s\n  proxy_protocol: {from: [::1]}\n  servers: [1.2.3.4:1:1]\n";
+  assert.match(mistakes(unix).join("\n"), /only valid where the pool listens on host:port/);
+});
+
 test("the JSON Schema takes the examples and refuses what is misspelt or out of range", () => {
   const schema = JSON.parse(read(SCHEMA_FILE));
   const judge = (text: string): string => invalid(schema, parse(text));
-  for (const name of ["conf/demo.yml", "conf/nutcracker.yml"]) assert.is(judge(read(name)), "");
+  for (
+    const name of [
+      "conf/demo.yml",
+      "conf/nutcracker.yml",
+      "conf/behind-haproxy.yml",
+      "conf/replicas.yml",
+    ]
+  ) {
+    assert.is(judge(read(name)), "");
+  }
   assert.is(judge(file("redis: true", "redis_auth: 123", "timeout: 0")), "");
   const commands = ["commands:", "  deny: [keys]", "  rename: {wipe: flushall}"];
   assert.is(judge(file("redis: true", ...commands)), "");

@@ -12,6 +12,7 @@ import {
   type ListenOptions,
   type ListenTls,
   PENDING,
+  type Preface,
   type Socket,
   type SocketHandler,
 } from "../../../core/host.ts";
@@ -23,7 +24,7 @@ import { reread } from "./read_buffer.ts";
 const CONNECT = 5000;
 
 class TlsSocket implements Socket {
-  readonly remote: string;
+  remote: string;
   readonly copies = false;
   handler: SocketHandler | null;
   private readonly socket: tls.TLSSocket;
@@ -120,13 +121,16 @@ export function listenTls(
     const { host, port, path } = address;
     let material = options.tls as ListenTls;
     const handshakes = new Handshakes(options);
-    let secure = serve(material, options, handshakes, accept);
+    /** Whose connections peers pass on, by the peer. */
+    const announced = new Map<string, string>();
+    const announcedBy = (remote: string): string => announced.get(remote) ?? remote;
+    let secure = serve(material, options, handshakes, accept, announcedBy);
     const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
       const now = options.tls;
       if (now !== undefined && now !== material) {
         material = now;
         try {
-          secure = serve(now, options, handshakes, accept);
+          secure = serve(now, options, handshakes, accept, announcedBy);
         } catch (error) {
           // Only a program that has not read them by resolveCertificates gets here.
           options.refused?.("", `new certificates cannot be used: ${(error as Error).message}`);
@@ -135,10 +139,24 @@ export function listenTls(
       const remote = remoteOf(socket);
       remotes.set(socket, remote);
       socket.on("error", () => {}); // told by the TLS socket around it
-      if (!handshakes.begin(socket, remote, material.handshake_timeout)) return;
       socket.setNoDelay(true);
       if (options.keepAlive) socket.setKeepAlive(true);
-      secure.emit("connection", socket);
+      const { handshake_timeout } = material;
+      const begin = (): void => {
+        const shown = announcedBy(remote);
+        const late = () => options.refused?.(shown, notInTime(handshake_timeout));
+        if (!handshakes.begin(socket, remote, handshake_timeout, late, shown)) return;
+        secure.emit("connection", socket);
+      };
+      const preface = options.preface?.(remote) ?? null;
+      if (preface === null) return begin();
+      if (!handshakes.begin(socket, remote, preface.timeout, () => preface.late())) return;
+      readPreface(socket, preface, () => {
+        handshakes.over(remote || socket);
+        announced.set(remote, preface.remote);
+        socket.once("close", () => announced.delete(remote));
+        begin();
+      });
     });
     server.once("error", reject);
     const where = path !== "" ? { path } : { host, port };
@@ -155,6 +173,31 @@ export function listenTls(
   });
 }
 
+function notInTime(ms: number): string {
+  return `the handshake was not completed in ${ms / 1000} s`;
+}
+
+/** What comes before TLS is taken from the socket; the rest is put back, which TLS then begins with. */
+function readPreface(socket: net.Socket, preface: Preface, then: () => void): void {
+  const end = (): void => {
+    preface.ended();
+    socket.destroy();
+  };
+  const data = (chunk: Uint8Array): void => {
+    const at = preface.take(chunk, 0, chunk.length);
+    if (at === -1) return;
+    socket.off("data", data);
+    socket.off("end", end);
+    if (at < 0) return void socket.destroy();
+    socket.pause();
+    if (at < chunk.length) socket.unshift(chunk.subarray(at));
+    then();
+  };
+  socket.on("data", data);
+  socket.on("end", end);
+  socket.resume();
+}
+
 /** Clients in the middle of their handshake: they count as clients do, and may not take for ever. */
 class Handshakes {
   private readonly options: ListenOptions;
@@ -169,9 +212,15 @@ class Handshakes {
   }
 
   /** False, and the socket closed, when there is no room. */
-  begin(socket: net.Socket, remote: string, ms: number): boolean {
+  begin(
+    socket: net.Socket,
+    remote: string,
+    ms: number,
+    tell: () => void,
+    shown = remote,
+  ): boolean {
     const { options, timers } = this;
-    if (options.room?.(remote, timers.size) === false) {
+    if (options.room?.(shown, timers.size) === false) {
       socket.destroy();
       return false;
     }
@@ -179,7 +228,7 @@ class Handshakes {
     const late = (): void => {
       timers.delete(key);
       this.late.add(socket);
-      options.refused?.(remote, `the handshake was not completed in ${ms / 1000} s`);
+      tell();
       socket.destroy();
     };
     timers.set(key, setTimeout(late, ms));
@@ -198,7 +247,7 @@ class Handshakes {
     return parent !== undefined && this.late.has(parent);
   }
 
-  private over(key: string | object): void {
+  over(key: string | object): void {
     clearTimeout(this.timers.get(key));
     this.timers.delete(key);
   }
@@ -212,6 +261,7 @@ function serve(
   options: ListenOptions,
   handshakes: Handshakes,
   accept: Accept,
+  announcedBy: (remote: string) => string,
 ): tls.Server {
   const { cert, key, ca, require_client_cert, handshake_timeout } = material;
   const server = tls.createServer({
@@ -222,7 +272,7 @@ function serve(
   });
   server.on("secureConnection", (inner) => {
     handshakes.ended(inner);
-    const socket = new TlsSocket(peerOf(inner), inner, null);
+    const socket = new TlsSocket(announcedBy(peerOf(inner)), inner, null);
     const handler = accept(socket);
     if (handler === null) inner.destroySoon();
     else socket.handler = handler;
@@ -233,7 +283,7 @@ function serve(
     // What Node thinks of a client's certificate it keeps to itself.
     const code = inner.authorizationError as unknown as string | undefined;
     const why = tlsReason(code ? Object.assign(new Error(code), { code }) : error);
-    options.refused?.(peerOf(inner), why);
+    options.refused?.(announcedBy(peerOf(inner)), why);
     inner.destroy();
   });
   return server;

@@ -28,6 +28,7 @@ import {
 } from "../codec.ts";
 import type { Clustering } from "../clustering.ts";
 import type { Migrating } from "../migrating.ts";
+import type { Replication } from "../replication.ts";
 import type { Publishing } from "../publishing.ts";
 import type { Scripts } from "../scripts.ts";
 import type { Sentinels } from "../sentinels.ts";
@@ -36,6 +37,7 @@ import type { Verdicts } from "../verdicts.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
 import { MIGRATING } from "./migrating.ts";
+import { REPLICATION } from "./replication.ts";
 import { WALK_ALL } from "./cursor.ts";
 import { errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { join } from "./fan_out.ts";
@@ -78,6 +80,7 @@ export class RedisCodec implements Codec {
   readonly lanes: Lanes;
   readonly clustering: Clustering;
   readonly migrating: Migrating;
+  readonly replication: Replication;
   readonly sentinels: Sentinels;
   inquiries: Inquiries | null;
   readonly dialects: null;
@@ -109,6 +112,7 @@ export class RedisCodec implements Codec {
     this.lanes = LANES;
     this.clustering = CLUSTERING;
     this.migrating = MIGRATING;
+    this.replication = REPLICATION;
     this.sentinels = SENTINELS;
     this.inquiries = this.learned;
     this.dialects = null;
