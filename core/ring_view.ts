@@ -4,12 +4,15 @@ import { bytes } from "./bytes.ts";
 import type { Pool } from "./pool.ts";
 import { slotOf } from "./route/slots.ts";
 import { CLASS_READ } from "./stats/latency.ts";
+import type { DiscoverySnapshot } from "./stats/discovery.ts";
 import type { TopologySnapshot } from "./stats/topology.ts";
 import { slotRanges, viewCluster } from "./topology/cluster_view.ts";
 
 export interface RingView {
   /** Of a pool that follows its servers: what it knows of them. */
   readonly topology?: TopologySnapshot;
+  /** Of a pool whose servers are found. */
+  readonly discovery?: DiscoverySnapshot;
   /** The hash slot of the key asked for, where keys have one. */
   readonly slot?: number;
   readonly pool: string;

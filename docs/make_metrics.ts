@@ -37,6 +37,7 @@ const WHOSE = {
   redis: "Redis pools",
   memcached: "memcached pools",
   followed: "Pools before a Redis Cluster",
+  discovered: "Pools with `discovery`",
   front: "Pools with `routes`",
 } as const;
 

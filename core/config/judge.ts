@@ -68,9 +68,42 @@ export function judgeCluster(
   }
 }
 
+/** Where servers are found: one place, with what belongs to it. */
+export function judgeDiscovery(
+  { discovery, distribution }: PoolConfig,
+  given: (key: PoolKey) => boolean,
+  note: (key: PoolKey, message: string) => void,
+): void {
+  if (discovery === undefined) return;
+  const tell = (message: string): void => note("discovery", message);
+  const { srv, dns, port, file, etcd, prefix, resolver } = discovery;
+  const ways = [srv !== "", dns !== "", file !== "", etcd.length > 0];
+  if (ways.filter(Boolean).length !== 1) tell("discovery needs one of srv, dns, file and etcd");
+  if ((dns !== "") !== (port !== 0)) tell("discovery.dns and discovery.port go together");
+  if ((etcd.length > 0) !== (prefix !== "")) {
+    tell("discovery.etcd and discovery.prefix go together");
+  }
+  if (resolver !== "" && srv === "" && dns === "") {
+    tell("discovery.resolver is only valid with discovery.srv or discovery.dns");
+  }
+  if (given("servers")) note("servers", "servers is not allowed with discovery, which finds them");
+  if (distribution === "cluster") {
+    tell("discovery is not allowed with distribution: cluster, whose nodes tell of one another");
+  }
+}
+
 /** What concerns servers of its own, of which a pool with routes has none. */
 const SERVERS_OWN: readonly PoolKey[] = [
-  ...["servers", "hash", "hash_tag", "distribution", "cluster", "wait", "park_bytes"] as const,
+  ...[
+    "servers",
+    "discovery",
+    "hash",
+    "hash_tag",
+    "distribution",
+    "cluster",
+    "wait",
+    "park_bytes",
+  ] as const,
   ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"] as const,
   ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"] as const,
   ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"] as const,

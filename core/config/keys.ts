@@ -10,6 +10,7 @@ import { CommandsSchema } from "./commands.ts";
 import {
   AUTH_KEYS,
   CLUSTER_KEYS,
+  DISCOVERY_KEYS,
   GLOBAL_KEYS,
   HEALTH_KEYS,
   PROXY_KEYS,
@@ -288,6 +289,12 @@ export const POOL_ROWS = {
     optional: true,
     reload: ["ring"],
     text: "The servers: host:port:weight [name] or /path:weight [name], one a line.",
+  },
+  discovery: {
+    keys: DISCOVERY_KEYS,
+    optional: true,
+    text: "Instead of `servers`: where they are found, and followed. " +
+      "See [discovery.md](discovery.md).",
   },
   routes: {
     type: RoutesSchema,

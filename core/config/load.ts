@@ -6,7 +6,7 @@ import { compareNames, type ServerConfig } from "./address.ts";
 import { readCommands } from "./commands.ts";
 import { judgeConditions, readKeys, readNothing, readRow, shownKey } from "./group.ts";
 import { GLOBAL_KEYS, type GlobalConfig } from "./groups.ts";
-import { judgeCluster, judgeFront, judgeGlobal, judgePool } from "./judge.ts";
+import { judgeCluster, judgeDiscovery, judgeFront, judgeGlobal, judgePool } from "./judge.ts";
 import { judgeRoutes, type Naming } from "./judge_routes.ts";
 import { POOL_ROWS, ServerSchema } from "./keys.ts";
 import { type RoutesConfig, RoutesReader } from "./routes.ts";
@@ -131,7 +131,7 @@ class Check {
       }
       if (
         name.text === "global" && !hasKey(value, "listen") && !hasKey(value, "servers") &&
-        !hasKey(value, "routes")
+        !hasKey(value, "routes") && !hasKey(value, "discovery")
       ) {
         this.pool = "";
         this.readGlobal(value);
@@ -162,7 +162,7 @@ class Check {
     const before = this.mistakes.length;
     const nodes = this.collectKeys(body);
     if (!nodes.has("listen")) this.silent.push({ name, message: "listen is missing" });
-    if (!nodes.has("servers") && !nodes.has("routes")) {
+    if (!nodes.has("servers") && !nodes.has("routes") && !nodes.has("discovery")) {
       this.note(name, "servers is missing", "servers");
     }
     judgeConditions(POOL_ROWS, body, (place, message) => {
@@ -193,6 +193,7 @@ class Check {
       redis_user: checked.redis_user ?? "",
     };
     const given = (key: PoolKey) => nodes.has(key);
+    judgeDiscovery(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeCluster(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeFront(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgePool(pool, (key, message) => this.note(nodes.get(key) ?? name, message, key));

@@ -6,7 +6,7 @@
 export type CounterKind = "counter" | "gauge" | "timestamp";
 
 /** Kinds of pools: by protocol, those whose servers are learned and followed, those with routes. */
-export type Kind = "redis" | "memcached" | "followed" | "front";
+export type Kind = "redis" | "memcached" | "followed" | "discovered" | "front";
 
 export interface Counter {
   /** The field of the counters' object; also the name in the stats JSON and at StatsD. */
@@ -92,6 +92,7 @@ export const POOL_COUNTERS = [
     metric: "client_header_errors_total",
     help: "Clients turned away because of the PROXY protocol: no header, a wrong one, or one of " +
       "somebody who may not send any.",
+    unlisted: true,
   },
   {
     name: "moved",

@@ -11,6 +11,7 @@ import {
 } from "./counters.ts";
 import type { LatencySnapshot } from "./latency.ts";
 import { mergeLatency } from "./latency.ts";
+import type { DiscoverySnapshot } from "./discovery.ts";
 import type { TopologySnapshot } from "./topology.ts";
 
 export interface Snapshot {
@@ -42,12 +43,15 @@ export interface PoolSnapshot {
   readonly isFront?: true;
   /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
   readonly topology?: TopologySnapshot;
+  /** Of a pool whose servers are found. */
+  readonly discovery?: DiscoverySnapshot;
 }
 
 /** Which rows of counters.ts a pool has. */
-export function kindsOf({ protocol, topology, isFront }: PoolSnapshot): Kind[] {
+export function kindsOf({ protocol, topology, discovery, isFront }: PoolSnapshot): Kind[] {
   const kinds: Kind[] = [protocol];
   if (topology !== undefined) kinds.push("followed");
+  if (discovery !== undefined) kinds.push("discovered");
   if (isFront) kinds.push("front");
   return kinds;
 }
