@@ -129,11 +129,15 @@ export class BenchCluster {
     });
   }
 
-  /** Moves slots from node to node, one after the other, until it is told to stop. */
+  /** Moves slots from node to node, some 50 a second, until it is told to stop. */
   move(): () => Promise<void> {
     let stopped = false;
     const moving = (async () => {
-      for (let slot = 0; !stopped; slot = (slot + 1) % SLOTS) await this.moveOne(slot);
+      for (let slot = 0; !stopped; slot = (slot + 1) % SLOTS) {
+        await this.moveOne(slot);
+        // It shares its core with the load and the servers.
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      }
     })();
     moving.catch((error) => console.log(`slots do not move any more: ${error.message}`));
     return async () => {

@@ -7,13 +7,23 @@ import type { PrefixConfig, RoutesConfig, TargetConfig } from "./config/routes.t
 import { poolsOf } from "./config/routes.ts";
 import { Every } from "./exchange/every.ts";
 import { Failover } from "./exchange/failover.ts";
+import { Meter, type MeterContext } from "./exchange/meter.ts";
+import { Mirror, Mirrors } from "./exchange/mirror.ts";
 import { Paper, type Tree, type TreeCounters, type Want } from "./exchange/plan.ts";
+import { Strip } from "./exchange/strip.ts";
 import { Retries, type RetryContext } from "./exchange/retries.ts";
 import type { PushListener } from "./link/pushes.ts";
 import type { Codec, Handshake } from "./protocol/codec.ts";
-import { type Branch, Leaf, type Prefix, PrefixRoute, type TargetPool } from "./route/prefix.ts";
+import {
+  type Branch,
+  Leaf,
+  type Prefix,
+  PrefixRoute,
+  type Step,
+  type TargetPool,
+} from "./route/prefix.ts";
 import { Fork } from "./route/fork.ts";
-import type { Route } from "./route/route.ts";
+import type { Intent, Route } from "./route/route.ts";
 import type { Server, Target } from "./server/server.ts";
 import type { BufferPool } from "./wire/out_buffer.ts";
 
@@ -105,24 +115,43 @@ export class Front implements Tree {
 
   private build(routes: RoutesConfig, all: ReadonlyMap<string, PoolBehind>): Route {
     const branch = (target: TargetConfig): Branch => makeBranch(target, this, all);
-    const { prefixes, default: fallback } = routes;
+    const { prefixes, default: fallback, mirror } = routes;
     // One pool for all keys: nothing stands between.
-    if (prefixes.length === 0 && fallback?.kind === "pool") {
+    if (prefixes.length === 0 && mirror.length === 0 && fallback?.kind === "pool") {
       return (all.get(fallback.pool) as PoolBehind).route;
     }
-    const made: Prefix[] = prefixes.map(({ prefix, target }: PrefixConfig) => ({
-      bytes: bytes(utf8(prefix)),
-      branch: branch(target),
-    }));
+    const made: Prefix[] = prefixes.map(({ prefix, target, strip }: PrefixConfig) => {
+      const name = bytes(utf8(prefix));
+      const child = branch(target);
+      return {
+        name: prefix,
+        bytes: name,
+        branch: strip ? new Strip(this, child, name.length) : child,
+      };
+    });
     const rest = fallback === undefined ? null : branch(fallback);
-    const tells = prefixes.some(({ target }) => target.kind !== "pool") ||
+    const mirrors = mirror.length === 0 ? null : new Mirrors(
+      this,
+      mirror.map(({ pool, percent, of }) =>
+        new Mirror(branch(pool), pool.kind === "pool" ? pool.pool : "", percent, of)
+      ),
+    );
+    const tells = mirrors !== null ||
+      prefixes.some(({ target, strip }) => strip || target.kind !== "pool") ||
       (fallback !== undefined && fallback.kind !== "pool");
-    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents);
+    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents, mirrors);
   }
 
   /** All servers of the pools behind. */
   get servers(): Server[] {
     return [...new Set(this.pools.flatMap((pool) => pool.servers))];
+  }
+
+  /** The way of a key, for people. */
+  trace(key: Uint8Array, intent: Intent): Step {
+    const { route } = this;
+    if (route instanceof PrefixRoute) return route.trace(key, 0, key.length, intent);
+    return { what: "default", to: [new Leaf(this.pools[0]).trace(key, 0, key.length, intent)] };
   }
 
   /** The servers behind have changed. */
@@ -160,6 +189,18 @@ export class Front implements Tree {
     this.pools = [];
     this.lanes.clear();
   }
+}
+
+export function makeMeter(
+  context: MeterContext,
+  limits: RoutesConfig["limits"],
+  faults: RoutesConfig["faults"],
+): Meter {
+  const about = <T extends { readonly prefix: string }>(rule: T) => ({
+    ...rule,
+    prefix: bytes(utf8(rule.prefix)),
+  });
+  return new Meter(context, limits.map(about), faults.map(about));
 }
 
 function makeBranch(

@@ -12,8 +12,9 @@ import {
 } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
 import { type PoolConfig, protocolOf } from "./config/schema.ts";
-import { Front, type FrontOwner, type LaneOfFront, type PoolBehind } from "./front.ts";
+import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } from "./front.ts";
 import type { Hearings } from "./exchange/census.ts";
+import type { Meter } from "./exchange/meter.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { ScriptShelf } from "./exchange/scripts.ts";
@@ -22,6 +23,7 @@ import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
 import type { Link } from "./link/link.ts";
 import type { PushListener, PushSetting } from "./link/pushes.ts";
+import { BigWatch } from "./link/big_watch.ts";
 import { RetiredLinks } from "./link/retired.ts";
 import { SlowLog } from "./link/slow_log.ts";
 import { PoolListener } from "./listener.ts";
@@ -45,6 +47,7 @@ import {
   type PoolCounters,
   type SeenPoolCounters,
 } from "./stats/counters.ts";
+import { HotKeys } from "./stats/hot_keys.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
 import { ClusterTopology } from "./topology/cluster.ts";
@@ -99,6 +102,9 @@ export function isCluster({ distribution }: PoolConfig): boolean {
   return distribution === "cluster";
 }
 
+/** Part of all requests for keys that makes a key hot. */
+const HOT = 0.01;
+
 /** How long (ms) a node that has gone may take to answer what it was sent. */
 const RETIREMENT = 10_000;
 
@@ -131,6 +137,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Repeated lines are held back. */
   readonly log: LimitedLog;
   readonly slow: SlowLog;
+  readonly hot: HotKeys;
+  readonly big: BigWatch;
   readonly limits: Limits;
   /** The one every client starts with: see `Codec.dialects`. */
   codec: Codec;
@@ -148,6 +156,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Null: keys go to its own servers. */
   readonly front: Front | null;
   readonly fronts: Map<string, FrontOwner>;
+  meter: Meter | null;
   /** It has been a target. */
   private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
@@ -199,6 +208,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.turn = context.turn;
     this.fronts = new Map();
     this.wasBehind = false;
+    this.meter = null;
     this.codec = this.makeCodec();
     this.front = config.routes === undefined ? null : new Front(this);
     this.lanes = this.makeLanes();
@@ -212,6 +222,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.monitorings = new Set();
     this.unreadBytes = 0;
     this.counters = newPoolCounters();
+    this.hot = new HotKeys(host.random(0x7fffffff) + 1, host.now());
+    this.big = new BigWatch(config.big_key, this.slow, this.counters, () => host.wallClock());
     this.autoEject = config.auto_eject_hosts;
     this.stopped = false;
     this.now = host.now();
@@ -354,6 +366,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const before = this.config;
     this.config = config;
     this.autoEject = config.auto_eject_hosts;
+    this.big.limit(config.big_key);
     this.now = this.host.now();
     if (this.timer !== null && tickChanges(keys)) this.keepTime();
     const reconnect = connectionsChange(keys);
@@ -546,6 +559,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     }
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
     this.slow.tick(now, config.slowlog_ms);
+    this.hot.tick(now);
     this.log.tick(now);
   }
 
@@ -570,6 +584,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (front === null || routes === undefined) return;
     front.change(routes, pools);
     this.route = front.route;
+    const { limits, faults } = routes;
+    if (limits.length + faults.length === 0) this.meter = null;
+    else this.meter = makeMeter(this, limits, faults);
     this.behindChanged();
   }
 
@@ -692,6 +709,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   private seen(): SeenPoolCounters {
     const { lot, topology } = this.cluster ?? {};
     return {
+      hot_keys: this.hot.countAbove(HOT),
       parked: lot?.parked ?? 0,
       parked_in_vain: lot?.overdue ?? 0,
       parked_now: lot?.waiting ?? 0,
@@ -721,6 +739,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private infoSections(): [string, [string, number | string][]][] {
     const counters = this.servers.map((server) => server.counters);
+    const away = this.cluster === null ? "ejected" : "down";
     return [
       ["Clients", infoFields("Clients", this.counters, counters)],
       ["Stats", [
@@ -730,7 +749,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
         ["pubsubshard_channels", this.topics.count(SHARD)],
         ["pubsub_messages", this.topics.messages],
       ]],
-      ["Servers", this.servers.map((s) => [s.name, s.live ? "live" : "ejected"])],
+      ["Servers", this.servers.map(({ name, live }) => [name, live ? "live" : away])],
     ];
   }
 }

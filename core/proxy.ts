@@ -13,6 +13,7 @@ import { VERSION } from "./version.ts";
 import { listening, placeOf, PoolListener } from "./listener.ts";
 import type { Limits } from "./client/context.ts";
 import { isCluster, Pool, type Routing } from "./pool.ts";
+import { type HotView, viewHot } from "./hot_view.ts";
 import { askCluster, type ClusterAnswer } from "./topology/cluster_answer.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
 import { usersOf } from "./users.ts";
@@ -344,6 +345,11 @@ export class Proxy {
     return this.pools
       .filter((pool) => name === undefined || pool.name === name)
       .map((pool) => viewRing(pool, key));
+  }
+
+  /** The keys that are asked for most, and what is large, of all pools or of one. */
+  hot(name?: string): HotView[] {
+    return this.pools.filter((pool) => name === undefined || pool.name === name).map(viewHot);
   }
 
   /** What a node of a pool's cluster says itself: see topology/cluster_answer.ts. */

@@ -3,8 +3,13 @@
 import { bytes } from "./bytes.ts";
 import type { Pool } from "./pool.ts";
 import { slotOf } from "./route/slots.ts";
-import { CLASS_READ } from "./stats/latency.ts";
 import type { DiscoverySnapshot } from "./stats/discovery.ts";
+import { protocolOf } from "./config/schema.ts";
+import type { Front } from "./front.ts";
+import { INTENT_CAS, INTENT_DELETE, INTENT_GETS } from "./protocol/intents.ts";
+import type { Step } from "./route/prefix.ts";
+import { mainOf } from "./server/server.ts";
+import { CLASS_READ, CLASS_WRITE } from "./stats/latency.ts";
 import type { TopologySnapshot } from "./stats/topology.ts";
 import { slotRanges, viewCluster } from "./topology/cluster_view.ts";
 
@@ -27,17 +32,32 @@ export interface RingView {
     /** Its hash slots, "0-5460 10922", where keys have one. */
     readonly slots?: string;
   }[];
+  readonly protocol: "redis" | "memcached";
+  /** Of a pool with routes: the way of the key asked for, by what is done with it. */
+  readonly ways?: Readonly<Record<Way, Step>>;
   /** The server of the key asked for; null when none was, or none is alive. */
   readonly owner: string | null;
 }
 
+/** What is done with a key, as far as routes tell it apart. */
+const INTENTS = {
+  read: CLASS_READ,
+  write: CLASS_WRITE,
+  delete: INTENT_DELETE,
+  gets: INTENT_GETS,
+  cas: INTENT_CAS,
+} as const;
+
+export type Way = keyof typeof INTENTS;
+
 /** `key` is a byte string; undefined asks for no key. */
 export function viewRing(pool: Pool, key?: string): RingView {
-  const { name, config, shards, cluster } = pool;
+  const { name, config, shards, cluster, front } = pool;
   const ranges = cluster === null ? null : slotRanges(cluster.topology);
   const shares = pool.shares();
   return {
     pool: name,
+    protocol: protocolOf(config),
     distribution: config.distribution,
     hash: cluster === null ? config.hash : "crc16",
     servers: shards.map(({ name, weight, primary }, i) => ({
@@ -47,6 +67,7 @@ export function viewRing(pool: Pool, key?: string): RingView {
       ...(ranges !== null && { slots: ranges.get(name) ?? "" }),
     })),
     owner: key === undefined ? null : ownerOf(pool, key),
+    ...(front !== null && key !== undefined && { ways: waysOf(front, bytes(key)) }),
     ...(cluster !== null && {
       ...(key !== undefined && { slot: slotOf(bytes(key), 0, key.length) }),
       topology: viewCluster(cluster.topology),
@@ -54,9 +75,14 @@ export function viewRing(pool: Pool, key?: string): RingView {
   };
 }
 
+function waysOf(front: Front, key: Uint8Array): Record<Way, Step> {
+  const ways = Object.entries(INTENTS).map(([way, intent]) => [way, front.trace(key, intent)]);
+  return Object.fromEntries(ways);
+}
+
 /** The server of a key; null when none is alive, or when it is not the key that decides. */
 function ownerOf(pool: Pool, key: string): string | null {
-  const server = pool.route.pick(bytes(key), 0, key.length, CLASS_READ);
+  const server = mainOf(pool.route.pick(bytes(key), 0, key.length, CLASS_READ));
   const byChance = pool.config.distribution === "random" && pool.servers.length > 1;
   return !server.available || byChance ? null : server.name;
 }

@@ -34,7 +34,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 
 const PATHS = [
   ...["GET /", "GET /metrics", "GET /healthz", "GET /readyz", "GET /stats", "GET /status"],
-  ...["GET /history", "GET /ring", "GET /cluster", "POST /reload"],
+  ...["GET /history", "GET /ring", "GET /cluster", "GET /hot", "POST /reload"],
 ];
 
 /** What /cluster asks a node: CLUSTER NODES and its kin. */
@@ -91,6 +91,15 @@ export function createApp({ control, history, host }: AppOptions): Hono {
       return c.json({ error: `pool "${pool}" is not known (${names.join(", ")})` }, 404);
     }
     return c.json(rings);
+  });
+  app.get("/hot", async (c) => {
+    const { pool } = c.req.query();
+    const views = await control.hot(pool);
+    if (pool !== undefined && views.length === 0) {
+      const names = (await control.hot()).map((view) => view.pool);
+      return c.json({ error: `pool "${pool}" is not known (${names.join(", ")})` }, 404);
+    }
+    return c.json(views);
   });
   app.get("/cluster", async (c) => {
     const { pool, what = "nodes" } = c.req.query();

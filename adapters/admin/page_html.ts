@@ -57,7 +57,7 @@ export const PAGE = `<!doctype html>
   </noscript>
 </main>
 <footer class="quiet">
-  <a href="metrics">metrics</a> <a href="stats">stats</a> <a href="ring">ring</a>
+  <a href="metrics">metrics</a> <a href="stats">stats</a> <a href="ring">ring</a> <a href="hot">hot</a>
   <a href="readyz">readyz</a> <a href="healthz">healthz</a>
 </footer>
 </body>

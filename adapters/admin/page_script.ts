@@ -419,6 +419,60 @@ function poolView(name) {
   return { node, update };
 }
 
+// -------------------------------------------------------------------------------- hot and big keys
+
+/** A table that is hidden while it has no rows. columns: [heading, class, text of a row]. */
+function keyTable(caption, columns) {
+  const body = el("tbody", { role: "rowgroup" });
+  const node = el("table", { role: "table", class: "keys", hidden: "" },
+    el("caption", {}, caption),
+    el("thead", { role: "rowgroup" }, el("tr", { role: "row" },
+      ...columns.map(([text, kind]) => el("th", { class: kind, scope: "col", role: "columnheader" },
+        text)))),
+    body);
+  function update(rows) {
+    node.hidden = rows.length === 0;
+    while (body.rows.length > rows.length) body.lastChild.remove();
+    rows.forEach((row, i) => {
+      if (body.rows.length === i) {
+        body.append(el("tr", { role: "row" }, ...columns.map(([text, kind]) =>
+          el("td", { class: kind, role: "cell", "data-label": text }))));
+      }
+      columns.forEach(([, , show], k) => set(body.rows[i].cells[k], show(row)));
+    });
+  }
+  return { node, update };
+}
+
+function bytes(n) {
+  return n < 1000 ? Math.round(n) + " B" : n < 1e6 ? (n / 1e3).toFixed(1) + " kB"
+    : (n / 1e6).toFixed(1) + " MB";
+}
+
+function keysView(name) {
+  const hot = keyTable("Hot keys of pool " + name, [
+    ["Key", "name", (row) => row.key],
+    ["Server", "", (row) => row.server || "–"],
+    ["Share", "n", (row) => percent(row.share)],
+    ["Requests/s", "n", (row) => number(row.rate)],
+    ["Bytes/s", "n", (row) => bytes(row.bytes)],
+  ]);
+  const big = keyTable("Big keys of pool " + name, [
+    ["Key", "name", (row) => row.key || "not known yet"],
+    ["What", "", (row) => row.way + " of " + (row.command || "?").toUpperCase()],
+    ["Bytes", "n", (row) => bytes(row.bytes)],
+    ["Times", "n", (row) => number(row.count)],
+    ["Last", "n", (row) => new Date(row.at).toLocaleTimeString()],
+  ]);
+  const node = el("div", {}, hot.node, big.node);
+  function update(view) {
+    if (view === undefined) return;
+    hot.update(view.hot);
+    big.update(view.big);
+  }
+  return { node, update };
+}
+
 // ------------------------------------------------------------------------------------------ page
 
 function showTiles() {
@@ -447,8 +501,11 @@ function showPools() {
     if (view === undefined) {
       view = poolView(pool.name);
       views.set(pool.name, view);
+      view.keys = keysView(pool.name);
+      view.node.append(view.keys.node);
       $("pools").append(view.node);
     }
+    view.keys.update(hot.get(pool.name));
     view.update(pool, store.pools.get(pool.name) ?? { series: {}, servers: new Map() });
   }
   const choice = $("pool");
@@ -481,6 +538,8 @@ async function ask(path) {
 }
 
 let living = "";
+let hot = new Map();
+let polls = 0;
 async function poll() {
   const [history, now] = await Promise.all([
     ask("history?since=" + last(store.times)),
@@ -488,6 +547,8 @@ async function poll() {
   ]);
   keep(history);
   status = now;
+  // What fades with half a minute need not be asked for every second.
+  if (polls++ % 3 === 0) hot = new Map((await ask("hot")).map((view) => [view.pool, view]));
   // Shares change with the servers that are live and the slots they have, and with nothing else.
   const alive = JSON.stringify(now.pools.map((pool) => [
     pool.servers.map((s) => [s.name, s.live]),
@@ -514,6 +575,13 @@ async function run() {
   setTimeout(run, 1000);
 }
 
+// The way of a key through the routes, in one line.
+function wayText({ what, to }) {
+  if (to.length === 0) return what;
+  const rest = to.map(wayText);
+  return what + " → " + (rest.length === 1 ? rest[0] : "[" + rest.join(" | ") + "]");
+}
+
 $("find").addEventListener("submit", async (event) => {
   event.preventDefault();
   const key = $("key").value;
@@ -523,6 +591,10 @@ $("find").addEventListener("submit", async (event) => {
     const [ring] = await ask("ring?" + new URLSearchParams({ pool, key }));
     const chance = ring.distribution === "random" && ring.servers.length > 1;
     if (chance) return found.replaceChildren("Any server: the distribution is random.");
+    if (ring.ways !== undefined) {
+      return found.replaceChildren(...["read", "write", "delete"].map((way) =>
+        el("div", {}, el("b", {}, way + ": "), wayText(ring.ways[way]))));
+    }
     if (ring.owner === null) {
       return found.replaceChildren(ring.slot === undefined
         ? "No server of this pool is live."

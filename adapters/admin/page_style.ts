@@ -133,6 +133,10 @@ td.name span { display: block; font-size: .8rem; }
   th:nth-child(8) { width: 10.5%; }
   th.spark { width: 136px; }
 }
+table.keys { table-layout: auto; margin-top: 14px; overflow-wrap: anywhere; }
+table.keys[hidden] { display: none; }
+.keys caption { display: block; text-align: left; font-size: .85rem; font-weight: 600; color: var(--quiet); }
+.keys th:nth-child(n) { width: auto; }
 td.spark svg { display: block; width: 120px; height: 26px; }
 footer { display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 4px 2px 20px; font-size: .85rem; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }

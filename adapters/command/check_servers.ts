@@ -49,10 +49,13 @@ async function judge(pool: Pool): Promise<Verdict> {
   const primaries = nodes.filter((node) => node.role === "primary" && node.slots > 0);
   const down = primaries.filter(({ failed }) => failed).map(({ name }) => name);
   const wrong = [
-    ownerless > 0 ? `${ownerless} have no owner (${slotRanges(topology).get("")})` : "",
+    ownerless > 0
+      ? `${ownerless} ha${ownerless === 1 ? "s" : "ve"} no owner (${slotRanges(topology).get("")})`
+      : "",
     unreachable > 0 ? `of ${unreachable} the owner is down (${down.join(", ")})` : "",
   ].filter((text) => text !== "");
-  const who = `${primaries.length} primaries, as ${look.from} says`;
+  const plural = primaries.length === 1 ? "primary" : "primaries";
+  const who = `${primaries.length} ${plural}, as ${look.from} says`;
   if (wrong.length === 0) return say(true, `all ${slots} slots are served by ${who}`);
   const served = slots - ownerless - unreachable;
   return say(false, `${served} of ${slots} slots are served by ${who}: ${wrong.join(", ")}`);

@@ -11,6 +11,8 @@ import { VERSION } from "../../core/version.ts";
 import type { Running } from "../control/running.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
 import type { Verdict } from "./check_servers.ts";
+import { runHot } from "./hot.ts";
+import { runRoute } from "./route.ts";
 import { levelOf, type Log, type Sink, TextLog } from "../log/log.ts";
 import { type Reading, Reloader } from "./reload.ts";
 import { secretsBeside } from "../system/secrets.ts";
@@ -37,6 +39,14 @@ export async function runCommand(
   start: Start,
   check: Check = () => Promise.resolve({ ok: true, lines: [] }),
 ): Promise<number> {
+  if (argv[0] === "hot") {
+    const out = (text: string): void => system.stdout?.(text);
+    return await runHot(argv.slice(1), { out, err: (text) => system.stderr(text) });
+  }
+  if (argv[0] === "route") {
+    const out = (text: string): void => system.stdout?.(text);
+    return await runRoute(argv.slice(1), { out, err: (text) => system.stderr(text) });
+  }
   const options = parseArgs(argv, system.runtime);
   if ("exit" in options) {
     system.stderr(options.stderr);

@@ -3,11 +3,14 @@
 // supervisor can pass it on to its workers.
 
 import type { ClusterAnswer } from "../../core/topology/cluster_answer.ts";
+import type { HotView } from "../../core/hot_view.ts";
 import type { RingView } from "../../core/ring_view.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
 
 export type { ClusterAnswer } from "../../core/topology/cluster_answer.ts";
-export type { RingView } from "../../core/ring_view.ts";
+export type { HotView } from "../../core/hot_view.ts";
+export type { RingView, Way } from "../../core/ring_view.ts";
+export type { Step } from "../../core/route/prefix.ts";
 
 export interface Control {
   /** Clients are served. */
@@ -16,6 +19,8 @@ export interface Control {
   snapshot(): Promise<Snapshot>;
   /** The rings, of all pools or of one; with a key (a byte string), who owns it. */
   rings(pool?: string, key?: string): Promise<RingView[]>;
+  /** The keys that are asked for most, and what is large, of all pools or of one. */
+  hot(pool?: string): Promise<HotView[]>;
   /** What a node of a pool's Redis Cluster says to CLUSTER INFO (NODES, ...); rejects when none does. */
   cluster(pool: string, what: string): Promise<ClusterAnswer>;
   /** Reads the configuration again; what is wrong with it, if it was not taken over. */

@@ -3,7 +3,8 @@
 import process from "node:process";
 import type { Proxy } from "../../core/proxy.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
-import type { ClusterAnswer, Control, RingView } from "./control.ts";
+import { mergeHot } from "../../core/hot_view.ts";
+import type { ClusterAnswer, Control, HotView, RingView } from "./control.ts";
 
 export class LocalControl implements Control {
   private readonly proxy: Proxy;
@@ -32,6 +33,10 @@ export class LocalControl implements Control {
 
   rings(pool?: string, key?: string): Promise<RingView[]> {
     return Promise.resolve(this.proxy.rings(pool, key));
+  }
+
+  hot(pool?: string): Promise<HotView[]> {
+    return Promise.resolve(mergeHot([this.proxy.hot(pool)]));
   }
 
   cluster(pool: string, what: string): Promise<ClusterAnswer> {

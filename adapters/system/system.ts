@@ -30,6 +30,7 @@ export interface System {
   /** Opens a log file to append to; "" is stderr. Neither ever waits for a reader. */
   openLog(path: string): Sink;
   stderr(text: string): void;
+  stdout?(text: string): void;
   /** Calls `fn` at every such signal ("SIGHUP"); does nothing where there is no such signal. */
   on(signal: string, fn: () => void): void;
   signalNumber(signal: string): number;
@@ -81,7 +82,8 @@ export function createSystem(): System {
     writeFile: (path, text) => attempt(() => fs.writeFileSync(path, text, { mode: 0o644 })),
     removeFile: (path) => attempt(() => fs.unlinkSync(path)),
     openLog: (path) => new LineOut(path),
-    stderr,
+    stderr: (text) => write(2, text),
+    stdout: (text) => write(1, text),
     on(signal, fn) {
       try {
         process.on(signal as NodeJS.Signals, fn);
@@ -102,17 +104,17 @@ export function createSystem(): System {
     watchFile,
     signalNumber: (signal) => os.constants.signals[signal as NodeJS.Signals] ?? 0,
     daemonize,
-    daemonReady: () => stderr(READY),
-    notify: createNotifier((why) => stderr(`ringmux: ${why}\n`)),
+    daemonReady: () => write(2, READY),
+    notify: createNotifier((why) => write(2, `ringmux: ${why}\n`)),
     exit: (code) => process.exit(code),
   };
 }
 
 /** For what is said before there is a log, or instead: the whole text, however long that takes. */
-function stderr(text: string): void {
+function write(to: number, text: string): void {
   try {
     const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.length;) at += fs.writeSync(2, bytes, at);
+    for (let at = 0; at < bytes.length;) at += fs.writeSync(to, bytes, at);
   } catch {
     // Nowhere left to say so.
   }
@@ -136,11 +138,11 @@ function daemonize(): Promise<number> {
       resolve(0);
     });
     child.on("error", (error) => {
-      stderr(`ringmux: cannot start a daemon: ${plain(error).message}\n`);
+      write(2, `ringmux: cannot start a daemon: ${plain(error).message}\n`);
       resolve(1);
     });
     child.on("close", (code) => {
-      stderr(said);
+      write(2, said);
       resolve(code || 1);
     });
   });

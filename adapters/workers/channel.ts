@@ -24,6 +24,7 @@ export type Order =
   | { readonly do: "reload"; readonly config: Config }
   | { readonly do: "snapshot" }
   | { readonly do: "rings"; readonly pool?: string; readonly key?: string }
+  | { readonly do: "hot"; readonly pool?: string }
   | { readonly do: "cluster"; readonly pool: string; readonly what: string }
   | { readonly do: "level"; readonly level: number }
   /** Another worker has begun: all that others are told of subscribed clients is told again. */

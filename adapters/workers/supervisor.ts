@@ -6,6 +6,7 @@ import type { Config } from "../../core/config/schema.ts";
 import type { Hearings } from "../../core/exchange/census.ts";
 import type { Address, Host, Listener } from "../../core/host.ts";
 import { listening, placeOf } from "../../core/listener.ts";
+import { type HotView, mergeHot } from "../../core/hot_view.ts";
 import type { ClusterAnswer } from "../../core/topology/cluster_answer.ts";
 import type { RingView } from "../../core/ring_view.ts";
 import { listenForStats } from "../../core/stats/listener.ts";
@@ -81,6 +82,7 @@ export class Supervisor implements Running {
       ready: () => this.ready(),
       snapshot: () => this.snapshot(),
       rings: (pool, key) => this.rings(pool, key),
+      hot: (pool) => this.hot(pool),
       cluster: (pool, what) => this.askCluster(pool, what),
       reload: () => options.reload(),
     };
@@ -247,6 +249,15 @@ export class Supervisor implements Running {
     const [peer] = this.peers();
     if (peer === undefined) return [];
     return await peer.ask({ do: "rings", pool, key }) as RingView[];
+  }
+
+  /** Of all workers together. */
+  private async hot(pool?: string): Promise<HotView[]> {
+    const asked = this.peers().map((peer) => peer.ask({ do: "hot", pool }, PATIENCE));
+    const told = await Promise.allSettled(asked);
+    return mergeHot(
+      told.flatMap((one) => one.status === "fulfilled" ? [one.value as HotView[]] : []),
+    );
   }
 
   /** One worker asks: the nodes are the same for all. */

@@ -83,6 +83,8 @@ class Worker {
         return snapshotOf(proxy);
       case "rings":
         return proxy.rings(order.pool, order.key);
+      case "hot":
+        return proxy.hot(order.pool);
       case "cluster":
         return proxy.askCluster(order.pool, order.what);
       case "hearings":

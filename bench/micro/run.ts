@@ -57,7 +57,8 @@ function runtime(): string {
 }
 
 // As the adapters have it.
-tuneCopy({ deno: 44, bun: 80, node: 28 }[runtime()] as number);
+const [loop, words] = { deno: [44, 256], bun: [80, 192], node: [28, 256] }[runtime()] ?? [];
+tuneCopy(loop as number, words as number);
 
 const args = process.argv.slice(2);
 const time = args.includes("--brief") ? BRIEF_MS : USUAL_MS;

@@ -6,6 +6,7 @@
 // What may be done with a command is said by its mode: see modes/mode.ts.
 
 import { inquire } from "../exchange/inquire.ts";
+import { HELD_UP } from "../exchange/meter.ts";
 import { MANAGED, type Request } from "../exchange/request.ts";
 import type { Topic } from "../exchange/topic.ts";
 import type { Socket, SocketHandler } from "../host.ts";
@@ -43,6 +44,7 @@ import { RESTRICTED, SHARED } from "./modes/shared.ts";
 import { SILENT_CLIENT } from "./modes/silent.ts";
 import { UPLOAD, Upload } from "./modes/upload.ts";
 import { LATER, ORDINARY } from "./modes/taken.ts";
+import { noteKeys, sample } from "./sampling.ts";
 import { outOfPlace } from "./renewed.ts";
 
 /** Least number of bytes taken at a time to complete an unfinished request. */
@@ -58,15 +60,21 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   private heardAt: number;
   /** Parser state of a long unfinished request; null when the pool's shared one does. */
   private scan: Scan | null;
+  /** The last request that was looked at (`taken`): see exchange/meter.ts. */
+  private metered: number;
   /** The route's epoch when its queue was last empty: see Route.redirects. */
   private epoch: number;
+  /** Which of its requests (`taken`) is looked at next: see stats/hot_keys.ts. */
+  private sampleAt: number;
 
   constructor(context: ClientContext, socket: Socket, id: number) {
     super(context, socket, id);
     this.mode = this.session.locked ? LOCKED : SHARED;
     this.heardAt = context.now;
     this.scan = null;
+    this.metered = 0;
     this.epoch = context.route.epoch;
+    this.sampleAt = context.hot.gap();
     if (context.pause.isOn) this.settleMode();
   }
 
@@ -157,6 +165,8 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   protected process(buf: Uint8Array, start: number, end: number): number {
     const { context, codec } = this;
     const { route, requests } = context;
+    // With limits or faults every request is looked at.
+    const shared = context.meter === null ? SHARED : null;
     const scan = this.scan ?? context.scan;
     const slow = context.slow.on ? context.slow : null;
     const managed = route.redirects !== null;
@@ -164,10 +174,13 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     // Consecutive commands for one link are copied as one span.
     let spanLink: Link | null = null;
     let spanStart = 0;
+    // Where a large request may be, all are looked at.
+    const all = end - start > context.big.bytes;
+    let sampleAt = all ? 0 : this.sampleAt;
     let pos = start;
     while (pos < end) {
       let result = codec.parseRequest(scan, buf, pos, end);
-      const direct = this.mode === SHARED;
+      const direct = this.mode === shared;
       if (!direct && result !== BAD && this.isTooMuch(scan, buf, pos, end)) result = BAD;
       if (result <= MORE) {
         if (result === BAD) {
@@ -204,6 +217,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
           request.tagLow = scan.tagLow;
           request.verb = scan.verb;
           if (slow !== null) slow.note(request, buf, pos + scan.keyStart, pos + scan.keyEnd);
+          if (this.taken >= sampleAt) sampleAt = this.lookAt(scan, buf, pos, request, all);
           link.enqueue(request, scan.length);
           if (this.head === null) this.head = request;
           else (this.last as Request).next = request;
@@ -222,6 +236,8 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       this.guard(scan, buf, pos);
       const at = pos;
       pos += scan.length;
+      // Before it is carried out: what is split in slices takes the scan with it.
+      if (this.taken >= sampleAt) sampleAt = this.lookAt(scan, buf, at, null, all);
       const taken = scan.scratch === null
         ? this.special(scan, buf, at, scan.length)
         : this.special(scan, scan.scratch, 0, scan.scratchLength);
@@ -244,6 +260,30 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       this.scan = null;
     }
     return pos;
+  }
+
+  /**
+   * The request at `buf[at...]` is one of the sample, or `all` are looked at. `request`: it was made
+   * of it just now, and has one key. Returns which one is to be looked at next.
+   */
+  private lookAt(
+    scan: Scan,
+    buf: Uint8Array,
+    at: number,
+    request: Request | null,
+    all: boolean,
+  ): number {
+    const { hot, big } = this.context;
+    if (this.session.locked) return this.taken + 1; // whatever it sends
+    const whole = scan.scratch ?? buf;
+    const from = scan.scratch === null ? at : 0;
+    if (all && scan.length > big.bytes) big.request(this.codec, scan, whole, from, scan.length);
+    if (this.taken >= this.sampleAt) {
+      this.sampleAt = this.taken + hot.gap();
+      if (request === null) noteKeys(this.codec, hot, scan, whole, from);
+      else sample(this.context, request, scan, whole, from);
+    }
+    return all ? 0 : this.sampleAt;
   }
 
   /** The place that the route gave last is newer than what is in flight: see Route. */
@@ -277,6 +317,17 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
    * False when it has to wait until all earlier ones are answered.
    */
   private special(scan: Scan, buf: Uint8Array, at: number, length: number): boolean {
+    const { meter } = this.context;
+    if (meter !== null && this.metered !== this.taken) {
+      this.metered = this.taken;
+      const how = meter.check(this, scan, buf, at);
+      if (how === HELD_UP) return false;
+      if (how !== null) {
+        this.hold?.doom();
+        if (scan.mute === 0 || !this.codec.quiet?.muted(scan.mute, how, 0)) this.answer(how);
+        return true;
+      }
+    }
     if (this.context.route.redirects !== null && this.isBehind()) return false;
     let how = this.mode.take(this, scan, buf, at, length);
     if (how === ORDINARY) how = carryOut(this, scan, buf, at, length);
@@ -344,7 +395,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   private startUpload(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
     const { context } = this;
     if (scan.action !== FORWARD || scan.left <= 0 || start + scan.keyEnd > end) return false;
-    if (this.mode !== SHARED) return false;
+    if (this.mode !== SHARED || context.meter !== null) return false;
     if (this.head !== null) {
       this.emptyFirst();
       return false;
@@ -364,6 +415,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       request.place = context.route.place;
     }
     if (context.slow.on) context.slow.note(request, buf, start + keyStart, start + keyEnd);
+    if (length > context.big.bytes) context.big.request(this.codec, scan, buf, start, length);
     this.taken++;
     this.push(request);
     link.enqueue(request, length);

@@ -1,12 +1,15 @@
 // What the clients of a pool are given by it.
 
 import type { PoolConfig } from "../config/schema.ts";
+import type { Meter } from "../exchange/meter.ts";
 import type { ExchangeContext } from "../exchange/request.ts";
 import type { Topics } from "../exchange/topics.ts";
 import type { Host } from "../host.ts";
 import type { PushListener } from "../link/pushes.ts";
 import type { Log } from "../log.ts";
+import type { BigWatch } from "../link/big_watch.ts";
 import type { Codec, Scan, Session } from "../protocol/codec.ts";
+import type { HotKeys } from "../stats/hot_keys.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import type { Flushable, Turn } from "../wire/turn.ts";
 import type { Pause } from "./pause.ts";
@@ -47,6 +50,11 @@ export interface ClientContext extends ExchangeContext {
   readonly topics: Topics;
   readonly counters: ExchangeContext["counters"] & { client_eof: number; client_err: number };
   readonly pause: Pause;
+  /** Limits and faults; null: none. */
+  readonly meter: Meter | null;
+  /** Which keys are asked for most, and what is large. */
+  readonly hot: HotKeys;
+  readonly big: BigWatch;
   /** The lane that every client starts with. */
   readonly lane: number;
   /** Coarse monotonic time (ms), renewed every tick. */

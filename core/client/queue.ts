@@ -242,6 +242,9 @@ export abstract class ReplyQueue implements Caller, PushListener {
   reply(request: Request, link: Carrier, buf: Uint8Array, start: number, end: number): void {
     const { redirects } = this.context.route;
     if (redirects !== null && redirected(request, redirects, link, buf, start, end)) return;
+    if (request.hot >= 0) {
+      this.context.hot.replied(request.hot, request.heldEnd - request.heldStart + end - start);
+    }
     settle(request, link, buf, start, end);
   }
 

@@ -2,6 +2,7 @@
 // into one, and not before the client has been told that it is subscribed.
 
 import { bytes } from "../bytes.ts";
+import { mainOf } from "../server/server.ts";
 import { CLASS_READ } from "../stats/latency.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import type { User } from "../protocol/user.ts";
@@ -123,7 +124,7 @@ function refusalOf(client: SubscribedClient, kind: number, names: readonly strin
   for (const name of names) {
     if (words.isEverywhere(kind, name)) continue;
     const key = bytes(name);
-    const target = route.pick(key, 0, key.length, CLASS_READ);
+    const target = mainOf(route.pick(key, 0, key.length, CLASS_READ));
     if (!target.available && target.parking !== null) return target.reason;
   }
   return "";

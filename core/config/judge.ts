@@ -1,6 +1,10 @@
 // What can only be judged of several values together. Each rule tells its mistake.
 
 import { parseHostPort } from "./address.ts";
+import { BINARY_COMMANDS } from "../protocol/memcached/binary_commands.ts";
+import { COMMANDS as MEMCACHED_COMMANDS } from "../protocol/memcached/commands.ts";
+import { COMMAND_NAMES } from "./command_names.ts";
+import { nearest } from "./suggest.ts";
 import { shownKey } from "./group.ts";
 import type { AuthConfig, GlobalConfig, UserConfig } from "./groups.ts";
 import type { PoolConfig, PoolKey } from "./schema.ts";
@@ -91,6 +95,10 @@ export function judgeDiscovery(
     tell("discovery is not allowed with distribution: cluster, whose nodes tell of one another");
   }
 }
+const MEMCACHED_NAMES = [
+  ...MEMCACHED_COMMANDS.map(({ name }) => name),
+  ...BINARY_COMMANDS.flatMap((command) => command?.name ?? []),
+];
 
 /** What concerns servers of its own, of which a pool with routes has none. */
 const SERVERS_OWN: readonly PoolKey[] = [
@@ -111,11 +119,28 @@ const SERVERS_OWN: readonly PoolKey[] = [
 
 /** A pool with routes. */
 export function judgeFront(
-  { routes }: PoolConfig,
+  { routes, redis, auth, commands }: PoolConfig,
   given: (key: PoolKey) => boolean,
   note: (key: PoolKey, message: string) => void,
 ): void {
   if (routes === undefined) return;
+  if (routes.prefixes.some(({ strip }) => strip)) {
+    if (!redis) note("routes", "routes: strip is for Redis pools only");
+    if (Object.keys(commands?.rename ?? {}).length > 0) {
+      note("routes", "routes: strip and commands.rename cannot be in one pool");
+    }
+  }
+  const known = redis ? COMMAND_NAMES : MEMCACHED_NAMES;
+  for (const name of [...routes.limits, ...routes.faults].flatMap((rule) => rule.commands)) {
+    if (known.includes(name)) continue;
+    const near = nearest(name, known);
+    note("routes", `routes: command "${name}" is not known${near && `; did you mean ${near}?`}`);
+  }
+  const users = ["default", ...Object.keys(auth?.users ?? {})];
+  for (const { user } of [...routes.limits, ...routes.faults]) {
+    if (user === "" || users.includes(user)) continue;
+    note("routes", `routes: user "${user}" is not in auth.users (${users.join(", ")})`);
+  }
   for (const key of SERVERS_OWN) {
     if (!given(key)) continue;
     note(key, `${key} is not allowed with routes: it belongs to the pools that are its targets`);

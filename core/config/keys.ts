@@ -281,6 +281,11 @@ export const POOL_ROWS = {
     default: 0,
     text: "Requests that take longer are logged, with command, key and server. 0: none.",
   },
+  big_key: {
+    type: integer(0, MAX_INT, "bytes"),
+    default: 1048576,
+    text: "Requests and replies of more bytes are counted and shown with their keys. 0: none.",
+  },
   servers: {
     type: v.pipe(
       v.array(ServerSchema, "has to be a list"),

@@ -40,10 +40,45 @@ export interface PrefixConfig {
   readonly strip: boolean;
 }
 
+export const MIRRORED = ["writes", "reads", "all"] as const;
+
+/** A part of the requests goes there too. */
+export interface MirrorConfig {
+  readonly pool: TargetConfig;
+  readonly percent: number;
+  readonly of: typeof MIRRORED[number];
+}
+
+/** What limits and faults are about. */
+interface AboutConfig {
+  /** Names of commands in lower case; none: all. */
+  readonly commands: readonly string[];
+  /** "" for all keys. */
+  readonly prefix: string;
+  /** "" for all users. */
+  readonly user: string;
+}
+
+export interface LimitConfig extends AboutConfig {
+  /** Requests a second. */
+  readonly rate: number;
+}
+
+export interface FaultConfig extends AboutConfig {
+  readonly percent: number;
+  /** Milliseconds; 0 for none. */
+  readonly delay: number;
+  /** "" for none. */
+  readonly error: string;
+}
+
 export interface RoutesConfig {
   readonly default?: TargetConfig;
   /** In the order of the file. */
   readonly prefixes: readonly PrefixConfig[];
+  readonly mirror: readonly MirrorConfig[];
+  readonly limits: readonly LimitConfig[];
+  readonly faults: readonly FaultConfig[];
 }
 
 /** A pool that is named as a target, and where. */
@@ -57,7 +92,10 @@ const DEEPEST = 8;
 const MOST_CHILDREN = 32;
 export const MOST_PREFIXES = 10_000;
 const LONGEST_PREFIX = 250;
-const DEFAULT_RATE = 0;
+const MOST_MIRRORS = 8;
+const MOST_RULES = 64;
+const ABOUT = ["commands", "prefix", "user"];
+const NO_POOL: TargetConfig = { kind: "pool", pool: "" };
 
 /** For editors; `readRoutes` has the last word. */
 const TargetSchema = v.union([v.string(), v.record(v.string(), v.any())]);
@@ -71,9 +109,23 @@ export const RoutesSchema = v.strictObject({
     v.optional(v.record(v.string(), TargetSchema), {}),
     v.description("Targets by the beginning of the key; the longest that fits counts."),
   ),
+  mirror: v.pipe(
+    v.optional(v.array(v.record(v.string(), v.any())), []),
+    v.description("Pools that get a part of the requests too (pool, percent, of)."),
+  ),
+  limits: v.pipe(
+    v.optional(v.array(v.record(v.string(), v.any())), []),
+    v.description("Requests a second at most (rate, commands, prefix, user)."),
+  ),
+  faults: v.pipe(
+    v.optional(v.array(v.record(v.string(), v.any())), []),
+    v.description(
+      "For tests: delays and errors (percent, delay or error, commands, prefix, user).",
+    ),
+  ),
 });
 
-const ROUTES = ["default", "prefixes"];
+const ROUTES = ["default", "prefixes", "mirror", "limits", "faults"];
 const KINDS = ["pool", "failover", "all", "read"] as const;
 const KEYS: Readonly<Record<typeof KINDS[number], readonly string[]>> = {
   pool: ["pool"],
@@ -109,7 +161,102 @@ export class RoutesReader {
     return {
       ...(fallback !== undefined && { default: this.target(fallback, "routes.default", 1) }),
       prefixes: prefixes === undefined ? [] : this.prefixes(prefixes),
+      mirror: this.each(keys.get("mirror"), "routes.mirror", MOST_MIRRORS, (item, path) => {
+        const own = this.keys(item, path, ["pool", "percent", "of"]);
+        const pool = own.get("pool");
+        if (pool?.kind !== "scalar") this.note(pool ?? item, `${path}.pool has to name a pool`);
+        return {
+          pool: pool?.kind === "scalar" ? this.pool(pool) : NO_POOL,
+          percent: this.percent(own.get("percent"), `${path}.percent`),
+          of: this.word(own.get("of"), `${path}.of`, MIRRORED, "all"),
+        };
+      }),
+      limits: this.each(keys.get("limits"), "routes.limits", MOST_RULES, (item, path) => {
+        const own = this.keys(item, path, ["rate", ...ABOUT]);
+        if (!own.has("rate")) this.note(item, `${path}.rate is missing`);
+        return { ...this.about(own, path), rate: this.rate(own.get("rate"), `${path}.rate`) };
+      }),
+      faults: this.each(keys.get("faults"), "routes.faults", MOST_RULES, (item, path) => {
+        const own = this.keys(item, path, ["percent", "delay", "error", ...ABOUT]);
+        if (own.has("delay") === own.has("error")) {
+          this.note(item, `${path} needs either delay or error`);
+        }
+        return {
+          ...this.about(own, path),
+          percent: this.percent(own.get("percent"), `${path}.percent`),
+          delay: this.number(own.get("delay"), `${path}.delay`, 1, 60_000, "milliseconds"),
+          error: this.text(own.get("error"), `${path}.error`),
+        };
+      }),
     };
+  }
+
+  private about(keys: ReadonlyMap<string, Node>, path: string): AboutConfig {
+    const node = keys.get("commands");
+    const items = node === undefined ? [] : node.kind === "list" ? node.items : [node];
+    const commands = items.map((item, i) =>
+      this.text(item, `${path}.commands[${i}]`).toLowerCase().replace(" ", "|")
+    );
+    return {
+      commands,
+      prefix: this.text(keys.get("prefix"), `${path}.prefix`),
+      user: this.text(keys.get("user"), `${path}.user`),
+    };
+  }
+
+  /** "" if it is not there. */
+  private text(node: Node | undefined, path: string): string {
+    if (node === undefined) return "";
+    const text = node.kind === "scalar" ? node.text : "";
+    if (text === "" || /[\r\n]/.test(text)) this.note(node, `${path} has to be a line of text`);
+    return text;
+  }
+
+  /** The items of a list of mappings. */
+  private each<T>(
+    node: Node | undefined,
+    path: string,
+    most: number,
+    read: (item: Mapping, path: string) => T,
+  ): T[] {
+    if (node === undefined) return [];
+    if (node.kind !== "list" || node.items.length > most) {
+      this.note(node, `${path} has to be a list of up to ${most} mappings`);
+      return [];
+    }
+    return node.items.flatMap((item, i) => {
+      if (item.kind === "mapping") return [read(item, `${path}[${i}]`)];
+      this.note(item, `${path}[${i}] has to be a mapping`);
+      return [];
+    });
+  }
+
+  /** More than 0, up to 100; 100 if it is not said. */
+  private percent(node: Node | undefined, path: string): number {
+    if (node === undefined) return 100;
+    const text = node.kind === "scalar" ? node.text : "";
+    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : 0;
+    if (value > 0 && value <= 100) return value;
+    this.note(node, `${path} "${text}" has to be a number above 0, up to 100`);
+    return 100;
+  }
+
+  private word<const T extends readonly string[]>(
+    node: Node | undefined,
+    path: string,
+    known: T,
+    usual: T[number],
+  ): T[number] {
+    if (node === undefined) return usual;
+    const text = node.kind === "scalar" ? node.text : "";
+    const word = known.find((one) => one === text);
+    if (word !== undefined) return word;
+    const near = nearest(text, known);
+    this.note(
+      node,
+      `${path} "${text}" is not known;${near && ` did you mean ${near}?`} (${known.join(", ")})`,
+    );
+    return usual;
   }
 
   private prefixes(node: Node): PrefixConfig[] {
@@ -151,20 +298,18 @@ export class RoutesReader {
     if (text !== "true" && text !== "false") {
       this.note(value, `${path}.strip has to be true or false`);
     }
-    if (text === "true") this.note(value, `${path}.strip is not built yet`);
     return { target: this.target(rest, path, 1), strip: text === "true" };
   }
 
   private target(node: Node, path: string, depth: number): TargetConfig {
-    const nothing: TargetConfig = { kind: "pool", pool: "" };
     if (node.kind === "scalar" && node.text !== "") return this.pool(node);
     if (node.kind !== "mapping") {
       this.note(node, `${path} has to be ${HOW}`);
-      return nothing;
+      return NO_POOL;
     }
     if (depth > DEEPEST) {
       this.note(node, `${path}: targets may nest ${DEEPEST} deep`);
-      return nothing;
+      return NO_POOL;
     }
     const names = node.entries.map(({ key }) => key.text);
     const kind = KINDS.find((one) => names.includes(one)) ??
@@ -173,14 +318,14 @@ export class RoutesReader {
       const known = [...new Set(Object.values(KEYS).flat())];
       const near = names.map((name) => nearest(name, known)).find((name) => name !== "");
       this.note(node, `${path} has to be ${HOW}${near ? `; did you mean ${near}?` : ""}`);
-      return nothing;
+      return NO_POOL;
     }
     const keys = this.keys(node, path, KEYS[kind]);
     const child = (name: string): TargetConfig => {
       const value = keys.get(name);
       if (value !== undefined) return this.target(value, `${path}.${name}`, depth + 1);
       this.note(node, `${path}.${name} is missing`);
-      return nothing;
+      return NO_POOL;
     };
     switch (kind) {
       case "pool":
@@ -192,7 +337,7 @@ export class RoutesReader {
       }
       case "all": {
         const of = this.children(keys.get("all"), node, `${path}.all`, depth);
-        return { kind, of, wait: this.wait(keys.get("wait"), `${path}.wait`) };
+        return { kind, of, wait: this.word(keys.get("wait"), `${path}.wait`, WAITS, "all") };
       }
       default: {
         const write = child("write");
@@ -233,26 +378,25 @@ export class RoutesReader {
     return [...found];
   }
 
-  private wait(node: Node | undefined, path: string): Wait {
-    if (node === undefined) return "all";
-    const text = node.kind === "scalar" ? node.text : "";
-    const wait = WAITS.find((one) => one === text);
-    if (wait !== undefined) return wait;
-    const near = nearest(text, WAITS);
-    this.note(
-      node,
-      `${path} "${text}" is not known;${near && ` did you mean ${near}?`} (${WAITS.join(", ")})`,
-    );
-    return "all";
+  private rate(node: Node | undefined, path: string): number {
+    return this.number(node, path, 1, 1_000_000);
   }
 
-  private rate(node: Node | undefined, path: string): number {
-    if (node === undefined) return DEFAULT_RATE;
+  /** 0 if it is not there. */
+  private number(
+    node: Node | undefined,
+    path: string,
+    least: number,
+    most: number,
+    unit = "",
+  ): number {
+    if (node === undefined) return 0;
     const text = node.kind === "scalar" ? node.text : "";
-    const result = v.safeParse(integer(1, 1_000_000), /^[0-9]+$/.test(text) ? Number(text) : text);
+    const given = /^[0-9]+$/.test(text) ? Number(text) : text;
+    const result = v.safeParse(integer(least, most, unit), given);
     if (result.success) return result.output;
     this.note(node, `${path} "${text}" ${result.issues[0].message}`);
-    return DEFAULT_RATE;
+    return 0;
   }
 
   /** The keys of a mapping; unknown and repeated ones are noted and left out. */
@@ -290,5 +434,6 @@ export function poolsOf(routes: RoutesConfig): string[] {
   };
   if (routes.default !== undefined) visit(routes.default);
   for (const { target } of routes.prefixes) visit(target);
+  for (const { pool } of routes.mirror) visit(pool);
   return [...names];
 }

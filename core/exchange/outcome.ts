@@ -50,6 +50,19 @@ export function answerWith(request: Request, error: Uint8Array): void {
   if (sink.head === request) sink.advance();
 }
 
+/** The proxy's own word is the reply of `request`, which has no parent. Nobody sees OWN's. */
+export function conclude(request: Request, reply: Uint8Array): void {
+  const { sink } = request;
+  if (sink.isClosed) return abandon(request);
+  request.release();
+  request.ready = true;
+  if (request.mute !== OWN) {
+    request.held = reply;
+    request.heldEnd = reply.length;
+  }
+  if (sink.head === request) sink.advance();
+}
+
 /** A fragment has its reply, or will have none. */
 export function fragmentDone(parent: Request): void {
   if (--parent.awaiting > 0) return;

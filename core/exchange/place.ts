@@ -1,7 +1,7 @@
 // Where the keys of a request are: on one server, on none, on several.
 
 import { FORWARD, type Keys, type Scan, type Together } from "../protocol/codec.ts";
-import type { Target } from "../server/server.ts";
+import { mainOf, type Target } from "../server/server.ts";
 import type { Caller } from "./request.ts";
 
 /** The keys live on more than one server; the request has no key. */
@@ -17,12 +17,12 @@ export function serverOf(caller: Caller, scan: Scan, buf: Uint8Array, at: number
   const intent = codec.intents[scan.verb + 1];
   const keys = codec.keys as Keys;
   if (scan.action === FORWARD) {
-    return route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+    return mainOf(route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent));
   }
   let first: Whereabouts = NO_KEY;
   for (let i = 0; i < scan.nkeys; i++) {
     keys.select(scan, i);
-    const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+    const server = mainOf(route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent));
     if (i === 0) first = server;
     else if (server !== first) return SEVERAL;
   }
@@ -41,7 +41,27 @@ export function together(
   const server = serverOf(caller, scan, buf, at);
   if (server === SEVERAL) return caller.answer(crossServerError(caller, scan, buf, at));
   const target = server === NO_KEY ? caller.context.route.any() : server;
-  caller.forward(target, scan, buf, at, length);
+  const plan = caller.context.route.tells && server !== NO_KEY
+    ? planOf(caller, scan, buf, at)
+    : null;
+  caller.forward(plan ?? target, scan, buf, at, length);
+}
+
+/** What the route makes of all keys of a request beside their server (a mirror); null for nothing. */
+function planOf(caller: Caller, scan: Scan, buf: Uint8Array, at: number): Target | null {
+  const { codec, context: { route } } = caller;
+  if (codec.publishing !== null && codec.publishing.publishes(scan) >= 0) return null;
+  const intent = codec.intents[scan.verb + 1];
+  const pick = () => route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+  if (scan.action === FORWARD) return pick();
+  let first: Target | null = null;
+  for (let i = 0; i < scan.nkeys; i++) {
+    (codec.keys as Keys).select(scan, i);
+    const target = pick();
+    if (i === 0) first = target;
+    else if (target !== first) return null;
+  }
+  return first;
 }
 
 /** The error for keys that live on several servers: it names the first and one that is elsewhere. */
@@ -58,7 +78,9 @@ export function crossServerError(
   let other = "";
   for (let i = 0; i < scan.nkeys && other === first; i++) {
     keys.select(scan, i);
-    const server = context.route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+    const server = mainOf(
+      context.route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent),
+    );
     if (!server.available) {
       if (server.waits) continue;
       return codec.failure(server.reason);

@@ -27,6 +27,8 @@ export interface TreeCounters {
   deletes_queued: number;
   deletes_retried: number;
   deletes_dropped: number;
+  mirrored: number;
+  mirror_dropped: number;
 }
 
 /** What the branches of a front share. */
@@ -74,12 +76,18 @@ export class Plan implements Parking {
   private readonly tree: Tree;
   private readonly work: Work;
 
-  /** `reason`: why what needs one server is not possible. */
-  constructor(tree: Tree, work: Work, targets: readonly Target[], reason: string) {
+  /** `reason`: why what needs one server is not possible; `main`: where it goes all the same. */
+  constructor(
+    tree: Tree,
+    work: Work,
+    targets: readonly Target[],
+    reason: string,
+    main: Target | null = null,
+  ) {
     this.tree = tree;
     this.work = work;
     this.targets = targets;
-    this.target = new Unavailable(reason, this, false);
+    this.target = new Unavailable(reason, this, false, main);
   }
 
   run(

@@ -3,6 +3,7 @@
 
 import type { Scan } from "../protocol/codec.ts";
 import type { Publishing } from "../protocol/publishing.ts";
+import { mainOf } from "../server/server.ts";
 import type { Caller } from "./request.ts";
 import { openParent, sendToAll } from "./part.ts";
 import type { Topics } from "./topics.ts";
@@ -26,7 +27,7 @@ export function publish(
   const { census } = topics;
   if (census.isExact && renamed === null) return false;
   const intent = codec.intents[scan.verb + 1];
-  const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+  const server = mainOf(route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent));
   if (!server.available) return false;
   const more = census.beyond(kind, words.topic(scan, buf, at), server);
   if (more === 0 && renamed === null) return false;
@@ -41,7 +42,7 @@ export function publish(
 function isPlan(caller: Caller, scan: Scan, buf: Uint8Array, at: number): boolean {
   const { codec, route } = caller.context;
   const intent = codec.intents[scan.verb + 1];
-  const target = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+  const target = mainOf(route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent));
   if (target.available || target.parking === null) return false;
   caller.answer(codec.failure(target.reason));
   return true;

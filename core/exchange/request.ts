@@ -151,6 +151,7 @@ export class Request implements Attempt, FanOut, Part {
   /** The slow log's: note[0, noted) is the beginning of the key. */
   note: Uint8Array;
   noted: number;
+  hot: number;
   /** Parents only, from here on. */
   parts: Request[];
   awaiting: number;
@@ -182,6 +183,7 @@ export class Request implements Attempt, FanOut, Part {
     this.parkedAt = -1;
     this.note = EMPTY;
     this.noted = 0;
+    this.hot = -1;
     this.parts = NO_PARTS;
     this.awaiting = 0;
     this.nkeys = 0;
@@ -246,6 +248,7 @@ export class RequestPool {
       request.repeated = 0;
       request.place = -1;
       request.parkedAt = -1;
+      request.hot = -1;
     }
     if (this.singles.length < MOST) this.singles.push(request);
   }
@@ -264,6 +267,7 @@ export class RequestPool {
     request.repeated = 0;
     request.place = -1;
     request.parkedAt = -1;
+    request.hot = -1;
     if (request.parts === NO_PARTS) {
       if (this.singles.length < MOST) this.singles.push(request);
       return;

@@ -15,7 +15,7 @@ import {
 import type { Route } from "../route/route.ts";
 import type { ServerContext } from "../server/context.ts";
 import type { Carrier } from "../link/attempt.ts";
-import type { Server, Target } from "../server/server.ts";
+import { mainOf, type Server, type Target } from "../server/server.ts";
 import { HEARD, LOST, Subscriber, type SubscriptionTable } from "../server/subscriber.ts";
 import type { Clustering } from "../protocol/clustering.ts";
 import { Census, type CensusContext, type Hearings } from "./census.ts";
@@ -109,7 +109,7 @@ export class Topics implements SubscriptionTable<Topic> {
     const { route, codec } = this.context;
     if ((codec.publishing as Publishing).isEverywhere(kind, name)) return route.all(CLASS_READ);
     const key = bytes(name);
-    const server = route.pick(key, 0, key.length, CLASS_READ);
+    const server = mainOf(route.pick(key, 0, key.length, CLASS_READ));
     if (this.isManaged && kind !== SHARD) return this.anywhere(topic, server);
     return server.available ? [server] : [];
   }

@@ -4,6 +4,7 @@ import type { Scan, Walk } from "../protocol/codec.ts";
 import { NOBODY } from "../route/route.ts";
 import { CLASS_READ } from "../stats/latency.ts";
 import type { Caller } from "./request.ts";
+import { walkRounds } from "./walk_rounds.ts";
 import { addPart, openParent } from "./part.ts";
 
 /** To the server at which the cursor stands, or the next one that is alive. */
@@ -15,6 +16,8 @@ export function walk(
   length: number,
 ): void {
   const { route, codec } = caller.context;
+  const rounds = route.redirects?.rounds ?? null;
+  if (rounds !== null) return walkRounds(caller, rounds, scan, buf, at, length);
   const steps = codec.walk as Walk;
   const { places } = route;
   const { isAmid } = steps;

@@ -130,6 +130,8 @@ export class Link implements Carrier {
   /** While what was in flight is lost: what was sent for it, and how much of that is still ahead. */
   private lostBytes: Kept | null;
   private lostBehind: number;
+  /** Of a reply that goes on: what has been given on. */
+  private begun: number;
 
   constructor(context: LinkContext, owner: LinkOwner, lane: number) {
     this.context = context;
@@ -168,6 +170,7 @@ export class Link implements Carrier {
     this.waiters = [];
     this.lostBytes = null;
     this.lostBehind = 0;
+    this.begun = 0;
   }
 
   /**
@@ -330,7 +333,7 @@ export class Link implements Carrier {
     if (this.frames !== null) return this.hear(this.frames, buf, start, end);
     const { codec, scan, counters, owner } = this;
     const { classes } = codec;
-    const { slow } = this.context;
+    const { slow, big } = this.context;
     const { clock } = this.context.turn;
     const fresh = scan.done && owner.judges;
     const firstVerb = this.head === null ? ASKED : this.head.verb;
@@ -342,6 +345,8 @@ export class Link implements Carrier {
     let cls = 0;
     let alike = 0;
     let late = false;
+    // A reply that is large, or goes on, is no more than this.
+    const watched = this.begun > 0 || end - start > big.bytes;
     let pos = start;
     while (pos < end) {
       const attempt = this.head;
@@ -359,10 +364,10 @@ export class Link implements Carrier {
         cls = classes[attempt.verb + 1];
         alike = 0;
         // What blocks takes its time.
-        late = clock - sentAt > slow.ms && this.patience === 0;
+        late = watched || (clock - sentAt > slow.ms && this.patience === 0);
       }
       alike++;
-      if (late) slow.tell(attempt, codec, owner, clock - sentAt, this.context.now, "");
+      if (late) this.look(attempt, clock - sentAt, next - pos);
       this.head = attempt.nextInFlight;
       this.inFlight--;
       this.inFlightBytes -= attempt.bytes;
@@ -405,6 +410,17 @@ export class Link implements Carrier {
     }
   }
 
+  /** A whole reply, or the rest of one, after `ms`: it may be slow, or large. */
+  private look(attempt: Attempt, ms: number, bytes: number): void {
+    const { slow, big, now } = this.context;
+    if (ms > slow.ms && this.patience === 0) {
+      slow.tell(attempt, this.codec, this.owner, ms, now, "");
+    }
+    const { begun } = this;
+    this.begun = 0;
+    if (begun + bytes > big.bytes) big.reply(attempt, this.codec, begun + bytes, begun > big.bytes);
+  }
+
   private garbage(what: string): void {
     if (this.state === CLOSED) return;
     this.owner.broken(what);
@@ -421,7 +437,12 @@ export class Link implements Carrier {
   ): void {
     if (this.scan.bad) return this.garbage("sent what is no reply");
     if (next < end) this.line.keep(buf, next, end);
-    if (next > pos) attempt.sink.part(attempt, this, buf, pos, next, this.scan.skip);
+    if (next === pos) return;
+    const { begun } = this;
+    this.begun = begun + next - pos;
+    const { big } = this.context;
+    if (this.begun > big.bytes) big.reply(attempt, this.codec, this.begun, begun > big.bytes);
+    attempt.sink.part(attempt, this, buf, pos, next, this.scan.skip);
   }
 
   /** All that comes is for the listener. */
@@ -550,6 +571,7 @@ export class Link implements Carrier {
     this.frames?.reset();
     this.scan.reset();
     this.deadline.reset();
+    this.begun = 0;
     this.unfinished = false;
     if (this.blockedBy !== null) this.unblock(this.blockedBy);
     if (fault === "server") owner.closed(errno, text, lost);

@@ -6,6 +6,7 @@ import type { Codec, Handshake } from "../protocol/codec.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import type { Flushable, Turn } from "../wire/turn.ts";
 import type { PushSetting } from "./pushes.ts";
+import type { BigWatch } from "./big_watch.ts";
 import type { SlowLog } from "./slow_log.ts";
 
 /** What the links of a pool share. */
@@ -14,6 +15,7 @@ export interface LinkContext {
   readonly buffers: BufferPool;
   readonly turn: Turn<Flushable, Flushable>;
   readonly slow: SlowLog;
+  readonly big: BigWatch;
   /** Coarse monotonic time (ms), renewed every tick. */
   readonly now: number;
   /** The protocol of a lane, and what its links say first. */

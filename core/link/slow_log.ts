@@ -31,8 +31,11 @@ interface Named {
 export class SlowLog {
   /** Requests that take longer (ms) are logged; Infinity = none. */
   ms: number;
+  /** Requests keep their keys. */
   on: boolean;
   private since: number;
+  /** Until when (pool time) they do without a slow log. */
+  private kept: number;
   private readonly label: string;
   private readonly log: Log;
   private readonly limit: Limit;
@@ -42,6 +45,7 @@ export class SlowLog {
     this.ms = Infinity;
     this.on = false;
     this.since = 0;
+    this.kept = 0;
     this.label = label;
     this.log = log;
     this.limit = new Limit(MOST);
@@ -49,11 +53,11 @@ export class SlowLog {
 
   /** Called every tick: says what was suppressed, and takes over a changed `slowlog_ms`. */
   tick(now: number, slowlogMs: number): void {
-    const on = slowlogMs > 0;
+    const on = slowlogMs > 0 || now < this.kept;
     // What was sent before it was on has no key to show.
     if (on && !this.on) this.since = now;
     this.on = on;
-    this.ms = on ? slowlogMs : Infinity;
+    this.ms = slowlogMs > 0 ? slowlogMs : Infinity;
     const more = this.limit.suppressed;
     if (more === 0 || !this.limit.ended(now)) return;
     this.limit.suppressed = 0;
@@ -61,6 +65,16 @@ export class SlowLog {
       event: "slow_request",
       suppressed: more,
     });
+  }
+
+  /** Requests are to keep their keys for a while, for whoever asks `keeps`. */
+  keepUntil(time: number): void {
+    this.kept = time;
+  }
+
+  /** Whether the key of `attempt` is its own, and not that of one before. */
+  keeps({ sentAt }: Attempt): boolean {
+    return this.on && sentAt > this.since;
   }
 
   /** Keeps the beginning of the key `buf[start, end)`; none when it is empty. */

@@ -16,6 +16,8 @@ export interface NodeView {
   readonly epoch: number;
   /** Pairs: first and last slot of each range. */
   readonly slots: readonly number[];
+  /** Of the node that was asked: slots that are on their way to it, and from whom. */
+  readonly arriving: readonly { readonly slot: number; readonly from: string }[];
 }
 
 /** The key has another owner now, or is there already. */

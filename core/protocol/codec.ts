@@ -203,6 +203,9 @@ export interface Walk {
   ): void;
   /** The answer when no server is left to go to. */
   readonly end: Uint8Array;
+  /** An answer without keys that leads to `cursor`, or to where the request came from. */
+  empty(cursor: number): Uint8Array;
+  again(scan: Scan, buf: Uint8Array, start: number): Uint8Array;
 }
 
 /** What a protocol says about transactions: requests of the proxy's own, and answers. */

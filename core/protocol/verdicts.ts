@@ -27,6 +27,8 @@ export interface Verdicts {
     origin: Origin,
     session: Session,
   ): Uint8Array;
+  /** An error reply with a text from the configuration. */
+  fault(text: string, origin: Origin): Uint8Array;
   /** Whether links of the first lane reach what this session's do. */
   isUsual(session: Session): boolean;
 }

@@ -71,11 +71,19 @@ export class Leaf implements Branch {
 }
 
 export interface Prefix {
+  /** For people. */
+  readonly name: string;
   readonly bytes: Uint8Array;
   readonly branch: Branch;
 }
 
 /** No prefix fits, and there is no default. */
+/** Has some requests go elsewhere too: see exchange/mirror.ts. */
+export interface Around {
+  around(main: Target, buf: Uint8Array, start: number, end: number, intent: Intent): Target;
+  trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step[];
+}
+
 export const NO_ROUTE: Unavailable = new Unavailable("no route for this key");
 
 const NO_PREFIXES: readonly Prefix[] = [];
@@ -93,6 +101,7 @@ export class PrefixRoute implements Route {
   /** The default first, then in the order of the configuration. */
   private readonly branches: readonly Branch[];
   private readonly intents: () => Uint8Array;
+  private readonly mirrors: Around | null;
   /** Servers by their places, and the places of servers; made when they are first asked for. */
   private servers: readonly Server[] | null;
   private readonly numbers: Map<Server, number>;
@@ -105,6 +114,7 @@ export class PrefixRoute implements Route {
     fallback: Branch | null,
     tells: boolean,
     intents: () => Uint8Array,
+    mirrors: Around | null = null,
   ) {
     this.redirects = null;
     this.epoch = 0;
@@ -120,6 +130,7 @@ export class PrefixRoute implements Route {
     const all = prefixes.map(({ branch }) => branch);
     this.branches = fallback === null ? all : [fallback, ...all];
     this.intents = intents;
+    this.mirrors = mirrors;
     this.servers = null;
     this.numbers = new Map();
     this.others = [];
@@ -139,7 +150,9 @@ export class PrefixRoute implements Route {
 
   pick(buf: Uint8Array, start: number, end: number, intent: Intent): Target {
     const branch = this.branchOf(buf, start, end);
-    return branch === null ? NO_ROUTE : branch.pick(buf, start, end, intent);
+    if (branch === null) return NO_ROUTE;
+    const target = branch.pick(buf, start, end, intent);
+    return this.mirrors === null ? target : this.mirrors.around(target, buf, start, end, intent);
   }
 
   trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step {
@@ -149,10 +162,9 @@ export class PrefixRoute implements Route {
     const prefix = branch === this.fallback
       ? undefined
       : prefixes.find((one) => one.branch === branch);
-    const what = prefix === undefined
-      ? "default"
-      : `prefix ${String.fromCharCode(...prefix.bytes)}`;
-    return { what, to: [branch.trace(buf, start, end, intent)] };
+    const what = prefix === undefined ? "default" : `prefix ${prefix.name}`;
+    const mirrored = this.mirrors?.trace(buf, start, end, intent) ?? [];
+    return { what, to: [branch.trace(buf, start, end, intent), ...mirrored] };
   }
 
   /** The servers behind have changed. */

@@ -2,6 +2,7 @@
 // ring today, slots, prefixes, failover and mirrors are routes too.
 
 import type { Keys, Scan } from "../protocol/codec.ts";
+import type { Rounds } from "./rounds.ts";
 import type { Carrier } from "../link/attempt.ts";
 import { type Server, type Target, Unavailable } from "../server/server.ts";
 
@@ -65,6 +66,8 @@ export interface Resendable {
 
 /** Where requests are to go that a server has refused or lost: see exchange/resend.ts. */
 export interface Redirects {
+  /** How all servers are walked over while keys move among them; null: in their order. */
+  readonly rounds: Rounds | null;
   /** How often one request is sent again, those times not counted when it had to wait. */
   readonly most: number;
   /** What goes before the request, to the server that `refused` has given. Its reply is no one's. */

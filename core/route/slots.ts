@@ -10,12 +10,14 @@ import { Server, type Target, type Unavailable } from "../server/server.ts";
 import { CLASS_READ } from "../stats/latency.ts";
 import type { ClusterTopology } from "../topology/cluster.ts";
 import { type SlotMap, SLOTS } from "../topology/slot_map.ts";
+import { Rounds } from "./rounds.ts";
 import type { Intent, Redirects, Resendable, Route } from "./route.ts";
 
 export { slotOf };
 
 /** What the route is told about its surroundings. */
 export interface SlotContext {
+  random(n: number): number;
   readonly words: Clustering;
   readonly config: { readonly cluster?: { readonly redirects: number }; readonly wait: number };
   readonly counters: { moved: number; ask: number; tryagain: number; unfit: number };
@@ -25,6 +27,7 @@ export class SlotRoute implements Route, Redirects {
   readonly redirects: Redirects;
   readonly tells: boolean;
   readonly mixed: boolean;
+  readonly rounds: Rounds;
   readonly places: number;
   picked: number;
   place: number;
@@ -40,6 +43,7 @@ export class SlotRoute implements Route, Redirects {
     this.redirects = this;
     this.tells = false;
     this.mixed = false;
+    this.rounds = new Rounds(topology, (n) => context.random(n), nowhere.parking);
     this.places = SLOTS;
     this.picked = 0;
     this.place = -1;
@@ -117,17 +121,8 @@ export class SlotRoute implements Route, Redirects {
     );
   }
 
-  /** SCAN goes over the servers in the order of their first slots. */
-  walkFrom(place: number, again: boolean): number {
-    const { owners } = this.map;
-    if (again && place < SLOTS && owners[place] !== 0) return place;
-    const before = new Set<number>();
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const owner = owners[slot];
-      if (owner === 0 || before.has(owner)) continue;
-      if (slot >= place) return slot;
-      before.add(owner);
-    }
+  /** SCAN goes its own way: see rounds.ts. */
+  walkFrom(): number {
     return SLOTS;
   }
 

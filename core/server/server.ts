@@ -73,13 +73,26 @@ export class Unavailable {
   readonly parking: Parking | null;
   /** There will be a server. Not so with `parking`: it carries requests out by itself (exchange/plan.ts). */
   readonly waits: boolean;
+  /** Where what needs one server goes instead; null: nowhere. */
+  readonly main: Target | null;
 
-  constructor(reason: string, parking: Parking | null = null, waits = parking !== null) {
+  constructor(
+    reason: string,
+    parking: Parking | null = null,
+    waits = parking !== null,
+    main: Target | null = null,
+  ) {
     this.available = false;
     this.reason = reason;
     this.parking = parking;
     this.waits = waits;
+    this.main = main;
   }
+}
+
+/** The target of what needs one server. */
+export function mainOf(target: Target): Target {
+  return target.available || target.main === null ? target : target.main;
 }
 
 export class Server implements LinkOwner {

@@ -48,6 +48,11 @@ export class ClusterSight {
     this.epochs = epochs;
   }
 
+  /** By the nodes' ids: their highest configuration epochs. */
+  get highest(): ReadonlyMap<string, number> {
+    return this.epochs;
+  }
+
   /** The highest configuration epoch. */
   get epoch(): number {
     return this.nodes.reduce((most, { epoch }) => Math.max(most, epoch), 0);

@@ -21,6 +21,9 @@ export class SlotMap {
   /** By slot: the number of its owner in `nodes`, 0 for nobody; `epoch` when that changed. */
   readonly owners: Uint16Array;
   readonly epochs: Float64Array;
+  /** How often slots have changed hands; by slot: how often when that one did last. */
+  moves: number;
+  readonly moved: Uint32Array;
   /** By number; 0 is nobody. */
   readonly nodes: (Node | null)[];
   /** By slot: the configuration epoch of the owner's claim; whether MOVED told the owner. */
@@ -31,6 +34,8 @@ export class SlotMap {
     this.epoch = 0;
     this.owners = new Uint16Array(SLOTS);
     this.epochs = new Float64Array(SLOTS);
+    this.moves = 0;
+    this.moved = new Uint32Array(SLOTS);
     this.nodes = [null];
     this.claims = new Float64Array(SLOTS).fill(-1);
     this.patched = new Uint8Array(SLOTS);
@@ -85,6 +90,7 @@ export class SlotMap {
 
   private give(slot: number, number: number): void {
     this.owners[slot] = number;
+    this.moved[slot] = ++this.moves;
     this.renew(slot);
   }
 

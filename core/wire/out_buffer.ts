@@ -2,7 +2,7 @@
 // Buffers are borrowed from a shared pool while there is something to send and given back when it
 // is sent, so an idle connection holds none. Knows sockets only through host.ts.
 
-import { copy } from "../bytes.ts";
+import { copy, viewed } from "../bytes.ts";
 import { PENDING, type Socket } from "../host.ts";
 
 const SMALLEST = 4096;
@@ -34,7 +34,7 @@ export class BufferPool {
       cls++;
     }
     if (cls >= CLASSES) return new Uint8Array(size);
-    return this.free[cls].pop() ?? new Uint8Array(bytes);
+    return this.free[cls].pop() ?? viewed(new Uint8Array(bytes));
   }
 
   give(buf: Uint8Array): void {

@@ -1,6 +1,6 @@
 // Snapshots made by hand, and a Control that tells them.
 
-import type { ClusterAnswer, Control, RingView } from "../../adapters/control/control.ts";
+import type { ClusterAnswer, Control, HotView, RingView } from "../../adapters/control/control.ts";
 import { POOL_COUNTERS, SERVER_COUNTERS } from "../../core/stats/counters.ts";
 import { Latency } from "../../core/stats/latency.ts";
 import type { PoolSnapshot, ServerSnapshot, Snapshot } from "../../core/stats/snapshot.ts";
@@ -114,12 +114,28 @@ export class FakeControl implements Control {
       .filter((one) => name === undefined || one.name === name)
       .map((one) => ({
         pool: one.name,
+        protocol: one.protocol,
         distribution: "ketama",
         hash: "fnv1a_64",
         servers: one.servers.map(({ name, weight, live }) => ({ name, weight, live, share: 1 })),
         owner: key === undefined ? null : one.servers[0].name,
       }));
     return Promise.resolve(views);
+  }
+
+  hot(name?: string): Promise<HotView[]> {
+    const row = { key: "k\\x00", rate: 100, share: 0.5, bytes: 2000, server: "a" };
+    const big = {
+      ...{ key: "b", command: "set", way: "request", bytes: 2e6, count: 1 } as const,
+      at: this.now.time,
+    };
+    return Promise.resolve(
+      this.now.pools.filter((one) => name === undefined || one.name === name).map((one) => ({
+        ...{ pool: one.name, rate: 200, limit: 1e6 },
+        hot: [row],
+        big: [big],
+      })),
+    );
   }
 
   cluster(name: string, what: string): Promise<ClusterAnswer> {

@@ -82,7 +82,7 @@ test("a server that is not there is told once", async () => {
 });
 
 test("one sending at a time, and the end waits for none that hangs", async () => {
-  const control = new FakeControl();
+  const control = new FakeControl(snapshot([]));
   let asked = 0;
   control.snapshot = () => {
     asked++;

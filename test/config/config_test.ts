@@ -79,6 +79,7 @@ test("a pool with listen and servers only has nutcracker's defaults", () => {
     pubsub_output_limit: 33554432,
     wait: 10000,
     park_bytes: 67108864,
+    big_key: 1048576,
     servers: [{
       name: "127.0.0.1",
       address: { host: "127.0.0.1", port: 11211, path: "", mode: -1 },
@@ -146,6 +147,7 @@ test("every key is taken over", () => {
     pubsub_output_limit: 1000,
     wait: 10000,
     park_bytes: 67108864,
+    big_key: 1048576,
   });
 });
 
@@ -777,6 +779,12 @@ test("the patterns of the JSON Schema take the addresses that are valid", () => 
 
 /** What an editor does: the few words of JSON Schema that ours uses; "" or the path of an error. */
 function invalid(schema: Record<string, unknown>, value: unknown, at = "file"): string {
+  if (schema.type === undefined) {
+    const choice = (schema.anyOf ?? [{}]) as Record<string, unknown>[];
+    const fits = (one: Record<string, unknown>) =>
+      Object.keys(one).length === 0 || invalid(one, value, at) === "";
+    return choice.some(fits) ? "" : at;
+  }
   const types = [schema.type ?? []].flat() as string[];
   const kind = Array.isArray(value) ? "array" : Number.isInteger(value) ? "integer" : typeof value;
   if (!types.includes(kind) && !(kind === "integer" && types.includes("number"))) return at;
@@ -890,7 +898,14 @@ test("proxy_protocol: networks, no unix socket", () => {
 test("the JSON Schema takes the examples and refuses what is misspelt or out of range", () => {
   const schema = JSON.parse(read(SCHEMA_FILE));
   const judge = (text: string): string => invalid(schema, parse(text));
-  for (const name of ["conf/demo.yml", "conf/nutcracker.yml", "conf/behind-haproxy.yml"]) {
+  for (
+    const name of [
+      "conf/demo.yml",
+      "conf/nutcracker.yml",
+      "conf/behind-haproxy.yml",
+      "conf/discovery.yml",
+    ]
+  ) {
     assert.is(judge(read(name)), "");
   }
   assert.is(judge(file("redis: true", "redis_auth: 123", "timeout: 0")), "");
@@ -921,6 +936,14 @@ test("the example files load", () => {
   ]);
   const names = loadConfig(read("conf/nutcracker.yml")).pools.map((p) => p.name);
   assert.equal(names, ["beta", "alpha", "delta", "gamma", "omega"]);
+  const routes = ["two_data_centres", "replicated_cache", "shadow", "prefixes"];
+  const listed = fs.readdirSync("conf").filter((name) => name.startsWith("routes_"));
+  assert.equal(listed.sort(), routes.map((name) => `routes_${name}.yml`).sort());
+  const schema = JSON.parse(read(SCHEMA_FILE));
+  for (const name of listed) {
+    assert.ok(loadConfig(read(`conf/${name}`)).pools.some((pool) => pool.routes), name);
+    assert.is(invalid(schema, parse(read(`conf/${name}`))), "", name);
+  }
 });
 
 test("the examples in docs/configuration.md load", () => {

@@ -51,6 +51,9 @@ test("a pool that is a target needs no listen, a pool with routes no servers", (
   assert.equal(routes, {
     default: { kind: "pool", pool: "local" },
     prefixes: [{ prefix: "a:", target: { kind: "pool", pool: "far" }, strip: false }],
+    mirror: [],
+    limits: [],
+    faults: [],
   });
   assert.is(pools.find(({ name }) => name === "far")!.listen_text, "");
 });
@@ -105,6 +108,36 @@ const ROWS: [string, string[], string[]][] = [
     "  - failover: [local, nowhere]",
   ], [
     `c.yml:8: ${p} routes: there is no pool "nowhere"; known: front, local, far, other, db, nodes`,
+  ]],
+  ["a mirror without a pool", ["default: {failover: [far, local]}", "mirror: [{percent: 5}]"], [
+    `c.yml:6: ${p} routes.mirror[0].pool has to name a pool`,
+  ]],
+  ["a percentage of nothing", ["default: local", "mirror: [{pool: far, percent: 0, of: wirtes}]"], [
+    `c.yml:6: ${p} routes.mirror[0].percent "0" has to be a number above 0, up to 100`,
+    `c.yml:6: ${p} routes.mirror[0].of "wirtes" is not known; did you mean writes? (writes, reads, all)`,
+  ]],
+  [
+    "a limit without a rate, of what is no command",
+    [
+      "default: {failover: [far, local]}",
+      "limits: [{commands: [kyes]}]",
+    ],
+    [
+      `c.yml:5: ${p} routes: command "kyes" is not known; did you mean keys?`,
+      `c.yml:6: ${p} routes.limits[0].rate is missing`,
+    ].slice(1),
+  ],
+  ["a command that is none", [
+    "default: {failover: [far, local]}",
+    "limits: [{commands: [kyes], rate: 1}]",
+  ], [
+    `c.yml:5: ${p} routes: command "kyes" is not known; did you mean keys?`,
+  ]],
+  ["a user that is none", ["default: {failover: [far, local]}", "limits: [{user: ann, rate: 1}]"], [
+    `c.yml:5: ${p} routes: user "ann" is not in auth.users (default)`,
+  ]],
+  ["a fault that does nothing", ["default: {failover: [far, local]}", "faults: [{percent: 1}]"], [
+    `c.yml:6: ${p} routes.faults[0] needs either delay or error`,
   ]],
   ["an unknown key", ["defualt: local", 'prefixes: {"x": far, "y": local}'], [
     `c.yml:5: ${p} key "routes.defualt" is not known; did you mean default?`,

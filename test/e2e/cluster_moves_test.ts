@@ -11,6 +11,7 @@ import {
   cmd,
   needs,
   type ProxyProcess,
+  readPage,
   startCluster,
   startProxy,
   until,
@@ -240,6 +241,59 @@ clusterTest("scripts and functions are at every primary, at new ones too", async
   await cluster.beginMove(slot, fresh, owner, []);
   await cluster.endMove(slot, fresh, owner);
 });
+
+clusterTest(
+  "SCAN sees a key that goes behind its back, and a slot that stays half-moved",
+  async () => {
+    const wire = await Wire.open(proxy.port);
+    await wire.ask("FLUSHALL");
+    const keys = Array.from({ length: 300 }, (_, i) => `{y}${i}`);
+    await wire.ask("MSET", ...keys.flatMap((key) => [key, "x"]), "{m}one", "x", "{w}two", "x");
+    keys.push("{m}one", "{w}two");
+    keys.sort();
+    const { slot, owner, others } = await cluster.whose("{y}");
+    const [to] = others;
+    const seenIn = async (moveAt: number, move: () => Promise<void>): Promise<string[]> => {
+      const seen = new Set<string>();
+      let cursor = "0";
+      for (let pages = 0; pages === 0 || cursor !== "0"; pages++) {
+        if (pages === moveAt) await move();
+        const page = readPage(await wire.ask("SCAN", cursor, "COUNT", "10"));
+        cursor = page.cursor;
+        for (const key of page.keys) seen.add(key);
+        assert.ok(pages < 1000, "it ends");
+      }
+      return [...seen].sort();
+    };
+    const half = keys.filter((key) => key.startsWith("{y}")).slice(0, 150);
+    assert.equal(await seenIn(5, () => cluster.beginMove(slot, owner, to, half)), keys);
+    assert.equal(await seenIn(-1, async () => {}), keys, "while it stays half-moved");
+    assert.equal(
+      await seenIn(3, () =>
+        cluster.moveKeys(
+          owner,
+          to,
+          keys.filter((key) => key.startsWith("{y}") && !half.includes(key)).slice(0, 100),
+        )),
+      keys,
+    );
+    assert.equal(await seenIn(4, () => cluster.endMove(slot, owner, to)), keys);
+    // There and back within one walk.
+    assert.equal(
+      await seenIn(6, async () => {
+        await cluster.beginMove(slot, to, owner, []);
+        await cluster.endMove(slot, to, owner);
+        await cluster.beginMove(slot, owner, to, []);
+        await cluster.endMove(slot, owner, to);
+      }),
+      keys,
+    );
+    // A cursor that nobody knows begins anew; one that is none is refused.
+    assert.ok(Number(readPage(await wire.ask("SCAN", "12345678901")).cursor) > 0);
+    assert.match(await wire.ask("SCAN", "x"), /^-ERR invalid cursor/);
+    assert.match(await wire.ask("SCAN", "0", "COUNT", "x"), /^-ERR value is not an integer/);
+  },
+);
 
 clusterTest("subscribers notice nothing when slots move", async () => {
   const hearer = await Wire.open(proxy.port);

@@ -1,6 +1,8 @@
 // act_as_node: the proxy is the only node of a cluster for its clients. What it says of itself has the
-// shape of what a real cluster of one node says, byte for byte.
+// shape of what a real cluster of one node says, byte for byte. What a runtime has to do with it, the
+// address that a client has found, is in its contract (test/runtimes).
 // Needs: redis-server redis-tools
+// Runtimes: node
 
 import * as fs from "node:fs";
 import { test } from "uvu";

@@ -10,6 +10,7 @@ import {
   type Cluster,
   needs,
   type ProxyProcess,
+  scanAll,
   startCluster,
   startProxy,
   until,
@@ -35,6 +36,29 @@ function proxyOf(
       ...more,
     },
   });
+}
+
+/** Walks over all keys again and again: what each walk does not see, or sees and is not there. */
+async function scanning(
+  proxy: ProxyProcess,
+  meanwhile: () => Promise<void>,
+): Promise<{ missed: string[]; invented: string[]; walks: number }> {
+  const wire = await Wire.open(proxy.port);
+  const keys = Array.from({ length: 1000 }, (_, i) => `scan:${i}`);
+  await wire.ask("MSET", ...keys.flatMap((key) => [key, "x"]));
+  const found = { missed: [] as string[], invented: [] as string[], walks: 0 };
+  let isOver = false;
+  const walking = (async () => {
+    for (; !isOver; found.walks++) {
+      const seen = new Set(await scanAll(wire, "MATCH", "scan:*", "COUNT", "10"));
+      found.missed.push(...keys.filter((key) => !seen.has(key)));
+      found.invented.push(...[...seen].filter((key) => !keys.includes(key)));
+    }
+  })();
+  await meanwhile();
+  isOver = true;
+  await walking;
+  return found;
 }
 
 async function loaded(
@@ -79,15 +103,7 @@ clusterTest(
     const nodes = (await cluster.nodes()).filter(({ primary }) => primary);
     const sizes = await Promise.all(nodes.map(({ port }) => cluster.at(port, "DBSIZE")));
     assert.ok(sizes.every((size) => Number(/\d+/.exec(size)?.[0]) > 0), "each primary has some");
-    const seen = new Set<string>();
-    let cursor = "0";
-    do {
-      const [, next, ...page] = (await wire.ask("SCAN", cursor, "COUNT", "20"))
-        .split("\r\n").filter((line) => !/^[*$]/.test(line) || line === "").join(" ").split(" ")
-        .reduce<string[]>((all, word) => word === "" ? all : [...all, word], [""]);
-      cursor = next;
-      for (const key of page) seen.add(key);
-    } while (cursor !== "0");
+    const seen = new Set(await scanAll(wire, "COUNT", "20"));
     assert.equal([...seen].sort(), [...keys].sort());
     assert.is(await wire.ask("DEL", ...keys, "none"), ":200\r\n");
     assert.is(await wire.ask("DBSIZE"), ":0\r\n");
@@ -149,10 +165,13 @@ clusterTest("3,000 slots move under load, and nobody sees it", async () => {
   const nodes = (await cluster.nodes()).filter(({ primary, slots }) => primary && slots.length > 0);
   const [from, to] = nodes;
   const clients = await loaded(proxy, async () => {
-    await cluster.manage(
-      ...["reshard", `127.0.0.1:${from.port}`, "--cluster-from", from.id],
-      ...["--cluster-to", to.id, "--cluster-slots", "3000", "--cluster-yes"],
-    );
+    const found = await scanning(proxy, async () => {
+      await cluster.manage(
+        ...["reshard", `127.0.0.1:${from.port}`, "--cluster-from", from.id],
+        ...["--cluster-to", to.id, "--cluster-slots", "3000", "--cluster-yes"],
+      );
+    });
+    assert.equal({ ...found, walks: found.walks > 0 }, { missed: [], invented: [], walks: true });
   });
   nothingWrong(clients);
 });
@@ -162,13 +181,16 @@ clusterTest("a failover by hand under load: no error", async () => {
   const nodes = await cluster.nodes();
   const replica = nodes.find(({ primary }) => !primary) as { port: number };
   const clients = await loaded(proxy, async () => {
-    await cluster.at(replica.port, "CLUSTER", "FAILOVER");
-    await until(
-      "the replica to be the primary",
-      async () =>
-        (await cluster.nodes()).some(({ port, primary }) => primary && port === replica.port),
-      30_000,
-    );
+    const found = await scanning(proxy, async () => {
+      await cluster.at(replica.port, "CLUSTER", "FAILOVER");
+      await until(
+        "the replica to be the primary",
+        async () =>
+          (await cluster.nodes()).some(({ port, primary }) => primary && port === replica.port),
+        30_000,
+      );
+    });
+    assert.equal({ ...found, walks: found.walks > 0 }, { missed: [], invented: [], walks: true });
   });
   nothingWrong(clients);
 });

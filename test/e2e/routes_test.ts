@@ -8,9 +8,12 @@ import {
   array,
   at,
   bulk,
+  command,
+  freePort,
   isNutcracker,
   ours,
   type ProxyProcess,
+  run,
   type ServerProcess,
   several,
   startMemcached,
@@ -23,6 +26,7 @@ let redis: ServerProcess[];
 let memcached: ServerProcess[];
 let proxy: ProxyProcess;
 let wire: Wire;
+let admin = "";
 
 test.before(async () => {
   if (isNutcracker) return;
@@ -30,6 +34,7 @@ test.before(async () => {
   redis.push(await startRedis({ args: ["--requirepass", "secret"] }));
   memcached = await several(2, startMemcached);
   const routes = "{default: main, prefixes: {'a:': alpha, 'ab:': beta, 'l:': locked}}";
+  admin = `127.0.0.1:${await freePort()}`;
   proxy = await startProxy({
     front: { redis: true, routes },
     strict: { redis: true, routes: "{prefixes: {'a:': alpha, 'ab:': beta}}" },
@@ -40,7 +45,12 @@ test.before(async () => {
     locked: { redis: true, redis_auth: "secret", servers: [at(redis[3], 1, "r3")] },
     mc_alpha: { servers: [at(memcached[0], 1, "m0")] },
     mc_beta: { servers: [at(memcached[1], 1, "m1")] },
-  });
+    tree: {
+      redis: true,
+      routes:
+        "{default: {read: {failover: [main, alpha]}, write: {all: [main, alpha], wait: majority}}}",
+    },
+  }, { admin });
 });
 
 test.before.each(async () => {
@@ -148,6 +158,39 @@ ours("channels are heard where their names lead, patterns everywhere", async () 
     [messages.slice(0, messages.indexOf("*4")), messages.slice(messages.indexOf("*4"))].sort(),
   );
   other.close();
+});
+
+ours("ringmux route tells the way of a key", async () => {
+  const [program, first] = command();
+  const route = async (...words: string[]) => {
+    const { code, stdout, stderr } = await run(program, [
+      ...first,
+      "route",
+      ...words,
+      "--admin",
+      admin,
+    ]);
+    return `${code} ${stdout}${stderr}`;
+  };
+  assert.is(
+    await route("ab:1", "get", "--pool", "front"),
+    '0 pool "front", get:\n  prefix ab:\n    pool beta\n      server r2\n',
+  );
+  assert.is(
+    await route("x", "set", "--pool", "tree"),
+    '0 pool "tree", set:\n  default\n    all, wait: majority\n' +
+      "      pool main\n        server r0\n      pool alpha\n        server r1\n",
+  );
+  assert.match(
+    await route("x", "--pool", "tree"),
+    /tree", read:[^]*tree", write:[^]*tree", delete:/,
+  );
+  assert.is(await route("x", "--pool", "main"), '0 pool "main": r0\n');
+  assert.match(
+    await route("x", "gett", "--pool", "tree"),
+    /^1 ringmux: route: command "gett" is not known/,
+  );
+  assert.match(await route(), /^1 ringmux: route: it takes a key, and perhaps a command/);
 });
 
 test.run();

@@ -44,6 +44,7 @@ class MovingRoute implements Route {
     this.owners = Array.from({ length: PLACES }, (_, i) => i % SERVERS.length);
     this.epochs = this.owners.map(() => 0);
     this.redirects = {
+      rounds: null,
       refused: (buf, start, end) => this.refused(text(buf, start, end)),
       lost: (link) => this.lost(link),
       mayRepeat: (intent) => intent === CLASS_READ,

@@ -41,6 +41,7 @@ const facts: Facts = {
       session,
       queuedInMulti: -1,
       isBlocked: false,
+      isMonitoring: false,
       idle: 2500,
       unblock: () => false,
       kill: (asks) => void killed.push(`${session.id}${asks ? " itself" : ""}`),

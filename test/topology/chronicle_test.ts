@@ -23,7 +23,8 @@ function begin() {
 
 function node(name: string, of: string, epoch: number, slots: number[] = []): SeenNode {
   const primary = of === "";
-  return { id: `id-${name}`, name, host: name, port: 1, primary, of, failed: false, epoch, slots };
+  const rest = { failed: false, epoch, slots, arriving: [] };
+  return { id: `id-${name}`, name, host: name, port: 1, primary, of, ...rest };
 }
 
 test("a failover is told with the time since the first trouble", () => {

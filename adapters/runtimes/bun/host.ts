@@ -97,4 +97,4 @@ export const bunHost: Host = {
   },
 };
 
-tuneCopy(80);
+tuneCopy(80, 192);

@@ -1,6 +1,7 @@
 // A connection on Bun, made by Bun.listen or Bun.connect.
 
 import type { Socket, SocketHandler } from "../../../core/host.ts";
+import { reread } from "../shared/read_buffer.ts";
 
 export type Inner = import("bun").Socket<BunSocket>;
 
@@ -113,7 +114,7 @@ export const handlers = {
     inner.data.opened(inner);
   },
   data(inner: Inner, chunk: Uint8Array): void {
-    inner.data.handler?.data(chunk, 0, chunk.length);
+    inner.data.handler?.data(reread(chunk), 0, chunk.length);
   },
   drain(inner: Inner): void {
     inner.data.drained();

@@ -100,4 +100,4 @@ export const denoHost: Host = {
   },
 };
 
-tuneCopy(44);
+tuneCopy(44, 256);

@@ -1,5 +1,6 @@
 // A connection on Deno: a Deno.Conn that is read from and written to by promises.
 
+import { viewed } from "../../../core/bytes.ts";
 import { PENDING, type Socket, type SocketHandler } from "../../../core/host.ts";
 import { NOBODY } from "../shared/nobody.ts";
 
@@ -32,7 +33,7 @@ export class DenoSocket implements Socket {
     this.remote = remote;
     this.connecting = null;
     this.conn = null;
-    this.buffer = new Uint8Array(FIRST_BUFFER);
+    this.buffer = viewed(new Uint8Array(FIRST_BUFFER));
     this.reading = false;
     this.paused = false;
     this.closed = false;
@@ -73,7 +74,7 @@ export class DenoSocket implements Socket {
       return this.closeWhenOver();
     }
     const buffer = this.buffer;
-    if (n === buffer.length && n < LARGEST_BUFFER) this.buffer = new Uint8Array(n * 4);
+    if (n === buffer.length && n < LARGEST_BUFFER) this.buffer = viewed(new Uint8Array(n * 4));
     this.handler.data(buffer, 0, n);
     this.read();
   }

@@ -87,4 +87,4 @@ export const nodeHost: Host = {
   },
 };
 
-tuneCopy(28);
+tuneCopy(28, 256);

@@ -1,11 +1,12 @@
 // A connection on Node: a net.Socket that reads into one buffer.
 
 import net from "node:net";
+import { viewed } from "../../../core/bytes.ts";
 import { PENDING, type Socket, type SocketHandler } from "../../../core/host.ts";
 
 /** One buffer for all sockets: a read is handled before the next one begins. */
 const READ_SIZE = 262144;
-const readBuffer = new Uint8Array(READ_SIZE);
+const readBuffer = viewed(new Uint8Array(READ_SIZE));
 
 export class NodeSocket implements Socket {
   remote: string;

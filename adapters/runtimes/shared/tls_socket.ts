@@ -18,6 +18,7 @@ import {
 } from "../../../core/host.ts";
 import { nameOf } from "./listen.ts";
 import { tlsReason } from "./tls_reason.ts";
+import { reread } from "./read_buffer.ts";
 
 /** How long (ms) a server may take for all of it, the connecting included. */
 const CONNECT = 5000;
@@ -36,7 +37,7 @@ class TlsSocket implements Socket {
     this.socket = socket;
     this.closed = false;
     this.onWritten = () => this.handler?.drain();
-    socket.on("data", (chunk: Uint8Array) => this.handler?.data(chunk, 0, chunk.length));
+    socket.on("data", (chunk: Uint8Array) => this.handler?.data(reread(chunk), 0, chunk.length));
     socket.on("end", () => this.handler?.end());
     socket.on("error", (error: NodeJS.ErrnoException) => this.failed(errorOf(error)));
     socket.on("close", () => this.failed(""));

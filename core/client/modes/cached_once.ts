@@ -26,7 +26,7 @@ import {
   SPLIT,
   TOGETHER,
 } from "../../protocol/codec.ts";
-import type { Server } from "../../server/server.ts";
+import { mainOf, type Server } from "../../server/server.ts";
 import type { Hold, ModeClient } from "./hold.ts";
 import type { Mode } from "./mode.ts";
 import { isSplit } from "./split_transaction.ts";
@@ -114,7 +114,7 @@ function serversOf(client: ModeClient, scan: Scan, buf: Uint8Array, at: number):
   const n = scan.action === FORWARD ? 1 : scan.nkeys;
   for (let i = 0; i < n; i++) {
     if (scan.action !== FORWARD) (codec.keys as Keys).select(scan, i);
-    const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+    const server = mainOf(route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent));
     if (server.available) servers.add(server);
   }
   return servers;

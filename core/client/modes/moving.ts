@@ -12,7 +12,7 @@
 // Where it cannot be done again EXEC gets a *verdict*: nil if keys were watched, since nobody can
 // tell whether they are what they were; EXECABORT if the transaction is too large to be kept.
 
-import { DOUBT, fail, settle } from "../../exchange/outcome.ts";
+import { conclude, DOUBT, fail, settle } from "../../exchange/outcome.ts";
 import { type Request, WATCHED } from "../../exchange/request.ts";
 import { Preface } from "../../exchange/resend.ts";
 import type { Carrier } from "../../link/attempt.ts";
@@ -211,18 +211,6 @@ export function isDoneFor({ watched, log, state }: Hold): boolean {
 /** DISCARD is on its way, the client's or our own: nothing of it is to be carried out. */
 function isOver({ state, log }: Hold): boolean {
   return state === ENDING && log !== null && !log.ends;
-}
-
-/** The proxy's own word is the answer. */
-function conclude(request: Request, reply: Uint8Array): void {
-  const { sink } = request;
-  request.release();
-  request.ready = true;
-  if (request.mute !== OWN) {
-    request.held = reply;
-    request.heldEnd = reply.length;
-  }
-  if (sink.head === request) sink.advance();
 }
 
 /** A part of what has a verdict. */

@@ -5,7 +5,7 @@
 import { addPart } from "../../exchange/part.ts";
 import type { Request } from "../../exchange/request.ts";
 import type { Scan, Transactions } from "../../protocol/codec.ts";
-import type { Server } from "../../server/server.ts";
+import { mainOf, type Server } from "../../server/server.ts";
 import { CLASS_WRITE } from "../../stats/latency.ts";
 import type { Hold, ModeClient } from "./hold.ts";
 import { FIELDS, type KeptCommands, MOST_BYTES, MOST_COMMANDS } from "./kept_commands.ts";
@@ -84,7 +84,7 @@ function place(
   for (let k = 0; k < count; k++) {
     const key = spans[FIELDS * k + 2];
     if (key < 0) continue;
-    const server = route.pick(buf, key, spans[FIELDS * k + 3], CLASS_WRITE);
+    const server = mainOf(route.pick(buf, key, spans[FIELDS * k + 3], CLASS_WRITE));
     if (!server.available) return client.codec.failure(server.reason);
     picks[k] = numberOf(server);
   }

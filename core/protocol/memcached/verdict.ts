@@ -6,7 +6,8 @@ import { INTENT_DELETE, INTENT_GETS, reads } from "../intents.ts";
 import type { Verdicts } from "../verdicts.ts";
 import { DENIED, FAILED, HIT, MISS } from "../verdicts.ts";
 import { BINARY_COMMANDS, BINARY_INTENTS } from "./binary_commands.ts";
-import { NOT_FOUND, packet, statusAt, SUCCESS } from "./binary_packet.ts";
+import { NOT_FOUND, packet, statusAt, SUCCESS, TEMPORARY } from "./binary_packet.ts";
+import { serverError } from "./errors.ts";
 import { COMMANDS, INTENTS, META, META_SET, STORE } from "./commands.ts";
 
 const LF = 10;
@@ -62,6 +63,7 @@ export const TEXT_VERDICTS: Verdicts = {
     if (shape === STORE) return NOT_STORED;
     return reads(INTENTS[verb + 1]) ? END : NOT_THERE;
   },
+  fault: (text) => serverError(text.replace(/^ERR /, "")),
   isUsual: () => true,
 };
 
@@ -87,5 +89,6 @@ export const BINARY_VERDICTS: Verdicts = {
       missing ? undefined : "Not stored.",
     );
   },
+  fault: (text, origin) => packet(origin, TEMPORARY, text.replace(/^ERR /, "")),
   isUsual: () => false,
 };

@@ -63,8 +63,13 @@ function readNode(line: string): NodeView | null {
   const place = splitPlace(where.split(",", 1)[0].split("@", 1)[0]);
   if (place === null) return null;
   const ranges: number[] = [];
+  const arriving: { slot: number; from: string }[] = [];
   for (const range of slots) {
-    if (range[0] === "[") continue; // on its way: the owner tells by ASK
+    if (range[0] === "[") { // on its way: the owner tells by ASK
+      const [, slot, from] = /^\[(\d+)-<-(\w+)\]$/.exec(range) ?? [];
+      if (from !== undefined) arriving.push({ slot: Number(slot), from });
+      continue;
+    }
     const [first, last = first] = range.split("-").map(Number);
     if (first >= 0 && last >= first && last <= HIGHEST_SLOT) ranges.push(first, last);
   }
@@ -73,6 +78,7 @@ function readNode(line: string): NodeView | null {
     ...{ id, ...place, primary, of: of === "-" ? "" : of, epoch: Number(epoch) },
     failed: flags.includes("fail"),
     slots: primary ? ranges : [],
+    arriving,
   };
 }
 

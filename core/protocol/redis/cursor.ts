@@ -1,6 +1,6 @@
 // SCAN over all servers, one after the other. The client's cursor is
 //     (the server's own cursor) * (number of servers) + (index of the server)
-// so ringmux remembers nothing. Redis reads cursors as unsigned 64-bit numbers; its own have no
+// so ringmux remembers nothing (but see route/rounds.ts: there it is the number of a round). Redis reads cursors as unsigned 64-bit numbers; its own have no
 // more bits than its table of keys, so there is room for the factor. What does not fit is an error.
 
 import { bytes, text } from "../../bytes.ts";
@@ -56,7 +56,36 @@ function walkRequest(
   out.append(buf, start + args[3] + 2, start + length);
 }
 
-export const WALK_ALL: Walk = { to: walkTo, isAmid, request: walkRequest, end: LAST_PAGE };
+function empty(cursor: number | bigint): Uint8Array {
+  const digits = String(cursor);
+  return bytes(`*2\r\n$${digits.length}\r\n${digits}\r\n*0\r\n`);
+}
+
+/** Where a walk in rounds stands (route/rounds.ts): more than one pick can tell; -1 for another one. */
+function roundOf({ nkeys, picks }: FanOut): number {
+  return nkeys > 0xffff ? picks[0] + picks[1] * 0x10000 : -1;
+}
+
+/** A walk in rounds whose server is lost, or is not ready, goes over that one again. */
+export function joinLostPage(fanOut: FanOut, out: OutBuffer): boolean {
+  const { failure, held, heldStart } = fanOut.parts[0];
+  const state = roundOf(fanOut);
+  if (state < 0 || (failure === "" && text(held, heldStart, heldStart + 9) !== "-LOADING ")) {
+    return false;
+  }
+  const page = empty(state);
+  out.append(page, 0, page.length);
+  return true;
+}
+
+export const WALK_ALL: Walk = {
+  to: walkTo,
+  isAmid,
+  request: walkRequest,
+  end: LAST_PAGE,
+  empty,
+  again: (scan, buf, start) => empty(cursorOf(scan, buf, start)),
+};
 
 /** A server's page with the cursor that leads back to it, or on to the next server. */
 export function joinCursor(fanOut: FanOut, out: OutBuffer): void {
@@ -70,7 +99,8 @@ export function joinCursor(fanOut: FanOut, out: OutBuffer): void {
     ? readCursor(held, from, to)
     : null;
   if (cursor === null) return out.append(BAD_PART, 0, BAD_PART.length);
-  const index = fanOut.picks[0];
+  const round = roundOf(fanOut);
+  const index = round < 0 ? fanOut.picks[0] : round;
   const servers = fanOut.nkeys;
   let next = cursor * BigInt(servers) + BigInt(index);
   if (cursor === 0n) next = index + 1 < servers ? BigInt(index + 1) : 0n;

@@ -21,7 +21,7 @@ import {
   JOIN_SUM,
   JOIN_UNION,
 } from "./commands.ts";
-import { joinCursor } from "./cursor.ts";
+import { joinCursor, joinLostPage } from "./cursor.ts";
 import { BAD_PART } from "./errors.ts";
 import { joinExec } from "./exec_join.ts";
 import { joinInfo } from "./info.ts";
@@ -78,6 +78,7 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
     const said = parts.find(({ failure }) => failure === "");
     if (said !== undefined) return out.append(said.held, said.heldStart, said.heldEnd);
   }
+  if (how === JOIN_CURSOR && joinLostPage(fanOut, out)) return;
   if (joinError(parts, out)) return;
   switch (how) {
     case JOIN_ARRAY:

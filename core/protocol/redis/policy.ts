@@ -16,7 +16,7 @@ import {
   REFUSE,
   type Scan,
 } from "../scan.ts";
-import type { Facts } from "../session.ts";
+import type { Facts, Session } from "../session.ts";
 import { AS_NODE, notAsNode, wrongSlot } from "./as_node.ts";
 import { RedisCodec } from "./codec.ts";
 import { BEFORE_AUTH, COMMANDS, NAMES_DB, SUB, verbOf } from "./commands.ts";
@@ -155,6 +155,12 @@ export class PolicedCodec extends RedisCodec {
     if (scratch === null) this.judge(scan, buf, start);
     else this.judge(scan, scratch, 0);
     return DONE;
+  }
+
+  /** What the proxy says of itself as a node is for everybody. */
+  override guard(scan: Scan, buf: Uint8Array, start: number, session: Session): void {
+    const isOwn = this.isNode && scan.action === LOCAL && AS_NODE[scan.verb] === LOCAL;
+    if (!isOwn) super.guard(scan, buf, start, session);
   }
 
   /** A command that is in no table goes by the categories that its server gives it. */

@@ -60,7 +60,7 @@ acl|setuser              -3 -       admin:ok       a   6.0.0
 acl|users                 2 -       local          a   6.0.0
 acl|whoami                2 -       local          -   6.0.0   - free
 append                    3 1       forward        wf  2.0.0   string
-asking                    1 -       refuse:cluster f   3.0.0   connection free
+asking                    1 -       refuse:cluster f   3.0.0   connection
 auth                     -2 -       local          fn  1.0.0   connection free
 bgrewriteaof              1 -       admin:first    a   1.0.0
 bgsave                   -1 -       admin:first    a   1.0.0
@@ -103,7 +103,7 @@ cluster|addslots         -3 -       admin:cluster  a   3.0.0
 cluster|addslotsrange    -4 -       admin:cluster  a   7.0.0
 cluster|bumpepoch         2 -       admin:cluster  a   3.0.0
 cluster|cancelslotmigrations  2 -       admin:cluster  a   v9.0.0
-cluster|count-failure-reports  3 -       admin:cluster  a   3.0.0   - free
+cluster|count-failure-reports  3 -       admin:cluster  a   3.0.0
 cluster|countkeysinslot   3 -       admin:cluster:sum  -   3.0.0
 cluster|delslots         -3 -       admin:cluster  a   3.0.0
 cluster|delslotsrange    -4 -       admin:cluster  a   7.0.0
@@ -113,26 +113,26 @@ cluster|flushslots        2 -       admin:cluster  a   3.0.0
 cluster|forget            3 -       admin:cluster  a   3.0.0
 cluster|getkeysinslot     4 -       admin:cluster:concat  -   3.0.0
 cluster|getslotmigrations  2 -       admin:cluster  a   v9.0.0
-cluster|help              2 -       admin:cluster  -   5.0.0   - free
-cluster|info              2 -       admin:cluster  -   3.0.0   - free
-cluster|keyslot           3 -       admin:cluster  -   3.0.0   - free
-cluster|links             2 -       admin:cluster  -   7.0.0   - free
+cluster|help              2 -       admin:cluster  -   5.0.0
+cluster|info              2 -       admin:cluster  -   3.0.0
+cluster|keyslot           3 -       admin:cluster  -   3.0.0
+cluster|links             2 -       admin:cluster  -   7.0.0
 cluster|meet             -4 -       admin:cluster  a   3.0.0
 cluster|migrateslots     -4 -       admin:cluster  a   v9.0.0
 cluster|migration        -4 -       admin:cluster  a   8.4.0
-cluster|myid              2 -       admin:cluster  -   3.0.0   - free
-cluster|myshardid         2 -       admin:cluster  -   7.2.0   - free
-cluster|nodes             2 -       admin:cluster  -   3.0.0   - free
-cluster|replicas          3 -       admin:cluster  a   5.0.0   - free
+cluster|myid              2 -       admin:cluster  -   3.0.0
+cluster|myshardid         2 -       admin:cluster  -   7.2.0
+cluster|nodes             2 -       admin:cluster  -   3.0.0
+cluster|replicas          3 -       admin:cluster  a   5.0.0
 cluster|replicate         3 -       admin:cluster  a   3.0.0
 cluster|reset            -2 -       admin:cluster  a   3.0.0
 cluster|saveconfig        2 -       admin:cluster  a   3.0.0
 cluster|set-config-epoch  3 -       admin:cluster  a   3.0.0
 cluster|setslot          -4 -       admin:cluster  a   3.0.0
-cluster|shards            2 -       admin:cluster  -   7.0.0   - free
-cluster|slaves            3 -       admin:cluster  a   3.0.0   - free
+cluster|shards            2 -       admin:cluster  -   7.0.0
+cluster|slaves            3 -       admin:cluster  a   3.0.0
 cluster|slot-stats       -4 -       admin:cluster  -   8.2.0,v8.0.0
-cluster|slots             2 -       admin:cluster  -   3.0.0   - free
+cluster|slots             2 -       admin:cluster  -   3.0.0
 command                  -1 -       sub:any        -   2.8.13  connection free
 commandlog               -2 -       sub            -   v8.1.0
 commandlog|get           -4 -       all:concat     a   v8.1.0

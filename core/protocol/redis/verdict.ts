@@ -5,6 +5,7 @@ import type { Verdicts } from "../verdicts.ts";
 import { DENIED, FAILED, HIT, MISS } from "../verdicts.ts";
 import { reads } from "../intents.ts";
 import { COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
+import { errorReply } from "./errors.ts";
 import type { RedisSession } from "./session.ts";
 
 const CR = 13;
@@ -69,5 +70,6 @@ export const verdicts = (db: number): Verdicts => ({
     if (!reads(INTENTS[verb + 1]) && !SETS.has(verb)) return NOTHING;
     return (session as RedisSession).resp === 3 ? NIL3 : NIL;
   },
+  fault: (text) => errorReply(/^[A-Z]+( |$)/.test(text) ? text : `ERR ${text}`),
   isUsual: (session) => (session as RedisSession).db === db,
 });

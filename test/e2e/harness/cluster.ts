@@ -140,6 +140,27 @@ export class Cluster {
   }
 }
 
+/** A page of SCAN: the next cursor, and the keys. */
+export function readPage(reply: string): { cursor: string; keys: string[] } {
+  if (!reply.startsWith("*2\r\n$")) throw new Error(`no page: ${reply}`);
+  const [cursor, ...keys] = reply.split("\r\n").filter((line) =>
+    line !== "" && !/^[*$]/.test(line)
+  );
+  return { cursor, keys };
+}
+
+/** Every key that SCAN gives, `more` being the rest of its arguments. */
+export async function scanAll(wire: Wire, ...more: string[]): Promise<string[]> {
+  const all: string[] = [];
+  let cursor = "0";
+  do {
+    const page = readPage(await wire.ask("SCAN", cursor, ...more));
+    cursor = page.cursor;
+    all.push(...page.keys);
+  } while (cursor !== "0");
+  return all;
+}
+
 /** One node, of no cluster yet. */
 export async function startNode(): Promise<ServerProcess> {
   const bus = await freePort(); // the usual one, 10,000 higher, may be in use

@@ -1,0 +1,170 @@
+// SCAN over servers among which keys move: which servers are still to be walked over, so that every
+// key that is there throughout is seen at least once. A walk goes in *rounds*. The first goes over all
+// servers. Then they are asked what has changed since it began, and the next round goes over those
+// that have got keys meanwhile; until nothing has changed.
+//
+// A slot that is on its way has keys at two servers. A key that goes from one to the other is seen if
+// the one it leaves is walked over before the one it goes to: then nothing of that slot is to be done
+// again, as long as it stays on its way. Knows no client; exchange/walk_rounds.ts asks and answers.
+
+import type { NodeView } from "../protocol/clustering.ts";
+import type { Parking, Server } from "../server/server.ts";
+import type { ClusterTopology } from "../topology/cluster.ts";
+import { type Node, SLOTS } from "../topology/slot_map.ts";
+
+/** A round's number, and which of its servers, are a number below this; 0 is the beginning. */
+export const STATES = 1 << 24;
+/** Most servers of a round. */
+const VISITS = 256;
+/** Rounds that are remembered in a pool; one that is forgotten begins anew. */
+const MOST = 1024;
+
+export interface Round {
+  readonly number: number;
+  readonly visits: readonly Server[];
+  /** What was known when it began: how many moves, the nodes' epochs, slots on their way. */
+  readonly moves: number;
+  readonly epochs: ReadonlyMap<string, number>;
+  readonly arriving: ReadonlySet<string>;
+  /** How many connections each server had lost: one that was started anew has other cursors. */
+  readonly losses: ReadonlyMap<Server, number>;
+}
+
+function lossesOf({ counters }: Server): number {
+  return counters.server_eof + counters.server_err + counters.server_timedout;
+}
+
+/** A slot that is on its way. */
+interface Arrival {
+  readonly key: string;
+  readonly from: Node | null;
+  readonly to: Node;
+}
+
+export class Rounds {
+  private readonly topology: ClusterTopology;
+  private readonly random: (n: number) => number;
+  /** Where a request waits whose server is not there. */
+  readonly parking: Parking | null;
+  /** By number, the one that was used last at the end. */
+  private readonly rounds: Map<number, Round>;
+
+  constructor(
+    topology: ClusterTopology,
+    random: (n: number) => number,
+    parking: Parking | null,
+  ) {
+    this.parking = parking;
+    this.topology = topology;
+    this.random = random;
+    this.rounds = new Map();
+  }
+
+  /** The state at which a walk begins. */
+  begin(): number {
+    const { map, sight } = this.topology;
+    const counts = map.counts();
+    const servers = map.nodes.flatMap((node, number) =>
+      node !== null && counts[number] > 0 ? [node.server] : []
+    );
+    return this.open(servers, sight.highest, new Set());
+  }
+
+  private open(
+    visits: readonly Server[],
+    epochs: ReadonlyMap<string, number>,
+    arriving: ReadonlySet<string>,
+  ): number {
+    const { rounds, topology } = this;
+    let number = 0;
+    while (number === 0 || rounds.has(number)) number = this.random(STATES / VISITS);
+    const { moves } = topology.map;
+    const losses = new Map(this.witnesses.map((server) => [server, lossesOf(server)]));
+    rounds.set(number, { number, visits, moves, epochs, arriving, losses });
+    if (rounds.size > MOST) rounds.delete(rounds.keys().next().value as number);
+    return number * VISITS;
+  }
+
+  /** The round of a state; null: nobody knows it (any more). */
+  of(state: number): Round | null {
+    const number = Math.floor(state / VISITS);
+    const round = this.rounds.get(number) ?? null;
+    if (round === null) return null;
+    this.rounds.delete(number);
+    this.rounds.set(number, round);
+    return round;
+  }
+
+  /** The server to walk over; null: the round is over. Those that have gone are passed over. */
+  visit(
+    { visits }: Round,
+    state: number,
+  ): { readonly server: Server; readonly state: number } | null {
+    const { nodes } = this.topology.map;
+    for (let i = state % VISITS; i < visits.length; i++) {
+      const server = visits[i];
+      const isThere = nodes.some((node) => node?.server === server && !node.failed);
+      if (isThere) return { server, state: state - state % VISITS + i };
+    }
+    return null;
+  }
+
+  /** Whom to ask when a round is over. */
+  get witnesses(): Server[] {
+    return this.topology.map.nodes.flatMap((node) =>
+      node === null || node.failed ? [] : [node.server]
+    );
+  }
+
+  /** A server has told what it knows of all. */
+  hear({ address }: Server, reply: Uint8Array): void {
+    this.topology.answered(address, reply);
+  }
+
+  /** All have told what they know: the state at which it goes on; 0: the walk is over. */
+  next(round: Round, told: readonly { from: Server; views: readonly NodeView[] }[]): number {
+    const epochs = new Map<string, number>();
+    for (const { views } of told) {
+      for (const { id, epoch } of views) epochs.set(id, Math.max(epoch, epochs.get(id) ?? -1));
+    }
+    const arrivals = told.flatMap(({ from, views }) => this.arrivals(from, views));
+    const first = new Set<Server>();
+    const then = new Set<Server>();
+    const { map } = this.topology;
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const node = map.moved[slot] > round.moves ? map.nodes[map.owners[slot]] : null;
+      if (node !== null) then.add(node.server);
+    }
+    for (const node of map.nodes) {
+      if (node === null) continue;
+      const { id, server } = node;
+      const isOther = (epochs.get(id) ?? 0) > (round.epochs.get(id) ?? -1);
+      if (isOther || lossesOf(server) > (round.losses.get(server) ?? 0)) then.add(server);
+    }
+    for (const arrival of arrivals) {
+      if (this.isSeen(round, arrival)) continue;
+      if (arrival.from !== null) first.add(arrival.from.server);
+      then.add(arrival.to.server);
+    }
+    if (then.size === 0) return 0;
+    const arriving = new Set(arrivals.map(({ key }) => key));
+    return this.open([...first, ...then], epochs, arriving);
+  }
+
+  /** Whether a key that has gone that way in the round was seen here or there. */
+  private isSeen({ visits, arriving }: Round, { key, from, to }: Arrival): boolean {
+    if (!arriving.has(key) || from === null) return false;
+    const at = visits.indexOf(from.server);
+    return at >= 0 && visits.lastIndexOf(to.server) > at;
+  }
+
+  private arrivals(from: Server, views: readonly NodeView[]): Arrival[] {
+    const { nodes } = this.topology.map;
+    const to = nodes.find((node) => node?.server === from) ?? null;
+    if (to === null) return [];
+    return views.flatMap(({ arriving }) => arriving).map(({ slot, from: id }) => {
+      const source = nodes.find((node) => node?.id === id) ?? null;
+      return { key: `${slot} ${id} ${to.id}`, from: source, to };
+    });
+  }
+}
