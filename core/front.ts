@@ -41,6 +41,7 @@ export interface LaneOfFront {
 /** A pool, as a front sees it. */
 export interface PoolBehind extends TargetPool {
   readonly servers: readonly Server[];
+  readonly config: { readonly slowlog_ms: number };
   /** Fronts it is behind, by name. */
   readonly fronts: Map<string, FrontOwner>;
   enterFrom(front: string, lane: number, of: LaneOfFront): void;
@@ -140,6 +141,11 @@ export class Front implements Tree {
       prefixes.some(({ target, strip }) => strip || target.kind !== "pool") ||
       (fallback !== undefined && fallback.kind !== "pool");
     return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents, mirrors);
+  }
+
+  /** Whether keys are to be noted for a slow log: the greatest of the pools behind. */
+  get slowMs(): number {
+    return this.pools.reduce((most, { config }) => Math.max(most, config.slowlog_ms), 0);
   }
 
   /** All servers of the pools behind. */

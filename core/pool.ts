@@ -15,13 +15,14 @@ import { type PoolConfig, protocolOf } from "./config/schema.ts";
 import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } from "./front.ts";
 import type { Hearings } from "./exchange/census.ts";
 import type { Meter } from "./exchange/meter.ts";
+import { NearCache } from "./exchange/near_cache.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
-import type { Link } from "./link/link.ts";
+import { type Link, READY } from "./link/link.ts";
 import type { PushListener, PushSetting } from "./link/pushes.ts";
 import { BigWatch } from "./link/big_watch.ts";
 import { RetiredLinks } from "./link/retired.ts";
@@ -35,6 +36,7 @@ import type { Scripts } from "./protocol/scripts.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
 import { RingRoute } from "./route/ring.ts";
+import { SentinelRoute } from "./route/sentinel.ts";
 import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
 import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
@@ -52,7 +54,9 @@ import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
 import { ClusterTopology } from "./topology/cluster.ts";
 import { viewCluster } from "./topology/cluster_view.ts";
-import { changeShards, makeShards } from "./topology/static.ts";
+import { SentinelTopology } from "./topology/sentinel.ts";
+import { viewSentinels } from "./topology/sentinel_view.ts";
+import { changeNamed, changeShards, makeShards } from "./topology/static.ts";
 import { logRefused, usersOf } from "./users.ts";
 import type { BufferPool } from "./wire/out_buffer.ts";
 import type { Flushable, Turn } from "./wire/turn.ts";
@@ -98,6 +102,17 @@ interface Cluster {
   readonly scripts: ScriptShelf;
 }
 
+/** What a pool has beside whose primaries Sentinels tell. */
+interface Watched {
+  readonly topology: SentinelTopology;
+  readonly lot: ParkingLot;
+  readonly route: SentinelRoute;
+}
+
+export function hasSentinels({ sentinels }: PoolConfig): boolean {
+  return sentinels.length > 0;
+}
+
 export function isCluster({ distribution }: PoolConfig): boolean {
   return distribution === "cluster";
 }
@@ -107,6 +122,9 @@ const HOT = 0.01;
 
 /** How long (ms) a node that has gone may take to answer what it was sent. */
 const RETIREMENT = 10_000;
+/** The same, of one that Sentinels call down; and of one that they tell to become a replica. */
+const DEAD = 1000;
+const DEMOTION = 15_000;
 
 /** Errors for requests that were not answered in time. */
 const REMOVED = "the server is not in the pool any more";
@@ -138,6 +156,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   readonly log: LimitedLog;
   readonly slow: SlowLog;
   readonly hot: HotKeys;
+  near: NearCache | null;
   readonly big: BigWatch;
   readonly limits: Limits;
   /** The one every client starts with: see `Codec.dialects`. */
@@ -161,6 +180,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
   readonly cluster: Cluster | null;
+  /** Null: no Sentinels are asked who the primaries are. */
+  readonly watched: Watched | null;
   readonly keeps: boolean;
   readonly topics: Topics;
   readonly clients: Set<Client>;
@@ -214,7 +235,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
     this.bareLane = this.enterBareLane();
-    this.keeps = context.routing !== null || isCluster(config);
+    this.keeps = context.routing !== null || isCluster(config) || hasSentinels(config);
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
@@ -222,6 +243,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.monitorings = new Set();
     this.unreadBytes = 0;
     this.counters = newPoolCounters();
+    this.near = null;
     this.hot = new HotKeys(host.random(0x7fffffff) + 1, host.now());
     this.big = new BigWatch(config.big_key, this.slow, this.counters, () => host.wallClock());
     this.autoEject = config.auto_eject_hosts;
@@ -238,9 +260,12 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.servers = this.shards.map(({ primary }) => primary);
     this.ring = new RingRoute(this, config, this.shards);
     this.cluster = isCluster(config) ? this.makeCluster() : null;
+    this.watched = hasSentinels(config) ? this.makeWatched() : null;
     if (this.cluster !== null) this.route = this.cluster.route;
+    else if (this.watched !== null) this.route = this.watched.route;
     else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
+    this.near = this.makeNear();
     this.ring.rebuild();
   }
 
@@ -251,6 +276,32 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const route: SlotRoute = new SlotRoute(this, topology, nowhere);
     return { topology, lot, route, scripts: new ScriptShelf(this.codec.scripts as Scripts, this) };
   }
+
+  private makeWatched(): Watched {
+    const topology = new SentinelTopology(this, this);
+    const lot: ParkingLot = new ParkingLot(this, () => route);
+    const nowhere = new Unavailable("no primary", lot as Parking);
+    const route: SentinelRoute = new SentinelRoute(this, this.ring, topology, nowhere);
+    return { topology, lot, route };
+  }
+
+  /** A shard has a primary (again). */
+  primaryFound(server: Server, links: readonly Link[] | null, wasDown: boolean): void {
+    if (links !== null) {
+      // What was not handed over goes to the new one; the old one is to get nothing more.
+      // What waits there (BLPOP) would wait for what comes to the new one.
+      for (const link of links) {
+        if (link.state !== READY || link.out.unhanded > 0 || link.patience > 0) link.discard();
+      }
+      this.retire(server, links, this.now + (wasDown ? DEAD : DEMOTION));
+      this.topics.renewAt(server);
+      for (const client of this.clients) client.pushesLost();
+    }
+    if (this.config.preconnect) server.connect();
+    this.watched?.lot.wake();
+  }
+
+  replicasFound(_server: Server): void {}
 
   get words(): Clustering {
     return this.codec.clustering as Clustering;
@@ -309,6 +360,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   async start(): Promise<void> {
     this.keepTime();
     if (this.cluster !== null) await this.cluster.topology.start();
+    if (this.watched !== null) await this.watched.topology.start();
     if (this.listens) {
       this.listener = await PoolListener.open(this.host, this, this.context.reusePort);
     }
@@ -319,11 +371,12 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   begin(): void {
     this.keepTime();
     void this.cluster?.topology.start();
+    void this.watched?.topology.start();
     this.connectAhead();
   }
 
   private connectAhead(): void {
-    if (!this.config.preconnect) return;
+    if (!this.config.preconnect || this.watched !== null) return;
     for (const server of this.own) {
       server.connect();
     }
@@ -373,21 +426,45 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (codecChanges(keys) || reconnect) {
       this.changeCodec(protocolOf(before) === protocolOf(config), reconnect);
     }
+    if (keys.has("near_cache") || codecChanges(keys) || reconnect) this.renewNear();
     const deadline = this.now + patience;
     if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
     if (this.front !== null) return;
-    const { shards, removed } = changeShards(this, this.shards, before.servers, config.servers);
+    const { shards, removed } = this.watched === null
+      ? changeShards(this, this.shards, before.servers, config.servers)
+      : changeNamed(this, this.shards, config.servers);
     this.shards = shards;
     this.servers = shards.map(({ primary }) => primary);
     for (const server of removed) this.retire(server, server.retire(), deadline);
     for (const server of this.servers) {
       if (reconnect) this.retire(server, server.renew(), deadline);
       if (!this.autoEject && config.health_check === undefined) server.live = true;
-      if (config.preconnect) server.connect();
+      if (config.preconnect && this.watched === null) server.connect();
     }
+    if (this.watched !== null) this.changeWatched(this.watched, keys);
     this.ring.change(config, shards);
     this.ring.rebuild();
     if (reconnect) this.topics.renew();
+  }
+
+  /** What was read with other settings, passwords or connections is forgotten. */
+  private renewNear(): void {
+    this.near?.stop();
+    this.near = this.makeNear();
+    for (const client of this.clients) client.settleMode();
+  }
+
+  private makeNear(): NearCache | null {
+    const { near_cache } = this.config;
+    return near_cache === undefined || this.codec.caching === null
+      ? null
+      : new NearCache(this, near_cache);
+  }
+
+  private changeWatched({ topology }: Watched, keys: ReadonlySet<string>): void {
+    if (keys.has("sentinels") || keys.has("sentinel")) topology.changeSentinels();
+    else topology.change();
+    topology.refresh("the configuration has changed", true);
   }
 
   private changeCluster({ topology }: Cluster, reconnect: boolean, deadline: number): void {
@@ -449,8 +526,11 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     for (const client of [...this.clients]) client.drop("the proxy stops");
     this.cluster?.topology.stop();
     this.cluster?.lot.stop();
+    this.watched?.topology.stop();
+    this.watched?.lot.stop();
     this.front?.stop();
     for (const server of this.own) server.stop();
+    this.near?.stop();
     this.topics.stop();
     this.retired.drop();
   }
@@ -547,6 +627,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.now = now;
     const { config } = this;
     this.cluster?.topology.tick(now, late);
+    this.watched?.topology.tick(now, late);
     for (const server of this.own) server.tick(now, late);
     this.front?.retries.tick(now);
     this.topics.tick(now, config.timeout, late);
@@ -558,8 +639,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       for (const client of this.holding) client.tickHold(now, pinned_idle_timeout, late);
     }
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
-    this.slow.tick(now, config.slowlog_ms);
+    this.slow.tick(now, this.front?.slowMs ?? config.slowlog_ms);
     this.hot.tick(now);
+    this.near?.tick(now, config.timeout, late);
     this.log.tick(now);
   }
 
@@ -573,6 +655,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   ringChanged(): void {
     this.topics.rebalance();
+    this.near?.forgetAll();
     // Keys have moved to servers that do not know what clients have read elsewhere.
     for (const client of this.clients) client.pushesLost();
     for (const front of this.fronts.values()) front.behindChanged();
@@ -584,6 +667,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (front === null || routes === undefined) return;
     front.change(routes, pools);
     this.route = front.route;
+    this.slow.tick(this.now, front.slowMs);
     const { limits, faults } = routes;
     if (limits.length + faults.length === 0) this.meter = null;
     else this.meter = makeMeter(this, limits, faults);
@@ -701,15 +785,20 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       counters: { ...this.counters, ...this.seen() },
       servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
       ...(this.front !== null && { isFront: true }),
+      ...(this.near !== null && { near: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
+      ...(this.watched !== null && { sentinel: viewSentinels(this.watched.topology) }),
     };
   }
 
   /** What nobody counts in `counters`. */
   private seen(): SeenPoolCounters {
-    const { lot, topology } = this.cluster ?? {};
+    const { lot, topology } = this.cluster ?? this.watched ?? {};
     return {
       hot_keys: this.hot.countAbove(HOT),
+      near_keys: this.near?.keys ?? 0,
+      near_bytes: this.near?.bytes ?? 0,
+      near_staleness: (this.config.near_cache?.ttl ?? 0) * 1000,
       parked: lot?.parked ?? 0,
       parked_in_vain: lot?.overdue ?? 0,
       parked_now: lot?.waiting ?? 0,

@@ -37,8 +37,10 @@ const WHOSE = {
   redis: "Redis pools",
   memcached: "memcached pools",
   followed: "Pools before a Redis Cluster",
+  watched: "Pools with `sentinels`",
   discovered: "Pools with `discovery`",
   front: "Pools with `routes`",
+  near: "Pools with `near_cache`",
 } as const;
 
 /** The more labels of an info metric are told by its help. */

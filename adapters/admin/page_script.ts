@@ -464,8 +464,19 @@ function keysView(name) {
     ["Times", "n", (row) => number(row.count)],
     ["Last", "n", (row) => new Date(row.at).toLocaleTimeString()],
   ]);
-  const node = el("div", {}, hot.node, big.node);
-  function update(view) {
+  const near = el("p", { class: "quiet", hidden: "" });
+  const node = el("div", {}, near, hot.node, big.node);
+  function update(view, { near: has, counters }) {
+    near.hidden = !has;
+    if (has) {
+      const all = counters.near_hits + counters.near_misses;
+      set(near, "Near cache: " + percent(all === 0 ? 0 : counters.near_hits / all) + " of " +
+        number(all) + " reads answered here, " + count(counters.near_keys, "key") + " in " +
+        bytes(counters.near_bytes) + ", " + count(counters.near_joined, "shared question") + ", " +
+        count(counters.near_invalidations, "invalidation") + ", " +
+        number(counters.near_flushes) + " times forgotten; stale by " +
+        duration(counters.near_staleness / 1e6) + " at most");
+    }
     if (view === undefined) return;
     hot.update(view.hot);
     big.update(view.big);
@@ -505,7 +516,7 @@ function showPools() {
       view.node.append(view.keys.node);
       $("pools").append(view.node);
     }
-    view.keys.update(hot.get(pool.name));
+    view.keys.update(hot.get(pool.name), pool);
     view.update(pool, store.pools.get(pool.name) ?? { series: {}, servers: new Map() });
   }
   const choice = $("pool");

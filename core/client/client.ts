@@ -7,6 +7,7 @@
 
 import { inquire } from "../exchange/inquire.ts";
 import { HELD_UP } from "../exchange/meter.ts";
+import { ANSWERED, ELSEWHERE, type NearCache } from "../exchange/near_cache.ts";
 import { MANAGED, type Request } from "../exchange/request.ts";
 import type { Topic } from "../exchange/topic.ts";
 import type { Socket, SocketHandler } from "../host.ts";
@@ -39,6 +40,7 @@ import { LISTENING } from "./modes/listening.ts";
 import { LOCKED } from "./modes/locked.ts";
 import type { Mode } from "./modes/mode.ts";
 import { heldLoss, heldReply } from "./modes/moving.ts";
+import { BESIDE, NEAR } from "./modes/near.ts";
 import { PAUSED_CLIENT } from "./modes/paused.ts";
 import { RESTRICTED, SHARED } from "./modes/shared.ts";
 import { SILENT_CLIENT } from "./modes/silent.ts";
@@ -69,7 +71,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   constructor(context: ClientContext, socket: Socket, id: number) {
     super(context, socket, id);
-    this.mode = this.session.locked ? LOCKED : SHARED;
+    this.mode = this.session.locked ? LOCKED : this.modeBeneath();
     this.heardAt = context.now;
     this.scan = null;
     this.metered = 0;
@@ -317,7 +319,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
    * False when it has to wait until all earlier ones are answered.
    */
   private special(scan: Scan, buf: Uint8Array, at: number, length: number): boolean {
-    const { meter } = this.context;
+    const { meter, route, near } = this.context;
     if (meter !== null && this.metered !== this.taken) {
       this.metered = this.taken;
       const how = meter.check(this, scan, buf, at);
@@ -328,10 +330,38 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
         return true;
       }
     }
-    if (this.context.route.redirects !== null && this.isBehind()) return false;
+    if (route.redirects !== null && this.isBehind()) return false;
+    if (near !== null && !this.session.locked) return this.nearBy(near, scan, buf, at, length);
+    return this.carriedOut(scan, buf, at, length);
+  }
+
+  private carriedOut(scan: Scan, buf: Uint8Array, at: number, length: number): boolean {
     let how = this.mode.take(this, scan, buf, at, length);
     if (how === ORDINARY) how = carryOut(this, scan, buf, at, length);
     return how !== LATER;
+  }
+
+  /** Where there is a near cache: it may have the answer, and sees what is written. */
+  private nearBy(
+    near: NearCache,
+    scan: Scan,
+    buf: Uint8Array,
+    at: number,
+    length: number,
+  ): boolean {
+    if (this.mode === NEAR) {
+      const how = near.read(this, scan, buf, at);
+      if (how !== ELSEWHERE) return how === ANSWERED;
+    }
+    const before = this.queued;
+    const written = near.write(this, scan, buf, at);
+    const taken = this.carriedOut(scan, buf, at, length);
+    if (written !== null) {
+      if (this.queued > before) written.goesWith(this.last as Request);
+      else written.done();
+    }
+    if (written !== null || this.nearBlind < 0) this.nearWrote = this.pushes;
+    return taken;
   }
 
   /** A client that has not said who it is cannot make the proxy keep much for it. */
@@ -395,7 +425,9 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   private startUpload(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
     const { context } = this;
     if (scan.action !== FORWARD || scan.left <= 0 || start + scan.keyEnd > end) return false;
-    if (this.mode !== SHARED || context.meter !== null) return false;
+    const { mode } = this;
+    if (mode !== SHARED && mode !== NEAR && mode !== BESIDE) return false;
+    if (context.meter !== null) return false;
     if (this.head !== null) {
       this.emptyFirst();
       return false;
@@ -418,6 +450,11 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     if (length > context.big.bytes) context.big.request(this.codec, scan, buf, start, length);
     this.taken++;
     this.push(request);
+    const written = context.near?.write(this, scan, buf, start) ?? null;
+    if (written !== null) {
+      written.goesWith(request);
+      this.nearWrote = this.pushes;
+    }
     link.enqueue(request, length);
     this.upload = new Upload(server, link, request, length);
     scan.reset();
@@ -441,7 +478,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     const { session } = this;
     if (session.locked) return LOCKED;
     if (this.hold !== null) return HOLDING;
-    return session.restricted ? RESTRICTED : SHARED;
+    if (session.restricted) return RESTRICTED;
+    const { near } = this.context;
+    if (near === null) return SHARED;
+    return near.serves(this) ? NEAR : BESIDE;
   }
 
   takeBeneath(scan: Scan, buf: Uint8Array, at: number, length: number): number {

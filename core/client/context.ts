@@ -3,6 +3,7 @@
 import type { PoolConfig } from "../config/schema.ts";
 import type { Meter } from "../exchange/meter.ts";
 import type { ExchangeContext } from "../exchange/request.ts";
+import type { NearCache } from "../exchange/near_cache.ts";
 import type { Topics } from "../exchange/topics.ts";
 import type { Host } from "../host.ts";
 import type { PushListener } from "../link/pushes.ts";
@@ -54,6 +55,8 @@ export interface ClientContext extends ExchangeContext {
   readonly meter: Meter | null;
   /** Which keys are asked for most, and what is large. */
   readonly hot: HotKeys;
+  /** Null: every GET goes to a server. */
+  readonly near: NearCache | null;
   readonly big: BigWatch;
   /** The lane that every client starts with. */
   readonly lane: number;

@@ -55,6 +55,12 @@ export abstract class ReplyQueue implements Caller, PushListener {
   head: Request | null;
   protected last: Request | null;
   protected queued: number;
+  /** Requests ever put into its queue one by one (not those on the short way). */
+  pushes: number;
+  /** See exchange/near_cache.ts. */
+  nearWrote: number;
+  nearRead: number;
+  nearBlind: number;
   held: number;
   protected readonly requests: RequestPool;
   protected readonly socket: Socket;
@@ -80,6 +86,10 @@ export abstract class ReplyQueue implements Caller, PushListener {
     this.head = null;
     this.last = null;
     this.queued = 0;
+    this.pushes = 0;
+    this.nearWrote = 0;
+    this.nearRead = 0;
+    this.nearBlind = 0;
     this.held = 0;
     this.requests = context.requests;
     this.socket = socket;
@@ -165,6 +175,11 @@ export abstract class ReplyQueue implements Caller, PushListener {
     else (this.last as Request).next = request;
     this.last = request;
     this.queued++;
+    this.pushes++;
+  }
+
+  get gone(): number {
+    return this.pushes - this.queued;
   }
 
   answer(bytes: Uint8Array): void {

@@ -70,6 +70,16 @@ export function parseServer(text: string): ServerConfig | string {
   return { name: given || ringName(address), address, weight, text };
 }
 
+/** `host:port:weight` of a Sentinel; the weight may be left out. */
+export function parseSentinel(text: string): ServerConfig | string {
+  if (text.startsWith("/")) return "has to be host:port:weight";
+  const parts = text.split(":");
+  const isBare = !text.includes("]") && parts.length === 2;
+  const server = parseServer(isBare ? `${text}:1` : text);
+  if (typeof server === "string") return server;
+  return text.includes(" ") ? "has to be host:port:weight, without a name" : server;
+}
+
 /** The name of a server that is given none (nc_conf.c:1653). Keys move if this changes. */
 function ringName(address: Address): string {
   // nutcracker copies one byte too many here: the ":" before the weight. Its ring depends on it.

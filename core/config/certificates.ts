@@ -38,7 +38,7 @@ export async function resolveCertificates(
     from: T,
   ): Promise<T> {
     const note = (list: Mistake[], key: string, message: string): void => {
-      list.push(mistakeAt(text, file, [pool, name, key], message));
+      list.push(mistakeAt(text, file, [pool, ...name.split("."), key], message));
     };
     const read = async (key: "cert" | "key" | "ca"): Promise<string> => {
       if (from[key] === "") return "";
@@ -74,6 +74,10 @@ export async function resolveCertificates(
     if (pool.tls !== undefined) next.tls = await group(pool.name, "tls", pool.tls);
     if (pool.server_tls !== undefined) {
       next.server_tls = await group(pool.name, "server_tls", pool.server_tls);
+    }
+    const { sentinel } = pool;
+    if (sentinel?.tls !== undefined) {
+      next.sentinel = { ...sentinel, tls: await group(pool.name, "sentinel.tls", sentinel.tls) };
     }
     pools.push(next);
   }

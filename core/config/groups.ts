@@ -135,6 +135,35 @@ export const HEALTH_KEYS = {
   },
 } as const satisfies Rows;
 
+export const SENTINEL_KEYS = {
+  user: {
+    type: text(),
+    default: "",
+    text: "User name that goes with auth towards the Sentinels (ACL).",
+  },
+  auth: {
+    type: text(),
+    default: "",
+    secret: true,
+    text: "Password that is given to the Sentinels; redis_auth is for the servers only.",
+  },
+  auth_file: {
+    type: text(),
+    default: "",
+    text: "File whose first line is the password: instead of auth.",
+  },
+  auth_env: {
+    type: text(),
+    default: "",
+    text: "Environment variable that holds the password: instead of auth.",
+  },
+  tls: {
+    keys: SERVER_TLS_KEYS,
+    optional: true,
+    text: "TLS towards the Sentinels; server_tls is for the servers only.",
+  },
+} as const satisfies Rows;
+
 export const CLUSTER_KEYS = {
   refresh: {
     type: integer(100, MAX_INT, "milliseconds"),
@@ -161,6 +190,41 @@ export const CLUSTER_KEYS = {
     text:
       "Where nodes are (host:port), by what they call themselves (host:port): for nodes behind " +
       "NAT or in containers.",
+  },
+} as const satisfies Rows;
+
+export const NEAR_KEYS = {
+  prefixes: {
+    items: { type: text(), text: "" },
+    text: "Values of keys that begin with one of these are kept.",
+  },
+  bytes: {
+    type: integer(65536, MAX_INT, "bytes"),
+    default: 33554432,
+    text: "Most bytes of keys and values that are kept, in each worker.",
+  },
+  ttl: {
+    type: integer(1, MAX_INT, "milliseconds"),
+    default: 5000,
+    text: "Milliseconds after which a value is read anew whatever happens.",
+  },
+  silence: {
+    type: integer(10, MAX_INT, "milliseconds"),
+    default: 5000,
+    text: "Milliseconds without a word of a server after which its values are forgotten.",
+  },
+} as const satisfies Rows;
+
+export const RETRY_KEYS = {
+  reads: {
+    type: integer(0, 100),
+    default: 1,
+    text: "How often a read is sent again whose answer was lost with the connection.",
+  },
+  writes: {
+    type: flag(),
+    default: false,
+    text: "Whether everything else is, too: then it may be carried out twice.",
   },
 } as const satisfies Rows;
 
@@ -273,6 +337,7 @@ export const GLOBAL_KEYS = {
 
 export type TlsConfig = ValuesOf<typeof TLS_KEYS>;
 export type ServerTlsConfig = ValuesOf<typeof SERVER_TLS_KEYS>;
+export type SentinelConfig = ValuesOf<typeof SENTINEL_KEYS>;
 export type UserConfig = ValuesOf<typeof USER_KEYS>;
 export type AuthConfig = ValuesOf<typeof AUTH_KEYS>;
 export type HealthConfig = ValuesOf<typeof HEALTH_KEYS>;

@@ -30,12 +30,37 @@ export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string
     }
   }
   if (pool.auth !== undefined) judgeAuth(pool.auth, (message) => note("auth", message));
+  if (pool.near_cache !== undefined) {
+    judgeNear(pool, pool.near_cache.prefixes, (message) => note("near_cache", message));
+  }
   const { tls, server_tls } = pool;
   if (tls !== undefined && tls.require_client_cert && tls.ca === "") {
     note("tls", "tls.require_client_cert needs tls.ca");
   }
   if (server_tls !== undefined && (server_tls.cert === "") !== (server_tls.key === "")) {
     note("server_tls", "server_tls.cert and server_tls.key go together");
+  }
+}
+
+function judgeNear(
+  pool: PoolConfig,
+  prefixes: readonly string[],
+  note: (message: string) => void,
+): void {
+  if (prefixes.length === 0) note("near_cache.prefixes has to name at least one prefix");
+  if (pool.routes !== undefined) {
+    note("near_cache is not allowed in a pool with routes: give it to the pools they lead to");
+  }
+  if (pool.distribution === "random") {
+    note("near_cache is not allowed with distribution: random: a key is on no certain server");
+  }
+  for (const [i, one] of prefixes.entries()) {
+    const other = prefixes.slice(i + 1).find((more) =>
+      more.startsWith(one) || one.startsWith(more)
+    );
+    if (other !== undefined) {
+      note(`near_cache.prefixes "${one}" and "${other}" overlap; the shorter one is enough`);
+    }
   }
 }
 
@@ -72,6 +97,60 @@ export function judgeCluster(
   }
 }
 
+/** What Sentinels see to. */
+const SENTINELS_OWN: Readonly<Partial<Record<PoolKey, string>>> = {
+  auto_eject_hosts: "they replace failed servers themselves",
+  health_check: "they watch over the servers themselves",
+};
+
+export function judgeSentinels(
+  pool: PoolConfig,
+  given: (key: PoolKey) => boolean,
+  note: (key: PoolKey, message: string) => void,
+): void {
+  const isCluster = pool.distribution === "cluster";
+  for (const key of ["wait", "park_bytes", "retry"] as const) {
+    if (given(key) && !isCluster && !given("sentinels")) {
+      note(key, `${key} is only valid with distribution: cluster or sentinels`);
+    }
+  }
+  if (!given("sentinels")) {
+    if (given("sentinel")) note("sentinel", "sentinel is only valid with sentinels");
+    return;
+  }
+  if (pool.sentinels.length === 0) note("sentinels", "sentinels has to name at least one");
+  if (isCluster) {
+    note("sentinels", "sentinels is not allowed with distribution: cluster, which needs none");
+  }
+  if (pool.distribution === "random") {
+    note(
+      "distribution",
+      'distribution "random" is not allowed with sentinels: a key has to have a shard (ketama, modula)',
+    );
+  }
+  for (const [key, why] of Object.entries(SENTINELS_OWN) as [PoolKey, string][]) {
+    if (given(key)) note(key, `${key} is not allowed with sentinels: ${why}`);
+  }
+  for (const { text, address } of pool.servers) {
+    if (address.path !== "") {
+      note("servers", `server "${text}" has to be host:port:weight name with sentinels`);
+    } else if (!text.includes(" ")) {
+      note("servers", `server "${text}" needs a name, the one that the sentinels know it by`);
+    }
+  }
+  const { auth = "", auth_file = "", auth_env = "", user = "", tls } = pool.sentinel ?? {};
+  const secrets = [auth, auth_file, auth_env].filter((value) => value !== "");
+  if (secrets.length > 1) {
+    note("sentinel", "sentinel: only one of auth, auth_file and auth_env can be given");
+  }
+  if (user !== "" && secrets.length === 0) {
+    note("sentinel", "sentinel.user needs auth, auth_file or auth_env");
+  }
+  if (tls !== undefined && (tls.cert === "") !== (tls.key === "")) {
+    note("sentinel", "sentinel.tls.cert and sentinel.tls.key go together");
+  }
+}
+
 /** Where servers are found: one place, with what belongs to it. */
 export function judgeDiscovery(
   { discovery, distribution }: PoolConfig,
@@ -101,20 +180,13 @@ const MEMCACHED_NAMES = [
 ];
 
 /** What concerns servers of its own, of which a pool with routes has none. */
-const SERVERS_OWN: readonly PoolKey[] = [
-  ...[
-    "servers",
-    "discovery",
-    "hash",
-    "hash_tag",
-    "distribution",
-    "cluster",
-    "wait",
-    "park_bytes",
-  ] as const,
-  ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"] as const,
-  ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"] as const,
-  ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"] as const,
+const SERVERS_OWN: readonly string[] = [
+  ...["sentinels", "sentinel", "reads", "discovery", "migrate", "near_cache"],
+  ...["servers", "hash", "hash_tag", "distribution", "cluster", "wait", "park_bytes"],
+  ...["retry"],
+  ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"],
+  ...["server_tls", "server_connections", "auto_eject_hosts", "server_retry_timeout"],
+  ...["server_failure_limit", "health_check", "timeout", "slowlog_ms"],
 ];
 
 /** A pool with routes. */
@@ -142,8 +214,11 @@ export function judgeFront(
     note("routes", `routes: user "${user}" is not in auth.users (${users.join(", ")})`);
   }
   for (const key of SERVERS_OWN) {
-    if (!given(key)) continue;
-    note(key, `${key} is not allowed with routes: it belongs to the pools that are its targets`);
+    if (!given(key as PoolKey)) continue;
+    note(
+      key as PoolKey,
+      `${key} is not allowed with routes: it belongs to the pools that are its targets`,
+    );
   }
 }
 

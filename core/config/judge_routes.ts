@@ -15,10 +15,11 @@ export interface Naming extends Reference {
 /** What a pool may not have that is a target, and why. */
 const NOT_YET: readonly [key: string, is: (pool: PoolConfig) => boolean, why: string][] = [
   ["distribution: cluster", (pool) => pool.distribution === "cluster", "moves keys by itself"],
+  ["sentinels", (pool) => pool.sentinels.length > 0, "change its primaries"],
 ];
 
-/** Keys of pools that other helpers of a pool bring, by which its servers are not a plain ring. */
-const MANAGED = ["sentinels", "reads", "migrate", "discovery"];
+/** Keys by which the servers of a pool are no plain ring. */
+const MANAGED = ["reads", "migrate"];
 
 /** `names`: all pools, those with mistakes among them. */
 export function judgeRoutes(

@@ -5,7 +5,7 @@ import * as v from "valibot";
 import { HASH_NAMES } from "../hash/mod.ts";
 import type { Address } from "../host.ts";
 import { DISTRIBUTION_NAMES } from "../ring/mod.ts";
-import { parseListen, parseServer, type ServerConfig } from "./address.ts";
+import { parseListen, parseSentinel, parseServer, type ServerConfig } from "./address.ts";
 import { CommandsSchema } from "./commands.ts";
 import {
   AUTH_KEYS,
@@ -13,7 +13,10 @@ import {
   DISCOVERY_KEYS,
   GLOBAL_KEYS,
   HEALTH_KEYS,
+  NEAR_KEYS,
   PROXY_KEYS,
+  RETRY_KEYS,
+  SENTINEL_KEYS,
   SERVER_TLS_KEYS,
   TLS_KEYS,
 } from "./groups.ts";
@@ -30,6 +33,14 @@ export const ServerSchema = v.pipe(
   v.description("host:port:weight [name] or /path:weight [name]"),
   v.metadata({ pattern: "^([^/ ][^ ]*:[0-9]+|/[^: ]+):[0-9]+( [^ ]+)?$" }),
   parsed<ServerConfig>(parseServer),
+);
+
+/** One line under `sentinels:`. The weight is twemproxy's, and means nothing. */
+export const SentinelSchema = v.pipe(
+  text(),
+  v.description("host:port:weight"),
+  v.metadata({ pattern: "^[^/ ][^ ]*:[0-9]+:[0-9]+$" }),
+  parsed<ServerConfig>(parseSentinel),
 );
 
 /** The keys of a pool. */
@@ -79,21 +90,42 @@ export const POOL_ROWS = {
     reload: ["codec"],
     text: "How a Redis Cluster is followed.",
   },
+  sentinels: {
+    items: { type: SentinelSchema, text: "" },
+    only: "redis",
+    reload: ["ring"],
+    text: "Redis Sentinels, host:port:weight, one a line: they tell who the primaries are. The " +
+      "name of each of `servers` is then the one that they know it by, and its address a first " +
+      "guess. See [sentinel.md](sentinel.md).",
+  },
+  sentinel: {
+    keys: SENTINEL_KEYS,
+    optional: true,
+    only: "redis",
+    text: "How the Sentinels are spoken to.",
+  },
   wait: {
     type: milliseconds(),
     default: 10000,
     only: "redis",
-    with: ["distribution", "cluster"],
-    text: "Milliseconds that a request may wait while nobody has its slot, or its owner is down. " +
-      "0: it gets an error at once.",
+    text:
+      "Of a Redis Cluster or with sentinels: milliseconds that a request may wait while nobody " +
+      "has its slot or shard, or its owner is down. 0: it gets an error at once.",
   },
   park_bytes: {
     type: integer(0, MAX_INT),
     default: 67108864,
     only: "redis",
-    with: ["distribution", "cluster"],
-    text: "Bytes of requests that may wait at a time (each counts as 4096 at least); what comes " +
+    text:
+      "Of a Redis Cluster or with sentinels: bytes of requests that may wait at a time (each counts as 4096 at least); what comes " +
       "beyond gets an error.",
+  },
+  retry: {
+    keys: RETRY_KEYS,
+    optional: true,
+    only: "redis",
+    text:
+      "Of a Redis Cluster or with sentinels: what becomes of a request that may have been carried out, its connection being lost.",
   },
   timeout: {
     type: v.pipe(milliseconds(), v.transform((ms) => ms === 0 ? NO_TIMEOUT : ms)),
@@ -280,6 +312,14 @@ export const POOL_ROWS = {
     type: milliseconds(),
     default: 0,
     text: "Requests that take longer are logged, with command, key and server. 0: none.",
+  },
+  near_cache: {
+    keys: NEAR_KEYS,
+    optional: true,
+    only: "redis",
+    text:
+      "Values that are kept in the proxy, so that GET of such a key costs no server anything; the " +
+      "servers (Redis 6 or newer) tell what has changed.",
   },
   big_key: {
     type: integer(0, MAX_INT, "bytes"),

@@ -6,7 +6,7 @@ import { compareNames, type ServerConfig } from "./address.ts";
 import { readCommands } from "./commands.ts";
 import { judgeConditions, readKeys, readNothing, readRow, shownKey } from "./group.ts";
 import { GLOBAL_KEYS, type GlobalConfig } from "./groups.ts";
-import { judgeCluster, judgeDiscovery, judgeFront, judgeGlobal, judgePool } from "./judge.ts";
+import { judgeCluster, judgeDiscovery, judgeFront, judgeGlobal, judgePool, judgeSentinels } from "./judge.ts";
 import { judgeRoutes, type Naming } from "./judge_routes.ts";
 import { POOL_ROWS, ServerSchema } from "./keys.ts";
 import { type RoutesConfig, RoutesReader } from "./routes.ts";
@@ -195,6 +195,7 @@ class Check {
     const given = (key: PoolKey) => nodes.has(key);
     judgeDiscovery(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeCluster(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
+    judgeSentinels(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeFront(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgePool(pool, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     return this.mistakes.length > before ? null : pool;

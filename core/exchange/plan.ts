@@ -207,8 +207,10 @@ class Errand implements Attempt, Sink {
     this.sentAt = 0;
     this.bytes = 0;
     this.verb = want.verb;
-    this.note = want.request.note;
-    this.noted = want.request.noted;
+    // The request may be another one's when a late reply is logged.
+    const { note, noted } = want.request;
+    this.note = noted > 0 ? note.slice(0, noted) : EMPTY;
+    this.noted = noted;
     this.mute = 0;
     this.want = want;
     this.judge = judge;
@@ -290,10 +292,12 @@ class Errand implements Attempt, Sink {
 /** A carrier of replies that were kept, or that are the proxy's own. */
 export class Paper implements Carrier {
   readonly owner: null;
+  readonly retired: boolean;
   readonly store: ReplyStore;
 
   constructor(buffers: BufferPool) {
     this.owner = null;
+    this.retired = false;
     this.store = new ReplyStore(buffers);
   }
 

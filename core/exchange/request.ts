@@ -114,6 +114,11 @@ export const SLICED = 5;
 
 const NO_PLACES = new Uint16Array(0);
 
+/** Wants to know when a request is over. */
+export interface Over {
+  done(): void;
+}
+
 export class Request implements Attempt, FanOut, Part {
   /** Whose it is. */
   sink: Caller;
@@ -152,6 +157,8 @@ export class Request implements Attempt, FanOut, Part {
   note: Uint8Array;
   noted: number;
   hot: number;
+  /** What of a near cache it writes; null: nothing. */
+  written: Over | null;
   /** Parents only, from here on. */
   parts: Request[];
   awaiting: number;
@@ -184,6 +191,7 @@ export class Request implements Attempt, FanOut, Part {
     this.note = EMPTY;
     this.noted = 0;
     this.hot = -1;
+    this.written = null;
     this.parts = NO_PARTS;
     this.awaiting = 0;
     this.nkeys = 0;
@@ -249,8 +257,15 @@ export class RequestPool {
       request.place = -1;
       request.parkedAt = -1;
       request.hot = -1;
+      if (request.written !== null) this.over(request);
     }
     if (this.singles.length < MOST) this.singles.push(request);
+  }
+
+  private over(request: Request): void {
+    const { written } = request;
+    request.written = null;
+    written?.done();
   }
 
   /** Takes back any request, a parent with its fragments. */
@@ -268,6 +283,7 @@ export class RequestPool {
     request.place = -1;
     request.parkedAt = -1;
     request.hot = -1;
+    if (request.written !== null) this.over(request);
     if (request.parts === NO_PARTS) {
       if (this.singles.length < MOST) this.singles.push(request);
       return;

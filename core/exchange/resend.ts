@@ -7,6 +7,7 @@ import { ASKED } from "../protocol/scan.ts";
 import type { Redirects } from "../route/route.ts";
 import { type Parking, Server, type Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
+import { sendApart } from "./apart.ts";
 import { answerWith } from "./outcome.ts";
 import type { ScriptShelf } from "./scripts.ts";
 import { BOUND, MANAGED, type Request, WATCHED } from "./request.ts";
@@ -40,6 +41,7 @@ export function redirected(
   const target = redirects.refused(buf, start, end, request, link);
   if (target === null) return false;
   if (request.resent >= BOUND) return answered(request, redirects.held(request));
+  if (redirects.apart && sendApart(request, link)) return true;
   if (!isPossible(target)) return false;
   if (target.available && request.resent >= redirects.most) {
     return answered(request, redirects.tooMany(request));
@@ -79,13 +81,14 @@ export function recovered(
   if (!unsent && !isSafe(request, redirects)) return false;
   if (target === null || !isPossible(target)) return false;
   if (target.available && request.resent >= redirects.most) return false;
+  if (!unsent) request.repeated++;
   return resend(request, null, link, target);
 }
 
 /** Whether it does no harm to carry it out twice. */
 function isSafe(request: Request, redirects: Redirects): boolean {
-  const { sink, verb } = request;
-  return redirects.mayRepeat(sink.codec.classes[verb + 1]);
+  const { sink, verb, repeated } = request;
+  return redirects.mayRepeat(sink.codec.classes[verb + 1], repeated);
 }
 
 function isPossible(target: Target): boolean {

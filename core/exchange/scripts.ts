@@ -68,10 +68,22 @@ export class ScriptShelf {
   prepare(server: Server, from: Server | null): void {
     const { words, context: { lane } } = this;
     for (const body of this.bodies.values()) ask(server, lane, words.load(body), nothing);
-    if (from === null) return;
-    ask(from, lane, words.dump, (reply) => {
-      const request = reply === null ? null : words.restore(reply);
-      if (request !== null && !server.removed) ask(server, lane, request, nothing);
+    if (from !== null) this.copyFunctions(server, from, false);
+  }
+
+  /**
+   * A server that has some already was given them while these were on their way: what others have now
+   * is newer than what was copied.
+   */
+  private copyFunctions(server: Server, from: Server, again: boolean): void {
+    const { words, context: { lane } } = this;
+    ask(from, lane, words.dump, (dump) => {
+      const request = dump === null ? null : words.restore(dump, again);
+      if (request === null || server.removed) return;
+      ask(server, lane, request, (reply) => {
+        const isRefused = reply !== null && server.context.codec.isError(reply, 0);
+        if (isRefused && !again && !from.removed) this.copyFunctions(server, from, true);
+      });
     });
   }
 }

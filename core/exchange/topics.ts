@@ -12,12 +12,11 @@ import {
   type Publishing,
   SHARD,
 } from "../protocol/publishing.ts";
-import type { Route } from "../route/route.ts";
+import type { Redirects, Route } from "../route/route.ts";
 import type { ServerContext } from "../server/context.ts";
 import type { Carrier } from "../link/attempt.ts";
 import { mainOf, type Server, type Target } from "../server/server.ts";
 import { HEARD, LOST, Subscriber, type SubscriptionTable } from "../server/subscriber.ts";
-import type { Clustering } from "../protocol/clustering.ts";
 import { Census, type CensusContext, type Hearings } from "./census.ts";
 import { type Hearer, Topic } from "./topic.ts";
 
@@ -29,7 +28,7 @@ export interface TopicsContext extends ServerContext, CensusContext {
 }
 
 /** A subscription that a server has refused is no request, and comes of no link. */
-const NO_REQUEST = { place: -1, resent: 0, isJudged: true };
+const NO_REQUEST = { place: -1, resent: 0, parkedAt: -1, isJudged: true };
 const NO_CARRIER = { owner: null } as unknown as Carrier;
 
 export class Topics implements SubscriptionTable<Topic> {
@@ -110,7 +109,7 @@ export class Topics implements SubscriptionTable<Topic> {
     if ((codec.publishing as Publishing).isEverywhere(kind, name)) return route.all(CLASS_READ);
     const key = bytes(name);
     const server = mainOf(route.pick(key, 0, key.length, CLASS_READ));
-    if (this.isManaged && kind !== SHARD) return this.anywhere(topic, server);
+    if (route.redirects?.broadcasts && kind !== SHARD) return this.anywhere(topic, server);
     return server.available ? [server] : [];
   }
 
@@ -163,7 +162,7 @@ export class Topics implements SubscriptionTable<Topic> {
   /** A server has confirmed the topic, or will not. */
   settled(topic: Topic): void {
     if (topic.awaiting > 0) return;
-    const { config, now, codec } = this.context;
+    const { config, now, route } = this.context;
     if (this.mayComeYet(topic)) {
       const isOver = topic.triedSince >= 0 && now - topic.triedSince >= config.wait;
       const { waiting } = topic;
@@ -172,7 +171,7 @@ export class Topics implements SubscriptionTable<Topic> {
       // Those that are new to it are told; those that have heard it before go on waiting.
       const error = topic.error.length > 0
         ? topic.error
-        : (codec.clustering as Clustering).noPrimary(-1, config.wait);
+        : (route.redirects as Redirects).overdue(-1);
       topic.waiting = [];
       for (const one of waiting) one.settled(topic, error);
       return;
@@ -217,6 +216,11 @@ export class Topics implements SubscriptionTable<Topic> {
   /** Servers are spoken to in another way (password, TLS): see Subscriber.renew. */
   renew(): void {
     for (const subscriber of this.subscribers.values()) subscriber.renew();
+  }
+
+  /** A server is somewhere else now. */
+  renewAt(server: Server): void {
+    this.subscribers.get(server)?.renew();
   }
 
   /** Gives a message, read into `frame`, to every client of its topic. */

@@ -29,6 +29,8 @@ export interface Attempt {
 export interface Carrier {
   /** Whose link it is. */
   readonly owner: unknown;
+  /** It takes no more requests: its server has no part in what they are for any more. */
+  readonly retired: boolean;
   /** Keeps replies that cannot go to their client yet. */
   readonly store: ReplyStore;
   /**

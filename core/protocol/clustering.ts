@@ -29,6 +29,9 @@ export const AGAIN = 3;
 /** The server is none that may be asked now. */
 export const UNFIT = 4;
 
+/** It has not enough replicas for what is to be written. */
+export const SCARCE = 5;
+
 /** An error by which a server refuses a request that another one, or later it, would carry out. */
 export interface Refusal {
   readonly what: number;
@@ -51,6 +54,8 @@ export interface Clustering {
   readonly asking: Uint8Array;
   /** The error at `buf[start, end)`; null: it is for the client. */
   readRefusal(buf: Uint8Array, start: number, end: number): Refusal | null;
+  /** Whether a refusal of a script's request was said before the script ran, and not by it. */
+  isServersOwn(buf: Uint8Array, start: number, end: number): boolean;
   /** Errors for clients. `slot` < 0: of a request without a key. */
   noPrimary(slot: number, wait: number): Uint8Array;
   tooMany(slot: number): Uint8Array;

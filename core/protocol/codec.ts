@@ -4,8 +4,10 @@
 import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { Refused, Users } from "./access.ts";
 import type { Clustering } from "./clustering.ts";
+import type { NearWords } from "./near.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Scripts } from "./scripts.ts";
+import type { Sentinels } from "./sentinels.ts";
 import type { FanOut, ReplyScan } from "./replies.ts";
 import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
@@ -304,6 +306,8 @@ export interface Waits {
 
 /** Clients that keep values and are told by servers what has changed (Redis: CLIENT TRACKING). */
 export interface Caching {
+  /** What a cache of the proxy's own says and hears. */
+  readonly near: NearWords;
   /** Tells a client that all it keeps may have changed. */
   readonly forgetAll: Uint8Array;
   /** A request that shows by its reply that the greeting before it was heard. */
@@ -352,4 +356,6 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly lanes: Lanes | null;
   /** Null: servers share no keys among themselves. */
   readonly clustering: Clustering | null;
+  /** Null: nobody watches over servers. */
+  readonly sentinels: Sentinels | null;
 }

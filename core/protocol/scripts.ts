@@ -22,7 +22,7 @@ export interface Scripts {
   isMissing(buf: Uint8Array, start: number, end: number): boolean;
   /** The name of the script that a request wants to be run; "" if it names none. */
   wanted(request: Uint8Array): string;
-  /** Libraries of functions: all that a server has, and how another one gets that. */
+  /** Libraries of functions: all that a server has, and how another one gets that, if it has none. */
   readonly dump: Uint8Array;
-  restore(reply: Uint8Array): Uint8Array | null;
+  restore(reply: Uint8Array, evenIfItHas: boolean): Uint8Array | null;
 }

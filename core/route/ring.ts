@@ -87,6 +87,13 @@ export class RingRoute implements Route {
     return place < 0 ? NOBODY : this.servers[place];
   }
 
+  /** The shard of a key, alive or not: of rings that eject nobody. */
+  placeOf(buf: Uint8Array, start: number, end: number): number {
+    if (this.only !== null) return 0;
+    const { hash, tagOpen, tagClose } = this;
+    return this.ring.pick(hashKey(hash, buf, start, end, tagOpen, tagClose));
+  }
+
   pickAll(scan: Scan, buf: Uint8Array, at: number, places: Uint16Array): Target | null {
     this.readmit();
     if (this.only !== null) return this.only;

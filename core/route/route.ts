@@ -61,6 +61,8 @@ export interface Route {
 export interface Resendable {
   readonly place: number;
   readonly resent: number;
+  /** Since when (ms) it waits; -1 if it does not. */
+  readonly parkedAt: number;
   readonly isJudged: boolean;
 }
 
@@ -70,8 +72,12 @@ export interface Redirects {
   readonly rounds: Rounds | null;
   /** How often one request is sent again, those times not counted when it had to wait. */
   readonly most: number;
+  /** Servers tell each other what is published: a channel is heard at any of them. */
+  readonly broadcasts: boolean;
   /** What goes before the request, to the server that `refused` has given. Its reply is no one's. */
   readonly preface: Uint8Array | null;
+  /** What was refused last is refused for its having several keys. */
+  readonly apart: boolean;
   /** `link` has answered the error in `buf[start, end)`; null: it is for the client. */
   refused(
     buf: Uint8Array,
@@ -86,6 +92,11 @@ export interface Redirects {
   tooMany(request: Resendable): Uint8Array | null;
   held(request: Resendable): Uint8Array | null;
   forgotten(request: Resendable): Uint8Array | null;
-  /** Whether a command of this class that may have been carried out may be sent again. */
-  mayRepeat(intent: Intent): boolean;
+  /** The place has had nobody for too long; of -1, all have not. */
+  overdue(place: number): Uint8Array;
+  /**
+   * Whether a command of this class that may have been carried out may be sent again, after it was
+   * `repeated` times; `atFormer`: it waited (BLPOP) at a server that has the place no more.
+   */
+  mayRepeat(intent: Intent, repeated: number, atFormer?: boolean): boolean;
 }

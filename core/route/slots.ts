@@ -4,7 +4,7 @@
 
 import { slotOf } from "../hash/slot.ts";
 import type { Carrier } from "../link/attempt.ts";
-import { AGAIN, ASK, type Clustering } from "../protocol/clustering.ts";
+import { AGAIN, ASK, type Clustering, SCARCE } from "../protocol/clustering.ts";
 import type { Keys, Scan } from "../protocol/codec.ts";
 import { Server, type Target, type Unavailable } from "../server/server.ts";
 import { CLASS_READ } from "../stats/latency.ts";
@@ -15,11 +15,18 @@ import type { Intent, Redirects, Resendable, Route } from "./route.ts";
 
 export { slotOf };
 
+const RETRY = { reads: 1, writes: false };
+
 /** What the route is told about its surroundings. */
 export interface SlotContext {
+  readonly host: { now(): number };
   random(n: number): number;
   readonly words: Clustering;
-  readonly config: { readonly cluster?: { readonly redirects: number }; readonly wait: number };
+  readonly config: {
+    readonly cluster?: { readonly redirects: number };
+    readonly wait: number;
+    readonly retry?: { readonly reads: number; readonly writes: boolean };
+  };
   readonly counters: { moved: number; ask: number; tryagain: number; unfit: number };
 }
 
@@ -27,10 +34,12 @@ export class SlotRoute implements Route, Redirects {
   readonly redirects: Redirects;
   readonly tells: boolean;
   readonly mixed: boolean;
+  readonly broadcasts: boolean;
   readonly rounds: Rounds;
   readonly places: number;
   picked: number;
   place: number;
+  apart: boolean;
   /** What goes before the request that was refused last; null for nothing. */
   preface: Uint8Array | null;
   private readonly context: SlotContext;
@@ -43,10 +52,12 @@ export class SlotRoute implements Route, Redirects {
     this.redirects = this;
     this.tells = false;
     this.mixed = false;
+    this.broadcasts = true;
     this.rounds = new Rounds(topology, (n) => context.random(n), nowhere.parking);
     this.places = SLOTS;
     this.picked = 0;
     this.place = -1;
+    this.apart = false;
     this.preface = null;
     this.context = context;
     this.topology = topology;
@@ -151,9 +162,14 @@ export class SlotRoute implements Route, Redirects {
     const { topology, map, context } = this;
     const refusal = context.words.readRefusal(buf, start, end);
     if (refusal === null) return null;
+    // It may have run, and done something.
+    if (!request.isJudged && !context.words.isServersOwn(buf, start, end)) return null;
+    // Nobody else would do better: the client hears it when its time is over.
+    if (refusal.what === SCARCE && this.isOverdue(request)) return null;
     this.preface = null;
     const { counters } = context;
-    if (refusal.what === AGAIN) {
+    this.apart = refusal.what === AGAIN;
+    if (this.apart) {
       counters.tryagain++;
       return this.wait(request);
     }
@@ -185,6 +201,11 @@ export class SlotRoute implements Route, Redirects {
     return node.server;
   }
 
+  private isOverdue({ parkedAt }: Resendable): boolean {
+    const { wait } = this.context.config;
+    return wait === 0 || (parkedAt >= 0 && this.context.host.now() - parkedAt >= wait);
+  }
+
   lost({ owner }: Carrier, request: Resendable): Target | null {
     this.preface = null;
     if (owner instanceof Server) this.topology.chronicle.trouble(owner.name);
@@ -192,8 +213,9 @@ export class SlotRoute implements Route, Redirects {
     return this.wait(request);
   }
 
-  mayRepeat(intent: Intent): boolean {
-    return intent === CLASS_READ;
+  mayRepeat(intent: Intent, repeated: number): boolean {
+    const { reads, writes } = this.context.config.retry ?? RETRY;
+    return repeated < reads && (writes || intent === CLASS_READ);
   }
 
   private wait(request: Resendable): Target {

@@ -101,8 +101,8 @@ export class Server implements LinkOwner {
   readonly name: string;
   /** Where its next link goes. */
   address: Address;
-  readonly label: string;
-  readonly fields: Readonly<Record<string, string>>;
+  label: string;
+  fields: Readonly<Record<string, string>>;
   /** All links, of whatever lane. */
   readonly connections: Link[];
   readonly counters: ServerCounters;
@@ -135,8 +135,7 @@ export class Server implements LinkOwner {
     this.name = config.name;
     this.address = config.address;
     const where = placeOf(config.address);
-    this.label = `pool "${context.name}": server "${config.name}"` +
-      (where === config.name ? "" : ` (${where})`);
+    this.label = labelOf(context.name, config.name, where);
     this.fields = { pool: context.name, server: config.name, address: where };
     this.counters = newServerCounters();
     this.listener = null;
@@ -197,6 +196,15 @@ export class Server implements LinkOwner {
     this.health?.stop(); // what it says first may be something else now
     this.openLane(this.context.lane);
     return old;
+  }
+
+  /** It is somewhere else now: as `renew`. */
+  move(address: Address): Link[] {
+    const where = placeOf(address);
+    this.address = address;
+    this.label = labelOf(this.context.name, this.name, where);
+    this.fields = { ...this.fields, address: where };
+    return this.renew();
   }
 
   private retireAll(): Link[] {
@@ -447,6 +455,10 @@ export class Server implements LinkOwner {
       latency: this.latency.map((latency, i) => latency.snapshot(i)),
     };
   }
+}
+
+function labelOf(pool: string, name: string, where: string): string {
+  return `pool "${pool}": server "${name}"` + (where === name ? "" : ` (${where})`);
 }
 
 function placeOf({ path, host, port }: Address): string {

@@ -6,7 +6,7 @@
 export type CounterKind = "counter" | "gauge" | "timestamp";
 
 /** Kinds of pools: by protocol, those whose servers are learned and followed, those with routes. */
-export type Kind = "redis" | "memcached" | "followed" | "discovered" | "front";
+export type Kind = "redis" | "memcached" | "followed" | "discovered" | "watched" | "front" | "near";
 
 export interface Counter {
   /** The field of the counters' object; also the name in the stats JSON and at StatsD. */
@@ -113,6 +113,68 @@ export const POOL_COUNTERS = [
     kind: "counter",
     metric: "big_replies_total",
     help: "Replies larger than `big_key`.",
+  },
+  {
+    name: "near_hits",
+    kind: "counter",
+    metric: "near_hits_total",
+    help: "Reads of keys that were answered from the near cache.",
+    only: "near",
+  },
+  {
+    name: "near_misses",
+    kind: "counter",
+    metric: "near_misses_total",
+    help: "Reads of keys that it could have had and did not.",
+    only: "near",
+  },
+  {
+    name: "near_joined",
+    kind: "counter",
+    metric: "near_joined_total",
+    help: "Those of them that shared a question to a server with others.",
+    only: "near",
+  },
+  {
+    name: "near_invalidations",
+    kind: "counter",
+    metric: "near_invalidations_total",
+    help: "Kept keys of which a server has told a change.",
+    only: "near",
+  },
+  {
+    name: "near_flushes",
+    kind: "counter",
+    metric: "near_flushes_total",
+    help: "Times that values were forgotten together: a connection was lost, keys moved, FLUSHALL.",
+    only: "near",
+  },
+  {
+    name: "near_keys",
+    kind: "gauge",
+    seen: true,
+    metric: "near_keys",
+    help: "Keys in the near cache.",
+    only: "near",
+  },
+  {
+    name: "near_bytes",
+    kind: "gauge",
+    unit: "bytes",
+    seen: true,
+    metric: "near_bytes",
+    help: "Bytes that they take.",
+    only: "near",
+  },
+  {
+    name: "near_staleness",
+    kind: "gauge",
+    unit: "microseconds",
+    seen: true,
+    shared: true,
+    metric: "near_staleness_bound_seconds",
+    help: "How old a value from the near cache can be if all else fails.",
+    only: "near",
   },
   {
     name: "moved",

@@ -12,7 +12,7 @@ import {
 import type { LatencySnapshot } from "./latency.ts";
 import { mergeLatency } from "./latency.ts";
 import type { DiscoverySnapshot } from "./discovery.ts";
-import type { TopologySnapshot } from "./topology.ts";
+import type { Look, TopologySnapshot, WatchedSnapshot } from "./topology.ts";
 
 export interface Snapshot {
   /** Host name. */
@@ -41,18 +41,24 @@ export interface PoolSnapshot {
   readonly servers: readonly ServerSnapshot[];
   /** It has routes, and no servers of its own. */
   readonly isFront?: true;
+  /** It has a near cache. */
+  readonly near?: true;
   /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
   readonly topology?: TopologySnapshot;
   /** Of a pool whose servers are found. */
   readonly discovery?: DiscoverySnapshot;
+  /** Of a pool whose primaries Sentinels tell. */
+  readonly sentinel?: WatchedSnapshot;
 }
 
 /** Which rows of counters.ts a pool has. */
-export function kindsOf({ protocol, topology, discovery, isFront }: PoolSnapshot): Kind[] {
+export function kindsOf({ protocol, topology, sentinel, discovery, isFront, near }: PoolSnapshot): Kind[] {
   const kinds: Kind[] = [protocol];
-  if (topology !== undefined) kinds.push("followed");
+  if (topology !== undefined || sentinel !== undefined) kinds.push("followed");
+  if (sentinel !== undefined) kinds.push("watched");
   if (discovery !== undefined) kinds.push("discovered");
   if (isFront) kinds.push("front");
+  if (near) kinds.push("near");
   return kinds;
 }
 
@@ -106,11 +112,12 @@ function mergePools(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
     counters: addUp(POOL_COUNTERS, a.counters, b.counters),
     servers: [...servers.values()],
     ...(a.topology !== undefined && { topology: newer(a.topology, b.topology) }),
+    ...(a.sentinel !== undefined && { sentinel: newer(a.sentinel, b.sentinel) }),
   };
 }
 
 /** What the worker knows that was told last: all look at the same servers. */
-function newer(a: TopologySnapshot, b: TopologySnapshot | undefined): TopologySnapshot {
+function newer<T extends { readonly look: Look }>(a: T, b: T | undefined): T {
   return b !== undefined && b.look.at > a.look.at ? b : a;
 }
 

@@ -51,3 +51,38 @@ export interface TopologySnapshot {
   /** The last ones, the newest first. */
   readonly failovers: readonly Failover[];
 }
+
+/** A Sentinel, as it is seen. */
+export interface SentinelSnapshot {
+  /** host:port */
+  readonly name: string;
+  readonly subscribed: boolean;
+  /** Its last answer; 0: none yet. */
+  readonly answered: number;
+  /** Why the last question was in vain; "" when it was not. */
+  readonly error: string;
+  readonly tilt: boolean;
+  /** It stands in the configuration. */
+  readonly configured: boolean;
+}
+
+/** Servers that Sentinels watch over. */
+export interface WatchedSnapshot {
+  readonly sentinels: readonly SentinelSnapshot[];
+  readonly shards: readonly {
+    readonly name: string;
+    /** host:port of its primary, or of the one that is to be. */
+    readonly primary: string;
+    /** "held": a replica is being promoted. */
+    readonly state: "served" | "seeking" | "held";
+    /** Of what the Sentinels have agreed on; -1: nobody has told yet. */
+    readonly epoch: number;
+    /** The Sentinels agree that it is down. */
+    readonly down: boolean;
+    readonly trouble: string;
+    readonly replicas: readonly { readonly name: string; readonly well: boolean }[];
+  }[];
+  readonly look: Look;
+  /** The last ones, the newest first. */
+  readonly failovers: readonly Failover[];
+}

@@ -29,3 +29,21 @@ export function changeShards(
   const removed = old.filter((shard) => !shards.includes(shard)).map(({ primary }) => primary);
   return { shards, removed };
 }
+
+/** The same where the names count, and the addresses are learned. */
+export function changeNamed(
+  context: ServerContext,
+  old: readonly Shard[],
+  after: readonly ServerConfig[],
+): { shards: Shard[]; removed: Server[] } {
+  const shards = after.map((config) => {
+    const shard = old.find(({ name }) => name === config.name);
+    if (shard === undefined) {
+      return new Shard(config.name, config.weight, new Server(context, config));
+    }
+    shard.weight = config.weight;
+    return shard;
+  });
+  const removed = old.filter((shard) => !shards.includes(shard)).map(({ primary }) => primary);
+  return { shards, removed };
+}

@@ -99,7 +99,12 @@ test("what is not known is not told", async () => {
 });
 
 test("every counter is a metric, at StatsD too, and in the stats JSON unless it says otherwise", async () => {
-  const one = snapshot([{ ...clusterPool("p"), isFront: true, servers: [server("a")] }]);
+  const one = snapshot([{
+    ...clusterPool("p"),
+    isFront: true,
+    near: true,
+    servers: [server("a")],
+  }]);
   const values = await scrape(one, true);
   const sent = statsdLines(one, null);
   const json = statsLine(one);

@@ -79,6 +79,7 @@ test("a pool with listen and servers only has nutcracker's defaults", () => {
     pubsub_output_limit: 33554432,
     wait: 10000,
     park_bytes: 67108864,
+    sentinels: [],
     big_key: 1048576,
     servers: [{
       name: "127.0.0.1",
@@ -147,6 +148,7 @@ test("every key is taken over", () => {
     pubsub_output_limit: 1000,
     wait: 10000,
     park_bytes: 67108864,
+    sentinels: [],
     big_key: 1048576,
   });
 });
@@ -549,7 +551,14 @@ const VALUES: Record<string, string> = {
   redis_user: "x",
   commands: "{deny: [keys]}",
   cluster: "{refresh: 1000}",
+  near_cache: "{prefixes: [a]}",
+  sentinels: '["10.0.0.1:26379:1"]',
+  sentinel: "{user: a, auth: x}",
+  retry: "{reads: 2, writes: true}",
 };
+
+/** A file whose one server has a name that Sentinels may know it by. */
+const named = (text: string): string => text.replace(`${dup}:1`, `${dup}:1 shard1`);
 
 test("a key of one protocol's pools is refused in another pool, whichever key it is", () => {
   const own = POOL_KEYS.filter((key) => (POOL_ROWS[key] as Row).only === "redis");
@@ -561,8 +570,11 @@ test("a key of one protocol's pools is refused in another pool, whichever key it
     assert.equal(mistakes(file(line)), expected);
     assert.equal(mistakes(file(line, "redis: false")), expected);
     const more = key === "redis_user" ? ["redis_auth: y"] : [];
-    if (["cluster", "wait", "park_bytes"].includes(key)) more.push("distribution: cluster");
-    assert.equal(mistakes(file(line, "redis: true", ...more)), []);
+    if (["cluster", "wait", "park_bytes", "retry"].includes(key)) {
+      more.push("distribution: cluster");
+    }
+    if (key === "sentinel") more.push(`sentinels: ${VALUES.sentinels}`);
+    assert.equal(mistakes(named(file(line, "redis: true", ...more))), []);
   }
 });
 
@@ -591,8 +603,10 @@ test("the value of a secret key shows in no message and in no line of a reload",
   let seen = 0;
   for (const line of POOL_KEYS.flatMap((key) => [...secrets(key, POOL_ROWS[key])])) {
     seen++;
+    const more = line("").startsWith("sentinel:") ? [`sentinels: ${VALUES.sentinels}`] : [];
     const whole = (value: string) =>
-      file("redis: true", line(value).replace("tls: {", "tls: {cert: a, ")); // they go together
+      // They go together.
+      named(file("redis: true", ...more, line(value).replace("tls: {", "tls: {cert: a, ")));
     const [before, after] = [whole("hunter2"), whole("hunter3")].map((text) => loadConfig(text));
     const lines = diffConfigs(before, after).changed.flatMap((pool) => pool.lines);
     assert.is(lines.length, 1, line(""));
@@ -602,7 +616,9 @@ test("the value of a secret key shows in no message and in no line of a reload",
       assert.not.match(told, /hunter/);
     }
   }
-  assert.is(seen, 5); // redis_auth, auth.password, auth.users.*.password, tls.key, server_tls.key
+  // redis_auth, auth.password, auth.users.*.password, tls.key, server_tls.key, sentinel.auth and
+  // sentinel.tls.key
+  assert.is(seen, 7);
 });
 
 test("a value that follows its key without a space is not shown", () => {
@@ -651,7 +667,7 @@ test("what a reload does is said by the rows", () => {
     ...["workers", "admin", "statsd", "reuse_port"],
   ]);
   assert.equal(POOL_KEYS.filter((key) => hasSecret(POOL_ROWS[key])), [
-    ...["redis_auth", "auth", "tls", "server_tls"],
+    ...["sentinel", "redis_auth", "auth", "tls", "server_tls"],
   ]);
 });
 
@@ -1106,6 +1122,79 @@ if (!installed) console.log("nutcracker is not installed: comparison with it ski
     }
   },
 );
+
+test("a near cache needs prefixes that do not overlap, and keys that are on a certain server", () => {
+  const of = (near: string, ...more: string[]) =>
+    mistakes(file("redis: true", `near_cache: ${near}`, ...more));
+  assert.equal(of("{prefixes: ['a:', 'b:'], bytes: 65536, ttl: 1, silence: 10}"), []);
+  assert.equal(of("{ttl: 5}"), [
+    'c.yml:4: pool "p": near_cache.prefixes has to name at least one prefix',
+  ]);
+  assert.equal(of("{prefixes: [ab, b, a]}"), [
+    'c.yml:4: pool "p": near_cache.prefixes "ab" and "a" overlap; the shorter one is enough',
+  ]);
+  assert.equal(of("{prefixes: [a]}", "distribution: random"), [
+    'c.yml:4: pool "p": near_cache is not allowed with distribution: random: a key is on no certain server',
+  ]);
+  assert.match(of("{prefixes: [a], bytes: 1}")[0], /near_cache.bytes "1" has to be/);
+  assert.match(of("{prefix: [a]}")[0], /"near_cache.prefix" is not known; did you mean prefixes\?/);
+});
+
+test("the sample configuration of a near cache is right", () => {
+  const [pool] = loadConfig(read("conf/near-cache.yml")).pools;
+  assert.equal(pool.near_cache?.prefixes, ["cfg:", "flag:"]);
+  assert.is(pool.near_cache?.silence, 5000);
+});
+
+test("with sentinels the servers have the names that those know, and nobody else watches", () => {
+  const own = ['sentinels: ["10.0.0.1:26379:1", "[::1]:26379:1", "s.example:26379"]'];
+  const { sentinels, sentinel } = loadConfig(named(file("redis: true", ...own))).pools[0];
+  assert.equal(sentinels.map(({ address: { host, port } }) => `${host} ${port}`), [
+    ...["10.0.0.1 26379", "::1 26379", "s.example 26379"],
+  ]);
+  assert.is(sentinel, undefined);
+  const told = (...lines: string[]) => mistakes(named(file("redis: true", ...own, ...lines)));
+  const first = (text: string): string => `c.yml:5: pool "p": ${text}`;
+  assert.equal(mistakes(file("redis: true", ...own)), [
+    'c.yml:6: pool "p": server "127.0.0.1:11211:1" needs a name, the one that the sentinels know it by',
+  ]);
+  assert.equal(told("auto_eject_hosts: true"), [
+    first("auto_eject_hosts is not allowed with sentinels: they replace failed servers themselves"),
+  ]);
+  assert.equal(told("health_check: {interval: 100}"), [
+    first("health_check is not allowed with sentinels: they watch over the servers themselves"),
+  ]);
+  assert.equal(told("distribution: cluster"), [
+    'c.yml:4: pool "p": sentinels is not allowed with distribution: cluster, which needs none',
+  ]);
+  assert.match(told("distribution: random")[0], first('distribution "random" is not allowed with'));
+  assert.equal(told("sentinel: {auth: a, auth_env: B}"), [
+    first("sentinel: only one of auth, auth_file and auth_env can be given"),
+  ]);
+  assert.equal(told("sentinel: {user: a}"), [
+    first("sentinel.user needs auth, auth_file or auth_env"),
+  ]);
+  assert.equal(told("sentinel: {usr: a}"), [
+    first('key "sentinel.usr" is not known; did you mean user?'),
+  ]);
+  assert.equal(told("sentinel: {tls: {cert: a}}"), [
+    first("sentinel.tls.cert and sentinel.tls.key go together"),
+  ]);
+  assert.equal(told("wait: 0", "park_bytes: 0"), []);
+  assert.equal(mistakes(file("redis: true", "wait: 0")), [
+    'c.yml:4: pool "p": wait is only valid with distribution: cluster or sentinels',
+  ]);
+  assert.equal(mistakes(file("redis: true", "sentinel: {auth: a}")), [
+    'c.yml:4: pool "p": sentinel is only valid with sentinels',
+  ]);
+  const wrong = (one: string) => mistakes(named(file("redis: true", `sentinels: ["${one}"]`)))[0];
+  assert.match(wrong("10.0.0.1:26379:1 a"), "has to be host:port:weight, without a name");
+  assert.match(wrong("10.0.0.1"), 'has to be "host:port:weight');
+  assert.match(wrong("/tmp/a:1"), "has to be host:port:weight");
+  assert.equal(mistakes(named(file("redis: true", "sentinels: []"))), [
+    'c.yml:4: pool "p": sentinels has to name at least one',
+  ]);
+});
 
 test("what a Redis Cluster sees to itself is not for the configuration", () => {
   const lines = ["redis: true", "distribution: cluster"];

@@ -242,6 +242,34 @@ clusterTest("scripts and functions are at every primary, at new ones too", async
   await cluster.endMove(slot, fresh, owner);
 });
 
+clusterTest("several keys of a slot that stays half-moved: key by key", async () => {
+  const wire = await Wire.open(proxy.port);
+  const { slot, owner, others: [to] } = await cluster.whose("{t}1");
+  await wire.ask("MSET", "{t}1", "a", "{t}2", "b", "{t}3", "c", "other", "o");
+  await cluster.beginMove(slot, owner, to, ["{t}2"]);
+  assert.is(
+    await wire.ask("MGET", "{t}3", "{t}2", "{t}none", "{t}1", "{t}2"),
+    array("c", "b", null, "a", "b"),
+  );
+  assert.is(
+    await wire.ask("MGET", "other", "{t}3", "{t}2", "none", "{t}1"),
+    array("o", "c", "b", null, "a"),
+  );
+  wire.send(
+    cmd("EXISTS", "{t}1", "{t}2", "{t}2", "{t}none") + cmd("TOUCH", "{t}1", "other", "{t}2"),
+  );
+  assert.equal(await wire.replies(2), [":3\r\n", ":3\r\n"]);
+  const many = Array.from({ length: 5000 }, (_, i) => `{t}${i}`);
+  const found = await wire.ask("MGET", ...many);
+  assert.is(found, array(null, "a", "b", "c", ...many.slice(4).map(() => null)));
+  // What is written stays together: it waits until the slot is one node's.
+  const set = wire.ask("MSET", "{t}1", "A", "{t}2", "B");
+  await until("it to wait", async () => (await cluster.say(owner.port, "PING")) === "+PONG\r\n");
+  await cluster.endMove(slot, owner, to);
+  assert.is(await set, "+OK\r\n");
+  assert.is(await wire.ask("DEL", "{t}1", "{t}2", "{t}3", "other"), ":4\r\n");
+});
+
 clusterTest(
   "SCAN sees a key that goes behind its back, and a slot that stays half-moved",
   async () => {
@@ -331,6 +359,64 @@ clusterTest("subscribers notice nothing when slots move", async () => {
   await wire.ask("SPUBLISH", "{p}late", "three");
   assert.equal(await late.replies(1), [array("smessage", "{p}late", "three")]);
   assert.is(await wire.ask("PUBSUB", "SHARDNUMSUB", "{p}late"), `*2\r\n${bulk("{p}late")}:1\r\n`);
+});
+
+clusterTest("what waits, for how long, and what it is told then", async () => {
+  const wire = await Wire.open(proxy.port);
+  const { slot, owner } = await cluster.whose("{q}n");
+  const hasty = await startProxy({
+    pool: {
+      ...{ redis: true, distribution: "cluster", servers: [at(owner.port)], wait: 0 },
+    },
+  });
+  const crowded = await startProxy({
+    pool: {
+      ...{ redis: true, distribution: "cluster", servers: [at(owner.port)], park_bytes: 5000 },
+    },
+  });
+  const [now, one, two] = await Promise.all(
+    [hasty, crowded, crowded].map((p) => Wire.open(p.port)),
+  );
+  // Not enough replicas: the client hears it, when its time is over.
+  await cluster.say(owner.port, "CONFIG", "SET", "min-replicas-to-write", "1");
+  assert.match(await wire.ask("SET", "{q}n", "1"), /^-NOREPLICAS/);
+  assert.match(await now.ask("SET", "{q}n", "1"), /^-NOREPLICAS/);
+  const waits = wire.ask("SET", "{q}n", "2");
+  await cluster.say(owner.port, "CONFIG", "SET", "min-replicas-to-write", "0");
+  assert.is(await waits, "+OK\r\n");
+  // A script may say what it likes: it is run once.
+  for (const lie of ["TRYAGAIN sorry", "LOADING sorry", "NOREPLICAS sorry"]) {
+    const script = `redis.call('INCR', KEYS[1]); return redis.error_reply('${lie}')`;
+    assert.is(await wire.ask("EVAL", script, "1", "{q}lies"), `-${lie}\r\n`);
+  }
+  assert.is(await wire.ask("GET", "{q}lies"), bulk("3"));
+  // A slot without an owner.
+  const ports = (await cluster.nodes()).filter(({ primary }) => primary).map(({ port }) => port);
+  for (const port of ports) {
+    await cluster.say(port, "CONFIG", "SET", "cluster-require-full-coverage", "no");
+    await cluster.say(port, "CLUSTER", "DELSLOTS", String(slot));
+  }
+  const none = (wait: number) => `-CLUSTERDOWN no primary for slot ${slot} within ${wait} ms\r\n`;
+  assert.is(await now.ask("SET", "{q}n", "3"), none(0));
+  assert.is(await now.ask("BLPOP", "{q}l", "1"), none(0));
+  now.send(cmd("MULTI") + cmd("INCR", "{q}n") + cmd("EXEC"));
+  assert.equal((await now.replies(3)).slice(1), [
+    none(0),
+    "-EXECABORT Transaction discarded because of previous errors.\r\n",
+  ]);
+  assert.is(await wire.ask("SET", "{q}n", "3"), none(2000));
+  // There is room for one of them.
+  const both = [one, two].map((each) => each.ask("SET", "{q}n", "4"));
+  assert.match(await Promise.race(both), /^-CLUSTERDOWN no primary/);
+  const block = Wire.open(proxy.port).then((other) => other.ask("BLPOP", "{q}list", "5"));
+  const queued = wire.ask("MULTI").then(() => wire.ask("INCR", "{q}c"));
+  for (const port of ports) await cluster.say(port, "CLUSTER", "BUMPEPOCH");
+  await cluster.say(owner.port, "CLUSTER", "ADDSLOTS", String(slot));
+  assert.is((await Promise.all(both)).sort()[0], "+OK\r\n");
+  assert.is(await queued, "+QUEUED\r\n");
+  assert.is(await wire.ask("EXEC"), "*1\r\n:1\r\n");
+  assert.is(await wire.ask("RPUSH", "{q}list", "x"), ":1\r\n");
+  assert.is(await block, array("{q}list", "x"));
 });
 
 test.run();

@@ -11,3 +11,4 @@ export * from "./harness/runtime.ts";
 export * from "./harness/servers.ts";
 export * from "./harness/wire.ts";
 export * from "./harness/cluster.ts";
+export * from "./harness/sentinels.ts";

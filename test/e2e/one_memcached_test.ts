@@ -45,6 +45,10 @@ test.before(async () => {
     // Routes: all keys to one pool, by prefix and by default; and keys to three pools.
     tree: { routes: "{default: one, prefixes: {a: one, k: one, key1: one}}" },
     ...Object.fromEntries(servers.map((s, i) => [`m${i}`, { timeout: 5000, servers: [s] }])),
+    several: {
+      routes: "{default: {failover: [m0, m1]}, prefixes: {k: {all: [m1, m2], wait: first}, " +
+        "b: {read: m2, write: m2}}}",
+    },
     forest: { routes: "{default: m0, prefixes: {a: m1, k: m1, b: m2, key1: m2}}" },
   });
 });
@@ -152,6 +156,10 @@ ours("random binary requests of keys on three servers have the replies of one", 
 
 onNode("random requests of keys in three pools by prefix have the replies of one", async () => {
   await sameText("forest", spreadRequest, 40);
+});
+
+onNode("random requests through failover, all and read/write have the replies of one", async () => {
+  await sameText("several", spreadRequest, 40);
 });
 
 ours("the random requests are mostly fine", async () => {

@@ -59,6 +59,11 @@ test.before(async () => {
     ...Object.fromEntries(
       proxied.map((s, i) => [`s${i}`, { ...pool, hash_tag: '"{}"', servers: [at(s)] }]),
     ),
+    several: {
+      redis: true,
+      routes: "{default: {failover: [s0, s1]}, prefixes: {h: {all: [s1, s2], wait: first}, " +
+        "l: {read: s2, write: s2}}}",
+    },
     forest: { redis: true, routes: "{default: s0, prefixes: {s: s1, h: s2, l1: s2}}" },
   });
 });
@@ -160,6 +165,16 @@ onNode(
   async () => {
     await sameReplies("forest", spread, 2, 20);
     await sameReplies("forest", spread, 3, 10);
+  },
+);
+
+onNode(
+  "random commands through failover, all and read/write have the replies of one server",
+  async () => {
+    // What blocks needs one server.
+    const plain = spread.filter(({ words }) => !/^(b[lrz]|xread|wait)/i.test(words[0]));
+    await sameReplies("several", plain, 2, 20);
+    await sameReplies("several", plain, 3, 10);
   },
 );
 

@@ -213,6 +213,21 @@ test("memcached: text, meta and binary; gets and cas stay at the first child", a
   assert.is(t.got(), "VALUE k 0 1\r\nv\r\nEND\r\n");
 });
 
+test("the slow log of a target tells keys, in a plain branch and in a failover", async () => {
+  const t = await TreeFixture.start(
+    "{default: {failover: [a, b]}, prefixes: {x: b}}",
+    ["a", "b"],
+    { config: ["slowlog_ms: 50"] },
+  );
+  t.say(GET + command("GET", "xkey"));
+  t.host.time += 100;
+  t.reply("a", V);
+  t.reply("b", V);
+  const slow = t.logged.filter((line) => /slow/i.test(line)).join("\n");
+  assert.match(slow, /\bk\b/);
+  assert.match(slow, /xkey/);
+});
+
 test("nothing that was borrowed is kept: requests and buffers are all given back", async () => {
   const t = await start("{default: {failover: [a, b], on: [error, miss]}}");
   t.say(GET + SET + GET);

@@ -50,9 +50,12 @@ class MovingRoute implements Route {
       mayRepeat: (intent) => intent === CLASS_READ,
       most: 5,
       preface: null,
+      apart: false,
       tooMany: () => null,
       held: () => null,
       forgotten: () => null,
+      broadcasts: false,
+      overdue: () => bytes(""),
     };
   }
 

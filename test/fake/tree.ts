@@ -23,9 +23,16 @@ export class TreeFixture {
   readonly proxy: Proxy;
   readonly watch: Watch;
   readonly client: FakeSocket;
+  readonly logged: string[];
   private readonly names: readonly string[];
 
-  private constructor(host: FakeHost, proxy: Proxy, names: readonly string[]) {
+  private constructor(
+    host: FakeHost,
+    proxy: Proxy,
+    names: readonly string[],
+    logged: string[],
+  ) {
+    this.logged = logged;
     this.host = host;
     this.proxy = proxy;
     this.names = names;
@@ -40,12 +47,13 @@ export class TreeFixture {
     setting: TreeSetting = {},
   ): Promise<TreeFixture> {
     const host = new FakeHost();
-    const nothing = () => {};
-    const log = { error: nothing, warn: nothing, notice: nothing, info: nothing, debug: nothing };
+    const logged: string[] = [];
+    const note = (message: string) => void logged.push(message);
+    const log = { error: note, warn: note, notice: note, info: note, debug: note };
     const text = TreeFixture.text(routes, names, setting);
     const proxy = new Proxy(host, loadConfig(text), { log, stats: null, source: "here" });
     await proxy.start();
-    return new TreeFixture(host, proxy, names);
+    return new TreeFixture(host, proxy, names, logged);
   }
 
   static text(routes: string, names: readonly string[], setting: TreeSetting = {}): string {

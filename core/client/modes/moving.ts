@@ -19,7 +19,7 @@ import type { Carrier } from "../../link/attempt.ts";
 import type { Link } from "../../link/link.ts";
 import { Question, Unheard } from "../../link/question.ts";
 import { ASKED, OWN, type Waits } from "../../protocol/codec.ts";
-import type { Redirects } from "../../route/route.ts";
+import type { Redirects, Resendable } from "../../route/route.ts";
 import type { Parked, Server, Target } from "../../server/server.ts";
 import { BLOCKED, ENDING, type Hold, type HoldMove, TRANSACTION, WATCHING } from "./hold.ts";
 import { type HoldLog, LOGGED } from "./hold_log.ts";
@@ -150,8 +150,9 @@ export function heldLoss(
   if (target === null) return false;
   if (hold.move === null && state === BLOCKED && !unsent) {
     const intent = hold.client.codec.classes[request.verb + 1];
-    if (!redirects.mayRepeat(intent)) return false;
+    if (!redirects.mayRepeat(intent, request.repeated, link.retired)) return false;
   }
+  if (!unsent) request.repeated++;
   const move = (hold.move ?? begin(hold, target, null, true)) as Move;
   move.pended.push(request);
   if (!log.isLast(request.resent)) return true; // what to do depends on what comes behind it
@@ -179,8 +180,8 @@ export function moveWith(hold: Hold, request: Request, target: Target): void {
 }
 
 /** What a hold would be resent as. */
-function asked({ place, moves }: Hold): { place: number; resent: number; isJudged: boolean } {
-  return { place, resent: moves, isJudged: true };
+function asked({ place, moves, parkedAt }: Hold): Resendable {
+  return { place, resent: moves, parkedAt, isJudged: true };
 }
 
 /** Where the route sends what was refused so; null: it is no refusal. */

@@ -85,6 +85,7 @@ export class BinaryCodec implements Codec {
   readonly greeting: null;
   readonly lanes: null;
   readonly clustering: null;
+  readonly sentinels: null;
   readonly replyHead: number;
   private readonly requests: BinaryParser;
   private readonly users: Users | undefined;
@@ -112,6 +113,7 @@ export class BinaryCodec implements Codec {
     this.greeting = null;
     this.lanes = null;
     this.clustering = null;
+    this.sentinels = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);
     this.facts = facts;

@@ -81,6 +81,7 @@ export class MemcachedCodec implements Codec {
   readonly greeting: null;
   readonly lanes: null;
   readonly clustering: null;
+  readonly sentinels: null;
   private readonly requests: RequestParser;
   private readonly facts: Facts;
   /** The last failure told: while a server is down every request of its keys asks for it. */
@@ -112,6 +113,7 @@ export class MemcachedCodec implements Codec {
     this.greeting = null;
     this.lanes = null;
     this.clustering = null;
+    this.sentinels = null;
     this.requests = new RequestParser(options.maxRequest);
     this.facts = facts;
     this.failureText = "";

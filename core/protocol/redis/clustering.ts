@@ -9,6 +9,7 @@ import {
   MOVED,
   type NodeView,
   type Refusal,
+  SCARCE,
   UNFIT,
 } from "../clustering.ts";
 import { errorReply } from "./errors.ts";
@@ -26,8 +27,15 @@ const WORDS: ReadonlyMap<string, Refusal> = new Map(
     LOADING: UNFIT,
     MASTERDOWN: UNFIT,
     READONLY: UNFIT,
+    NOREPLICAS: SCARCE,
+    UNBLOCKED: UNFIT,
   }).map(([word, what]) => [word, { what, word, slot: -1, host: "", port: 0 }]),
 );
+
+/** What servers say word for word before they run a script; what one says itself has more behind it. */
+const BEFORE_SCRIPTS =
+  /^-(TRYAGAIN Multiple keys|CLUSTERDOWN (Hash slot not|The cluster is)|LOADING \w+ is loading|MASTERDOWN Link with MASTER|READONLY You can't write against a read only replica\.|NOREPLICAS Not enough good replicas to write\.)/;
+const BY_SCRIPT = / script: [0-9a-f]{40}/;
 
 /** The first byte behind the minus of any of them. */
 const FIRST = new Uint8Array(256);
@@ -37,7 +45,11 @@ function readRefusal(buf: Uint8Array, start: number, end: number): Refusal | nul
   if (FIRST[buf[start + 1]] === 0 || end - start > LONGEST) return null;
   const words = text(buf, start + 1, end).trimEnd().split(" ");
   const plain = WORDS.get(words[0]);
-  if (plain !== undefined) return plain;
+  if (plain !== undefined) {
+    // The one for which a client asks itself (CLIENT UNBLOCK) is the client's.
+    const isOwn = plain.word !== "UNBLOCKED" || words.includes("instance");
+    return isOwn ? plain : null;
+  }
   if (words[0] !== "MOVED" && words[0] !== "ASK") return null;
   const slot = Number(words[1]);
   const place = splitPlace(words[2] ?? "");
@@ -101,7 +113,13 @@ function cluster(sub: string): Uint8Array {
   return bytes(`*2\r\n$7\r\nCLUSTER\r\n$${sub.length}\r\n${sub}\r\n`);
 }
 
+function isServersOwn(buf: Uint8Array, start: number, end: number): boolean {
+  const error = text(buf, start, end);
+  return /^-(MOVED|ASK) /.test(error) || (BEFORE_SCRIPTS.test(error) && !BY_SCRIPT.test(error));
+}
+
 export const CLUSTERING: Clustering = {
+  isServersOwn,
   nodes: cluster("NODES"),
   readNodes,
   questions: {

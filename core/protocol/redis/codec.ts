@@ -29,6 +29,7 @@ import {
 import type { Clustering } from "../clustering.ts";
 import type { Publishing } from "../publishing.ts";
 import type { Scripts } from "../scripts.ts";
+import type { Sentinels } from "../sentinels.ts";
 import { ALOUD } from "../session.ts";
 import type { Verdicts } from "../verdicts.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
@@ -39,9 +40,11 @@ import { join } from "./fan_out.ts";
 import { KEYS, together } from "./keys.ts";
 import { LearnedCommands } from "./learned.ts";
 import { answer } from "./local.ts";
+import { nearWords } from "./near.ts";
 import { parseRequest } from "./parse.ts";
 import { publishing } from "./pubsub.ts";
 import { SCRIPTS } from "./scripts.ts";
+import { SENTINELS } from "./sentinels.ts";
 import { parseReply } from "./reply.ts";
 import { denied, lockedInlineLimit, lockedLimit } from "./rights.ts";
 import { errorText, greeting, laneOf, LANES, PROBE, SERVER_ERRORS } from "./servers.ts";
@@ -72,6 +75,7 @@ export class RedisCodec implements Codec {
   readonly greeting: Greeting;
   readonly lanes: Lanes;
   readonly clustering: Clustering;
+  readonly sentinels: Sentinels;
   inquiries: Inquiries | null;
   readonly dialects: null;
   readonly waits: Waits;
@@ -101,12 +105,14 @@ export class RedisCodec implements Codec {
     this.greeting = greeting(options);
     this.lanes = LANES;
     this.clustering = CLUSTERING;
+    this.sentinels = SENTINELS;
     this.inquiries = this.learned;
     this.dialects = null;
     this.waits = WAITS;
     this.quiet = QUIET;
-    this.caching = CACHING;
     this.options = options;
+    const first = (): RedisSession => this.newSession(0, "", 0);
+    this.caching = { ...CACHING, near: nearWords(first, this.greeting) };
     this.facts = facts;
     this.maxRequest = options.maxRequest;
   }

@@ -46,12 +46,12 @@ export const SCRIPTS: Scripts = {
     return /^evalsha(_ro)?$/i.test(command) && length === "$40" ? name.toLowerCase() : "";
   },
   dump: bytes("*2\r\n$8\r\nFUNCTION\r\n$4\r\nDUMP\r\n"),
-  restore: (reply) => {
+  restore: (reply, evenIfItHas) => {
     let cr = 1;
     while (cr < reply.length && reply[cr] !== 13) cr++;
     const length = decimal(reply, 1, cr, reply.length);
     if (reply[0] !== 36 || length < 0) return null;
     const payload = reply.subarray(cr + 2, cr + 2 + length);
-    return request(["FUNCTION", "RESTORE"], payload, ["REPLACE"]);
+    return request(["FUNCTION", "RESTORE"], payload, [evenIfItHas ? "REPLACE" : "APPEND"]);
   },
 };

@@ -201,7 +201,7 @@ export function trackingRequest({ tracking }: RedisSession): string | null {
 const CACHE_NEXT = bytes(request(["CLIENT", "CACHING", "YES"]));
 const DO_NOT = bytes(request(["CLIENT", "CACHING", "NO"]));
 
-export const CACHING: Caching = {
+export const CACHING: Omit<Caching, "near"> = {
   forgetAll: bytes(">2\r\n$10\r\ninvalidate\r\n_\r\n"),
   // Changes nothing and says OK.
   confirm: bytes(request(["CLIENT", "REPLY", "ON"])),

@@ -1,0 +1,10 @@
+// In a pool with a near cache: clients that read from it, and those that do not. Both go the long way
+// for every command, since what they write is seen (Client.special); else they are as in SHARED.
+
+import type { Mode } from "./mode.ts";
+import { SHARED } from "./shared.ts";
+
+export const NEAR: Mode = { name: "near", take: SHARED.take };
+
+/** It is in another database, or is told itself of what it has read. */
+export const BESIDE: Mode = { name: "beside", take: SHARED.take };

@@ -1,0 +1,511 @@
+// Values of chosen keys, kept in the proxy: GET of such a key costs no server anything.
+//
+//   GET ─▶ known ───────────────────────▶ answered
+//      └─▶ on its way ─▶ joins it            ▲
+//      └─▶ neither ────▶ NearLink: PTTL, GET ┘   what has changed comes over the same connection
+//
+// Why it is right: a server tells of a change, and answers, over one connection in the order in which
+// it happened; so what was read is right until the news has come (near_link.ts). A client's own writes
+// go other ways: from the moment one is sent until it is answered its key is not kept, and what was
+// asked for before that is not kept when it comes. After what may have written anything (a script, a
+// transaction) a client gets only what is read after the servers have said all they had to say.
+
+import { bytes, utf8 } from "../bytes.ts";
+import type { PoolConfig } from "../config/schema.ts";
+import type { Carrier } from "../link/attempt.ts";
+import type { LinkContext } from "../link/owner.ts";
+import type { Log } from "../log.ts";
+import {
+  ALL,
+  type Caching,
+  type Codec,
+  FORWARD,
+  type Handshake,
+  type Keys,
+  LOCAL,
+  NOTHING,
+  PIN,
+  QUIT,
+  REFUSE,
+  type Scan,
+  SPLIT,
+  TOGETHER,
+  TOPICS,
+  type Waits,
+} from "../protocol/codec.ts";
+import type { NearWords } from "../protocol/near.ts";
+import type { Route } from "../route/route.ts";
+import type { Server } from "../server/server.ts";
+import { fail, settle } from "./outcome.ts";
+import { type FillOwner, LARGEST, NearFill } from "./near_fill.ts";
+import { NearLink, type NearOwner } from "./near_link.ts";
+import { type NearEntry, NearTable } from "./near_table.ts";
+import { type Caller, MANAGED, PLAIN, type Request, SPECIAL, WATCHED } from "./request.ts";
+
+/** Longest key that is kept. */
+const LONGEST_KEY = 4096;
+/** A value may take so much of all there is. */
+const PART = 8;
+
+/** Answers of `read`. */
+/** It is no business of the cache. */
+export const ELSEWHERE = 0;
+export const ANSWERED = 1;
+/** Its turn comes when the client's earlier requests are answered. */
+export const NOT_YET = 2;
+
+/** What is kept of a client. */
+export interface Reader extends Caller {
+  /** Requests ever put into its queue, and those of them that have left it. */
+  readonly pushes: number;
+  readonly gone: number;
+  /** `pushes` at its last write, and at its last read of such a key that went another way. */
+  nearWrote: number;
+  nearRead: number;
+  /** 0: it sees what is kept; -1: not before the servers have said all; else the number of that. */
+  nearBlind: number;
+}
+
+export interface NearContext extends LinkContext {
+  readonly config: PoolConfig;
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly route: Route;
+  readonly counters: NearCounters;
+}
+
+export interface NearCounters {
+  near_hits: number;
+  near_misses: number;
+  near_joined: number;
+  near_invalidations: number;
+  near_flushes: number;
+}
+
+type Setting = NonNullable<PoolConfig["near_cache"]>;
+type Entry = NearEntry<NearFill, NearLink>;
+
+/** What one request writes, until it is answered. */
+export class Written {
+  private readonly near: NearCache;
+  readonly entries: Entry[];
+  readonly everything: boolean;
+
+  constructor(near: NearCache, entries: Entry[], everything: boolean) {
+    this.near = near;
+    this.entries = entries;
+    this.everything = everything;
+  }
+
+  /** Its request, which is to tell when it is over. */
+  goesWith(request: Request): void {
+    request.written = this;
+    if (request.kind === PLAIN) request.kind = SPECIAL;
+    else if (request.kind === MANAGED) request.kind = WATCHED;
+  }
+
+  done(): void {
+    this.near.wroteAll(this);
+  }
+}
+
+export class NearCache implements NearOwner, FillOwner {
+  readonly context: NearContext;
+  readonly codec: Codec;
+  readonly handshake: Handshake;
+  readonly silence: number;
+  private readonly setting: Setting;
+  private readonly words: NearWords;
+  private readonly prefixes: readonly Uint8Array[];
+  private table: NearTable<NearFill, NearLink>;
+  private readonly links: Map<Server, NearLink>;
+  /** Requests in flight that may change every key. */
+  private everything: number;
+  /** The route's epoch when all that is kept was read. */
+  private epoch: number;
+  /** Times that servers were asked to say all, and the last of them that is over. */
+  private asked: number;
+  private said: number;
+
+  constructor(context: NearContext, setting: Setting) {
+    this.context = context;
+    this.codec = context.codec;
+    this.setting = setting;
+    this.silence = setting.silence;
+    this.words = (context.codec.caching as Caching).near;
+    this.handshake = this.words.handshake(setting.prefixes);
+    this.prefixes = setting.prefixes.map((prefix) => bytes(utf8(prefix)));
+    this.table = new NearTable(setting.bytes);
+    this.links = new Map();
+    this.everything = 0;
+    this.epoch = context.route.epoch;
+    this.asked = 0;
+    this.said = 0;
+  }
+
+  /** Bytes, and keys, in use. */
+  get bytes(): number {
+    return this.table.bytes;
+  }
+
+  get keys(): number {
+    return this.table.all.length;
+  }
+
+  /** Whether the session of a client that may do all reads what is kept. */
+  serves(client: Caller): boolean {
+    return this.words.serves(client.session);
+  }
+
+  private covers(buf: Uint8Array, start: number, end: number): boolean {
+    const n = end - start;
+    if (n > LONGEST_KEY) return false;
+    for (const prefix of this.prefixes) {
+      let i = 0;
+      while (i < prefix.length && i < n && buf[start + i] === prefix[i]) i++;
+      if (i === prefix.length) return true;
+    }
+    return false;
+  }
+
+  // ---------------------------------------------------------------- reading
+
+  /** A request of a client that reads what is kept; `buf[at...]` is it. */
+  read(client: Reader, scan: Scan, buf: Uint8Array, at: number): number {
+    const { verb, action } = scan;
+    if (verb === this.words.readOne && action === FORWARD) {
+      return this.readOne(client, scan, buf, at + scan.keyStart, at + scan.keyEnd);
+    }
+    if (verb === this.words.readMany && action === SPLIT) {
+      return this.readMany(client, scan, buf, at);
+    }
+    return ELSEWHERE;
+  }
+
+  private readOne(
+    client: Reader,
+    scan: Scan,
+    buf: Uint8Array,
+    start: number,
+    end: number,
+  ): number {
+    if (!this.covers(buf, start, end)) return ELSEWHERE;
+    const { route, counters } = this.context;
+    if (route.epoch !== this.epoch) this.forgetAll();
+    const mustWait = client.head !== null;
+    const isAmidWrites = mustWait && client.gone < client.nearWrote;
+    // What went another way comes first, or what it has read could be newer than this.
+    if (mustWait && client.gone < client.nearRead) return NOT_YET;
+    if (client.nearBlind < 0 && isAmidWrites) return NOT_YET;
+    const isBlind = client.nearBlind !== 0 && !this.sees(client);
+    const entry = this.table.find(buf, start, end);
+    if (entry !== null) {
+      if (!isBlind && this.isRight(entry)) {
+        entry.used = true;
+        counters.near_hits++;
+        client.answer(entry.reply as Uint8Array);
+        return ANSWERED;
+      }
+      if (entry.writes > 0 && isAmidWrites) return NOT_YET;
+    }
+    const server = route.pick(buf, start, end, this.codec.intents[scan.verb + 1]);
+    const link = server.available ? this.linkTo(server) : null;
+    counters.near_misses++;
+    const { clock } = this.context.turn;
+    if (entry !== null && entry.largeUntil > clock) return ELSEWHERE;
+    if (link === null || !link.usable) {
+      client.nearRead = client.pushes + 1;
+      if (entry !== null) this.table.drop(entry);
+      return ELSEWHERE;
+    }
+    this.bring(client, scan, this.table.take(buf, start, end), link, isBlind);
+    return ANSWERED;
+  }
+
+  /** Its link, which is made when it is first of use. */
+  private linkTo(server: Server): NearLink {
+    let link = this.links.get(server);
+    if (link === undefined) {
+      link = new NearLink(this, server);
+      this.links.set(server, link);
+      link.connect();
+    }
+    return link;
+  }
+
+  /** Whether the servers have said all since the client wrote what nobody knows. */
+  private sees(client: Reader): boolean {
+    if (client.nearBlind < 0) client.nearBlind = this.sync();
+    if (this.said < client.nearBlind) return false;
+    client.nearBlind = 0;
+    return true;
+  }
+
+  private sync(): number {
+    const number = ++this.asked;
+    let left = 1;
+    const done = (): void => {
+      if (--left === 0) this.said = Math.max(this.said, number);
+    };
+    for (const link of this.links.values()) {
+      if (!link.usable) continue;
+      left++;
+      link.ping(done);
+    }
+    done();
+    return number;
+  }
+
+  private isRight(entry: Entry): boolean {
+    if (entry.reply === null) return false;
+    if (entry.expires > this.context.turn.clock && entry.link !== null && entry.link.usable) {
+      return true;
+    }
+    this.table.unset(entry);
+    return false;
+  }
+
+  /** Sends for a value, or joins whoever waits for it. */
+  private bring(
+    client: Reader,
+    scan: Scan,
+    entry: Entry,
+    link: NearLink,
+    isBlind: boolean,
+  ): void {
+    const { requests, slow } = client.context;
+    const { counters, turn } = this.context;
+    const request = requests.take(client);
+    request.kind = SPECIAL;
+    request.verb = scan.verb;
+    if (slow.on) slow.note(request, entry.key, 0, entry.key.length);
+    client.push(request);
+    let { fill } = entry;
+    if (fill !== null && fill.link === link && !isBlind) {
+      counters.near_joined++;
+    } else {
+      fill = new NearFill(this, entry, link, turn.clock);
+      // What is in flight may be carried out after it.
+      fill.isVoid = entry.writes > 0 || this.everything > 0;
+      if (!fill.isVoid) {
+        if (entry.fill !== null) entry.fill.isVoid = true;
+        entry.fill = fill;
+      }
+      fill.ask(this.words.askLife(entry.key), this.words.askValue(entry.key));
+    }
+    fill.waiters.push(request);
+  }
+
+  filled(fill: NearFill, link: Carrier, buf: Uint8Array, start: number, end: number): void {
+    const { entry, waiters } = fill;
+    if (entry.fill === fill) entry.fill = null;
+    const { words } = this;
+    if (words.isValue(buf, start)) {
+      this.store(fill, buf, start, end);
+      for (const request of waiters) settle(request, link, buf, start, end);
+    } else if (words.isNothing(buf, start)) {
+      for (const request of waiters) {
+        const nothing = words.nothing(request.sink.session);
+        settle(request, link, nothing, 0, nothing.length);
+      }
+    } else {
+      // An error: whoever has the key now, or what is wrong with it, is found out in the usual way.
+      for (const request of waiters) this.sendElsewhere(request, entry.key);
+    }
+    if (entry.reply === null) this.table.drop(entry);
+  }
+
+  private store(fill: NearFill, buf: Uint8Array, start: number, end: number): void {
+    const { entry, lifeBuf, askedAt } = fill;
+    const life = this.words.life(lifeBuf, 0, lifeBuf.length);
+    if (fill.isVoid || life === 0) return;
+    const ms = life < 0 ? this.setting.ttl : Math.min(life, this.setting.ttl);
+    if (end - start > Math.min(LARGEST, this.setting.bytes / PART)) {
+      entry.largeUntil = askedAt + this.setting.ttl;
+      return;
+    }
+    entry.link = fill.link;
+    this.table.set(entry, buf.slice(start, end), askedAt + ms);
+  }
+
+  failed(fill: NearFill, isLarge: boolean): void {
+    const { entry } = fill;
+    if (entry.fill === fill) entry.fill = null;
+    if (isLarge) entry.largeUntil = this.context.turn.clock + this.setting.ttl;
+    for (const request of fill.waiters) this.sendElsewhere(request, entry.key);
+    if (!isLarge && entry.reply === null) this.table.drop(entry);
+  }
+
+  /** Over the links that all other requests take. */
+  private sendElsewhere(request: Request, key: Uint8Array): void {
+    const { sink } = request;
+    const { route } = this.context;
+    if (sink.isClosed) return sink.context.requests.give(request);
+    const target = route.pick(key, 0, key.length, this.codec.intents[request.verb + 1]);
+    if (route.redirects !== null) {
+      request.kind = WATCHED;
+      request.place = route.place;
+    }
+    const bytes = this.words.askValue(key);
+    if (target.available) target.linkFor(sink).send(request, bytes, 0, bytes.length);
+    else if (target.parking !== null) target.parking.parkSpan(request, bytes, 0, bytes.length);
+    else fail(request, target.reason);
+  }
+
+  /** Several keys: answered when all of their values are known. */
+  private readMany(client: Reader, scan: Scan, buf: Uint8Array, at: number): number {
+    const keys = this.codec.keys as Keys;
+    const { nkeys } = scan;
+    const { route, counters } = this.context;
+    if (route.epoch !== this.epoch) this.forgetAll();
+    let known = client.head === null || client.gone >= client.nearRead;
+    if (client.nearBlind !== 0) {
+      known = known && (client.head === null || client.gone >= client.nearWrote) &&
+        this.sees(client);
+    }
+    const replies: Uint8Array[] = [];
+    let covered = 0;
+    for (let i = 0; i < nkeys; i++) {
+      keys.select(scan, i);
+      const [start, end] = [at + scan.keyStart, at + scan.keyEnd];
+      if (!this.covers(buf, start, end)) known = false;
+      else covered++;
+      if (!known) continue;
+      const entry = this.table.find(buf, start, end);
+      known = entry !== null && this.isRight(entry);
+      if (!known) continue;
+      (entry as Entry).used = true;
+      replies.push((entry as Entry).reply as Uint8Array);
+    }
+    keys.select(scan, 0);
+    if (covered === 0) return ELSEWHERE;
+    if (!known) {
+      counters.near_misses += covered;
+      client.nearRead = client.pushes + 1;
+      return ELSEWHERE;
+    }
+    counters.near_hits += nkeys;
+    client.answer(joined([this.words.many(nkeys), ...replies]));
+    return ANSWERED;
+  }
+
+  // ---------------------------------------------------------------- writing
+
+  /** Whatever a client is about to send; what it writes is not kept. Null: nothing of the cache's. */
+  write(client: Reader, scan: Scan, buf: Uint8Array, at: number): Written | null {
+    const { action } = scan;
+    if (action === REFUSE || action === NOTHING || action === LOCAL || action === QUIT) return null;
+    if (action === TOPICS) return null;
+    const writes = (this.codec.waits as Waits).mayWrite(scan);
+    // What it does later, or in parts, and when it is done, only the servers know.
+    if (action === PIN && (writes || client.nearBlind < 0)) client.nearBlind = -1;
+    if (!writes) return null;
+    const entries: Entry[] = [];
+    if (action === FORWARD) {
+      this.writeKey(entries, buf, at + scan.keyStart, at + scan.keyEnd);
+    } else if (action === SPLIT || action === TOGETHER || action === PIN) {
+      const keys = this.codec.keys as Keys;
+      for (let i = 0; i < scan.nkeys; i++) {
+        keys.select(scan, i);
+        this.writeKey(entries, buf, at + scan.keyStart, at + scan.keyEnd);
+      }
+      if (scan.nkeys > 0) keys.select(scan, 0);
+      if (action === TOGETHER) client.nearBlind = -1; // a script may write what it does not name
+    } else {
+      client.nearBlind = -1;
+    }
+    const everything = action === ALL;
+    if (everything) {
+      this.forgetAll();
+      this.everything++;
+    }
+    return entries.length > 0 || everything ? new Written(this, entries, everything) : null;
+  }
+
+  private writeKey(entries: Entry[], buf: Uint8Array, start: number, end: number): void {
+    if (!this.covers(buf, start, end)) return;
+    const entry = this.table.take(buf, start, end);
+    entry.writes++;
+    this.outdate(entry);
+    entries.push(entry);
+  }
+
+  wroteAll({ entries, everything }: Written): void {
+    if (everything) this.everything--;
+    for (const entry of entries) {
+      entry.writes--;
+      if (entry.reply === null && entry.largeUntil < this.context.turn.clock) {
+        this.table.drop(entry);
+      }
+    }
+  }
+
+  // ---------------------------------------------------------------- forgetting
+
+  private outdate(entry: Entry): void {
+    this.table.unset(entry);
+    if (entry.fill === null) return;
+    entry.fill.isVoid = true;
+    entry.fill = null;
+  }
+
+  changed(buf: Uint8Array, start: number, end: number): void {
+    const entry = this.table.find(buf, start, end);
+    if (entry === null) return;
+    this.context.counters.near_invalidations++;
+    entry.largeUntil = -Infinity;
+    this.outdate(entry);
+    this.table.drop(entry);
+  }
+
+  forget(link: NearLink): void {
+    this.forgetWhere((entry) => entry.link === link || entry.fill?.link === link);
+  }
+
+  /** Keys may be elsewhere now, or anything may have changed. */
+  forgetAll(): void {
+    this.epoch = this.context.route.epoch;
+    this.forgetWhere(() => true);
+  }
+
+  private forgetWhere(is: (entry: Entry) => boolean): void {
+    const found = this.table.all.filter((entry) =>
+      (entry.reply ?? entry.fill) !== null && is(entry)
+    );
+    if (found.length === 0) return;
+    this.context.counters.near_flushes++;
+    for (const entry of found) {
+      this.outdate(entry);
+      this.table.drop(entry);
+    }
+  }
+
+  // ---------------------------------------------------------------- life
+
+  /** Called every tick. */
+  tick(now: number, timeout: number, late: number): void {
+    for (const [server, link] of this.links) {
+      if (server.removed) {
+        this.links.delete(server);
+        link.stop();
+      } else link.tick(now, timeout, late);
+    }
+  }
+
+  stop(): void {
+    const links = [...this.links.values()];
+    this.links.clear();
+    for (const link of links) link.stop();
+    this.forgetAll();
+  }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,184 @@
+// Real Sentinels over real primaries and replicas, on free ports of this machine.
+
+import * as fs from "node:fs";
+import { freePort } from "./ports.ts";
+import { Running, tempPath, until, which } from "./processes.ts";
+import { type ServerProcess, several, startRedis } from "./servers.ts";
+import { Wire } from "./wire.ts";
+
+/** Longest time (ms) that Sentinels may take to agree on anything. */
+const AGREEMENT = 30_000;
+
+export interface SentinelOptions {
+  shards?: string[];
+  replicas?: number;
+  sentinels?: number;
+  /** `down-after-milliseconds` and `failover-timeout`. */
+  downAfter?: number;
+  /** More lines of the Sentinels' files. */
+  lines?: string[];
+  password?: string;
+  quorum?: number;
+}
+
+export interface WatchedShard {
+  name: string;
+  servers: ServerProcess[];
+}
+
+export class SentinelSet {
+  readonly shards: WatchedShard[];
+  sentinels: ServerProcess[];
+  private readonly options: SentinelOptions;
+
+  constructor(shards: WatchedShard[], sentinels: ServerProcess[], options: SentinelOptions) {
+    this.shards = shards;
+    this.sentinels = sentinels;
+    this.options = options;
+  }
+
+  get ports(): number[] {
+    return this.sentinels.map(({ port }) => port);
+  }
+
+  /** Says something to one server over a connection of its own. */
+  async say(port: number, ...words: string[]): Promise<string> {
+    const wire = await Wire.open(port);
+    try {
+      if (this.ports.includes(port) && this.options.password !== undefined) {
+        await wire.ask("AUTH", this.options.password);
+      }
+      return await wire.ask(...words);
+    } finally {
+      wire.close();
+    }
+  }
+
+  /** The port of the primary, as a Sentinel says. */
+  async primary(name: string, at?: number): Promise<number> {
+    const living = this.sentinels.find((one) => !one.gone) as ServerProcess;
+    const reply = await this.say(at ?? living.port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", name);
+    return Number(reply.split("\r\n")[4]);
+  }
+
+  async server(name: string): Promise<ServerProcess> {
+    const port = await this.primary(name);
+    return this.shardOf(name).servers.find((one) => one.port === port) as ServerProcess;
+  }
+
+  private shardOf(name: string): WatchedShard {
+    return this.shards.find((one) => one.name === name) as WatchedShard;
+  }
+
+  /** By hand; resolves when all Sentinels say who it is now. */
+  async failover(name: string): Promise<void> {
+    const before = await this.primary(name);
+    await until("a failover to begin", async () => {
+      const reply = await this.say(this.ports[0], "SENTINEL", "FAILOVER", name);
+      return reply.startsWith("+OK");
+    }, AGREEMENT);
+    await this.switched(name, before);
+  }
+
+  async switched(name: string, before: number): Promise<void> {
+    const living = this.sentinels.filter((one) => !one.gone);
+    await until("the Sentinels to name another primary", async () => {
+      const all = await Promise.all(living.map(({ port }) => this.primary(name, port)));
+      return all.every((port) => port === all[0] && port !== before);
+    }, AGREEMENT);
+  }
+
+  /** Every server of a shard but one follows that one. */
+  async settled(name: string): Promise<void> {
+    await until("the replicas to follow", async () => {
+      const primary = await this.primary(name);
+      const { servers } = this.shardOf(name);
+      const living = servers.filter((one) => !one.gone);
+      const infos = await Promise.all(
+        living.map(({ port }) => this.say(port, "INFO", "replication")),
+      );
+      return infos.every((info, i) =>
+        living[i].port === primary
+          ? info.includes("role:master")
+          : info.includes(`master_port:${primary}\r`) && info.includes("master_link_status:up")
+      );
+    }, AGREEMENT);
+    await until("the Sentinels to know the replicas", async () => {
+      const seen = await Promise.all(
+        this.sentinels.filter((one) => !one.gone).map(({ port }) =>
+          this.say(port, "SENTINEL", "SLAVES", name)
+        ),
+      );
+      const living = this.shardOf(name).servers.filter((one) => !one.gone).length - 1;
+      return seen.every((text) => text.split("\r\nok\r\n").length - 1 >= living);
+    }, AGREEMENT);
+  }
+
+  /** One more Sentinel, or one that comes back on its port. */
+  async startSentinel(port?: number): Promise<ServerProcess> {
+    return await startSentinel(this.shards, this.options, port);
+  }
+}
+
+async function startSentinel(
+  shards: readonly WatchedShard[],
+  options: SentinelOptions,
+  port?: number,
+): Promise<ServerProcess> {
+  const { downAfter = 1000, quorum = 2, lines = [], password } = options;
+  const at = port ?? await freePort();
+  const file = tempPath("sentinel.conf");
+  fs.writeFileSync(
+    file,
+    [
+      `port ${at}`,
+      "bind 127.0.0.1",
+      ...(password === undefined
+        ? []
+        : [`requirepass ${password}`, `sentinel sentinel-pass ${password}`]),
+      ...shards.flatMap(({ name, servers: [primary] }) => [
+        `sentinel monitor ${name} 127.0.0.1 ${primary.port} ${quorum}`,
+        `sentinel down-after-milliseconds ${name} ${downAfter}`,
+        `sentinel failover-timeout ${name} 4000`,
+      ]),
+      ...lines,
+    ].map((line) => `${line}\n`).join(""),
+  );
+  const running = new Running("sentinel", which("redis-server"), [file, "--sentinel"]);
+  const server = running as ServerProcess;
+  server.port = at;
+  await until("a Sentinel to listen", async () => {
+    const wire = await Wire.open(at).catch(() => null);
+    wire?.close();
+    return wire !== null || server.gone;
+  });
+  if (server.gone) throw new Error(`a Sentinel does not start: ${server.output()}`);
+  return server;
+}
+
+/** Shards with replicas, and Sentinels that know each other. */
+export async function startSentinels(options: SentinelOptions = {}): Promise<SentinelSet> {
+  const { shards: names = ["shard1", "shard2"], replicas = 1, sentinels = 3 } = options;
+  const shards: WatchedShard[] = [];
+  for (const name of names) {
+    const args = ["--repl-diskless-sync-delay", "0"];
+    const primary = await startRedis({ args });
+    const followers = await several(
+      replicas,
+      () => startRedis({ args: [...args, "--replicaof", "127.0.0.1", String(primary.port)] }),
+    );
+    shards.push({ name, servers: [primary, ...followers] });
+  }
+  const processes = await several(sentinels, () => startSentinel(shards, options));
+  const set = new SentinelSet(shards, processes, options);
+  for (const { name } of shards) await set.settled(name);
+  await until("the Sentinels to know each other", async () => {
+    const all = await Promise.all(
+      set.ports.flatMap((port) =>
+        names.map((name) => set.say(port, "SENTINEL", "SENTINELS", name))
+      ),
+    );
+    return all.every((reply) => reply.startsWith(`*${sentinels - 1}\r\n`));
+  }, AGREEMENT);
+  return set;
+}

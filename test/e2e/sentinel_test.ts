@@ -1,0 +1,140 @@
+// A pool whose primaries real Sentinels tell: failovers by hand and by crash, under load by clients that
+// know every value they may see.
+
+import * as assert from "uvu/assert";
+import { test } from "uvu";
+import { knowingClients } from "./cluster_load.ts";
+import {
+  array,
+  at,
+  bulk,
+  cmd,
+  needs,
+  type ProxyProcess,
+  runtime,
+  type SentinelSet,
+  startProxy,
+  startSentinels,
+  until,
+  Wire,
+} from "./harness.ts";
+
+const sentinelTest = needs("redis");
+/** What cannot differ by runtime. */
+const ours = runtime === "node" ? sentinelTest : test.skip;
+
+let set: SentinelSet;
+let proxy: ProxyProcess;
+
+const WAIT = 15_000;
+
+test.before(async () => {
+  set = await startSentinels().catch((error) => {
+    console.log(error); // uvu keeps it to itself
+    throw error;
+  });
+  proxy = await startProxy({
+    pool: {
+      redis: true,
+      sentinels: [`127.0.0.1:${set.ports[0]}:1`, `127.0.0.1:${set.ports[1]}:1`],
+      // The first address is a replica's: a guess that is wrong.
+      servers: set.shards.map(({ name, servers }) => at(servers[1], 1, name)),
+      wait: WAIT,
+    },
+  });
+});
+
+/** Keys of both shards. */
+const KEYS = Array.from({ length: 20 }, (_, i) => `key${i}`);
+
+/** A key of each shard, by its name. */
+async function keyOf(name: string): Promise<string> {
+  const wire = await Wire.open(proxy.port);
+  try {
+    for (const key of KEYS) {
+      await wire.ask("SET", key, "x");
+      if (await set.say(await set.primary(name), "EXISTS", key) === ":1\r\n") return key;
+    }
+  } finally {
+    wire.close();
+  }
+  throw new Error(`no key of ${name}`);
+}
+
+sentinelTest("the primaries are found, although the addresses are wrong guesses", async () => {
+  const wire = await Wire.open(proxy.port);
+  for (const key of KEYS) assert.is(await wire.ask("SET", key, key), "+OK\r\n");
+  assert.is(await wire.ask("MGET", ...KEYS), array(...KEYS));
+  assert.is(await wire.ask("DBSIZE"), `:${KEYS.length}\r\n`);
+  for (const { name } of set.shards) await keyOf(name);
+  wire.close();
+});
+
+sentinelTest("a failover by hand under load: no error, no wrong value", async () => {
+  const clients = await knowingClients(proxy.port, 6);
+  for (const client of clients) client.begin();
+  const name = set.shards[0].name;
+  await until("load", () => clients.every(({ answered }) => answered > 100));
+  await set.failover(name);
+  const before = clients.map(({ answered }) => answered);
+  await until(
+    "load behind it",
+    () => clients.every(({ answered }, i) => answered > before[i] + 200),
+  );
+  for (const client of clients) await client.stop();
+  assert.equal(clients.flatMap(({ wrong }) => wrong).slice(0, 3), []);
+  const key = await keyOf(name);
+  const wire = await Wire.open(proxy.port);
+  assert.is(await wire.ask("SET", key, "after"), "+OK\r\n");
+  assert.is(await set.say(await set.primary(name), "GET", key), bulk("after"));
+  wire.close();
+});
+
+ours("what holds a connection goes over: WATCH, a transaction, BLPOP, a subscriber", async () => {
+  const name = set.shards[1].name;
+  await set.settled(name);
+  const key = await keyOf(name);
+  const [watcher, subscriber, blocked, other] = await Promise.all(
+    [1, 2, 3, 4].map(() => Wire.open(proxy.port)),
+  );
+  assert.is(await watcher.ask("WATCH", key), "+OK\r\n");
+  assert.is(await watcher.ask("MULTI"), "+OK\r\n");
+  assert.is(await watcher.ask("SET", key, "unseen"), "+QUEUED\r\n");
+  assert.match(await subscriber.ask("SUBSCRIBE", key), /subscribe/);
+  assert.is(await other.ask("DEL", key), ":1\r\n");
+  blocked.send(cmd("BLPOP", key, "0"));
+  await set.failover(name);
+  await until("the new one", async () => {
+    return (await other.ask("PUBLISH", key, "hello")) === ":1\r\n";
+  }, 20_000);
+  assert.is(await subscriber.reply(), array("message", key, "hello"));
+  // Keys that were watched have changed, or nobody can tell.
+  assert.match(await watcher.ask("EXEC"), /^(\*-1|\$-1|_|-EXECABORT)/);
+  await until("the push to wake", async () => {
+    await other.ask("RPUSH", key, "v");
+    return blocked.peek().length > 0;
+  }, 25_000);
+  assert.is(await blocked.reply(), array(key, "v"));
+  await other.ask("DEL", key);
+  for (const wire of [watcher, subscriber, blocked, other]) wire.close();
+});
+
+ours("kill -9: reads are answered late, writes once or told to be in doubt", async () => {
+  const name = set.shards[0].name;
+  await set.settled(name);
+  const key = await keyOf(name);
+  const wire = await Wire.open(proxy.port);
+  assert.is(await wire.ask("SET", key, "kept"), "+OK\r\n");
+  await set.say(await set.primary(name), "WAIT", "1", "1000");
+  const before = await set.primary(name);
+  const old = await set.server(name);
+  old.kill("SIGKILL");
+  await old.exited();
+  assert.is(await wire.ask("GET", key), bulk("kept"));
+  assert.is(await wire.ask("SET", key, "new"), "+OK\r\n");
+  await set.switched(name, before);
+  assert.is(await set.say(await set.primary(name), "GET", key), bulk("new"));
+  wire.close();
+});
+
+test.run();
