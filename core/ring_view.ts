@@ -10,14 +10,17 @@ import { INTENT_CAS, INTENT_DELETE, INTENT_GETS } from "./protocol/intents.ts";
 import type { Step } from "./route/prefix.ts";
 import { mainOf } from "./server/server.ts";
 import { CLASS_READ, CLASS_WRITE } from "./stats/latency.ts";
-import type { TopologySnapshot } from "./stats/topology.ts";
+import type { TopologySnapshot, WatchedSnapshot } from "./stats/topology.ts";
 import { slotRanges, viewCluster } from "./topology/cluster_view.ts";
+import { viewSentinels } from "./topology/sentinel_view.ts";
 
 export interface RingView {
   /** Of a pool that follows its servers: what it knows of them. */
   readonly topology?: TopologySnapshot;
   /** Of a pool whose servers are found. */
   readonly discovery?: DiscoverySnapshot;
+  /** Of a pool whose primaries Sentinels tell: what they say. */
+  readonly sentinel?: WatchedSnapshot;
   /** The hash slot of the key asked for, where keys have one. */
   readonly slot?: number;
   readonly pool: string;
@@ -66,6 +69,7 @@ export function viewRing(pool: Pool, key?: string): RingView {
       share: shares[i],
       ...(ranges !== null && { slots: ranges.get(name) ?? "" }),
     })),
+    ...(pool.watched !== null && { sentinel: viewSentinels(pool.watched.topology) }),
     owner: key === undefined ? null : ownerOf(pool, key),
     ...(front !== null && key !== undefined && { ways: waysOf(front, bytes(key)) }),
     ...(cluster !== null && {

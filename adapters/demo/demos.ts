@@ -2,7 +2,9 @@
 
 import { clusterDemo } from "./cluster.ts";
 import type { Demo, Launcher } from "./launcher.ts";
+import { sentinelDemo } from "./sentinel.ts";
 
 export const DEMOS: Readonly<Record<string, (launcher: Launcher) => Promise<Demo>>> = {
   cluster: clusterDemo,
+  sentinel: sentinelDemo,
 };

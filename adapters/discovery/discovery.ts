@@ -228,6 +228,7 @@ export class Discovery {
       },
       rings: async (pool, key): Promise<RingView[]> =>
         (await control.rings(pool, key)).map((ring) => seen(ring.pool, ring)),
+      hot: (pool) => control.hot(pool),
       cluster: (pool, what) => control.cluster(pool, what),
       reload: () => control.reload(),
     };

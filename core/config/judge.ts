@@ -153,7 +153,7 @@ export function judgeSentinels(
 
 /** Where servers are found: one place, with what belongs to it. */
 export function judgeDiscovery(
-  { discovery, distribution }: PoolConfig,
+  { discovery, distribution, sentinels }: PoolConfig,
   given: (key: PoolKey) => boolean,
   note: (key: PoolKey, message: string) => void,
 ): void {
@@ -170,6 +170,9 @@ export function judgeDiscovery(
     tell("discovery.resolver is only valid with discovery.srv or discovery.dns");
   }
   if (given("servers")) note("servers", "servers is not allowed with discovery, which finds them");
+  if ((sentinels ?? []).length > 0) {
+    tell("discovery is not allowed with sentinels, which know the servers");
+  }
   if (distribution === "cluster") {
     tell("discovery is not allowed with distribution: cluster, whose nodes tell of one another");
   }

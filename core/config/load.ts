@@ -6,7 +6,14 @@ import { compareNames, type ServerConfig } from "./address.ts";
 import { readCommands } from "./commands.ts";
 import { judgeConditions, readKeys, readNothing, readRow, shownKey } from "./group.ts";
 import { GLOBAL_KEYS, type GlobalConfig } from "./groups.ts";
-import { judgeCluster, judgeDiscovery, judgeFront, judgeGlobal, judgePool, judgeSentinels } from "./judge.ts";
+import {
+  judgeCluster,
+  judgeDiscovery,
+  judgeFront,
+  judgeGlobal,
+  judgePool,
+  judgeSentinels,
+} from "./judge.ts";
 import { judgeRoutes, type Naming } from "./judge_routes.ts";
 import { POOL_ROWS, ServerSchema } from "./keys.ts";
 import { type RoutesConfig, RoutesReader } from "./routes.ts";

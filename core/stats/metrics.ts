@@ -166,6 +166,41 @@ const FOLLOWED_METRICS: readonly Metric<PoolSnapshot>[] = [
   },
 ];
 
+/** Of pools whose primaries Sentinels tell. */
+const WATCHED_METRICS: readonly Metric<PoolSnapshot>[] = [
+  {
+    name: "pool_sentinels",
+    kind: "gauge",
+    help: "Sentinels that are known.",
+    statsd: "sentinels",
+    only: "watched",
+    value: ({ sentinel }) => sentinel?.sentinels.length,
+  },
+  {
+    name: "pool_sentinels_subscribed",
+    kind: "gauge",
+    help: "Those of them whose events are heard.",
+    statsd: "sentinels_subscribed",
+    only: "watched",
+    value: ({ sentinel }) => sentinel?.sentinels.filter(({ subscribed }) => subscribed).length,
+  },
+  {
+    name: "pool_shards_without_primary",
+    kind: "gauge",
+    help: "Shards whose primary is being looked for, or is about to change.",
+    statsd: "shards_without_primary",
+    only: "watched",
+    value: ({ sentinel }) => sentinel?.shards.filter(({ state }) => state !== "served").length,
+  },
+  {
+    name: "pool_last_sentinel_answer_timestamp_seconds",
+    kind: "gauge",
+    help: "When a Sentinel last told who the primaries are; 0: never.",
+    only: "watched",
+    value: ({ sentinel }) => sentinel === undefined ? undefined : sentinel.look.at / 1000,
+  },
+];
+
 export const POOL_METRICS: readonly Metric<PoolSnapshot>[] = [
   {
     name: "pool_info",
@@ -190,6 +225,7 @@ export const POOL_METRICS: readonly Metric<PoolSnapshot>[] = [
   ...POOL_COUNTERS.map((row) => counted<PoolSnapshot>("pool_", row)),
   ...FOLLOWED_METRICS,
   ...DISCOVERY_METRICS,
+  ...WATCHED_METRICS,
 ];
 
 export const SERVER_METRICS: readonly Metric<ServerSnapshot>[] = [

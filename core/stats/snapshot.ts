@@ -52,7 +52,9 @@ export interface PoolSnapshot {
 }
 
 /** Which rows of counters.ts a pool has. */
-export function kindsOf({ protocol, topology, sentinel, discovery, isFront, near }: PoolSnapshot): Kind[] {
+export function kindsOf(
+  { protocol, topology, sentinel, discovery, isFront, near }: PoolSnapshot,
+): Kind[] {
   const kinds: Kind[] = [protocol];
   if (topology !== undefined || sentinel !== undefined) kinds.push("followed");
   if (sentinel !== undefined) kinds.push("watched");

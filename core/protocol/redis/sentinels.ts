@@ -32,6 +32,7 @@ for (const word of REFUSALS) FIRST[word.charCodeAt(0)] = 1;
 /** By channel: what it means (sentinel.c, sentinelEvent). */
 const EVENTS: Readonly<Record<string, number>> = {
   "+switch-master": SWITCHED,
+  "+try-failover": PROMOTING,
   "+failover-state-send-slaveof-noone": PROMOTING,
   "+promoted-slave": PROMOTED,
   "-failover-abort-not-elected": ABORTED,

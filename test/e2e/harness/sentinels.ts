@@ -6,6 +6,9 @@ import { Running, tempPath, until, which } from "./processes.ts";
 import { type ServerProcess, several, startRedis } from "./servers.ts";
 import { Wire } from "./wire.ts";
 
+/** By port. */
+const FILES = new Map<number, string>();
+
 /** Longest time (ms) that Sentinels may take to agree on anything. */
 const AGREEMENT = 30_000;
 
@@ -115,8 +118,13 @@ export class SentinelSet {
   }
 
   /** One more Sentinel, or one that comes back on its port. */
-  async startSentinel(port?: number): Promise<ServerProcess> {
-    return await startSentinel(this.shards, this.options, port);
+  async startSentinel(port?: number, file?: string): Promise<ServerProcess> {
+    return await startSentinel(this.shards, this.options, port, file);
+  }
+
+  /** What each Sentinel knows is in its file. */
+  get files(): string[] {
+    return this.sentinels.map((one) => FILES.get(one.port) as string);
   }
 }
 
@@ -124,26 +132,30 @@ async function startSentinel(
   shards: readonly WatchedShard[],
   options: SentinelOptions,
   port?: number,
+  known?: string,
 ): Promise<ServerProcess> {
   const { downAfter = 1000, quorum = 2, lines = [], password } = options;
   const at = port ?? await freePort();
-  const file = tempPath("sentinel.conf");
-  fs.writeFileSync(
-    file,
-    [
-      `port ${at}`,
-      "bind 127.0.0.1",
-      ...(password === undefined
-        ? []
-        : [`requirepass ${password}`, `sentinel sentinel-pass ${password}`]),
-      ...shards.flatMap(({ name, servers: [primary] }) => [
-        `sentinel monitor ${name} 127.0.0.1 ${primary.port} ${quorum}`,
-        `sentinel down-after-milliseconds ${name} ${downAfter}`,
-        `sentinel failover-timeout ${name} 4000`,
-      ]),
-      ...lines,
-    ].map((line) => `${line}\n`).join(""),
-  );
+  const file = known ?? tempPath("sentinel.conf");
+  FILES.set(at, file);
+  if (known === undefined) {
+    fs.writeFileSync(
+      file,
+      [
+        `port ${at}`,
+        "bind 127.0.0.1",
+        ...(password === undefined
+          ? []
+          : [`requirepass ${password}`, `sentinel sentinel-pass ${password}`]),
+        ...shards.flatMap(({ name, servers: [primary] }) => [
+          `sentinel monitor ${name} 127.0.0.1 ${primary.port} ${quorum}`,
+          `sentinel down-after-milliseconds ${name} ${downAfter}`,
+          `sentinel failover-timeout ${name} 4000`,
+        ]),
+        ...lines,
+      ].map((line) => `${line}\n`).join(""),
+    );
+  }
   const running = new Running("sentinel", which("redis-server"), [file, "--sentinel"]);
   const server = running as ServerProcess;
   server.port = at;
