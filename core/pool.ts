@@ -35,12 +35,15 @@ import type { Clustering } from "./protocol/clustering.ts";
 import type { Scripts } from "./protocol/scripts.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
+import { ReplicaRoute } from "./route/replicas.ts";
 import { RingRoute } from "./route/ring.ts";
 import { SentinelRoute } from "./route/sentinel.ts";
 import { SlotRoute } from "./route/slots.ts";
 import type { Route } from "./route/route.ts";
 import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
 import { shareOf } from "./server/shares.ts";
+import { Reading } from "./server/reading.ts";
+import { intervalOf } from "./server/replicas.ts";
 import { type Parking, type Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import {
@@ -134,9 +137,15 @@ const REPLACED = "the connection to the server was replaced";
 const TICK = 100;
 const SHORTEST_TICK = 5;
 
+/** Whether a pool reads from replicas, or may after a reload. */
+export function isReading({ reads }: PoolConfig): boolean {
+  return reads !== undefined;
+}
+
 /** How often (ms) a pool looks after its timeouts: a tenth of them late is early enough. */
-function tickOf({ timeout, health_check }: PoolConfig): number {
+function tickOf({ timeout, health_check, reads }: PoolConfig): number {
   const times = [TICK * 10];
+  if (reads !== undefined) times.push(intervalOf(reads) * 5);
   if (timeout > 0) times.push(timeout);
   if (health_check !== undefined) times.push(health_check.interval, health_check.timeout);
   return Math.max(SHORTEST_TICK, Math.min(...times) / 10);
@@ -183,6 +192,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Null: no Sentinels are asked who the primaries are. */
   readonly watched: Watched | null;
   readonly keeps: boolean;
+  /** Null: only primaries are read from. */
+  readonly reading: Reading | null;
   readonly topics: Topics;
   readonly clients: Set<Client>;
   readonly pause: Pause;
@@ -235,7 +246,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
     this.bareLane = this.enterBareLane();
-    this.keeps = context.routing !== null || isCluster(config) || hasSentinels(config);
+    this.keeps = context.routing !== null || isCluster(config) || hasSentinels(config) ||
+      isReading(config);
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
@@ -265,8 +277,21 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     else if (this.watched !== null) this.route = this.watched.route;
     else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
+    this.reading = isReading(config) ? new Reading(this, isCluster(config)) : null;
+    if (this.reading !== null) {
+      this.reading.change(this.shards);
+      this.route = new ReplicaRoute(this.route, this);
+    }
     this.near = this.makeNear();
     this.ring.rebuild();
+  }
+
+  /** Shards have other replicas, or other primaries; or the policy is another one. */
+  private replicasChanged(deadline: number): void {
+    if (this.reading === null) return;
+    for (const server of this.reading.change(this.shards)) {
+      this.retire(server, server.retire(), deadline);
+    }
   }
 
   private makeCluster(): Cluster {
@@ -317,7 +342,10 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
         if (!before.includes(server)) scripts.prepare(server, this.modelFor(server, before));
       }
     }
-    this.shards = this.servers.map((server) => new Shard(server.name, 1, server));
+    this.shards = this.servers.map((server) =>
+      new Shard(server.name, 1, server, topology.replicasOf(server))
+    );
+    this.replicasChanged(this.now + RETIREMENT);
     // What a node that has gone has not answered goes to others, as far as that is safe.
     for (const server of gone) this.retire(server, server.retire(), this.now + RETIREMENT);
     lot.wake();
@@ -384,7 +412,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** Servers that no other pool has. */
   private get own(): readonly Server[] {
-    return this.front === null ? this.servers : [];
+    if (this.front !== null) return [];
+    return this.reading === null ? this.servers : [...this.servers, ...this.reading.servers];
   }
 
   private keepTime(): void {
@@ -441,10 +470,17 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       if (!this.autoEject && config.health_check === undefined) server.live = true;
       if (config.preconnect && this.watched === null) server.connect();
     }
+    if (reconnect) this.renewReplicas(deadline);
+    this.replicasChanged(deadline);
     if (this.watched !== null) this.changeWatched(this.watched, keys);
     this.ring.change(config, shards);
     this.ring.rebuild();
     if (reconnect) this.topics.renew();
+  }
+
+  private renewReplicas(deadline: number): void {
+    for (const server of this.reading?.servers ?? []) this.retire(server, server.renew(), deadline);
+    this.reading?.renew();
   }
 
   /** What was read with other settings, passwords or connections is forgotten. */
@@ -468,6 +504,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   }
 
   private changeCluster({ topology }: Cluster, reconnect: boolean, deadline: number): void {
+    if (reconnect) this.renewReplicas(deadline);
+    this.replicasChanged(deadline);
     if (reconnect) {
       for (const server of this.servers) this.retire(server, server.renew(), deadline);
       topology.renew();
@@ -525,6 +563,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.pause.end();
     for (const client of [...this.clients]) client.drop("the proxy stops");
     this.cluster?.topology.stop();
+    this.reading?.stop();
     this.cluster?.lot.stop();
     this.watched?.topology.stop();
     this.watched?.lot.stop();
@@ -629,6 +668,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.cluster?.topology.tick(now, late);
     this.watched?.topology.tick(now, late);
     for (const server of this.own) server.tick(now, late);
+    this.reading?.tick(late);
     this.front?.retries.tick(now);
     this.topics.tick(now, config.timeout, late);
     for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
@@ -787,6 +827,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       ...(this.front !== null && { isFront: true }),
       ...(this.near !== null && { near: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
+      ...(this.reading !== null && { replicas: this.reading.snapshot() }),
       ...(this.watched !== null && { sentinel: viewSentinels(this.watched.topology) }),
     };
   }
@@ -795,6 +836,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   private seen(): SeenPoolCounters {
     const { lot, topology } = this.cluster ?? this.watched ?? {};
     return {
+      replica_reads: this.reading?.count ?? 0,
       hot_keys: this.hot.countAbove(HOT),
       near_keys: this.near?.keys ?? 0,
       near_bytes: this.near?.bytes ?? 0,

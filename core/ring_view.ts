@@ -10,6 +10,7 @@ import { INTENT_CAS, INTENT_DELETE, INTENT_GETS } from "./protocol/intents.ts";
 import type { Step } from "./route/prefix.ts";
 import { mainOf } from "./server/server.ts";
 import { CLASS_READ, CLASS_WRITE } from "./stats/latency.ts";
+import type { ReplicaSnapshot } from "./stats/snapshot.ts";
 import type { TopologySnapshot, WatchedSnapshot } from "./stats/topology.ts";
 import { slotRanges, viewCluster } from "./topology/cluster_view.ts";
 import { viewSentinels } from "./topology/sentinel_view.ts";
@@ -19,6 +20,8 @@ export interface RingView {
   readonly topology?: TopologySnapshot;
   /** Of a pool whose servers are found. */
   readonly discovery?: DiscoverySnapshot;
+  /** Of a pool that reads from replicas: those. */
+  readonly replicas?: readonly ReplicaSnapshot[];
   /** Of a pool whose primaries Sentinels tell: what they say. */
   readonly sentinel?: WatchedSnapshot;
   /** The hash slot of the key asked for, where keys have one. */
@@ -71,6 +74,7 @@ export function viewRing(pool: Pool, key?: string): RingView {
     })),
     ...(pool.watched !== null && { sentinel: viewSentinels(pool.watched.topology) }),
     owner: key === undefined ? null : ownerOf(pool, key),
+    ...(pool.reading !== null && { replicas: pool.reading.snapshot() }),
     ...(front !== null && key !== undefined && { ways: waysOf(front, bytes(key)) }),
     ...(cluster !== null && {
       ...(key !== undefined && { slot: slotOf(bytes(key), 0, key.length) }),

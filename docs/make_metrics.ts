@@ -10,6 +10,7 @@ import {
   POOL_METRICS,
   PREFIX,
   PROCESS_METRICS,
+  REPLICA_METRICS,
   SERVER_METRICS,
 } from "../core/stats/metrics.ts";
 
@@ -26,6 +27,7 @@ export function generateMetrics(docs: string): string {
     ...PROCESS_METRICS.map((metric) => line(metric, "ringmux", "")),
     ...POOL_METRICS.map((metric) => line(metric, "ringmux.POOL", "`pool`")),
     ...SERVER_METRICS.map((metric) => line(metric, "ringmux.POOL.SERVER", "`pool` `server`")),
+    ...REPLICA_METRICS.map((metric) => line(metric, "", "`pool` `server` `replica`")),
     line(LATENCY_METRIC, "", "`pool` `server` `class`"),
   ];
   const table = "| metric | type | labels | StatsD | meaning |\n|---|---|---|---|---|\n" +
@@ -37,6 +39,7 @@ const WHOSE = {
   redis: "Redis pools",
   memcached: "memcached pools",
   followed: "Pools before a Redis Cluster",
+  reading: "Pools that read from replicas",
   watched: "Pools with `sentinels`",
   discovered: "Pools with `discovery`",
   front: "Pools with `routes`",

@@ -8,6 +8,7 @@ import {
   POOL_METRICS,
   PREFIX,
   PROCESS_METRICS,
+  REPLICA_METRICS,
   SERVER_METRICS,
 } from "../../core/stats/metrics.ts";
 import type { Kind } from "../../core/stats/counters.ts";
@@ -34,6 +35,14 @@ export function renderMetrics(snapshot: Snapshot, ready: boolean): Promise<strin
   for (const metric of PROCESS_METRICS) addMetric(registry, metric, whole);
   for (const metric of POOL_METRICS) addMetric(registry, metric, pools);
   for (const metric of SERVER_METRICS) addMetric(registry, metric, servers);
+  const replicas = pools.flatMap(({ of, kinds, labels }) =>
+    (of.replicas ?? []).map((one) => ({
+      of: one,
+      kinds,
+      labels: { ...labels, server: one.of, replica: one.name },
+    }))
+  );
+  for (const metric of REPLICA_METRICS) addMetric(registry, metric, replicas);
   registry.registerMetric(latencyHistogram(servers) as unknown as PromMetric);
   return registry.metrics();
 }

@@ -346,6 +346,26 @@ function topologyView(name) {
   return { node, update };
 }
 
+/** What reads from replicas is worth knowing: who is fit, or why not, and how much each is read. */
+function replicasView() {
+  const badge = el("span", { class: "badge" });
+  const list = el("dl");
+  const node = el("div", { class: "topology" }, el("p", {}, badge), list);
+  function update({ replicas, counters }) {
+    const fit = replicas.filter((one) => one.fit).length;
+    set(badge, fit + " of " + count(replicas.length, "replica") + " fit; " +
+      number(counters.replica_retries) + " reads tried again, " +
+      number(counters.replica_fallbacks) + " at primaries for want of one");
+    badge.className = "badge " + (fit === replicas.length ? "good" : "bad");
+    list.replaceChildren(...replicas.map((one) =>
+      el("div", {}, el("dt", {}, one.name + " of " + one.of), el("dd", {},
+        (one.fit ? "fit" : "not fit: " + one.why) +
+        (one.lag < 0 ? "" : ", at most " + duration(one.lag / 1000) + " old") +
+        (one.zone === "" ? "" : ", zone " + one.zone) + ", " + number(one.reads) + " reads"))));
+  }
+  return { node, update };
+}
+
 function poolView(name) {
   const about = el("span", { class: "quiet" });
   const badge = el("span", { class: "badge" });
@@ -377,6 +397,7 @@ function poolView(name) {
     el("div", { class: "charts" }, ...charts.map((one) => one.node)), table);
   const rows = new Map();
   let topology = null;
+  let replicas = null;
   function update(pool, track) {
     const live = pool.servers.filter((server) => server.live).length;
     const all = pool.servers.length;
@@ -399,6 +420,13 @@ function poolView(name) {
         table.before(topology.node);
       }
       topology.update(pool);
+    }
+    if (pool.replicas !== undefined) {
+      if (replicas === null) {
+        replicas = replicasView();
+        table.before(replicas.node);
+      }
+      replicas.update(pool);
     }
     const known = new Map((pool.topology?.nodes ?? []).map((one) => [one.name, one]));
     const names = new Set(pool.servers.map((server) => server.name));

@@ -16,6 +16,7 @@ import type { Link } from "../link/link.ts";
 import {
   BAD,
   FORWARD,
+  LOCAL,
   MORE,
   type Peer,
   PIN_MONITOR,
@@ -195,7 +196,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       this.taken++;
       if (direct && scan.action === FORWARD && scan.scratch === null) {
         const intent = tells ? codec.intents[scan.verb + 1] : 0;
-        const server = route.pick(buf, pos + scan.keyStart, pos + scan.keyEnd, intent);
+        const server = route.pick(buf, pos + scan.keyStart, pos + scan.keyEnd, intent, this);
         if (managed && this.mustEmpty()) {
           if (spanLink !== null) spanLink.out.append(buf, spanStart, pos);
           spanLink = null;
@@ -214,6 +215,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
           if (managed) {
             request.kind = MANAGED;
             request.place = route.place;
+            this.sent++;
           }
           request.tagHigh = scan.tagHigh;
           request.tagLow = scan.tagLow;
@@ -305,6 +307,12 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     return route.epoch > this.epoch;
   }
 
+  /** It would be carried out before earlier ones, which are at other servers of the same keys. */
+  private overtakes(redirects: Redirects, { action, verb }: Scan): boolean {
+    if (this.head === null || action === LOCAL || redirects.overtakes === undefined) return false;
+    return redirects.overtakes(this.codec.intents[verb + 1], this);
+  }
+
   /** The last span of a read. A long kept request is handed over as it is, without a copy. */
   private sendSpan(to: Link, buf: Uint8Array, start: number, end: number): void {
     const { input } = this;
@@ -330,7 +338,8 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
         return true;
       }
     }
-    if (route.redirects !== null && this.isBehind()) return false;
+    const { redirects } = route;
+    if (redirects !== null && (this.isBehind() || this.overtakes(redirects, scan))) return false;
     if (near !== null && !this.session.locked) return this.nearBy(near, scan, buf, at, length);
     return this.carriedOut(scan, buf, at, length);
   }
@@ -435,7 +444,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     this.epoch = context.route.epoch;
     const { keyStart, keyEnd, verb, length } = scan;
     const intent = this.codec.intents[verb + 1];
-    const server = context.route.pick(buf, start + keyStart, start + keyEnd, intent);
+    const server = context.route.pick(buf, start + keyStart, start + keyEnd, intent, this);
     if (!server.available) return false;
     const link = server.takeExtra(this.lane);
     const request = context.requests.take(this);
@@ -538,8 +547,13 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     this.settleMode();
   }
 
+  get isBound(): boolean {
+    return this.hold !== null || this.session.ownLinks;
+  }
+
   endHold(): void {
     this.hold = null;
+    this.context.route.redirects?.released?.(this);
     this.context.holds(this, false);
     this.settleMode();
   }

@@ -82,7 +82,7 @@ function run(
       return client.forward(route.any(), scan, buf, at, length);
     case FORWARD: {
       const intent = codec.intents[scan.verb + 1];
-      const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent);
+      const server = route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent, client);
       return client.forward(server, scan, buf, at, length);
     }
     default:

@@ -25,6 +25,7 @@ import type { PushListener } from "../link/pushes.ts";
 import type { Codec, Keys, Quiet, Scan, Session } from "../protocol/codec.ts";
 import { ALOUD } from "../protocol/session.ts";
 import type { Redirects } from "../route/route.ts";
+import type { Standing } from "../server/replicas.ts";
 import type { Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import type { ClientContext } from "./context.ts";
@@ -55,6 +56,9 @@ export abstract class ReplyQueue implements Caller, PushListener {
   head: Request | null;
   protected last: Request | null;
   protected queued: number;
+  /** Requests that have come into the queue, ever: only counted where a route asks. */
+  sent: number;
+  standings: (Standing | undefined)[] | null;
   /** Requests ever put into its queue one by one (not those on the short way). */
   pushes: number;
   /** See exchange/near_cache.ts. */
@@ -86,6 +90,8 @@ export abstract class ReplyQueue implements Caller, PushListener {
     this.head = null;
     this.last = null;
     this.queued = 0;
+    this.sent = 0;
+    this.standings = null;
     this.pushes = 0;
     this.nearWrote = 0;
     this.nearRead = 0;
@@ -99,6 +105,7 @@ export abstract class ReplyQueue implements Caller, PushListener {
   }
 
   abstract get isClosed(): boolean;
+  abstract get isBound(): boolean;
   abstract cutOff(why: string): void;
   abstract heldReply(
     request: Request,
@@ -175,7 +182,12 @@ export abstract class ReplyQueue implements Caller, PushListener {
     else (this.last as Request).next = request;
     this.last = request;
     this.queued++;
+    this.sent++;
     this.pushes++;
+  }
+
+  get answered(): number {
+    return this.sent - this.queued;
   }
 
   get gone(): number {
@@ -220,6 +232,7 @@ export abstract class ReplyQueue implements Caller, PushListener {
     behind.next = request;
     if (this.last === behind) this.last = request;
     this.queued++;
+    this.sent++;
   }
 
   /** What it was told unasked may not be all. */

@@ -11,6 +11,8 @@ export interface ServerConfig {
   readonly weight: number;
   /** The line as it stands in the file. */
   readonly text: string;
+  /** Copies of it that may be read from; absent: none are named. */
+  readonly replicas?: readonly ServerConfig[];
 }
 
 const MAX_INT = 0x7fffffff;
@@ -39,6 +41,13 @@ export function parseHostPort(text: string): Address | string {
   const address = parseListen(text);
   if (typeof address === "string") return address;
   return address.path === "" ? address : "has to be host:port";
+}
+
+/** `host:port` of a replica, which is named by that. */
+export function parseReplica(text: string): ServerConfig | string {
+  const address = parseHostPort(text);
+  if (typeof address === "string") return address;
+  return { name: `${address.host}:${address.port}`, address, weight: 1, text };
 }
 
 /**

@@ -68,7 +68,10 @@ function serverLines(before: readonly ServerConfig[], after: readonly ServerConf
   for (const server of after) {
     const old = before.find((one) => sameServer(one, server));
     if (old === undefined) lines.push(`server "${server.name}" (${where(server)}) added`);
-    else if (old.weight !== server.weight) {
+    else if (!equal(old.replicas, server.replicas)) {
+      const names = (server.replicas ?? []).map(({ name }) => name).join(", ");
+      lines.push(`server "${server.name}" has replicas ${names === "" ? "no more" : names}`);
+    } else if (old.weight !== server.weight) {
       lines.push(`server "${server.name}" has weight ${server.weight} now, not ${old.weight}`);
     }
   }

@@ -228,6 +228,35 @@ export const RETRY_KEYS = {
   },
 } as const satisfies Rows;
 
+export const READ_FROM = [
+  ...["primary", "prefer_primary", "replica", "prefer_replica", "nearest", "zone"] as const,
+] as const;
+
+export const READS_KEYS = {
+  from: {
+    type: oneOf(READ_FROM),
+    text: "Where reads go: primary, prefer_primary (replicas while it is down), replica, " +
+      "prefer_replica (the primary while none is fit), nearest (whoever answers soonest, the " +
+      "primary too) or zone (replicas in `zone` first).",
+  },
+  max_lag: {
+    type: integer(50, MAX_INT, "milliseconds"),
+    default: 1000,
+    text: "Milliseconds that a replica's data may be old.",
+  },
+  after_write: {
+    type: milliseconds(),
+    default: 0,
+    text: "Milliseconds after a client's write in which it reads at that shard's primary.",
+  },
+  zone: { type: text(), default: "", text: "With `from: zone`: where this ringmux stands." },
+  zones: {
+    each: { type: text(), text: "" },
+    text: "Zones of servers, by how their addresses begin: of those that do not tell themselves " +
+      "(Valkey's availability_zone).",
+  },
+} as const satisfies Rows;
+
 export const DISCOVERY_KEYS = {
   srv: {
     type: text(),
@@ -340,6 +369,7 @@ export type ServerTlsConfig = ValuesOf<typeof SERVER_TLS_KEYS>;
 export type SentinelConfig = ValuesOf<typeof SENTINEL_KEYS>;
 export type UserConfig = ValuesOf<typeof USER_KEYS>;
 export type AuthConfig = ValuesOf<typeof AUTH_KEYS>;
+export type ReadsConfig = ValuesOf<typeof READS_KEYS>;
 export type HealthConfig = ValuesOf<typeof HEALTH_KEYS>;
 export type DiscoveryConfig = ValuesOf<typeof DISCOVERY_KEYS>;
 export type GlobalConfig = ValuesOf<typeof GLOBAL_KEYS>;

@@ -42,6 +42,52 @@ export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string
   }
 }
 
+/** What a pool may not have whose replicas are read from, and why. */
+const NO_READS: Readonly<Partial<Record<PoolKey, string>>> = {
+  auto_eject_hosts: "keys of an ejected server would go to others, not to its replicas",
+  health_check: "keys of an ejected server would go to others, not to its replicas",
+};
+
+/** `learned`: replicas are none of the file's business. */
+export function judgeReads(
+  pool: PoolConfig,
+  learned: boolean,
+  note: (key: PoolKey, message: string) => void,
+): void {
+  const { reads, servers } = pool;
+  const named = servers.filter(({ replicas }) => replicas !== undefined);
+  if (named.length > 0 && learned) {
+    return note("servers", "replicas are not named here: they are learned from the servers");
+  }
+  if (reads === undefined) {
+    if (named.length > 0) note("servers", "replicas need reads: nobody would read from them");
+    return;
+  }
+  if (pool.sentinels.length > 0) {
+    return note(
+      "reads",
+      "reads is not allowed with sentinels: replicas are not read from there yet",
+    );
+  }
+  const { from, zone, zones } = reads;
+  if (!learned && named.length === 0 && from !== "primary") {
+    note("reads", "reads needs replicas: {server: ..., replicas: [host:port]} under servers");
+  }
+  if (from === "zone" && zone === "") note("reads", "reads.from zone needs reads.zone");
+  if (from !== "zone" && from !== "primary" && (zone !== "" || Object.keys(zones).length > 0)) {
+    note("reads", "reads.zone and reads.zones are only valid with reads.from zone or primary");
+  }
+  if (pool.near_cache !== undefined) {
+    note("near_cache", "near_cache is not allowed with reads: a replica may know less than it");
+  }
+  if (pool.auto_eject_hosts) note("auto_eject_hosts", forbidden("auto_eject_hosts"));
+  if (pool.health_check !== undefined) note("health_check", forbidden("health_check"));
+}
+
+function forbidden(key: PoolKey): string {
+  return `${key} is not allowed with reads: ${NO_READS[key]}`;
+}
+
 function judgeNear(
   pool: PoolConfig,
   prefixes: readonly string[],

@@ -5,7 +5,13 @@ import * as v from "valibot";
 import { HASH_NAMES } from "../hash/mod.ts";
 import type { Address } from "../host.ts";
 import { DISTRIBUTION_NAMES } from "../ring/mod.ts";
-import { parseListen, parseSentinel, parseServer, type ServerConfig } from "./address.ts";
+import {
+  parseListen,
+  parseReplica,
+  parseSentinel,
+  parseServer,
+  type ServerConfig,
+} from "./address.ts";
 import { CommandsSchema } from "./commands.ts";
 import {
   AUTH_KEYS,
@@ -15,6 +21,7 @@ import {
   HEALTH_KEYS,
   NEAR_KEYS,
   PROXY_KEYS,
+  READS_KEYS,
   RETRY_KEYS,
   SENTINEL_KEYS,
   SERVER_TLS_KEYS,
@@ -34,6 +41,30 @@ export const ServerSchema = v.pipe(
   v.metadata({ pattern: "^([^/ ][^ ]*:[0-9]+|/[^: ]+):[0-9]+( [^ ]+)?$" }),
   parsed<ServerConfig>(parseServer),
 );
+
+/** A replica's line under `replicas`. */
+export const ReplicaSchema = v.pipe(
+  text(),
+  v.description("host:port"),
+  v.metadata({ pattern: "^[^/ ][^ ]*:[0-9]+$" }),
+  parsed<ServerConfig>(parseReplica),
+);
+
+/** A server, alone or with its replicas. */
+const ServersItem = v.union([
+  ServerSchema,
+  v.pipe(
+    v.strictObject({
+      server: ServerSchema,
+      replicas: v.pipe(
+        v.array(ReplicaSchema),
+        v.minLength(1),
+        v.description("Its replicas (host:port), for `reads`."),
+      ),
+    }),
+    v.transform(({ server, replicas }): ServerConfig => ({ ...server, replicas })),
+  ),
+]);
 
 /** One line under `sentinels:`. The weight is twemproxy's, and means nothing. */
 export const SentinelSchema = v.pipe(
@@ -328,12 +359,20 @@ export const POOL_ROWS = {
   },
   servers: {
     type: v.pipe(
-      v.array(ServerSchema, "has to be a list"),
+      v.array(ServersItem, "has to be a list"),
       v.minLength(1, "has to name at least one server"),
     ),
     optional: true,
     reload: ["ring"],
-    text: "The servers: host:port:weight [name] or /path:weight [name], one a line.",
+    text: "The servers: host:port:weight [name] or /path:weight [name], one a line; with " +
+      "replicas, {server: the same, replicas: [host:port, ...]}, see `reads`.",
+  },
+  reads: {
+    keys: READS_KEYS,
+    optional: true,
+    only: "redis",
+    reload: ["tick"],
+    text: "Where commands that only read go: to replicas too. See [replicas.md](replicas.md).",
   },
   discovery: {
     keys: DISCOVERY_KEYS,

@@ -12,10 +12,11 @@ import {
   judgeFront,
   judgeGlobal,
   judgePool,
+  judgeReads,
   judgeSentinels,
 } from "./judge.ts";
 import { judgeRoutes, type Naming } from "./judge_routes.ts";
-import { POOL_ROWS, ServerSchema } from "./keys.ts";
+import { POOL_ROWS, ReplicaSchema, ServerSchema } from "./keys.ts";
 import { type RoutesConfig, RoutesReader } from "./routes.ts";
 import { schemaOf, type ValuesOf } from "./rows.ts";
 import { type Config, POOL_KEYS, type PoolConfig, type PoolKey } from "./schema.ts";
@@ -89,6 +90,8 @@ class Check {
   private readonly file: string;
   /** The pool being read. */
   private pool: string;
+  /** Replicas of the pool being read. */
+  private readonly replicas: Set<string>;
   /** Where pools name others; pools that do not listen. */
   private readonly namings: Naming[];
   private readonly silent: { readonly name: Scalar; readonly message: string }[];
@@ -98,6 +101,7 @@ class Check {
     this.global = defaultGlobal();
     this.file = file;
     this.pool = "";
+    this.replicas = new Set();
     this.namings = [];
     this.silent = [];
   }
@@ -204,6 +208,8 @@ class Check {
     judgeCluster(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeSentinels(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeFront(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
+    const learned = pool.distribution === "cluster";
+    judgeReads(pool, learned, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgePool(pool, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     return this.mistakes.length > before ? null : pool;
   }
@@ -260,17 +266,10 @@ class Check {
       this.note(list, "servers has to name at least one server", "servers");
     }
     const lines = new Map<string, number>();
+    this.replicas.clear();
     for (const item of list.items) {
-      if (item.kind !== "scalar") {
-        this.note(item, "a server has to be a single line of text", "servers");
-        continue;
-      }
-      const result = v.safeParse(ServerSchema, item.text);
-      if (!result.success) {
-        this.note(item, `server "${item.text}" ${result.issues[0].message}`, "servers");
-        continue;
-      }
-      const server = result.output;
+      const server = this.readServer(item);
+      if (server === null) continue;
       const first = lines.get(server.name);
       if (first !== undefined) {
         const message = `another server has the name "${server.name}" (line ${first})`;
@@ -281,6 +280,56 @@ class Check {
       servers.push(server);
     }
     return servers.sort((a, b) => compareNames(a.name, b.name));
+  }
+
+  /** A line, or a mapping of one and its replicas. */
+  private readServer(item: Node): ServerConfig | null {
+    if (item.kind === "mapping" && (hasKey(item, "server") || hasKey(item, "replicas"))) {
+      return this.readReplicated(item);
+    }
+    if (item.kind !== "scalar") {
+      this.note(item, "a server has to be a single line of text", "servers");
+      return null;
+    }
+    const result = v.safeParse(ServerSchema, item.text);
+    if (result.success) return result.output;
+    this.note(item, `server "${item.text}" ${result.issues[0].message}`, "servers");
+    return null;
+  }
+
+  private readReplicated(item: Mapping): ServerConfig | null {
+    const before = this.mistakes.length;
+    const note = (place: Place, message: string) => this.note(place, message, "servers");
+    let server: ServerConfig | null = null;
+    const replicas = new Map<string, ServerConfig>();
+    for (const { key, value } of item.entries) {
+      if (key.text === "server") {
+        if (value.kind === "scalar") server = this.readServer(value);
+        else note(value, "server has to be a line: host:port:weight [name]");
+      } else if (key.text !== "replicas") {
+        note(key, `key "servers.${shownKey(key.text)}" is not known; known: server, replicas`);
+      } else if (value.kind !== "list" || value.items.length === 0) {
+        note(value, "replicas has to be a list of host:port, one at least");
+      } else {
+        for (const one of value.items) this.readReplica(one, replicas);
+      }
+    }
+    if (this.mistakes.length > before) return null;
+    if (server === null) note(item, "server is missing: host:port:weight [name]");
+    else if (replicas.size === 0) note(item, "replicas is missing: a list of host:port");
+    else return { ...server, replicas: [...replicas.values()] };
+    return null;
+  }
+
+  private readReplica(node: Node, replicas: Map<string, ServerConfig>): void {
+    const note = (message: string) => this.note(node, message, "servers");
+    if (node.kind !== "scalar") return note("a replica has to be host:port");
+    const result = v.safeParse(ReplicaSchema, node.text);
+    if (!result.success) return note(`replica "${node.text}" ${result.issues[0].message}`);
+    const { name } = result.output;
+    if (this.replicas.has(name)) return note(`replica "${name}" is named twice in this pool`);
+    this.replicas.add(name);
+    replicas.set(name, result.output);
   }
 
   /** Two pools on one address; compared as text, as nutcracker does. */

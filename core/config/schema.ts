@@ -10,6 +10,7 @@ import type {
   AuthConfig,
   GlobalConfig,
   HealthConfig,
+  ReadsConfig,
   ServerTlsConfig,
   TlsConfig,
 } from "./groups.ts";
@@ -17,6 +18,7 @@ import { POOL_ROWS } from "./keys.ts";
 import type { RoutesConfig } from "./routes.ts";
 import { schemaOf, type ValuesOf } from "./rows.ts";
 
+export type { ReadsConfig } from "./groups.ts";
 export { NO_TIMEOUT } from "./keys.ts";
 
 /** What may stand under the name of a pool. */
@@ -54,7 +56,8 @@ type Rewritten =
   | "auth"
   | "tls"
   | "server_tls"
-  | "health_check";
+  | "health_check"
+  | "reads";
 
 export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   name: string;
@@ -81,6 +84,8 @@ export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   server_tls?: ServerTlsConfig;
   /** Absent: servers are judged by requests only, as twemproxy does. */
   health_check?: HealthConfig;
+  /** Absent: primaries are read from, and there are no replicas. */
+  reads?: ReadsConfig;
   /** Absent: all commands, under their own names. */
   commands?: CommandsConfig;
 }

@@ -15,7 +15,7 @@ export function broadcast(
   at: number,
   length: number,
 ): void {
-  const servers = caller.context.route.all(caller.codec.intents[scan.verb + 1]);
+  const servers = caller.context.route.all(caller.codec.intents[scan.verb + 1], caller);
   if (servers.length < 2) return caller.forward(servers[0] ?? NOBODY, scan, buf, at, length);
   const parent = openParent(caller, scan, 0);
   sendToAll(parent, servers, buf, at, length);
@@ -29,7 +29,7 @@ export function gather(
   at: number,
   length: number,
 ): void {
-  const servers = caller.context.route.all(caller.codec.intents[scan.verb + 1]);
+  const servers = caller.context.route.all(caller.codec.intents[scan.verb + 1], caller);
   const own = caller.context.codec.answer(scan, buf, at, caller.session);
   if (servers.length === 0) return caller.answer(own);
   const parent = openParent(caller, scan, 0);
@@ -49,7 +49,7 @@ export function broadcastApart(
   at: number,
   length: number,
 ): void {
-  const servers = caller.context.route.all(caller.codec.intents[scan.verb + 1]);
+  const servers = caller.context.route.all(caller.codec.intents[scan.verb + 1], caller);
   if (servers.length === 0) return caller.forward(NOBODY, scan, buf, at, length);
   sendApart(caller, servers, caller.lane, scan, buf, at, length);
 }

@@ -10,19 +10,28 @@ export const NO_KEY = "no key";
 
 export type Whereabouts = Target | typeof SEVERAL | typeof NO_KEY;
 
-/** The server that has all keys of a request. */
-export function serverOf(caller: Caller, scan: Scan, buf: Uint8Array, at: number): Whereabouts {
+/**
+ * The server that has all keys of a request. `by`: whose it is, where any server that has them will
+ * do; else the one that they are written at.
+ */
+export function serverOf(
+  caller: Caller,
+  scan: Scan,
+  buf: Uint8Array,
+  at: number,
+  by?: Caller,
+): Whereabouts {
   const { codec, context } = caller;
   const { route } = context;
   const intent = codec.intents[scan.verb + 1];
   const keys = codec.keys as Keys;
   if (scan.action === FORWARD) {
-    return mainOf(route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent));
+    return mainOf(route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent, by));
   }
   let first: Whereabouts = NO_KEY;
   for (let i = 0; i < scan.nkeys; i++) {
     keys.select(scan, i);
-    const server = mainOf(route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent));
+    const server = mainOf(route.pick(buf, at + scan.keyStart, at + scan.keyEnd, intent, by));
     if (i === 0) first = server;
     else if (server !== first) return SEVERAL;
   }
@@ -38,7 +47,7 @@ export function together(
   at: number,
   length: number,
 ): void {
-  const server = serverOf(caller, scan, buf, at);
+  const server = serverOf(caller, scan, buf, at, caller);
   if (server === SEVERAL) return caller.answer(crossServerError(caller, scan, buf, at));
   const target = server === NO_KEY ? caller.context.route.any() : server;
   const plan = caller.context.route.tells && server !== NO_KEY

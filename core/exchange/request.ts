@@ -8,7 +8,7 @@ import type { Host } from "../host.ts";
 import type { Link, Waiter } from "../link/link.ts";
 import type { SlowLog } from "../link/slow_log.ts";
 import type { Codec, FanOut, Part, Scan, Session } from "../protocol/codec.ts";
-import type { Redirects, Route } from "../route/route.ts";
+import type { Asker, Redirects, Route } from "../route/route.ts";
 import type { Origin, Server, Target } from "../server/server.ts";
 import type { ScriptShelf } from "./scripts.ts";
 import type { BufferPool, OutBuffer } from "../wire/out_buffer.ts";
@@ -37,7 +37,7 @@ export interface ExchangeContext {
 }
 
 /** The client an exchange works for, as far as it has to know it. */
-export interface Caller extends Sink, Origin {
+export interface Caller extends Sink, Origin, Asker {
   readonly context: ExchangeContext;
   readonly session: Session;
   readonly codec: Codec;
@@ -201,6 +201,11 @@ export class Request implements Attempt, FanOut, Part {
   /** What an error says about servers is theirs: no client can make one say it. */
   get isJudged(): boolean {
     return this.sink.codec.judged[this.verb + 1] === 1;
+  }
+
+  /** What it is to do: see protocol/intents.ts. */
+  get intent(): number {
+    return this.sink.codec.intents[this.verb + 1];
   }
 
   /** Lets go of a reply that was held. */

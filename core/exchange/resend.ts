@@ -8,7 +8,7 @@ import type { Redirects } from "../route/route.ts";
 import { type Parking, Server, type Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import { sendApart } from "./apart.ts";
-import { answerWith } from "./outcome.ts";
+import { answerWith, fail } from "./outcome.ts";
 import type { ScriptShelf } from "./scripts.ts";
 import { BOUND, MANAGED, type Request, WATCHED } from "./request.ts";
 
@@ -36,13 +36,13 @@ export function redirected(
   if (buf[start] !== MINUS) return false;
   const { scripts } = request.sink.context;
   if (scripts !== null && scripts.words.isMissing(buf, start, end)) {
-    return withScript(request, scripts, link);
+    if (withScript(request, scripts, link)) return true;
   }
   const target = redirects.refused(buf, start, end, request, link);
   if (target === null) return false;
   if (request.resent >= BOUND) return answered(request, redirects.held(request));
   if (redirects.apart && sendApart(request, link)) return true;
-  if (!isPossible(target)) return false;
+  if (!isPossible(target)) return toldWhy(request, target);
   if (target.available && request.resent >= redirects.most) {
     return answered(request, redirects.tooMany(request));
   }
@@ -79,7 +79,8 @@ export function recovered(
   }
   const target = redirects.lost(link, request);
   if (!unsent && !isSafe(request, redirects)) return false;
-  if (target === null || !isPossible(target)) return false;
+  if (target === null) return false;
+  if (!isPossible(target)) return toldWhy(request, target);
   if (target.available && request.resent >= redirects.most) return false;
   if (!unsent) request.repeated++;
   return resend(request, null, link, target);
@@ -93,6 +94,12 @@ function isSafe(request: Request, redirects: Redirects): boolean {
 
 function isPossible(target: Target): boolean {
   return target.available || target.parking !== null;
+}
+
+/** There is no server for it, and it does not wait for one. */
+function toldWhy(request: Request, target: Target): boolean {
+  if (!target.available) fail(request, target.reason);
+  return true;
 }
 
 function answered(request: Request, error: Uint8Array | null): boolean {

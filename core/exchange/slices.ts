@@ -95,7 +95,9 @@ class Slices implements Waiter {
 
   private send(slice: Request): void {
     const { scan, buf } = this;
-    const only = this.caller.context.route.pickAll(scan, buf, 0, slice.picks);
+    const { caller } = this;
+    const intent = caller.codec.intents[scan.verb + 1];
+    const only = caller.context.route.pickAll(scan, buf, 0, slice.picks, intent, caller);
     if (only === null || (!only.available && only.parking !== null)) {
       sendFragments(slice, scan, buf, 0);
     } else if (only.available) sendWhole(slice, only, scan, buf, 0);

@@ -17,7 +17,14 @@ export function split(
   const { route, requests } = caller.context;
   if (scan.nkeys > SLICE && route.places > 1) return sliced(caller, scan, buf, at, length);
   const parent = requests.takeParent(caller, scan.nkeys);
-  const only = route.pickAll(scan, buf, at, parent.picks);
+  const only = route.pickAll(
+    scan,
+    buf,
+    at,
+    parent.picks,
+    caller.codec.intents[scan.verb + 1],
+    caller,
+  );
   if (only !== null) {
     requests.give(parent);
     return caller.forward(only, scan, buf, at, length);

@@ -27,6 +27,7 @@ export function splitByPlace(
   const { route } = context;
   const keys = caller.codec.keys as Keys;
   const { nkeys } = scan;
+  const intent = caller.codec.intents[scan.verb + 1];
   const { picks } = parent;
   // Targets that are no servers have places behind the others: one for each key at most.
   const places = route.places + (route.mixed ? nkeys : 0);
@@ -53,7 +54,7 @@ export function splitByPlace(
   // So that it is not over before its last part is on its way.
   parent.awaiting++;
   for (const [p, place] of order.entries()) {
-    const target = route.owner(place);
+    const target = route.owner(place, intent, caller);
     const link = target.available ? target.linkFor(caller) : null;
     const out = link === null ? new OutBuffer(context.buffers) : link.out;
     const begin = out.size;

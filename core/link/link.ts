@@ -247,7 +247,8 @@ export class Link implements Carrier {
   open(): void {
     this.counters.server_connections++;
     const { pushes } = this;
-    const handshake = pushes === null ? this.context.handshakeOf(this.lane) : pushes.handshake;
+    const first = pushes === null ? this.context.handshakeOf(this.lane) : pushes.handshake;
+    const handshake = bothOf(first, this.owner.greets ?? null);
     if (handshake === null) return this.becomeReady();
     this.state = GREETING;
     this.greet(handshake);
@@ -614,4 +615,13 @@ export class Link implements Carrier {
     if (!this.owner.keeps) return false;
     return (this.out as KeptOutBuffer).copyKept(this.inFlightBytes + bytes, bytes, to);
   }
+}
+
+/** One greeting behind the other. */
+function bothOf(first: Handshake | null, then: Handshake | null): Handshake | null {
+  if (first === null || then === null) return first ?? then;
+  const bytes = new Uint8Array(first.bytes.length + then.bytes.length);
+  bytes.set(first.bytes);
+  bytes.set(then.bytes, first.bytes.length);
+  return { bytes, replies: first.replies + then.replies };
 }

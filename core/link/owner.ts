@@ -47,6 +47,8 @@ export interface LinkOwner {
   readonly listener: Listener | null;
   /** What is sent is kept until it is answered, so that it can be sent again: see `Link.sent`. */
   readonly keeps: boolean;
+  /** Said behind the lane's greeting. */
+  readonly greets?: Handshake | null;
   /** Opens a socket to the server. */
   open(handler: SocketHandler): Socket;
   connecting(): void;

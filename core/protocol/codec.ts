@@ -4,6 +4,7 @@
 import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { Refused, Users } from "./access.ts";
 import type { Clustering } from "./clustering.ts";
+import type { Replication } from "./replication.ts";
 import type { NearWords } from "./near.ts";
 import type { Publishing } from "./publishing.ts";
 import type { Scripts } from "./scripts.ts";
@@ -356,6 +357,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly lanes: Lanes | null;
   /** Null: servers share no keys among themselves. */
   readonly clustering: Clustering | null;
+  /** Servers copy each other's writes. Absent: the protocol knows of none that do. */
+  readonly replication?: Replication;
   /** Null: nobody watches over servers. */
   readonly sentinels: Sentinels | null;
 }

@@ -4,6 +4,7 @@
 import type { Keys, Scan } from "../protocol/codec.ts";
 import type { Rounds } from "./rounds.ts";
 import type { Carrier } from "../link/attempt.ts";
+import type { Standing } from "../server/replicas.ts";
 import { type Server, type Target, Unavailable } from "../server/server.ts";
 
 /** What a command is to do, see protocol/intents.ts. */
@@ -35,15 +36,23 @@ export interface Route {
   readonly place: number;
   /** How many places there are. */
   readonly places: number;
+  /** `by`: whose command it is; else it is no command, or one for the place's own server. */
   /** The server for a command on the key `buf[start, end)`. */
-  pick(buf: Uint8Array, start: number, end: number, intent: Intent): Target;
+  pick(buf: Uint8Array, start: number, end: number, intent: Intent, by?: Asker): Target;
   /**
    * The place of every key of a SPLIT request at `buf[at...]`, into `places`. The server, if it is
    * one for all keys (or there is none); null when they are several.
    */
-  pickAll(scan: Scan, buf: Uint8Array, at: number, places: Uint16Array): Target | null;
+  pickAll(
+    scan: Scan,
+    buf: Uint8Array,
+    at: number,
+    places: Uint16Array,
+    intent?: Intent,
+    by?: Asker,
+  ): Target | null;
   /** Who has a place that `pickAll` gave. */
-  owner(place: number): Target;
+  owner(place: number, intent?: Intent, by?: Asker): Target;
   /**
    * The first place, from this one on, whose server is to be walked over there; `places` if there is
    * none. `again`: the walk over the server of `place` has begun.
@@ -54,11 +63,27 @@ export interface Route {
   /** For a command without a key: any server. */
   any(): Target;
   /** Every server that takes part now in a command without a key. */
-  all(intent: Intent): Server[];
+  all(intent: Intent, by?: Asker): Server[];
+}
+
+/** A client, as far as a route has to know it that reads from replicas. */
+export interface Asker {
+  /** Unique in the pool. */
+  readonly id: number;
+  /** Requests it has sent so far, counted, and how many of them are answered. */
+  readonly sent: number;
+  readonly answered: number;
+  /** It has a connection to itself, or is told of changes of what it reads. */
+  readonly isBound: boolean;
+  /** The route's notes, by shard; null until there are some. */
+  standings: (Standing | undefined)[] | null;
 }
 
 /** A request, as far as a route has to know it. */
 export interface Resendable {
+  /** Whose it is and what it is to do; absent: it is one of a client's own connection. */
+  readonly sink?: Asker;
+  readonly intent?: Intent;
   readonly place: number;
   readonly resent: number;
   /** Since when (ms) it waits; -1 if it does not. */
@@ -92,6 +117,10 @@ export interface Redirects {
   tooMany(request: Resendable): Uint8Array | null;
   held(request: Resendable): Uint8Array | null;
   forgotten(request: Resendable): Uint8Array | null;
+  /** Such a command has to wait until all earlier ones of `by` are answered. Absent: none has. */
+  overtakes?(intent: Intent, by: Asker): boolean;
+  /** What `by` did over a connection to itself is done. */
+  released?(by: Asker): void;
   /** The place has had nobody for too long; of -1, all have not. */
   overdue(place: number): Uint8Array;
   /**

@@ -75,3 +75,23 @@ export function checkFailed(server: Named, reason: string, failures: number): vo
   if (server.live) log.notice(line, fields);
   else log.info(line, fields);
 }
+
+/** A replica, as the lines name it. */
+interface NamedReplica {
+  readonly server: Omit<Named, "context">;
+  readonly fit: boolean;
+  readonly why: string;
+  readonly lag: number;
+}
+
+/** Reads go to a replica from now on, or not any more. */
+export function replicaChanged(
+  { server, fit, why, lag }: NamedReplica,
+  { name }: { readonly name: string },
+  log: Log,
+): void {
+  const fields = { event: fit ? "replica_fit" : "replica_unfit", ...server.fields, shard: name };
+  const whose = `${server.label}: replica of "${name}"`;
+  if (fit) return log.notice(`${whose}: fit to be read from`, { ...fields, lag_ms: lag });
+  log.warn(`${whose}: not read from: ${why}`, { ...fields, reason: why });
+}

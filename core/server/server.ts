@@ -6,7 +6,7 @@ import type { Address, Socket, SocketHandler } from "../host.ts";
 import { Link } from "../link/link.ts";
 import type { Attempt } from "../link/attempt.ts";
 import type { LinkOwner } from "../link/owner.ts";
-import type { Codec } from "../protocol/codec.ts";
+import type { Codec, Handshake } from "../protocol/codec.ts";
 import { newServerCounters, type ServerCounters } from "../stats/counters.ts";
 import { Latency, LATENCY_CLASSES } from "../stats/latency.ts";
 import type { ServerSnapshot } from "../stats/snapshot.ts";
@@ -108,6 +108,12 @@ export class Server implements LinkOwner {
   readonly counters: ServerCounters;
   readonly listener: null;
   readonly keeps: boolean;
+  /** Said behind every greeting; null for nothing. */
+  greets: Handshake | null;
+  /** In a shard whose replicas are read from, for those who know of that: see replicas.ts, partOf. */
+  part: unknown;
+  /** For choosing among servers by chance, but always alike. */
+  readonly seed: number;
   /** By class of command. */
   readonly latency: readonly Latency[];
   /** Failures in a row. */
@@ -140,6 +146,9 @@ export class Server implements LinkOwner {
     this.counters = newServerCounters();
     this.listener = null;
     this.keeps = context.keeps;
+    this.greets = null;
+    this.part = null;
+    this.seed = seedOf(config.name);
     this.latency = LATENCY_CLASSES.map(() => new Latency());
     this.failures = 0;
     this.live = true;
@@ -455,6 +464,13 @@ export class Server implements LinkOwner {
       latency: this.latency.map((latency, i) => latency.snapshot(i)),
     };
   }
+}
+
+/** FNV-1a of a name. */
+function seedOf(name: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) h = Math.imul(h ^ name.charCodeAt(i), 0x01000193);
+  return h;
 }
 
 function labelOf(pool: string, name: string, where: string): string {

@@ -5,8 +5,19 @@
 /** A gauge goes up and down; a timestamp is in microseconds since 1970, 0 for never. */
 export type CounterKind = "counter" | "gauge" | "timestamp";
 
-/** Kinds of pools: by protocol, those whose servers are learned and followed, those with routes. */
-export type Kind = "redis" | "memcached" | "followed" | "discovered" | "watched" | "front" | "near";
+/**
+ * Kinds of pools: by protocol, those whose servers are learned and followed, those with routes, those
+ * that read from replicas.
+ */
+export type Kind =
+  | "redis"
+  | "memcached"
+  | "followed"
+  | "discovered"
+  | "watched"
+  | "front"
+  | "near"
+  | "reading";
 
 export interface Counter {
   /** The field of the counters' object; also the name in the stats JSON and at StatsD. */
@@ -205,6 +216,28 @@ export const POOL_COUNTERS = [
       "Requests tried again because their server could not serve them now (CLUSTERDOWN, LOADING, " +
       "MASTERDOWN, READONLY).",
     only: "followed",
+  },
+  {
+    name: "replica_reads",
+    kind: "counter",
+    seen: true,
+    metric: "replica_reads_total",
+    help: "Reads sent to replicas.",
+    only: "reading",
+  },
+  {
+    name: "replica_retries",
+    kind: "counter",
+    metric: "replica_retries_total",
+    help: "Reads sent again to another server, because theirs refused them or was lost.",
+    only: "reading",
+  },
+  {
+    name: "replica_fallbacks",
+    kind: "counter",
+    metric: "replica_fallbacks_total",
+    help: "Reads sent to a primary because none of its replicas was fit.",
+    only: "reading",
   },
   {
     name: "parked",

@@ -3,7 +3,7 @@
 // https://prometheus.io/docs/practices/naming/.
 
 import { type Counter, type Kind, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
-import type { PoolSnapshot, ServerSnapshot, Snapshot } from "./snapshot.ts";
+import type { PoolSnapshot, ReplicaSnapshot, ServerSnapshot, Snapshot } from "./snapshot.ts";
 
 export interface Metric<T> {
   /** Prometheus's name, without PREFIX. */
@@ -250,6 +250,38 @@ export const SERVER_METRICS: readonly Metric<ServerSnapshot>[] = [
     value: (server) => server.weight,
   },
   ...SERVER_COUNTERS.map((row) => counted<ServerSnapshot>("server_", row)),
+];
+
+/** Of replicas that a pool may read from. */
+export const REPLICA_METRICS: readonly Metric<ReplicaSnapshot>[] = [
+  {
+    name: "replica_fit",
+    kind: "gauge",
+    help: "1 while the replica is fit to be read from; in every worker, if there are several.",
+    only: "reading",
+    value: ({ fit }) => Number(fit),
+  },
+  {
+    name: "replica_lag_seconds",
+    kind: "gauge",
+    help: "How old its data is at most; absent while nobody knows.",
+    only: "reading",
+    value: ({ lag }) => lag < 0 ? undefined : lag / 1000,
+  },
+  {
+    name: "replica_answer_seconds",
+    kind: "gauge",
+    help: "How soon it answers, smoothed; absent while nobody knows.",
+    only: "reading",
+    value: ({ rtt }) => rtt < 0 ? undefined : rtt / 1000,
+  },
+  {
+    name: "replica_requests_total",
+    kind: "counter",
+    help: "Reads sent to it.",
+    only: "reading",
+    value: ({ reads }) => reads,
+  },
 ];
 
 /** Its values are the histograms of a snapshot's servers (latency.ts). */

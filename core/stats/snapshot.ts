@@ -49,17 +49,38 @@ export interface PoolSnapshot {
   readonly discovery?: DiscoverySnapshot;
   /** Of a pool whose primaries Sentinels tell. */
   readonly sentinel?: WatchedSnapshot;
+  /** Of a pool that reads from replicas; absent: it does not. */
+  readonly replicas?: readonly ReplicaSnapshot[];
+}
+
+/** A replica, as this pool reads from it. */
+export interface ReplicaSnapshot {
+  readonly name: string;
+  /** The name of its shard. */
+  readonly of: string;
+  /** Reads go to it, if the policy wants that; else why not. */
+  readonly fit: boolean;
+  readonly why: string;
+  /** How old its data is at most, and how soon it answers (ms); -1: not known. */
+  readonly lag: number;
+  readonly rtt: number;
+  /** "" if that is not known. */
+  readonly zone: string;
+  /** Requests that it was sent. */
+  readonly reads: number;
+  readonly connections: number;
 }
 
 /** Which rows of counters.ts a pool has. */
 export function kindsOf(
-  { protocol, topology, sentinel, discovery, isFront, near }: PoolSnapshot,
+  { protocol, topology, sentinel, discovery, isFront, near, replicas }: PoolSnapshot,
 ): Kind[] {
   const kinds: Kind[] = [protocol];
   if (topology !== undefined || sentinel !== undefined) kinds.push("followed");
   if (sentinel !== undefined) kinds.push("watched");
   if (discovery !== undefined) kinds.push("discovered");
   if (isFront) kinds.push("front");
+  if (replicas !== undefined) kinds.push("reading");
   if (near) kinds.push("near");
   return kinds;
 }
@@ -113,9 +134,32 @@ function mergePools(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
     ...a,
     counters: addUp(POOL_COUNTERS, a.counters, b.counters),
     servers: [...servers.values()],
+    ...(a.replicas !== undefined && { replicas: mergeReplicas(a.replicas, b.replicas ?? []) }),
     ...(a.topology !== undefined && { topology: newer(a.topology, b.topology) }),
     ...(a.sentinel !== undefined && { sentinel: newer(a.sentinel, b.sentinel) }),
   };
+}
+
+/** One that any worker finds unfit is shown as that: the worst is what has to be seen. */
+function mergeReplicas(
+  a: readonly ReplicaSnapshot[],
+  b: readonly ReplicaSnapshot[],
+): ReplicaSnapshot[] {
+  const all = new Map(a.map((one) => [`${one.of} ${one.name}`, one]));
+  for (const one of b) {
+    const key = `${one.of} ${one.name}`;
+    const other = all.get(key);
+    all.set(
+      key,
+      other === undefined ? one : {
+        ...(other.fit ? one : other),
+        lag: Math.max(other.lag, one.lag),
+        reads: other.reads + one.reads,
+        connections: other.connections + one.connections,
+      },
+    );
+  }
+  return [...all.values()];
 }
 
 /** What the worker knows that was told last: all look at the same servers. */

@@ -3,6 +3,7 @@
 // not answer. Requests never wait for that: a MOVED patches the map at once.
 
 import { text } from "../bytes.ts";
+import type { ServerConfig } from "../config/address.ts";
 import type { Address } from "../host.ts";
 import type { Clustering, NodeView } from "../protocol/clustering.ts";
 import type { ServerContext } from "../server/context.ts";
@@ -83,6 +84,22 @@ export class ClusterTopology implements MapHearer {
   /** Servers that have keys, or may get some. */
   get servers(): Server[] {
     return this.map.nodes.flatMap((node) => node === null ? [] : [node.server]);
+  }
+
+  /** Who copies whom, to be compared. */
+  private followers(): string {
+    return this.sight.nodes.filter(({ primary, failed }) => !primary && !failed)
+      .map(({ name, of }) => `${of} ${name}`).sort().join();
+  }
+
+  /** Replicas of a node, as they were told of last. */
+  replicasOf({ name }: Server): ServerConfig[] {
+    const id = this.sight.nodes.find((node) => node.name === name)?.id;
+    return this.sight.nodes.flatMap((node) =>
+      node.primary || node.failed || id === undefined || node.of !== id
+        ? []
+        : [configAt(node.address)]
+    );
   }
 
   /** Begins to ask; resolves when the map is known, or the first node has been asked in vain. */
@@ -170,9 +187,10 @@ export class ClusterTopology implements MapHearer {
 
   private apply(from: Address, views: readonly NodeView[]): void {
     const { map } = this;
+    const followers = this.followers();
     this.sight.saw(views.map((view) => {
-      const { host, port } = this.addressOf(from, view);
-      return { ...view, name: `${host}:${port}` };
+      const address = this.addressOf(from, view);
+      return { ...view, name: `${address.host}:${address.port}`, address };
     }));
     const before = map.epoch;
     const gone: Server[] = [];
@@ -213,6 +231,7 @@ export class ClusterTopology implements MapHearer {
     // What those had may have been claimed in vain while they had it: the next view tells again.
     if (gone.length > 0) this.refresh(null, "a node has gone");
     if (map.epoch !== before || gone.length > 0 || came) this.changed(gone);
+    else if (followers !== this.followers()) this.hearer.clusterChanged(gone);
   }
 
   private changed(gone: readonly Server[]): void {
@@ -256,9 +275,7 @@ export class ClusterTopology implements MapHearer {
   }
 
   private add(id: string, address: Address): number {
-    const name = `${address.host}:${address.port}`;
-    const config = { name, address, weight: 1, text: `${name}:1` };
-    const server = new Server(this.context, config);
+    const server = new Server(this.context, configAt(address));
     server.connect();
     return this.map.add({ id, server, missing: 0, failed: false });
   }
@@ -288,4 +305,9 @@ export class ClusterTopology implements MapHearer {
     this.inquiry.stop();
     this.begin();
   }
+}
+
+function configAt(address: Address): ServerConfig {
+  const name = `${address.host}:${address.port}`;
+  return { name, address, weight: 1, text: `${name}:1` };
 }

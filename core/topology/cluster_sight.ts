@@ -1,6 +1,7 @@
 // A Redis Cluster's nodes as the last one asked has described them, for people; and the failovers that
 // show when a description is compared with the one before.
 
+import type { Address } from "../host.ts";
 import type { NodeView } from "../protocol/clustering.ts";
 import type { Chronicle } from "./chronicle.ts";
 import { SLOTS } from "./slot_map.ts";
@@ -9,6 +10,7 @@ import { SLOTS } from "./slot_map.ts";
 export interface SeenNode extends NodeView {
   /** host:port where it is spoken to. */
   readonly name: string;
+  readonly address: Address;
 }
 
 export class ClusterSight {

@@ -9,7 +9,7 @@ import { Shard } from "../server/shard.ts";
 
 export function makeShards(context: ServerContext, servers: readonly ServerConfig[]): Shard[] {
   return servers.map((server) =>
-    new Shard(server.name, server.weight, new Server(context, server))
+    new Shard(server.name, server.weight, new Server(context, server), server.replicas)
   );
 }
 
@@ -22,8 +22,11 @@ export function changeShards(
 ): { shards: Shard[]; removed: Server[] } {
   const shards = after.map((config) => {
     const at = before.findIndex((one) => sameServer(one, config));
-    if (at < 0) return new Shard(config.name, config.weight, new Server(context, config));
+    if (at < 0) {
+      return new Shard(config.name, config.weight, new Server(context, config), config.replicas);
+    }
     old[at].weight = config.weight;
+    old[at].replicas = config.replicas ?? [];
     return old[at];
   });
   const removed = old.filter((shard) => !shards.includes(shard)).map(({ primary }) => primary);

@@ -102,6 +102,7 @@ test("every counter is a metric, at StatsD too, and in the stats JSON unless it 
   const one = snapshot([{
     ...clusterPool("p"),
     isFront: true,
+    replicas: [],
     near: true,
     servers: [server("a")],
   }]);

@@ -551,6 +551,7 @@ const VALUES: Record<string, string> = {
   redis_user: "x",
   commands: "{deny: [keys]}",
   cluster: "{refresh: 1000}",
+  reads: "{from: primary}",
   near_cache: "{prefixes: [a]}",
   sentinels: '["10.0.0.1:26379:1"]',
   sentinel: "{user: a, auth: x}",
@@ -661,7 +662,7 @@ test("what a reload does is said by the rows", () => {
   assert.equal(having(connectionsChange), [
     ...["redis", "redis_auth", "redis_user", "server_tls", "redis_db", "server_connections"],
   ]);
-  assert.equal(having(tickChanges), ["timeout", "health_check"]);
+  assert.equal(having(tickChanges), ["timeout", "health_check", "reads"]);
   assert.equal(POOL_KEYS.filter(bindChanges), ["backlog"]);
   assert.equal(Object.keys(GLOBAL_KEYS).filter(needsNewStart), [
     ...["workers", "admin", "statsd", "reuse_port"],
@@ -782,7 +783,7 @@ test("the patterns of the JSON Schema take the addresses that are valid", () => 
     assert.ok(listen.test(text), text);
     assert.type(parseListen(text), "object");
   }
-  const server = new RegExp(properties.servers.items.pattern);
+  const server = new RegExp(properties.servers.items.anyOf[0].pattern);
   for (const text of ["a:1:1", "a:1:1 b:c", "::1:1:1", "[::1]:1:1 x", "/tmp/a:1", "/tmp/a:1 x"]) {
     assert.ok(server.test(text), text);
     assert.type(parseServer(text), "object");
@@ -920,6 +921,7 @@ test("the JSON Schema takes the examples and refuses what is misspelt or out of 
       "conf/nutcracker.yml",
       "conf/behind-haproxy.yml",
       "conf/discovery.yml",
+      "conf/replicas.yml",
     ]
   ) {
     assert.is(judge(read(name)), "");

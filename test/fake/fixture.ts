@@ -17,6 +17,8 @@ const SERVER_PORT = 7101;
 export interface Setting {
   /** Names of the servers; one unless told. */
   servers?: string[];
+  /** Names of replicas, by server. */
+  replicas?: Record<string, string[]>;
   /** More lines of the pool's configuration. */
   config?: string[];
   memcached?: boolean;
@@ -45,7 +47,12 @@ export function poolLines(
     "  servers:",
     ...servers.map((server) => {
       const [bare, weight] = server.split("*");
-      return `   - 10.0.0.1:${SERVER_PORT + known.indexOf(bare)}:${weight ?? 1} ${bare}`;
+      const place = (one: string) => `10.0.0.1:${SERVER_PORT + known.indexOf(one)}`;
+      const line = `${place(bare)}:${weight ?? 1} ${bare}`;
+      const replicas = setting.replicas?.[bare]?.map((one) => `"${place(one)}"`);
+      return replicas === undefined
+        ? `   - ${line}`
+        : `   - {server: "${line}", replicas: [${replicas}]}`;
     }),
   ];
 }
@@ -69,8 +76,9 @@ export class Fixture {
 
   static async start(setting: Setting = {}): Promise<Fixture> {
     const host = setting.host ?? new FakeHost();
-    const names = [...(setting.servers ?? ["a"])];
-    const lines = poolLines("p", PORT, setting, names, names);
+    const servers = setting.servers ?? ["a"];
+    const names = [...servers, ...Object.values(setting.replicas ?? {}).flat()];
+    const lines = poolLines("p", PORT, setting, servers, names);
     const logged: string[] = [];
     const note = (level: string) => (message: string) => void logged.push(`${level} ${message}`);
     const log = {
@@ -99,7 +107,7 @@ export class Fixture {
    */
   async reload(setting: Setting, more = ""): Promise<string[]> {
     const names = setting.servers ?? this.names;
-    for (const name of names) {
+    for (const name of [...names, ...Object.values(setting.replicas ?? {}).flat()]) {
       const [bare] = name.split("*");
       if (!this.names.includes(bare)) this.names.push(bare);
     }

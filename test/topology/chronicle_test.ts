@@ -24,7 +24,8 @@ function begin() {
 function node(name: string, of: string, epoch: number, slots: number[] = []): SeenNode {
   const primary = of === "";
   const rest = { failed: false, epoch, slots, arriving: [] };
-  return { id: `id-${name}`, name, host: name, port: 1, primary, of, ...rest };
+  const address = { host: name, port: 1, path: "", mode: -1 };
+  return { id: `id-${name}`, name, address, host: name, port: 1, primary, of, ...rest };
 }
 
 test("a failover is told with the time since the first trouble", () => {

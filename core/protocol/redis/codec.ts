@@ -27,6 +27,7 @@ import {
   type Walk,
 } from "../codec.ts";
 import type { Clustering } from "../clustering.ts";
+import type { Replication } from "../replication.ts";
 import type { Publishing } from "../publishing.ts";
 import type { Scripts } from "../scripts.ts";
 import type { Sentinels } from "../sentinels.ts";
@@ -34,6 +35,7 @@ import { ALOUD } from "../session.ts";
 import type { Verdicts } from "../verdicts.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
+import { REPLICATION } from "./replication.ts";
 import { WALK_ALL } from "./cursor.ts";
 import { errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
 import { join } from "./fan_out.ts";
@@ -75,6 +77,7 @@ export class RedisCodec implements Codec {
   readonly greeting: Greeting;
   readonly lanes: Lanes;
   readonly clustering: Clustering;
+  readonly replication: Replication;
   readonly sentinels: Sentinels;
   inquiries: Inquiries | null;
   readonly dialects: null;
@@ -105,6 +108,7 @@ export class RedisCodec implements Codec {
     this.greeting = greeting(options);
     this.lanes = LANES;
     this.clustering = CLUSTERING;
+    this.replication = REPLICATION;
     this.sentinels = SENTINELS;
     this.inquiries = this.learned;
     this.dialects = null;

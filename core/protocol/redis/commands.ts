@@ -2,7 +2,7 @@
 // must not have ends the start: nothing in the table has a silent default.
 
 import { CLASS_OTHER, CLASS_READ, CLASS_WRITE } from "../../stats/latency.ts";
-import { INTENT_DELETE } from "../intents.ts";
+import { INTENT_DELETE, INTENT_READ_HERE } from "../intents.ts";
 import {
   ALL,
   ANY,
@@ -311,3 +311,11 @@ export function verbOf(name: string): number {
 /** See `Requests.intents`. */
 export const INTENTS: Uint8Array = CLASSES.slice();
 for (const name of ["del", "unlink"]) INTENTS[verbOf(name) + 1] = INTENT_DELETE;
+// Cursors are one server's, and so is what its memory looks like; what blocks waits for writes.
+const HERE = /^(touch|[hsz]scan|object\|.*|memory\|.*)$/;
+const CARRIED: readonly number[] = [FORWARD, SPLIT, TOGETHER];
+for (const [verb, { name, action, flags }] of COMMANDS.entries()) {
+  if ((flags & READONLY) === 0) continue;
+  const moves = CARRIED.includes(action) && (flags & BLOCKING) === 0 && !HERE.test(name);
+  if (!moves) INTENTS[verb + 1] = INTENT_READ_HERE;
+}
