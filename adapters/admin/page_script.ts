@@ -346,6 +346,38 @@ function topologyView(name) {
   return { node, update };
 }
 
+/** What Sentinels tell: who they are, the shards' primaries and replicas, failovers. */
+function sentinelView() {
+  const badge = el("span", { class: "badge" });
+  const facts = ["Sentinels", "Shards", "Waiting", "Failovers"].map((label) => {
+    const value = el("dd");
+    return { label, value, node: el("div", {}, el("dt", {}, label), value) };
+  });
+  const fact = (label) => facts.find((one) => one.label === label).value;
+  const node = el("div", { class: "topology" },
+    el("p", {}, badge), el("dl", {}, ...facts.map((one) => one.node)));
+  function update({ sentinel, counters }) {
+    const { sentinels, shards, failovers } = sentinel;
+    const served = shards.filter(({ state }) => state === "served").length;
+    set(badge, served === shards.length ? "all shards have a primary"
+      : number(served) + " of " + number(shards.length) + " shards have a primary");
+    badge.className = "badge " + (served === shards.length ? "good" : "bad");
+    set(fact("Sentinels"), sentinels.map((one) =>
+      one.name + (one.error !== "" ? " (" + one.error + ")"
+        : one.tilt ? " (TILT)" : one.subscribed ? "" : " (not subscribed)")).join(", "));
+    set(fact("Shards"), shards.map((one) =>
+      one.name + " at " + one.primary + (one.state === "served" ? "" : " (" + one.state + ")") +
+      ", epoch " + one.epoch + ", " + count(one.replicas.filter(({ well }) => well).length,
+        "replica")).join("; "));
+    set(fact("Waiting"), number(counters.parked_now) + " now, " + number(counters.parked) +
+      " in all, " + number(counters.parked_in_vain) + " in vain");
+    set(fact("Failovers"), failovers.length === 0 ? "none seen" : failovers.slice(0, 4).map((one) =>
+      new Date(one.at).toLocaleTimeString() + " " + one.from + " → " + one.to +
+      (one.ms > 0 ? ", " + duration(one.ms / 1000) : "")).join("; "));
+  }
+  return { node, update };
+}
+
 /** What reads from replicas is worth knowing: who is fit, or why not, and how much each is read. */
 function replicasView() {
   const badge = el("span", { class: "badge" });
@@ -414,6 +446,13 @@ function poolView(name) {
         count(found.changes, "change") + ", " + number(found.refused) + " refused" +
         (found.error === "" ? "" : "; " + found.error)));
     for (const one of charts) one.update(track.series);
+    if (pool.sentinel !== undefined) {
+      if (topology === null) {
+        topology = sentinelView();
+        table.before(topology.node);
+      }
+      topology.update(pool);
+    }
     if (pool.topology !== undefined) {
       if (topology === null) {
         topology = topologyView(name);

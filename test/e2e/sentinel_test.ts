@@ -9,6 +9,7 @@ import {
   at,
   bulk,
   cmd,
+  freePort,
   needs,
   type ProxyProcess,
   runtime,
@@ -27,6 +28,7 @@ const ours = runtime === "node" ? sentinelTest : test.skip;
 
 let set: SentinelSet;
 let proxy: ProxyProcess;
+let adminPort = 0;
 
 const WAIT = 15_000;
 
@@ -43,7 +45,7 @@ test.before(async () => {
       servers: set.shards.map(({ name, servers }) => at(servers[1], 1, name)),
       wait: WAIT,
     },
-  });
+  }, { admin: `127.0.0.1:${adminPort = await freePort()}` });
 });
 
 /** Keys of both shards. */
@@ -93,6 +95,24 @@ sentinelTest("a failover by hand under load: no error", async () => {
   assert.is(await wire.ask("SET", key, "after"), "+OK\r\n");
   assert.is(await set.say(await set.primary(name), "GET", key), bulk("after"));
   wire.close();
+});
+
+ours("metrics, /ring and the failover in the log", async () => {
+  const get = async (path: string) =>
+    await (await fetch(`http://127.0.0.1:${adminPort}${path}`)).text();
+  await until(
+    "the Sentinels to be heard",
+    async () => /ringmux_pool_sentinels_subscribed\{pool="pool"\} 3/.test(await get("/metrics")),
+  );
+  const metrics = await get("/metrics");
+  assert.match(metrics, 'ringmux_pool_sentinels{pool="pool"} 3');
+  assert.match(metrics, 'ringmux_pool_shards_without_primary{pool="pool"} 0');
+  assert.match(metrics, 'ringmux_pool_failovers_total{pool="pool"} 1');
+  const [{ sentinel }] = JSON.parse(await get("/ring"));
+  const [{ name }] = set.shards;
+  assert.is(sentinel.shards[0].primary, `127.0.0.1:${await set.primary(name)}`);
+  assert.is(sentinel.failovers[0].what, `shard "${name}"`);
+  assert.match(proxy.output(), /failover: 127[^ ]* has taken over shard "shard1"/);
 });
 
 ours("what holds a connection goes over: WATCH, a transaction, BLPOP, a subscriber", async () => {

@@ -44,8 +44,15 @@ export class SentinelSet {
     return this.sentinels.map(({ port }) => port);
   }
 
-  /** Says something to one server over a connection of its own. */
+  /**
+   * Says something to one server over a connection of its own; again if it is cut: Sentinels close all
+   * connections of one that they make a replica.
+   */
   async say(port: number, ...words: string[]): Promise<string> {
+    return await this.sayOnce(port, words).catch(() => this.sayOnce(port, words));
+  }
+
+  private async sayOnce(port: number, words: string[]): Promise<string> {
     const wire = await Wire.open(port);
     try {
       if (this.ports.includes(port) && this.options.password !== undefined) {
