@@ -11,10 +11,16 @@ import {
   clientRefused,
 } from "./client/journal.ts";
 import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
-import { type PoolConfig, protocolOf } from "./config/schema.ts";
+import {
+  type MigrateConfig,
+  type PoolConfig,
+  protocolOf,
+  type RingConfig,
+} from "./config/schema.ts";
 import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } from "./front.ts";
 import type { Hearings } from "./exchange/census.ts";
 import type { Meter } from "./exchange/meter.ts";
+import { BARRIER, DONE, fingerprint, Migration, MOVE } from "./exchange/migrate/migration.ts";
 import { NearCache } from "./exchange/near_cache.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { RequestPool } from "./exchange/request.ts";
@@ -35,6 +41,7 @@ import type { Clustering } from "./protocol/clustering.ts";
 import type { Scripts } from "./protocol/scripts.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
+import { MigrateRoute, OLD } from "./route/migrate.ts";
 import { ReplicaRoute } from "./route/replicas.ts";
 import { RingRoute } from "./route/ring.ts";
 import { SentinelRoute } from "./route/sentinel.ts";
@@ -44,7 +51,7 @@ import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
 import { shareOf } from "./server/shares.ts";
 import { Reading } from "./server/reading.ts";
 import { intervalOf } from "./server/replicas.ts";
-import { type Parking, type Server, Unavailable } from "./server/server.ts";
+import { type Parking, Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import {
   infoFields,
@@ -120,6 +127,20 @@ export function isCluster({ distribution }: PoolConfig): boolean {
   return distribution === "cluster";
 }
 
+/** What a ring is made of, and where else its keys may go. */
+const RING_KEYS = ["servers", "hash", "hash_tag", "distribution", "migrate"];
+
+function ringOf({ servers, hash, hash_tag, distribution }: RingConfig): unknown[] {
+  const ones = servers.map(({ name, weight, address: { host, port, path } }) =>
+    [name, weight, host, port, path].join(" ")
+  );
+  return [ones, hash, hash_tag, distribution];
+}
+
+function isSame(a: Address, b: Address): boolean {
+  return a.host === b.host && a.port === b.port && a.path === b.path;
+}
+
 /** Part of all requests for keys that makes a key hot. */
 const HOT = 0.01;
 
@@ -181,6 +202,10 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   servers: readonly Server[];
   readonly ring: RingRoute;
   route: Route;
+  /** Null: keys stay where they are. */
+  migration: Migration | null;
+  /** Of the ring that they may move to. */
+  private nextShards: readonly Shard[];
   /** Null: keys go to its own servers. */
   readonly front: Front | null;
   readonly fronts: Map<string, FrontOwner>;
@@ -277,6 +302,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     else if (this.watched !== null) this.route = this.watched.route;
     else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
+    this.migration = null;
+    this.nextShards = [];
+    if (config.migrate !== undefined) this.prepareMigration(config.migrate);
     this.reading = isReading(config) ? new Reading(this, isCluster(config)) : null;
     if (this.reading !== null) {
       this.reading.change(this.shards);
@@ -284,6 +312,79 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     }
     this.near = this.makeNear();
     this.ring.rebuild();
+  }
+
+  /** A second ring, whose servers are spoken to as the first one's are. */
+  private prepareMigration({ ring, to, rate, big_key: bigKey }: MigrateConfig): Migration {
+    this.nextShards = ring.servers.map((config) => {
+      const known = this.servers.find(({ address }) => isSame(address, config.address));
+      return new Shard(config.name, config.weight, known ?? new Server(this, config));
+    });
+    this.servers = [...new Set([...this.servers, ...this.nextShards.map((one) => one.primary)])];
+    const surroundings = { now: 0, random: () => 0, ringChanged: () => {} };
+    const next = new RingRoute(surroundings, { ...this.config, ...ring }, this.nextShards);
+    next.rebuild();
+    const route = new MigrateRoute(this.ring, next);
+    const id = fingerprint(JSON.stringify([ringOf(this.config), ringOf(ring)]));
+    // deno-lint-ignore no-this-alias -- of getters
+    const pool = this;
+    const migration = new Migration(
+      {
+        ...{
+          name: this.name,
+          label: this.label,
+          log: this.log,
+          host: this.host,
+          turn: this.turn,
+          rate,
+          bigKey,
+        },
+        lines: ring.servers.map(({ text }) => text),
+        clients: this.clients,
+        get lane() {
+          return pool.lane;
+        },
+        get codec() {
+          return pool.codec;
+        },
+        topicsChanged: () => this.topics.rebalance(),
+        topicsSettled: () => this.topics.isSettled,
+        routeChanged: () => this.ringChanged(),
+      },
+      route,
+      id,
+      to,
+    );
+    this.migration = migration;
+    this.route = route;
+    return migration;
+  }
+
+  /** Topics are heard where the other ring has them too, while some may publish there. */
+  get secondRoute(): Route | null {
+    const { migration } = this;
+    const both = migration !== null && [BARRIER, MOVE].includes(migration.phase);
+    return both ? migration.route.other : null;
+  }
+
+  /** Why the pool cannot change its ring now; "" if it can. */
+  refusal(config: PoolConfig, keys: ReadonlySet<string>): string {
+    const { migration } = this;
+    if (migration === null || !migration.isFixed || !RING_KEYS.some((key) => keys.has(key))) {
+      return "";
+    }
+    if (migration.phase === DONE && config.migrate === undefined && this.hasArrived(config)) {
+      return "";
+    }
+    return `pool "${this.name}": its keys move to other servers (phase ${migration.phase}); until ` +
+      "that is done its servers, hash, hash_tag, distribution and migrate cannot change, and then " +
+      "only to those of the pool they have moved to";
+  }
+
+  private hasArrived(config: PoolConfig): boolean {
+    const { migrate } = this.config;
+    return migrate !== undefined &&
+      JSON.stringify(ringOf(migrate.ring)) === JSON.stringify(ringOf(config));
   }
 
   /** Shards have other replicas, or other primaries; or the policy is another one. */
@@ -381,12 +482,14 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       clustered: isCluster(config),
       ...(config.cluster?.act_as_node && { asNode: { addresses: config.cluster.address_map } }),
       commands: config.commands,
+      migrating: config.migrate !== undefined,
     }, this.facts());
   }
 
   /** Listens, and connects to the servers if the pool is to do so in advance. */
   async start(): Promise<void> {
     this.keepTime();
+    this.migration?.begin();
     if (this.cluster !== null) await this.cluster.topology.start();
     if (this.watched !== null) await this.watched.topology.start();
     if (this.listens) {
@@ -398,6 +501,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Begins to keep time, and connects in advance if it is to do so; a reload has given it a listener. */
   begin(): void {
     this.keepTime();
+    this.migration?.begin();
     void this.cluster?.topology.start();
     void this.watched?.topology.start();
     this.connectAhead();
@@ -459,11 +563,26 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const deadline = this.now + patience;
     if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
     if (this.front !== null) return;
-    const { shards, removed } = this.watched === null
-      ? changeShards(this, this.shards, before.servers, config.servers)
+    const remade = RING_KEYS.some((key) => keys.has(key));
+    const arrived = remade && this.migration?.phase === DONE ? before.migrate?.ring : undefined;
+    const base = arrived === undefined ? this.shards : this.nextShards;
+    const from = arrived === undefined ? before.servers : arrived.servers;
+    const { shards } = this.watched === null
+      ? changeShards(this, base, from, config.servers)
       : changeNamed(this, this.shards, config.servers);
+    const servers = this.servers;
     this.shards = shards;
-    this.servers = shards.map(({ primary }) => primary);
+    if (remade) {
+      this.migration?.stop();
+      this.migration = null;
+      this.nextShards = [];
+      this.servers = shards.map(({ primary }) => primary);
+      this.ring.change(config, shards);
+      if (this.route instanceof MigrateRoute) this.route = this.ring;
+      if (config.migrate !== undefined) this.prepareMigration(config.migrate).begin();
+      for (const client of this.clients) client.settleMode();
+    } else if (this.migration === null) this.servers = shards.map(({ primary }) => primary);
+    const removed = servers.filter((server) => !this.servers.includes(server));
     for (const server of removed) this.retire(server, server.retire(), deadline);
     for (const server of this.servers) {
       if (reconnect) this.retire(server, server.renew(), deadline);
@@ -562,6 +681,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.timer?.cancel();
     this.pause.end();
     for (const client of [...this.clients]) client.drop("the proxy stops");
+    this.migration?.stop();
     this.cluster?.topology.stop();
     this.reading?.stop();
     this.cluster?.lot.stop();
@@ -691,6 +811,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   serversChanged(): void {
     this.ring.rebuild();
+    this.migration?.route.next.rebuild();
   }
 
   ringChanged(): void {
@@ -812,18 +933,29 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** The part of all keys (0 to 1) that each server has now. */
   shares(): Float64Array {
+    const { route } = this;
+    if (route instanceof MigrateRoute && route.stage !== OLD) return route.next.shares();
     return this.cluster === null
       ? this.ring.shares()
       : this.cluster.route.shares(this.shards.map(({ primary }) => primary));
   }
 
+  /** Those that commands go to now. */
+  get ringShards(): readonly Shard[] {
+    const { route } = this;
+    return route instanceof MigrateRoute && route.stage !== OLD ? this.nextShards : this.shards;
+  }
+
   snapshot(): PoolSnapshot {
+    const others = this.nextShards.filter(({ primary }) =>
+      !this.shards.some((shard) => shard.primary === primary)
+    );
     return {
       name: this.name,
       listen: this.config.listen_text,
       protocol: protocolOf(this.config),
       counters: { ...this.counters, ...this.seen() },
-      servers: this.shards.map(({ primary, weight }) => primary.snapshot(weight)),
+      servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
       ...(this.front !== null && { isFront: true }),
       ...(this.near !== null && { near: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),

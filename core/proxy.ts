@@ -21,6 +21,7 @@ import { LaneNumbers } from "./server/lanes.ts";
 import { BufferPool } from "./wire/out_buffer.ts";
 import { type Flushable, Turn } from "./wire/turn.ts";
 import type { Hearings } from "./exchange/census.ts";
+import type { MigrationStatus } from "./exchange/migrate/migration.ts";
 
 export interface ProxyOptions {
   readonly log: Log;
@@ -174,6 +175,10 @@ export class Proxy {
         `pool "${after.name}": distribution cannot become or cease to be cluster while clients use ` +
           "the pool; give it another name, or start ringmux anew",
       );
+    }
+    for (const { after, keys } of diff.changed) {
+      const why = old.get(after.name)?.refusal(after, keys) ?? "";
+      if (why !== "") throw new Error(why);
     }
     // Throws when a secret was not looked for.
     for (const { after } of diff.changed) usersOf(after, `pool "${after.name}"`, () => {});
@@ -357,6 +362,20 @@ export class Proxy {
     return this.pools
       .filter((pool) => name === undefined || pool.name === name)
       .map((pool) => viewRing(pool, key));
+  }
+
+  /** How pools stand whose keys may move to other servers, or one of them. */
+  migrations(name?: string): MigrationStatus[] {
+    return this.pools.flatMap(({ migration, name: own }) =>
+      migration === null || (name !== undefined && name !== own) ? [] : [migration.status()]
+    );
+  }
+
+  /** Gives an order to a pool whose keys may move; what is wrong, "" if nothing is. */
+  async migrate(name: string, order: string): Promise<string> {
+    const pool = this.pools.find((one) => one.name === name);
+    if (pool === undefined) return `pool "${name}" is not known`;
+    return await pool.migration?.order(order) ?? `pool "${name}" has no migrate`;
   }
 
   /** The keys that are asked for most, and what is large, of all pools or of one. */

@@ -58,7 +58,7 @@ export type Way = keyof typeof INTENTS;
 
 /** `key` is a byte string; undefined asks for no key. */
 export function viewRing(pool: Pool, key?: string): RingView {
-  const { name, config, shards, cluster, front } = pool;
+  const { name, config, ringShards: shards, cluster, front } = pool;
   const ranges = cluster === null ? null : slotRanges(cluster.topology);
   const shares = pool.shares();
   return {

@@ -34,7 +34,8 @@ const HEADERS: Readonly<Record<string, string>> = {
 
 const PATHS = [
   ...["GET /", "GET /metrics", "GET /healthz", "GET /readyz", "GET /stats", "GET /status"],
-  ...["GET /history", "GET /ring", "GET /cluster", "GET /hot", "POST /reload"],
+  ...["GET /history", "GET /ring", "GET /cluster", "GET /hot", "GET /migrate", "POST /migrate"],
+  ...["POST /reload"],
 ];
 
 /** What /cluster asks a node: CLUSTER NODES and its kin. */
@@ -92,6 +93,18 @@ export function createApp({ control, history, host }: AppOptions): Hono {
     }
     return c.json(rings);
   });
+  // Browsers say so when it is a page that asks, and no page has reason to.
+  const isPage = (header: Record<string, string>): boolean => {
+    const { origin, referer, "sec-fetch-site": site } = header;
+    return (origin ?? referer ?? site) !== undefined;
+  };
+  app.get("/migrate", async (c) => c.json({ processes: await control.migrations() }));
+  app.post("/migrate", async (c) => {
+    if (isPage(c.req.header())) return c.json({ error: "not from a web page" }, 403);
+    const { pool, do: order } = c.req.query();
+    const error = await control.migrate(pool ?? "", order ?? "");
+    return c.json({ error }, error === "" ? 200 : 409);
+  });
   app.get("/hot", async (c) => {
     const { pool } = c.req.query();
     const views = await control.hot(pool);
@@ -126,11 +139,7 @@ export function createApp({ control, history, host }: AppOptions): Hono {
     }
   });
   app.post("/reload", async (c) => {
-    // Browsers say so when it is a page that asks, and no page has reason to.
-    const { origin, referer, "sec-fetch-site": site } = c.req.header();
-    if ((origin ?? referer ?? site) !== undefined) {
-      return c.json({ error: "not from a web page" }, 403);
-    }
+    if (isPage(c.req.header())) return c.json({ error: "not from a web page" }, 403);
     const mistakes = await control.reload();
     return c.json({ reloaded: mistakes.length === 0, mistakes }, mistakes.length === 0 ? 200 : 422);
   });

@@ -10,6 +10,7 @@ import { printable } from "../log/printable.ts";
 import { VERSION } from "../../core/version.ts";
 import type { Running } from "../control/running.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
+import { runMigrate } from "./migrate.ts";
 import type { Verdict } from "./check_servers.ts";
 import { runHot } from "./hot.ts";
 import { runRoute } from "./route.ts";
@@ -39,6 +40,10 @@ export async function runCommand(
   start: Start,
   check: Check = () => Promise.resolve({ ok: true, lines: [] }),
 ): Promise<number> {
+  if (argv[0] === "migrate") {
+    const out = (text: string): void => system.stdout?.(text);
+    return await runMigrate(argv.slice(1), { out, err: (text) => system.stderr(text) });
+  }
   if (argv[0] === "hot") {
     const out = (text: string): void => system.stdout?.(text);
     return await runHot(argv.slice(1), { out, err: (text) => system.stderr(text) });

@@ -4,7 +4,7 @@ import process from "node:process";
 import type { Proxy } from "../../core/proxy.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
 import { mergeHot } from "../../core/hot_view.ts";
-import type { ClusterAnswer, Control, HotView, RingView } from "./control.ts";
+import type { ClusterAnswer, Control, HotView, MigrationStatus, RingView } from "./control.ts";
 
 export class LocalControl implements Control {
   private readonly proxy: Proxy;
@@ -33,6 +33,14 @@ export class LocalControl implements Control {
 
   rings(pool?: string, key?: string): Promise<RingView[]> {
     return Promise.resolve(this.proxy.rings(pool, key));
+  }
+
+  migrations(): Promise<MigrationStatus[][]> {
+    return Promise.resolve([this.proxy.migrations()]);
+  }
+
+  migrate(pool: string, order: string): Promise<string> {
+    return this.proxy.migrate(pool, order);
   }
 
   hot(pool?: string): Promise<HotView[]> {

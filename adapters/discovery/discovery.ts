@@ -220,18 +220,15 @@ export class Discovery {
       const finder = this.finders.get(name);
       return finder === undefined ? of : { ...of, discovery: finder.snapshot() };
     };
-    return {
-      ready: () => control.ready(),
+    // All else is asked of it as it is.
+    return Object.assign(Object.create(control) as Control, {
       snapshot: async (): Promise<Snapshot> => {
         const all = await control.snapshot();
         return { ...all, pools: all.pools.map((pool) => seen(pool.name, pool)) };
       },
-      rings: async (pool, key): Promise<RingView[]> =>
+      rings: async (pool?: string, key?: string): Promise<RingView[]> =>
         (await control.rings(pool, key)).map((ring) => seen(ring.pool, ring)),
-      hot: (pool) => control.hot(pool),
-      cluster: (pool, what) => control.cluster(pool, what),
-      reload: () => control.reload(),
-    };
+    });
   }
 
   private changed(): void {

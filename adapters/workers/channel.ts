@@ -24,6 +24,8 @@ export type Order =
   | { readonly do: "reload"; readonly config: Config }
   | { readonly do: "snapshot" }
   | { readonly do: "rings"; readonly pool?: string; readonly key?: string }
+  | { readonly do: "migrations" }
+  | { readonly do: "migrate"; readonly pool: string; readonly what: string }
   | { readonly do: "hot"; readonly pool?: string }
   | { readonly do: "cluster"; readonly pool: string; readonly what: string }
   | { readonly do: "level"; readonly level: number }

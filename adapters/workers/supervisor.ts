@@ -15,7 +15,7 @@ import { mergeSnapshots, type Snapshot } from "../../core/stats/snapshot.ts";
 import { VERSION } from "../../core/version.ts";
 import { Peer } from "./channel.ts";
 import type { Running } from "../control/running.ts";
-import type { Control } from "../control/control.ts";
+import type { Control, MigrationStatus } from "../control/control.ts";
 import { usage } from "../control/local_control.ts";
 import type { Log } from "../log/log.ts";
 import type { Spawner, WorkerProcess } from "./spawn.ts";
@@ -82,6 +82,8 @@ export class Supervisor implements Running {
       ready: () => this.ready(),
       snapshot: () => this.snapshot(),
       rings: (pool, key) => this.rings(pool, key),
+      migrations: () => this.migrations(),
+      migrate: (pool, order) => this.migrate(pool, order),
       hot: (pool) => this.hot(pool),
       cluster: (pool, what) => this.askCluster(pool, what),
       reload: () => options.reload(),
@@ -249,6 +251,22 @@ export class Supervisor implements Running {
     const [peer] = this.peers();
     if (peer === undefined) return [];
     return await peer.ask({ do: "rings", pool, key }) as RingView[];
+  }
+
+  /** Every worker's; one that does not run is there too, as null. */
+  private async migrations(): Promise<(MigrationStatus[] | null)[]> {
+    const told = this.slots.map(async ({ peer, config }) => {
+      if (peer === null || config === null) return null;
+      return await peer.ask({ do: "migrations" }, PATIENCE).catch(() => null);
+    });
+    return await Promise.all(told) as (MigrationStatus[] | null)[];
+  }
+
+  /** What is agreed on is kept by the servers: one worker tells them, all read it there. */
+  private async migrate(pool: string, what: string): Promise<string> {
+    const [peer] = this.peers();
+    if (peer === undefined) return "no worker runs";
+    return await peer.ask({ do: "migrate", pool, what }) as string;
   }
 
   /** Of all workers together. */

@@ -83,6 +83,10 @@ class Worker {
         return snapshotOf(proxy);
       case "rings":
         return proxy.rings(order.pool, order.key);
+      case "migrations":
+        return proxy.migrations();
+      case "migrate":
+        return proxy.migrate(order.pool, order.what);
       case "hot":
         return proxy.hot(order.pool);
       case "cluster":

@@ -39,6 +39,7 @@ import { CACHED_ONCE, confirm, isToldNoMore, tooManyLanes } from "./modes/cached
 import { HOLDING } from "./modes/holding.ts";
 import { LISTENING } from "./modes/listening.ts";
 import { LOCKED } from "./modes/locked.ts";
+import { MIGRATING_CLIENT } from "./modes/migrating.ts";
 import type { Mode } from "./modes/mode.ts";
 import { heldLoss, heldReply } from "./modes/moving.ts";
 import { BESIDE, NEAR } from "./modes/near.ts";
@@ -78,7 +79,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     this.metered = 0;
     this.epoch = context.route.epoch;
     this.sampleAt = context.hot.gap();
-    if (context.pause.isOn) this.settleMode();
+    if (context.pause.isOn || context.migration !== null) this.settleMode();
   }
 
   open(): void {}
@@ -504,6 +505,12 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   /** The mode while the pool is not paused. */
   private modeServed(): Mode {
+    const { migration } = this.context;
+    return migration !== null && migration.isOn ? MIGRATING_CLIENT : this.modeSettled();
+  }
+
+  /** The mode while no key of the pool moves. */
+  private modeSettled(): Mode {
     const { caching } = this.codec;
     const isUnsaid = caching === null || caching.isUnsaid(this.session);
     return isUnsaid ? this.modeUnsaid() : CACHED_ONCE;
@@ -529,6 +536,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number {
     return this.modeServed().take(this, scan, buf, at, length);
+  }
+
+  takeSettled(scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    return this.modeSettled().take(this, scan, buf, at, length);
   }
 
   takeUnsaid(scan: Scan, buf: Uint8Array, at: number, length: number): number {

@@ -50,6 +50,14 @@ export class Input {
     this.end += n;
   }
 
+  /** Puts a request before what is kept. */
+  putBack(request: Uint8Array): void {
+    const rest = this.buf.slice(this.start, this.end);
+    this.drop();
+    this.keep(request, 0, request.length);
+    this.keep(rest, 0, rest.length);
+  }
+
   /** Nothing is kept any more; `buf` goes back. */
   drop(): void {
     if (this.buf !== EMPTY) this.buffers.give(this.buf);

@@ -13,11 +13,12 @@
 import { errnoText } from "../errno.ts";
 import type { Request } from "../exchange/request.ts";
 import type { Socket } from "../host.ts";
+import type { Carrier } from "../link/attempt.ts";
 import type { Link, Waiter } from "../link/link.ts";
 import type { ClientContext } from "./context.ts";
 import { Input } from "./input.ts";
 import { clientClosed, clientFails } from "./journal.ts";
-import { BLOCKED, type Hold } from "./modes/hold.ts";
+import { BLOCKED, type Hold, TRANSACTION, WATCHING } from "./modes/hold.ts";
 import type { Upload } from "./modes/upload.ts";
 import type { Monitoring } from "./monitoring.ts";
 import { ReplyQueue } from "./queue.ts";
@@ -111,6 +112,9 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     this.unread = 0;
   }
 
+  /** The session, the hold or the subscriptions are others now. */
+  abstract settleMode(): void;
+
   /** For how long it has sent nothing (ms). */
   abstract get idle(): number;
 
@@ -129,6 +133,53 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
   /** It waits at a server. */
   get isBlocked(): boolean {
     return this.hold !== null && this.hold.state === BLOCKED;
+  }
+
+  /** It is to end what it has begun with a server of its own. */
+  get holdsOn(): boolean {
+    const { hold } = this;
+    if (hold === null || hold.doomed || hold.moved) return false;
+    if (hold.commands !== null) return hold.commands.count > 0;
+    return hold.link !== null && (hold.state === WATCHING || hold.state === TRANSACTION);
+  }
+
+  /** It waits at a server, which its key is to leave. */
+  get isBlockedAway(): boolean {
+    const { hold } = this;
+    if (hold === null || hold.state !== BLOCKED) return false;
+    // What waits at all servers (WAIT) stays.
+    return hold.again === null ? hold.sent !== null : hold.again.moves;
+  }
+
+  loseHold(): void {
+    this.hold?.lose();
+  }
+
+  freeWait(): boolean {
+    return this.hold !== null && this.hold.freeWait(this.context.host.now());
+  }
+
+  /** A reply that says its wait was ended, for the request to be made again elsewhere. */
+  override reply(
+    request: Request,
+    link: Carrier,
+    buf: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const again = this.hold?.again ?? null;
+    if (again !== null && again.request === request) {
+      const { migration, host } = this.context;
+      if (
+        !this.isClosed && this.head === request && migration !== null &&
+        migration.words.isUnblocked(buf, start, end)
+      ) {
+        this.shift(request);
+        this.input.putBack(again.rest(again.wait - (host.now() - again.since)));
+        return this.touch();
+      }
+    }
+    super.reply(request, link, buf, start, end);
   }
 
   get isMonitoring(): boolean {
@@ -418,6 +469,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     this.last = null;
     this.hold?.drop();
     this.subscriptions?.drop();
+    context.migration?.forget(this);
     this.monitoring?.drop();
     context.leaveLane(this.lane);
     context.closed(this);

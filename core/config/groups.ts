@@ -193,6 +193,23 @@ export const CLUSTER_KEYS = {
   },
 } as const satisfies Rows;
 
+export const MIGRATE_KEYS = {
+  to: {
+    type: text(),
+    text: "The pool whose servers, weights, hash, hash_tag and distribution the keys are to have.",
+  },
+  rate: {
+    type: integer(0, MAX_INT),
+    default: 2000,
+    text: "Keys a second that are moved before anybody asks for them. 0: no limit.",
+  },
+  big_key: {
+    type: integer(0, MAX_INT),
+    default: 8388608,
+    text: "Bytes above which a key is moved last, one at a time, and told by name. 0: none is.",
+  },
+} as const satisfies Rows;
+
 export const NEAR_KEYS = {
   prefixes: {
     items: { type: text(), text: "" },
@@ -371,5 +388,6 @@ export type UserConfig = ValuesOf<typeof USER_KEYS>;
 export type AuthConfig = ValuesOf<typeof AUTH_KEYS>;
 export type ReadsConfig = ValuesOf<typeof READS_KEYS>;
 export type HealthConfig = ValuesOf<typeof HEALTH_KEYS>;
+export type MigrateValues = ValuesOf<typeof MIGRATE_KEYS>;
 export type DiscoveryConfig = ValuesOf<typeof DISCOVERY_KEYS>;
 export type GlobalConfig = ValuesOf<typeof GLOBAL_KEYS>;

@@ -19,6 +19,7 @@ import {
   DISCOVERY_KEYS,
   GLOBAL_KEYS,
   HEALTH_KEYS,
+  MIGRATE_KEYS,
   NEAR_KEYS,
   PROXY_KEYS,
   READS_KEYS,
@@ -338,6 +339,13 @@ export const POOL_ROWS = {
     reload: ["tick"],
     text: "Checks the servers with PING or version on connections of their own; one that does " +
       "not answer leaves the ring, and comes back when it answers again.",
+  },
+  migrate: {
+    keys: MIGRATE_KEYS,
+    optional: true,
+    only: "redis",
+    reload: ["codec", "ring"],
+    text: "Another ring that all keys can move to while clients use them: see migration.md.",
   },
   slowlog_ms: {
     type: milliseconds(),

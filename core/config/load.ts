@@ -15,6 +15,7 @@ import {
   judgeReads,
   judgeSentinels,
 } from "./judge.ts";
+import { judgeMigrations } from "./judge_migrate.ts";
 import { judgeRoutes, type Naming } from "./judge_routes.ts";
 import { POOL_ROWS, ReplicaSchema, ServerSchema } from "./keys.ts";
 import { type RoutesConfig, RoutesReader } from "./routes.ts";
@@ -152,7 +153,16 @@ class Check {
       this.compareListen(value, listens);
       if (pool !== null) pools.push(pool);
     }
-    this.judgeSilent();
+    const targets = new Set(this.namings.map(({ name }) => name));
+    judgeMigrations(pools, targets, (pool, message) => {
+      this.pool = pool.name;
+      const body = root.entries.find(({ key }) => key.text === pool.name)?.value as Mapping;
+      const at = body.entries.find(({ key }) => key.text === "migrate")?.key ?? body;
+      this.note(at, message, "migrate");
+    });
+    this.judgeSilent(
+      new Set(pools.flatMap(({ migrate }) => migrate === undefined ? [] : [migrate.to])),
+    );
     judgeRoutes(pools, new Set(names.keys()), this.namings, (pool, place, message) => {
       this.pool = pool;
       this.note(place, message, "routes");
@@ -189,7 +199,7 @@ class Check {
     }
     if (this.mistakes.length > before) return null;
 
-    const { reuseport: _, routes, ...checked } = values as ValuesOf<typeof POOL_ROWS>;
+    const { reuseport: _, routes, migrate, ...checked } = values as ValuesOf<typeof POOL_ROWS>;
     const pool: PoolConfig = {
       ...checked,
       ...(routes !== undefined && { routes: routes as unknown as RoutesConfig }),
@@ -203,6 +213,8 @@ class Check {
       redis_auth_env: checked.redis_auth_env ?? "",
       redis_user: checked.redis_user ?? "",
     };
+    // Its ring is looked up when all pools are known.
+    if (migrate !== undefined) pool.migrate = { ...migrate, ring: pool };
     const given = (key: PoolKey) => nodes.has(key);
     judgeDiscovery(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeCluster(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
@@ -225,9 +237,10 @@ class Check {
   }
 
   /** Pools without `listen` are of use only to those that name them. */
-  private judgeSilent(): void {
+  private judgeSilent(migrated: ReadonlySet<string>): void {
     for (const { name, message } of this.silent) {
       if (this.namings.some((naming) => naming.name === name.text)) continue;
+      if (migrated.has(name.text)) continue;
       this.pool = name.text;
       this.note(name, message, "listen");
     }

@@ -10,6 +10,7 @@ import type {
   AuthConfig,
   GlobalConfig,
   HealthConfig,
+  MigrateValues,
   ReadsConfig,
   ServerTlsConfig,
   TlsConfig,
@@ -57,7 +58,16 @@ type Rewritten =
   | "tls"
   | "server_tls"
   | "health_check"
-  | "reads";
+  | "reads"
+  | "migrate";
+
+/** A ring as the configuration of its pool has it. */
+export type RingConfig = Pick<PoolConfig, "servers" | "hash" | "hash_tag" | "distribution">;
+
+export interface MigrateConfig extends MigrateValues {
+  /** The ring of pool `to`. */
+  ring: RingConfig;
+}
 
 export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   name: string;
@@ -84,6 +94,8 @@ export interface PoolConfig extends Omit<PoolValues, Rewritten> {
   server_tls?: ServerTlsConfig;
   /** Absent: servers are judged by requests only, as twemproxy does. */
   health_check?: HealthConfig;
+  /** Absent: keys stay where they are. */
+  migrate?: MigrateConfig;
   /** Absent: primaries are read from, and there are no replicas. */
   reads?: ReadsConfig;
   /** Absent: all commands, under their own names. */

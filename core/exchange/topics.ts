@@ -25,6 +25,8 @@ export interface TopicsContext extends ServerContext, CensusContext {
   readonly route: Route;
   /** The servers of the pool, or of all that are its targets. */
   readonly servers: readonly Server[];
+  /** Another ring whose clients publish; null for none. */
+  readonly secondRoute: Route | null;
 }
 
 /** A subscription that a server has refused is no request, and comes of no link. */
@@ -105,12 +107,23 @@ export class Topics implements SubscriptionTable<Topic> {
 
   private targets(topic: Topic): readonly Server[] {
     const { kind, name } = topic;
-    const { route, codec } = this.context;
-    if ((codec.publishing as Publishing).isEverywhere(kind, name)) return route.all(CLASS_READ);
+    const { route, secondRoute, codec } = this.context;
+    const isEverywhere = (codec.publishing as Publishing).isEverywhere(kind, name);
     const key = bytes(name);
-    const server = mainOf(route.pick(key, 0, key.length, CLASS_READ));
-    if (route.redirects?.broadcasts && kind !== SHARD) return this.anywhere(topic, server);
-    return server.available ? [server] : [];
+    const on = (one: Route): readonly Server[] => {
+      if (isEverywhere) return one.all(CLASS_READ);
+      const server = mainOf(one.pick(key, 0, key.length, CLASS_READ));
+      if (one.redirects?.broadcasts && kind !== SHARD) return this.anywhere(topic, server);
+      return server.available ? [server] : [];
+    };
+    return secondRoute === null ? on(route) : [...new Set([...on(route), ...on(secondRoute)])];
+  }
+
+  /** Every topic is heard where it is to be, or cannot be. */
+  get isSettled(): boolean {
+    return this.tables.every((table) =>
+      [...table.values()].every(({ awaiting }) => awaiting === 0)
+    );
   }
 
   private get isManaged(): boolean {

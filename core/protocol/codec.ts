@@ -4,6 +4,7 @@
 import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { Refused, Users } from "./access.ts";
 import type { Clustering } from "./clustering.ts";
+import type { Migrating } from "./migrating.ts";
 import type { Replication } from "./replication.ts";
 import type { NearWords } from "./near.ts";
 import type { Publishing } from "./publishing.ts";
@@ -36,6 +37,8 @@ export interface CodecOptions {
   readonly hashTag?: string;
   /** The servers are a cluster, which has one database. */
   readonly clustered?: boolean;
+  /** Keys of the migration's own are on the servers: walks do not show them. */
+  readonly migrating?: boolean;
   /** Clients see a cluster of one node: absent: they see a server. */
   readonly asNode?: AsNode;
   /** Which commands clients may use; absent: all. */
@@ -357,6 +360,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly lanes: Lanes | null;
   /** Null: servers share no keys among themselves. */
   readonly clustering: Clustering | null;
+  /** Null: keys do not move to other servers. */
+  readonly migrating: Migrating | null;
   /** Servers copy each other's writes. Absent: the protocol knows of none that do. */
   readonly replication?: Replication;
   /** Null: nobody watches over servers. */

@@ -90,6 +90,14 @@ export function snapshot(pools: PoolSnapshot[], time = 1_800_000_000_000): Snaps
 
 /** Tells `now`, which a test may change, and what it was asked. */
 export class FakeControl implements Control {
+  migrations(): Promise<[]> {
+    return Promise.resolve([]);
+  }
+
+  migrate(): Promise<string> {
+    return Promise.resolve("");
+  }
+
   now: Snapshot;
   isReady = true;
   mistakes: string[] = [];

@@ -551,6 +551,7 @@ const VALUES: Record<string, string> = {
   redis_user: "x",
   commands: "{deny: [keys]}",
   cluster: "{refresh: 1000}",
+  migrate: "{to: q}",
   reads: "{from: primary}",
   near_cache: "{prefixes: [a]}",
   sentinels: '["10.0.0.1:26379:1"]',
@@ -575,8 +576,27 @@ test("a key of one protocol's pools is refused in another pool, whichever key it
       more.push("distribution: cluster");
     }
     if (key === "sentinel") more.push(`sentinels: ${VALUES.sentinels}`);
+    // That the other pool is there is a question of its own.
+    if (key === "migrate") continue;
     assert.equal(mistakes(named(file(line, "redis: true", ...more))), []);
   }
+});
+
+test("keys move between two plain rings that are spoken to alike", () => {
+  const ring = (name: string, ...lines: string[]) =>
+    [`${name}:`, "redis: true", ...lines, "servers: [127.0.0.1:1:1 a]"].join("\n  ") + "\n";
+  const old = (...lines: string[]) =>
+    ring("p", "listen: 127.0.0.1:2", "migrate: {to: q}", ...lines);
+  const told = (text: string) => mistakes(text).map((line) => line.replace(/^.*pool "p": /, ""));
+  assert.equal(told(old() + ring("q")), [], "which need not listen");
+  assert.equal(told(old() + ring("r", "listen: 127.0.0.1:3")), [
+    'migrate.to "q" has to be another pool (r)',
+  ]);
+  assert.match(told(old("redis_auth: x") + ring("q"))[0], 'pool "q" has another redis_auth');
+  assert.match(told(old() + ring("q", "auto_eject_hosts: true"))[0], "has auto_eject_hosts");
+  assert.match(told(old("health_check: {}") + ring("q"))[0], "has health_check");
+  assert.match(told(old() + ring("q", "distribution: random"))[0], "distribution random");
+  assert.match(told(old() + ring("q").replace(":1:1 a", ":4:1 a"))[0], "another address; rename");
 });
 
 test("keys within others are refused in pools of the other protocol likewise", () => {
@@ -658,6 +678,7 @@ test("what a reload does is said by the rows", () => {
     POOL_KEYS.filter((key) => changed(new Set([key, "name"])));
   assert.equal(having(codecChanges), [
     ...["hash_tag", "cluster", "redis", "redis_auth", "redis_user", "auth", "redis_db", "commands"],
+    "migrate",
   ]);
   assert.equal(having(connectionsChange), [
     ...["redis", "redis_auth", "redis_user", "server_tls", "redis_db", "server_connections"],

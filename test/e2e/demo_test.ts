@@ -67,6 +67,25 @@ test("--demo cluster: what it says to type works, and nothing is left", async ()
   for (const place of servers) assert.not.ok(await canConnect(Number(place.split(":")[1])));
 });
 
+test("--demo migrate: its configuration is right, and its third server is empty", async () => {
+  const { child, end, shown, failed } = await startDemo("migrate");
+  assert.ok(shown.config, failed);
+  const { code, stderr } = await run(process.execPath, [
+    "dist/ringmux.js",
+    "-t",
+    "-c",
+    shown.config,
+  ]);
+  assert.is(code, 0, stderr);
+  for (const word of ["begin", "watch", "the end"]) {
+    assert.match(commandOf(shown.text, word).join(" "), "npm start -- migrate ");
+  }
+  const [program, ...args] = commandOf(shown.text, "what it holds");
+  assert.is((await run(program, args)).stdout.trim(), "0");
+  end();
+  await until("it to end", () => child.exitCode !== null);
+});
+
 test("a demonstration that is not known, or whose programs are not there, is told", async () => {
   const unknown = await startDemo("clusters");
   assert.is(unknown.child.exitCode, 1);

@@ -6,6 +6,7 @@
 //   | answered                  | (none); WATCHING, if it was that before    |
 //   | the client leaves         | closed: the server lets go of it           |
 
+import { SPECIAL } from "../../exchange/request.ts";
 import type { Scan } from "../../protocol/codec.ts";
 import { BLOCKED, claim, ENDING, type Hold, type ModeClient, WATCHING } from "./hold.ts";
 import { HoldLog } from "./hold_log.ts";
@@ -25,7 +26,10 @@ export function block(
   if (typeof hold === "number") return hold;
   if (fresh) hold.clean = true; // nothing is left on the link of a request that only waits
   // Who knows its own number may have told others, who may want to end its wait.
-  if (client.session.isKnown && hold.link !== null) identify(hold.link, client.context.codec);
+  const { migration, codec } = client.context;
+  if ((client.session.isKnown || migration !== null) && hold.link !== null) {
+    identify(hold.link, codec);
+  }
   if (client.context.route.redirects !== null) recordWait(hold, scan);
   const after = fresh ? ENDING : WATCHING;
   if (hold.link === null) {
@@ -39,6 +43,18 @@ export function block(
   hold.after = after;
   hold.state = BLOCKED;
   hold.link.patience = scan.wait;
+  if (migration !== null && hold.sent !== null) {
+    const { sent: request } = hold;
+    request.kind = SPECIAL; // its reply may be no one's
+    hold.again = {
+      moves: migration.isLeaving(client, scan, buf, at),
+      request,
+      rest: migration.words.waiting(scan, buf, at, length),
+      since: client.context.host.now(),
+      wait: scan.wait,
+      askedAt: -1,
+    };
+  }
   client.emptyListening();
   return TAKEN;
 }

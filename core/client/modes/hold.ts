@@ -12,6 +12,7 @@ import {
   type Whereabouts,
 } from "../../exchange/place.ts";
 import { type Request, SPECIAL } from "../../exchange/request.ts";
+import type { GateClient } from "../../exchange/migrate/migration.ts";
 import { Preface } from "../../exchange/resend.ts";
 import type { Link } from "../../link/link.ts";
 import { ASKED, OWN, type Scan, type Transactions } from "../../protocol/codec.ts";
@@ -24,7 +25,7 @@ import { LATER, TAKEN } from "./taken.ts";
 import { endWait } from "./unblock.ts";
 
 /** A client, as its modes see it. */
-export interface ModeClient extends SubscribedClient {
+export interface ModeClient extends SubscribedClient, GateClient {
   readonly context: ClientContext;
   /** Its hold on a link of its own; null for none. */
   readonly hold: Hold | null;
@@ -38,6 +39,8 @@ export interface ModeClient extends SubscribedClient {
   takeAloud(scan: Scan, buf: Uint8Array, at: number, length: number): number;
   /** What it may do when nothing is to be said before it. */
   takeUnsaid(scan: Scan, buf: Uint8Array, at: number, length: number): number;
+  /** What it may do while no key of the pool moves. */
+  takeSettled(scan: Scan, buf: Uint8Array, at: number, length: number): number;
   /** What it may do while the pool is not paused. */
   takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number;
   /** Nothing is answered to the command that is carried out now. */
@@ -63,6 +66,22 @@ export const BLOCKED = 2;
 export const ENDING = 3;
 
 export const LOST = "the connection that was kept for this client is lost";
+
+/** How a request that waits at a server is made again at another one. */
+export interface Again {
+  /** Its key leaves the server. */
+  readonly moves: boolean;
+  readonly request: Request;
+  /** The request, with so much time (ms) left. */
+  readonly rest: (ms: number) => Uint8Array;
+  readonly since: number;
+  readonly wait: number;
+  /** When the server was last asked to end the wait (ms); -1: never. */
+  askedAt: number;
+}
+
+/** How often (ms) a server is asked to end a wait, which may not have begun when it first was. */
+const ASK_AGAIN = 100;
 
 export class Hold {
   state: number;
@@ -93,6 +112,12 @@ export class Hold {
   elsewhere: boolean;
   /** When it was last seen in use (pool time): see Life.tickHold. */
   usedAt: number;
+  /** WATCHING: its keys have left the server; the transaction finds that they have changed. */
+  moved: boolean;
+  /** BLOCKED: how the request is made again elsewhere; null if it is not. */
+  again: Again | null;
+  /** What was sent last over the link. */
+  sent: Request | null;
   /** Of pools whose places change their owners: see moving.ts. What may be sent again; null: nothing. */
   log: HoldLog | null;
   move: HoldMove | null;
@@ -127,6 +152,9 @@ export class Hold {
     this.user = "";
     this.elsewhere = false;
     this.usedAt = 0;
+    this.moved = false;
+    this.again = null;
+    this.sent = null;
     this.log = null;
     this.move = null;
     this.moves = 0;
@@ -148,7 +176,7 @@ export class Hold {
   /** The server still knows what it was told over the link, and it is the one to use. */
   isAlive(): boolean {
     const { link } = this;
-    return link !== null && link.losses === this.losses && !link.retired &&
+    return link !== null && link.losses === this.losses && !link.retired && !this.moved &&
       link.lane === this.client.lane;
   }
 
@@ -173,7 +201,7 @@ export class Hold {
     const { client } = this;
     if (this.elsewhere && client.head !== null) return LATER;
     this.elsewhere = false;
-    client.sendOver(this.link as Link, scan, buf, at, length);
+    this.sent = client.sendOver(this.link as Link, scan, buf, at, length);
     return TAKEN;
   }
 
@@ -187,6 +215,7 @@ export class Hold {
       link.send(new Preface(guest.length), guest, 0, guest.length);
     }
     const request = client.sendOver(link, scan, buf, at, length);
+    this.sent = request;
     if (log !== null) request.resent = log.add(buf, at, length);
     return TAKEN;
   }
@@ -232,7 +261,23 @@ export class Hold {
   unblock(withError: boolean): boolean {
     const { link, server } = this;
     if (this.state !== BLOCKED || link === null || server === null) return false;
+    this.again = null; // its end is the client's
     return endWait(server, link, withError);
+  }
+
+  /** BLOCKED, and its key leaves the server: the wait is to end. False: nobody knows how. */
+  freeWait(now: number): boolean {
+    const { again, link, server } = this;
+    if (again === null || link === null || server === null) return false;
+    if (again.askedAt >= 0 && now - again.askedAt < ASK_AGAIN) return true;
+    again.askedAt = now;
+    return endWait(server, link, true);
+  }
+
+  /** The server lets go of what it was told: see exchange/migrate/migration.ts. */
+  lose(): void {
+    if (this.state === TRANSACTION) this.doomed = true;
+    else this.moved = true;
   }
 
   /** It ends when all is answered. `clean`: see the field. */
@@ -247,6 +292,7 @@ export class Hold {
   answered(): void {
     if (this.state === BLOCKED) {
       this.state = this.after;
+      this.again = null;
       if (this.link !== null) this.link.patience = 0;
     }
     if (this.state === WATCHING && this.log !== null) this.watched = true;

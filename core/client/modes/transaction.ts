@@ -252,6 +252,7 @@ function exec(hold: Hold, scan: Scan, buf: Uint8Array, at: number, length: numbe
     }
   }
   const { log } = hold;
+  if (hold.moved) return abort(hold, words.nil(client.session));
   if (hold.doomed || (log === null && !hold.isAlive())) return abort(hold, words.aborted);
   if (!hold.isAlive()) {
     if (isDoneFor(hold)) {

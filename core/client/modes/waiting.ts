@@ -46,6 +46,7 @@ export function wait(
   }
   hold.after = hold instanceof Waiting ? ENDING : WATCHING;
   hold.state = BLOCKED;
+  hold.sent = null;
   const links = hold instanceof Waiting ? hold.links : [hold.link as Link];
   for (const link of links) {
     touch(client, link);

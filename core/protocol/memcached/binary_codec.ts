@@ -85,6 +85,7 @@ export class BinaryCodec implements Codec {
   readonly greeting: null;
   readonly lanes: null;
   readonly clustering: null;
+  readonly migrating: null;
   readonly sentinels: null;
   readonly replyHead: number;
   private readonly requests: BinaryParser;
@@ -113,6 +114,7 @@ export class BinaryCodec implements Codec {
     this.greeting = null;
     this.lanes = null;
     this.clustering = null;
+    this.migrating = null;
     this.sentinels = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);

@@ -81,6 +81,7 @@ export class MemcachedCodec implements Codec {
   readonly greeting: null;
   readonly lanes: null;
   readonly clustering: null;
+  readonly migrating: null;
   readonly sentinels: null;
   private readonly requests: RequestParser;
   private readonly facts: Facts;
@@ -113,6 +114,7 @@ export class MemcachedCodec implements Codec {
     this.greeting = null;
     this.lanes = null;
     this.clustering = null;
+    this.migrating = null;
     this.sentinels = null;
     this.requests = new RequestParser(options.maxRequest);
     this.facts = facts;

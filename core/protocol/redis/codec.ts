@@ -27,6 +27,7 @@ import {
   type Walk,
 } from "../codec.ts";
 import type { Clustering } from "../clustering.ts";
+import type { Migrating } from "../migrating.ts";
 import type { Replication } from "../replication.ts";
 import type { Publishing } from "../publishing.ts";
 import type { Scripts } from "../scripts.ts";
@@ -35,6 +36,7 @@ import { ALOUD } from "../session.ts";
 import type { Verdicts } from "../verdicts.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
+import { MIGRATING } from "./migrating.ts";
 import { REPLICATION } from "./replication.ts";
 import { WALK_ALL } from "./cursor.ts";
 import { errorReply, NO_AUTH, NO_AUTH_USERS } from "./errors.ts";
@@ -77,6 +79,7 @@ export class RedisCodec implements Codec {
   readonly greeting: Greeting;
   readonly lanes: Lanes;
   readonly clustering: Clustering;
+  readonly migrating: Migrating;
   readonly replication: Replication;
   readonly sentinels: Sentinels;
   inquiries: Inquiries | null;
@@ -108,6 +111,7 @@ export class RedisCodec implements Codec {
     this.greeting = greeting(options);
     this.lanes = LANES;
     this.clustering = CLUSTERING;
+    this.migrating = MIGRATING;
     this.replication = REPLICATION;
     this.sentinels = SENTINELS;
     this.inquiries = this.learned;
@@ -135,7 +139,9 @@ export class RedisCodec implements Codec {
 
   join(fanOut: FanOut, out: OutBuffer): void {
     const { verb, held, parts } = fanOut;
-    if (verb !== ASKED || held === undefined) return join(fanOut, out);
+    if (verb !== ASKED || held === undefined) {
+      return join(fanOut, out, this.options.migrating === true ? MIGRATING : null);
+    }
     this.learned.learn(text(held, 0, held.length), parts[0]);
   }
 

@@ -6,7 +6,9 @@
 import { bytes, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { FanOut, Scan, Walk } from "../codec.ts";
+import type { Migrating } from "../migrating.ts";
 import { BAD_PART, errorReply } from "./errors.ts";
+import { elementEnd } from "./reply.ts";
 
 const LARGEST = (1n << 64n) - 1n;
 /** Digits of the largest. */
@@ -87,8 +89,11 @@ export const WALK_ALL: Walk = {
   again: (scan, buf, start) => empty(cursorOf(scan, buf, start)),
 };
 
-/** A server's page with the cursor that leads back to it, or on to the next server. */
-export function joinCursor(fanOut: FanOut, out: OutBuffer): void {
+/**
+ * A server's page with the cursor that leads back to it, or on to the next server; without `hidden`
+ * keys.
+ */
+export function joinCursor(fanOut: FanOut, out: OutBuffer, hidden: Migrating | null): void {
   const { held, heldStart, heldEnd } = fanOut.parts[0];
   // *2\r\n$<digits>\r\n<cursor>\r\n<array of keys>
   let from = heldStart + 5;
@@ -107,5 +112,28 @@ export function joinCursor(fanOut: FanOut, out: OutBuffer): void {
   if (next > LARGEST) return out.append(TOO_LARGE, 0, TOO_LARGE.length);
   const digits = String(next);
   out.ascii(`*2\r\n$${digits.length}\r\n${digits}\r\n`);
-  out.append(held, to + 2, heldEnd);
+  if (hidden === null) out.append(held, to + 2, heldEnd);
+  else appendSeen(held, to + 2, heldEnd, hidden, out);
+}
+
+/** A list of keys without those that are a migration's own. */
+function appendSeen(
+  buf: Uint8Array,
+  start: number,
+  end: number,
+  hidden: Migrating,
+  out: OutBuffer,
+): void {
+  let at = start;
+  while (buf[at++] !== 10);
+  const spans: number[] = [];
+  while (at < end) {
+    const next = elementEnd(buf, at);
+    let key = at;
+    while (buf[key++] !== 10);
+    if (!hidden.isOwn(buf.subarray(key, next - 2))) spans.push(at, next);
+    at = next;
+  }
+  out.ascii(`*${spans.length / 2}\r\n`);
+  for (let i = 0; i < spans.length; i += 2) out.append(buf, spans[i], spans[i + 1]);
 }

@@ -3,6 +3,7 @@
 import { copy, decimal } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { FanOut, Part, Scan } from "../codec.ts";
+import type { Migrating } from "../migrating.ts";
 import {
   COMMANDS,
   JOIN_ANY_OK,
@@ -66,7 +67,7 @@ const MINUS = 45;
  * See `Codec.join`. Any part that failed makes the whole an error, the first part's that did, but
  * for INFO and where one OK is enough.
  */
-export function join(fanOut: FanOut, out: OutBuffer): void {
+export function join(fanOut: FanOut, out: OutBuffer, hidden: Migrating | null = null): void {
   const parts = fanOut.parts;
   const how = COMMANDS[fanOut.verb].join;
   if (how === JOIN_NUMSUB) return joinNumsub(fanOut, out);
@@ -103,7 +104,7 @@ export function join(fanOut: FanOut, out: OutBuffer): void {
     case JOIN_MOST:
       return joinMost(parts, out);
     case JOIN_CURSOR:
-      return joinCursor(fanOut, out);
+      return joinCursor(fanOut, out, hidden);
     default:
       out.ascii("+OK\r\n");
   }

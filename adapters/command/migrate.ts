@@ -1,0 +1,304 @@
+// `ringmux migrate`: drives a migration through the admin addresses of all proxies. What it decides
+// on, the servers keep: it may be ended at any moment and run again.
+
+import { parseHostPort } from "../../core/config/address.ts";
+import type { MigrationStatus } from "../control/control.ts";
+
+const USAGE = `Usage: ringmux migrate plan|start|status|pause|resume|abort|finish
+               --admin host:port [--admin host:port ...] [--pool name] [--watch] [--json]
+               [--paused]
+
+  plan    : tries all that a migration needs; changes nothing
+  start   : begins, once all proxies have agreed; name every proxy that serves the pool;
+            --paused: and pauses at once
+  status  : how far it is; --watch: again and again until it is done
+  pause   : moves no more keys but those that clients ask for
+  resume  : goes on
+  abort   : takes back a start that has not come to the first key
+  finish  : what is to be changed in the configuration when all keys have moved
+`;
+
+const VERBS = ["plan", "start", "status", "pause", "resume", "abort", "finish"];
+/** How long (ms) proxies may take to let nothing be on its way. */
+const PATIENCE = 10_000;
+const PACE = 50;
+const WATCH_PACE = 1000;
+const ANSWER = 15_000;
+
+/** What it writes and when it is: see System. */
+export interface Terminal {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+}
+
+interface Wanted {
+  readonly verb: string;
+  readonly admins: string[];
+  readonly pool: string;
+  readonly watch: boolean;
+  readonly json: boolean;
+  readonly paused: boolean;
+}
+
+/** Carries it out; the exit status. */
+export async function runMigrate(argv: readonly string[], terminal: Terminal): Promise<number> {
+  const wanted = parse(argv);
+  if (typeof wanted === "string") {
+    terminal.err(wanted === "" ? USAGE : `ringmux: migrate: ${wanted}\n${USAGE}`);
+    return wanted === "" ? 0 : 1;
+  }
+  const drive = new Drive(wanted, terminal);
+  try {
+    return await drive.run();
+  } catch (error) {
+    terminal.err(`ringmux: migrate: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}
+
+function parse(argv: readonly string[]): Wanted | string {
+  const admins: string[] = [];
+  let [verb, pool, watch, json, paused] = ["", "", false, false, false];
+  for (let i = 0; i < argv.length; i++) {
+    const [name, inline] = argv[i].split("=", 2);
+    const value = (): string => inline ?? argv[++i] ?? "";
+    if (name === "--admin") admins.push(value());
+    else if (name === "--pool") pool = value();
+    else if (name === "--watch") watch = true;
+    else if (name === "--json") json = true;
+    else if (name === "--paused") paused = true;
+    else if (name === "--help" || name === "-h") return "";
+    else if (name.startsWith("-")) return `option "${name}" is not known`;
+    else if (verb !== "") return `one of ${VERBS.join(", ")} is enough: "${verb}", "${name}"`;
+    else verb = name;
+  }
+  if (!VERBS.includes(verb)) return `"${verb}" is not known (${VERBS.join(", ")})`;
+  if (admins.length === 0) return "--admin host:port is missing";
+  const wrong = admins.find((admin) => typeof parseHostPort(admin) === "string");
+  return wrong === undefined
+    ? { verb, admins, pool, watch, json, paused }
+    : `--admin "${wrong}" has to be host:port`;
+}
+
+/** The state of one process of one proxy. */
+interface Told {
+  readonly admin: string;
+  readonly status: MigrationStatus;
+}
+
+class Drive {
+  private readonly wanted: Wanted;
+  private readonly terminal: Terminal;
+  private pool: string;
+
+  constructor(wanted: Wanted, terminal: Terminal) {
+    this.wanted = wanted;
+    this.terminal = terminal;
+    this.pool = wanted.pool;
+  }
+
+  async run(): Promise<number> {
+    const all = await this.look();
+    switch (this.wanted.verb) {
+      case "plan":
+        return await this.plan(all);
+      case "start":
+        return await this.start(all);
+      case "status":
+        return await this.status(all);
+      case "finish":
+        return this.finish(all);
+      default:
+        return await this.order(this.wanted.verb, `${this.wanted.verb}: done`);
+    }
+  }
+
+  private async ask(admin: string, path: string, method: "GET" | "POST"): Promise<unknown> {
+    const signal = AbortSignal.timeout(ANSWER);
+    const reply = await fetch(`http://${admin}${path}`, { method, signal }).catch((error) => {
+      throw new Error(`${admin}: no answer: ${error.cause?.message ?? error.message}`);
+    });
+    if (reply.status === 404) throw new Error(`${admin}: it knows of no migrations`);
+    return await reply.json();
+  }
+
+  /** Every process of every proxy. Throws when one does not answer. */
+  private async look(): Promise<Told[]> {
+    const all: Told[] = [];
+    for (const admin of this.wanted.admins) {
+      const { processes } = await this.ask(admin, "/migrate", "GET") as {
+        processes: (MigrationStatus[] | null)[];
+      };
+      for (const statuses of processes) {
+        if (statuses === null) throw new Error(`${admin}: a worker does not run now`);
+        const names = statuses.map(({ pool }) => pool).join(", ");
+        if (statuses.length === 0) throw new Error(`${admin}: no pool has migrate`);
+        if (this.pool === "" && statuses.length > 1) throw new Error(`--pool: one of ${names}`);
+        if (this.pool === "") this.pool = statuses[0].pool;
+        const status = statuses.find(({ pool }) => pool === this.pool);
+        if (status === undefined) {
+          throw new Error(`${admin}: pool "${this.pool}" has no migrate (${names})`);
+        }
+        all.push({ admin, status });
+      }
+    }
+    const other = all.find(({ status }) => status.id !== all[0].status.id);
+    if (other !== undefined) {
+      throw new Error(
+        `${other.admin}: its pool "${this.pool}" has other rings than that of ${all[0].admin}; ` +
+          "servers, weights, hash, hash_tag and distribution have to be the same everywhere",
+      );
+    }
+    return all;
+  }
+
+  /** Gives an order to one process: what it says to the servers, the others read there. */
+  private async tell(order: string): Promise<string> {
+    const path = `/migrate?pool=${encodeURIComponent(this.pool)}&do=${order}`;
+    const { error } = await this.ask(this.wanted.admins[0], path, "POST") as { error: string };
+    return error;
+  }
+
+  private async order(order: string, said: string): Promise<number> {
+    const error = await this.tell(order);
+    if (error !== "") throw new Error(error);
+    this.terminal.out(`${said}\n`);
+    return 0;
+  }
+
+  private async plan(all: Told[]): Promise<number> {
+    const { status } = all[0];
+    const { terminal } = this;
+    if (this.wanted.json) {
+      terminal.out(`${JSON.stringify(status.plan)}\n`);
+    } else {
+      terminal.out(`pool "${this.pool}" to "${status.to}": phase ${status.phase}\n`);
+      for (const { server, before, after } of status.plan) {
+        terminal.out(`  ${server}: ${percent(before)} of the keys, then ${percent(after)}\n`);
+      }
+    }
+    return status.phase === "prepare" ? await this.order("check", "the servers can do it") : 0;
+  }
+
+  private async start(all: Told[]): Promise<number> {
+    const not = all.find(({ status }) => status.phase !== "prepare");
+    if (not !== undefined) {
+      throw new Error(
+        `${not.admin}: the phase is ${not.status.phase}, not prepare ${not.status.why}`,
+      );
+    }
+    const wrong = await this.tell("start");
+    if (wrong !== "") throw new Error(wrong);
+    const until = Date.now() + PATIENCE;
+    let why = "";
+    while (Date.now() < until) {
+      try {
+        const now = await this.look();
+        const late = now.find(({ status }) => !status.parked);
+        if (late === undefined) {
+          why = await this.tell(this.wanted.paused ? "commit-paused" : "commit");
+          if (why === "") {
+            this.terminal.out("start: all proxies have agreed; keys move\n");
+            return 0;
+          }
+        } else {
+          why = `${late.admin}: ${late.status.why || late.status.phase}`;
+          if (late.status.phase === "prepare" && late.status.pool === this.pool) {
+            why = `${late.admin}: it has not read the state yet`;
+          }
+        }
+      } catch (error) {
+        why = error instanceof Error ? error.message : String(error);
+        break; // who does not answer is not waited for
+      }
+      await new Promise((resolve) => setTimeout(resolve, PACE));
+    }
+    const undone = await this.tell("abort");
+    throw new Error(`not started: ${why}${undone === "" ? "" : `; abort: ${undone}`}`);
+  }
+
+  private async status(all: Told[]): Promise<number> {
+    let now = all;
+    const begun = Date.now();
+    const first = sum(all).keys;
+    for (;;) {
+      const total = sum(now);
+      const seconds = (Date.now() - begun) / 1000;
+      const rate = seconds > 0 ? Math.round((total.keys - first) / seconds) : 0;
+      this.terminal.out(
+        this.wanted.json ? `${JSON.stringify({ ...total, rate })}\n` : shown(total, rate),
+      );
+      if (!this.wanted.watch || total.phase === "done") return 0;
+      await new Promise((resolve) => setTimeout(resolve, WATCH_PACE));
+      now = await this.look();
+    }
+  }
+
+  private finish(all: Told[]): number {
+    const total = sum(all);
+    if (total.phase !== "done") {
+      throw new Error(
+        `not all keys have moved: the phase is ${total.phase} (ringmux migrate status)`,
+      );
+    }
+    const { to, servers } = all[0].status;
+    this.terminal.out(
+      `All keys of pool "${this.pool}" are on the servers of "${to}". In the configuration of every ` +
+        `proxy give the pool these servers and the hash, hash_tag and distribution of "${to}", take ` +
+        "`migrate` out, and reload (all in one change):\n" +
+        servers.map((line) => `  - ${line}\n`).join("") +
+        "When no configuration has the migration any more, remove what it was noted by:\n" +
+        all[0].status.addresses.map((at) =>
+          `  redis-cli -u redis://${at} DEL ringmux:migrate:state\n`
+        )
+          .join(""),
+    );
+    return 0;
+  }
+}
+
+interface Total extends Omit<MigrationStatus, "plan" | "servers" | "addresses"> {
+  readonly processes: number;
+}
+
+function sum(all: readonly Told[]): Total {
+  const copying = all.find(({ status }) => status.copying) ?? all[0];
+  const { plan: _, servers: _s, addresses: _a, ...status } = copying.status;
+  const add = (of: (status: MigrationStatus) => number): number =>
+    all.reduce((total, one) => total + of(one.status), 0);
+  const phases = new Set(all.map((one) => one.status.phase));
+  return {
+    ...status,
+    phase: phases.size === 1
+      ? status.phase
+      : (["unknown", "barrier", "prepare", "move"] as const).find((one) => phases.has(one)) ??
+        "move",
+    parked: all.every((one) => one.status.parked),
+    keys: add(({ keys }) => keys),
+    bytes: add(({ bytes }) => bytes),
+    errors: add(({ errors }) => errors),
+    aside: add(({ aside }) => aside),
+    waiting: add(({ waiting }) => waiting),
+    told: [...new Set(all.flatMap((one) => one.status.told))],
+    processes: all.length,
+  };
+}
+
+function shown(total: Total, rate: number): string {
+  const done = total.phase === "done" ? 1 : total.of === 0 ? 0 : total.seen / total.of;
+  const full = Math.round(done * 30);
+  const bar = "#".repeat(full) + "-".repeat(30 - full);
+  const where = total.left.length === 0 ? "" : `, still on ${total.left.join(", ")}`;
+  const left = rate > 0 && total.phase === "move" && done < 1
+    ? `, about ${Math.ceil((total.of - total.seen) / rate)} s for this server`
+    : "";
+  return `[${bar}] ${total.phase}${total.paused ? " (paused)" : ""}: ${total.keys} keys, ` +
+    `${(total.bytes / 1048576).toFixed(1)} MB, ${rate} keys/s${left}${where}\n` +
+    (total.why === "" ? "" : `  ${total.why}\n`) +
+    (total.errors === 0 ? "" : `  ${total.errors} errors\n`) +
+    total.told.map((line) => `  ${line}\n`).join("");
+}
+
+function percent(part: number): string {
+  return `${(100 * part).toFixed(1)} %`;
+}

@@ -1,0 +1,21 @@
+// Every client of a pool whose keys move to another ring: see exchange/migrate/migration.ts.
+//
+//   | event                 | next                              |
+//   | its keys may be used  | what the mode beneath says        |
+//   | the migration is done | the mode that was before          |
+
+import { GO, WAIT } from "../../exchange/migrate/migration.ts";
+import type { Scan } from "../../protocol/scan.ts";
+import type { ModeClient } from "./hold.ts";
+import type { Mode } from "./mode.ts";
+import { LATER } from "./taken.ts";
+
+export const MIGRATING_CLIENT: Mode = {
+  name: "migrating",
+  take(client: ModeClient, scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    const verdict = client.context.migration?.gate(client, scan, buf, at) ?? GO;
+    if (verdict === WAIT) return LATER;
+    if (verdict === GO) return client.takeSettled(scan, buf, at, length);
+    return client.replied(verdict);
+  },
+};
