@@ -49,7 +49,7 @@ export function generate(docs: string): { schema: string; docs: string } {
     minProperties: 1,
     additionalProperties: {
       ...{ ...pool, properties, dependencies: dependencies() },
-      anyOf: [{ required: ["servers"] }, { required: ["routes"] }],
+      anyOf: ["servers", "routes", "discovery"].map((key) => ({ required: [key] })),
     },
   };
   const start = docs.indexOf(BEGIN);

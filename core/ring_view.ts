@@ -3,6 +3,7 @@
 import { bytes } from "./bytes.ts";
 import type { Pool } from "./pool.ts";
 import { slotOf } from "./route/slots.ts";
+import type { DiscoverySnapshot } from "./stats/discovery.ts";
 import { protocolOf } from "./config/schema.ts";
 import type { Front } from "./front.ts";
 import { INTENT_CAS, INTENT_DELETE, INTENT_GETS } from "./protocol/intents.ts";
@@ -17,6 +18,8 @@ import { viewSentinels } from "./topology/sentinel_view.ts";
 export interface RingView {
   /** Of a pool that follows its servers: what it knows of them. */
   readonly topology?: TopologySnapshot;
+  /** Of a pool whose servers are found. */
+  readonly discovery?: DiscoverySnapshot;
   /** Of a pool that reads from replicas: those. */
   readonly replicas?: readonly ReplicaSnapshot[];
   /** Of a pool whose primaries Sentinels tell: what they say. */

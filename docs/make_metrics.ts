@@ -41,6 +41,7 @@ const WHOSE = {
   followed: "Pools before a Redis Cluster",
   reading: "Pools that read from replicas",
   watched: "Pools with `sentinels`",
+  discovered: "Pools with `discovery`",
   front: "Pools with `routes`",
   near: "Pools with `near_cache`",
 } as const;

@@ -215,7 +215,9 @@ test("a runtime's folder names no runtime but its own, and what they share none"
 });
 
 /** The parts of adapters/, the lower ones first: imports go down only. */
-const PARTS = ["log", "system", "control", "workers", "admin", "command", "runtimes"];
+const PARTS = [
+  ...["log", "system", "control", "discovery", "workers", "admin", "command", "runtimes"],
+];
 
 test("inside adapters/ imports go down only", () => {
   const partOf = (file: string): string => /^adapters\/(\w+)\//.exec(file)?.[1] ?? "";

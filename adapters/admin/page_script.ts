@@ -435,10 +435,16 @@ function poolView(name) {
     const all = pool.servers.length;
     set(badge, live === all ? "all live" : live + " of " + all + " live");
     badge.className = "badge " + (live === all ? "good" : "bad");
+    const found = pool.discovery;
     set(about, pool.protocol + " on " + pool.listen + " · " +
       count(pool.counters.client_connections, "client") + " · " +
       count(pool.counters.forward_error, "error") + " · " +
-      count(pool.counters.server_ejects, "ejection"));
+      count(pool.counters.server_ejects, "ejection") +
+      (found === undefined ? "" : " · " + count(found.size, "server") + " by " + found.source + ", " +
+        (found.at === 0 ? "no answer yet" : "last answer " +
+          age(Math.max(0, (status.time - found.at) / 1000)) + " ago") + ", " +
+        count(found.changes, "change") + ", " + number(found.refused) + " refused" +
+        (found.error === "" ? "" : "; " + found.error)));
     for (const one of charts) one.update(track.series);
     if (pool.sentinel !== undefined) {
       if (topology === null) {

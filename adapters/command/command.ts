@@ -1,11 +1,13 @@
 // What the command runs on every runtime: the proxy with the options of the command line.
 
 import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
 import type { Config } from "../../core/config/schema.ts";
 import type { Host } from "../../core/host.ts";
 import { Proxy } from "../../core/proxy.ts";
 import { openAdminListeners } from "../admin/open.ts";
 import type { Running } from "../control/running.ts";
+import { Discovery } from "../discovery/discovery.ts";
 import { checkServers } from "./check_servers.ts";
 import { type CliOptions, parseArgs, runCommand, type Start } from "./cli.ts";
 import type { Control } from "../control/control.ts";
@@ -26,7 +28,9 @@ export async function runProxyCommand(host: Host): Promise<void> {
     if ("title" in own && own.title !== "") system.setTitle?.(own.title);
     system.exit(await runWorker(host, system, channel));
   }
-  const start: Start = async (config, options, log, reload) => {
+  const start: Start = async (written, options, log, reload) => {
+    const discovery = new Discovery(log, dirname(options.confFile));
+    const config = await discovery.start(written);
     const stats = { host: options.statsAddress, port: options.statsPort, path: "", mode: -1 };
     const reusePort = options.takeover || config.global.reuse_port;
     const { hostname: source } = system;
@@ -43,12 +47,14 @@ export async function runProxyCommand(host: Host): Promise<void> {
         { host, log, spawner, workers, source, stats, takeover, reload, ...limits },
       );
       await supervisor.start();
-      return await withWindows(supervisor, options, config, log, spawner.reusePort);
+      const follow = following(supervisor, discovery);
+      return await withWindows(follow, options, config, log, spawner.reusePort);
     }
     if (reusePort && !options.takeover) await probe(host, config, stats);
     const proxy = new Proxy(host, config, { log, stats, source, limits, reusePort });
     await proxy.start();
-    return await withWindows(runningProxy(proxy, reload), options, config, log, reusePort);
+    const running = following(runningProxy(proxy, reload), discovery);
+    return await withWindows(running, options, config, log, reusePort);
   };
   const check = (config: Config) => checkServers(host, config);
   system.exit(await runCommand(system, system.args, start, check));
@@ -95,6 +101,24 @@ async function withWindows(
     running.abort?.();
     throw error;
   }
+}
+
+/** The same, whose pools go along with the servers that are found. */
+function following(running: Controlled, discovery: Discovery): Controlled {
+  discovery.begin((config) => running.reload?.(config));
+  return {
+    control: discovery.shownBy(running.control),
+    reload: (config) => discovery.reload(config),
+    async stop() {
+      discovery.stop();
+      await running.stop();
+    },
+    abort() {
+      discovery.stop();
+      running.abort?.();
+    },
+    levelChanged: () => running.levelChanged?.(),
+  };
 }
 
 /** A proxy in this process, which has started. */

@@ -145,11 +145,11 @@ export function shownKey(key: string): string {
 }
 
 /**
- * Values are raw text: only digits make a number and only true and false make a boolean. Whatever
+ * Values are raw text: only digits (and one point) make a number and only true and false make a boolean. Whatever
  * else stays text, which the schema then refuses.
  */
 export function fromText(type: string, text: string): unknown {
-  if (type === "number" && /^[0-9]+$/.test(text)) return Number(text);
+  if (type === "number" && /^[0-9]+(\.[0-9]+)?$/.test(text)) return Number(text);
   if (type === "boolean" && text === "true") return true;
   if (type === "boolean" && text === "false") return false;
   return text;

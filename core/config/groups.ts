@@ -274,6 +274,60 @@ export const READS_KEYS = {
   },
 } as const satisfies Rows;
 
+export const DISCOVERY_KEYS = {
+  srv: {
+    type: text(),
+    default: "",
+    text: "Name of SRV records: their targets are the servers, and their names in the ring.",
+  },
+  dns: {
+    type: text(),
+    default: "",
+    text: "Name whose addresses (A, AAAA) are the servers, on `port`. They are named by address.",
+  },
+  port: { type: integer(0, 65535), default: 0, text: "Port of the servers, with dns." },
+  file: {
+    type: filePath(),
+    default: "",
+    text: "File with a list of servers as under `servers`; it is read again when it changes.",
+  },
+  etcd: {
+    items: {
+      type: v.pipe(
+        text(),
+        v.regex(/^https?:\/\/[^/?#\s@]+\/?$/, "has to be a URL such as http://127.0.0.1:2379"),
+      ),
+      text: "",
+    },
+    text: "URLs of etcd's nodes: under prefix + name is host:port or host:port:weight of a server.",
+  },
+  prefix: { type: text(), default: "", text: "What the keys begin with, with etcd." },
+  resolver: {
+    type: v.pipe(
+      text(),
+      v.regex(/^$|^.+:[0-9]+$/, "has to be host:port"),
+    ),
+    default: "",
+    text: "host:port of the DNS server, with srv or dns; else those of /etc/resolv.conf.",
+  },
+  min: {
+    type: integer(100, MAX_INT, "milliseconds"),
+    default: 1000,
+    text: "Least milliseconds between two questions, whatever the TTL is.",
+  },
+  max_loss: {
+    type: v.pipe(
+      v.number("has to be a number from 0 to 1"),
+      v.minValue(0, "has to be a number from 0 to 1"),
+      v.maxValue(1, "has to be a number from 0 to 1"),
+    ),
+    default: 0.5,
+    text:
+      "An answer that loses more than this part of the servers counts only when three in a row " +
+      "are equal.",
+  },
+} as const satisfies Rows;
+
 export const LOG_LEVELS = [
   ...["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"],
   ...["emerg", "alert", "crit", "error", "warn", "notice", "info", "debug", "verbose"],
@@ -335,4 +389,5 @@ export type AuthConfig = ValuesOf<typeof AUTH_KEYS>;
 export type ReadsConfig = ValuesOf<typeof READS_KEYS>;
 export type HealthConfig = ValuesOf<typeof HEALTH_KEYS>;
 export type MigrateValues = ValuesOf<typeof MIGRATE_KEYS>;
+export type DiscoveryConfig = ValuesOf<typeof DISCOVERY_KEYS>;
 export type GlobalConfig = ValuesOf<typeof GLOBAL_KEYS>;

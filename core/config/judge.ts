@@ -197,6 +197,32 @@ export function judgeSentinels(
   }
 }
 
+/** Where servers are found: one place, with what belongs to it. */
+export function judgeDiscovery(
+  { discovery, distribution, sentinels }: PoolConfig,
+  given: (key: PoolKey) => boolean,
+  note: (key: PoolKey, message: string) => void,
+): void {
+  if (discovery === undefined) return;
+  const tell = (message: string): void => note("discovery", message);
+  const { srv, dns, port, file, etcd, prefix, resolver } = discovery;
+  const ways = [srv !== "", dns !== "", file !== "", etcd.length > 0];
+  if (ways.filter(Boolean).length !== 1) tell("discovery needs one of srv, dns, file and etcd");
+  if ((dns !== "") !== (port !== 0)) tell("discovery.dns and discovery.port go together");
+  if ((etcd.length > 0) !== (prefix !== "")) {
+    tell("discovery.etcd and discovery.prefix go together");
+  }
+  if (resolver !== "" && srv === "" && dns === "") {
+    tell("discovery.resolver is only valid with discovery.srv or discovery.dns");
+  }
+  if (given("servers")) note("servers", "servers is not allowed with discovery, which finds them");
+  if ((sentinels ?? []).length > 0) {
+    tell("discovery is not allowed with sentinels, which know the servers");
+  }
+  if (distribution === "cluster") {
+    tell("discovery is not allowed with distribution: cluster, whose nodes tell of one another");
+  }
+}
 const MEMCACHED_NAMES = [
   ...MEMCACHED_COMMANDS.map(({ name }) => name),
   ...BINARY_COMMANDS.flatMap((command) => command?.name ?? []),

@@ -16,6 +16,7 @@ import { CommandsSchema } from "./commands.ts";
 import {
   AUTH_KEYS,
   CLUSTER_KEYS,
+  DISCOVERY_KEYS,
   GLOBAL_KEYS,
   HEALTH_KEYS,
   MIGRATE_KEYS,
@@ -380,6 +381,12 @@ export const POOL_ROWS = {
     only: "redis",
     reload: ["tick"],
     text: "Where commands that only read go: to replicas too. See [replicas.md](replicas.md).",
+  },
+  discovery: {
+    keys: DISCOVERY_KEYS,
+    optional: true,
+    text: "Instead of `servers`: where they are found, and followed. " +
+      "See [discovery.md](discovery.md).",
   },
   routes: {
     type: RoutesSchema,

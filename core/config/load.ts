@@ -8,6 +8,7 @@ import { judgeConditions, readKeys, readNothing, readRow, shownKey } from "./gro
 import { GLOBAL_KEYS, type GlobalConfig } from "./groups.ts";
 import {
   judgeCluster,
+  judgeDiscovery,
   judgeFront,
   judgeGlobal,
   judgePool,
@@ -142,7 +143,7 @@ class Check {
       }
       if (
         name.text === "global" && !hasKey(value, "listen") && !hasKey(value, "servers") &&
-        !hasKey(value, "routes")
+        !hasKey(value, "routes") && !hasKey(value, "discovery")
       ) {
         this.pool = "";
         this.readGlobal(value);
@@ -182,7 +183,7 @@ class Check {
     const before = this.mistakes.length;
     const nodes = this.collectKeys(body);
     if (!nodes.has("listen")) this.silent.push({ name, message: "listen is missing" });
-    if (!nodes.has("servers") && !nodes.has("routes")) {
+    if (!nodes.has("servers") && !nodes.has("routes") && !nodes.has("discovery")) {
       this.note(name, "servers is missing", "servers");
     }
     judgeConditions(POOL_ROWS, body, (place, message) => {
@@ -215,6 +216,7 @@ class Check {
     // Its ring is looked up when all pools are known.
     if (migrate !== undefined) pool.migrate = { ...migrate, ring: pool };
     const given = (key: PoolKey) => nodes.has(key);
+    judgeDiscovery(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeCluster(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeSentinels(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeFront(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));

@@ -9,7 +9,15 @@ export type CounterKind = "counter" | "gauge" | "timestamp";
  * Kinds of pools: by protocol, those whose servers are learned and followed, those with routes, those
  * that read from replicas.
  */
-export type Kind = "redis" | "memcached" | "followed" | "watched" | "front" | "near" | "reading";
+export type Kind =
+  | "redis"
+  | "memcached"
+  | "followed"
+  | "discovered"
+  | "watched"
+  | "front"
+  | "near"
+  | "reading";
 
 export interface Counter {
   /** The field of the counters' object; also the name in the stats JSON and at StatsD. */

@@ -66,6 +66,46 @@ export const PROCESS_METRICS: readonly Metric<Whole>[] = [
   },
 ];
 
+/** Of pools whose servers are found. */
+const DISCOVERY_METRICS: readonly Metric<PoolSnapshot>[] = [
+  {
+    name: "pool_discovered_servers",
+    kind: "gauge",
+    help: "Servers that were found.",
+    statsd: "discovered_servers",
+    only: "discovered",
+    value: ({ discovery }) => discovery?.size,
+  },
+  {
+    name: "pool_discovery_last_answer_timestamp_seconds",
+    kind: "gauge",
+    help: "When the last answer came that counts; 0: never.",
+    only: "discovered",
+    value: ({ discovery }) => discovery === undefined ? undefined : discovery.at / 1000,
+  },
+  {
+    name: "pool_discovery_changes_total",
+    kind: "counter",
+    help: "Times that another set of servers was found.",
+    only: "discovered",
+    value: ({ discovery }) => discovery?.changes,
+  },
+  {
+    name: "pool_discovery_failures_total",
+    kind: "counter",
+    help: "Questions for servers that were in vain: the set stays.",
+    only: "discovered",
+    value: ({ discovery }) => discovery?.failures,
+  },
+  {
+    name: "pool_discovery_refused_losses_total",
+    kind: "counter",
+    help: "Answers that lost more than `max_loss` of the servers, and did not count.",
+    only: "discovered",
+    value: ({ discovery }) => discovery?.refused,
+  },
+];
+
 /** Of pools whose servers are learned and followed. */
 const FOLLOWED_METRICS: readonly Metric<PoolSnapshot>[] = [
   {
@@ -184,6 +224,7 @@ export const POOL_METRICS: readonly Metric<PoolSnapshot>[] = [
   },
   ...POOL_COUNTERS.map((row) => counted<PoolSnapshot>("pool_", row)),
   ...FOLLOWED_METRICS,
+  ...DISCOVERY_METRICS,
   ...WATCHED_METRICS,
 ];
 

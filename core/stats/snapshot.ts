@@ -11,6 +11,7 @@ import {
 } from "./counters.ts";
 import type { LatencySnapshot } from "./latency.ts";
 import { mergeLatency } from "./latency.ts";
+import type { DiscoverySnapshot } from "./discovery.ts";
 import type { Look, TopologySnapshot, WatchedSnapshot } from "./topology.ts";
 
 export interface Snapshot {
@@ -44,6 +45,8 @@ export interface PoolSnapshot {
   readonly near?: true;
   /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
   readonly topology?: TopologySnapshot;
+  /** Of a pool whose servers are found. */
+  readonly discovery?: DiscoverySnapshot;
   /** Of a pool whose primaries Sentinels tell. */
   readonly sentinel?: WatchedSnapshot;
   /** Of a pool that reads from replicas; absent: it does not. */
@@ -70,11 +73,12 @@ export interface ReplicaSnapshot {
 
 /** Which rows of counters.ts a pool has. */
 export function kindsOf(
-  { protocol, topology, sentinel, isFront, near, replicas }: PoolSnapshot,
+  { protocol, topology, sentinel, discovery, isFront, near, replicas }: PoolSnapshot,
 ): Kind[] {
   const kinds: Kind[] = [protocol];
   if (topology !== undefined || sentinel !== undefined) kinds.push("followed");
   if (sentinel !== undefined) kinds.push("watched");
+  if (discovery !== undefined) kinds.push("discovered");
   if (isFront) kinds.push("front");
   if (replicas !== undefined) kinds.push("reading");
   if (near) kinds.push("near");

@@ -870,6 +870,47 @@ function invalid(schema: Record<string, unknown>, value: unknown, at = "file"): 
   return "";
 }
 
+test("discovery: one place, and what belongs to it", () => {
+  const of = (value: string, ...more: string[]) => {
+    const lines = [`  discovery: ${value}`, ...more.map((line) => `  ${line}`)].join("\n");
+    return mistakes(`p:\n  listen: 127.0.0.1:1\n${lines}\n`).join("\n");
+  };
+  const said = (message: string) => `c.yml:3: pool "p": ${message}`;
+  assert.is(of("{srv: _mc._tcp.cache.example, min: 1000, max_loss: 0.5}"), "");
+  assert.is(of("{dns: cache.example, port: 11211, resolver: '127.0.0.1:53'}"), "");
+  assert.is(of("{file: servers.yml, max_loss: 1}"), "");
+  assert.is(of("{etcd: ['http://127.0.0.1:2379'], prefix: /caches/}"), "");
+  assert.is(of("{}"), said("discovery needs one of srv, dns, file and etcd"));
+  assert.is(of("{srv: a, file: b}"), said("discovery needs one of srv, dns, file and etcd"));
+  assert.is(of("{dns: a}"), said("discovery.dns and discovery.port go together"));
+  assert.is(of("{srv: a, port: 1}"), said("discovery.dns and discovery.port go together"));
+  assert.is(
+    of("{etcd: ['http://127.0.0.1:2379']}"),
+    said("discovery.etcd and discovery.prefix go together"),
+  );
+  assert.is(
+    of("{etcd: [127.0.0.1:2379], prefix: a}"),
+    said('discovery.etcd "127.0.0.1:2379" has to be a URL such as http://127.0.0.1:2379'),
+  );
+  assert.is(
+    of("{file: a, resolver: '1.2.3.4:53'}"),
+    said("discovery.resolver is only valid with discovery.srv or discovery.dns"),
+  );
+  assert.is(
+    of("{srv: a, max_loss: 1.5}"),
+    said('discovery.max_loss "1.5" has to be a number from 0 to 1'),
+  );
+  assert.is(
+    of("{srv: a}", "servers: [1.2.3.4:1:1]"),
+    'c.yml:4: pool "p": servers is not allowed with discovery, which finds them',
+  );
+  assert.match(
+    of("{srv: a}", "redis: true", "distribution: cluster"),
+    /discovery is not allowed with distribution: cluster/,
+  );
+  assert.match(of("{srv: a}", "routes: {default: p}"), /discovery is not allowed with routes/);
+});
+
 test("proxy_protocol: networks, no unix socket", () => {
   const only = (value: string) => mistakes(file(`proxy_protocol: ${value}`)).join("\n");
   assert.is(only("{from: [10.0.0.0/8, '::1']}"), "");
@@ -900,6 +941,7 @@ test("the JSON Schema takes the examples and refuses what is misspelt or out of 
       "conf/demo.yml",
       "conf/nutcracker.yml",
       "conf/behind-haproxy.yml",
+      "conf/discovery.yml",
       "conf/replicas.yml",
     ]
   ) {
