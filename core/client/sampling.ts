@@ -16,15 +16,13 @@ import type { ClientContext } from "./context.ts";
 
 /** A request of one key: its reply is counted too. */
 export function sample(
-  { hot, slow }: ClientContext,
+  { hot }: ClientContext,
   request: Request,
   scan: Scan,
   buf: Uint8Array,
   at: number,
 ): void {
-  const [start, end] = [at + scan.keyStart, at + scan.keyEnd];
-  request.hot = hot.note(buf, start, end, scan.length);
-  if (!slow.on) slow.note(request, buf, start, end);
+  request.hot = hot.note(buf, at + scan.keyStart, at + scan.keyEnd, scan.length);
   // It does not go straight through: it is to be seen.
   request.kind = request.kind === MANAGED ? WATCHED : SPECIAL;
 }

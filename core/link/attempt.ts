@@ -21,8 +21,6 @@ export interface Attempt {
   noted: number;
   /** See `Scan.mute`. */
   mute: number;
-  /** What its key is called among those asked for most (stats/hot_keys.ts); -1, or absent: none. */
-  readonly hot?: number;
 }
 
 /** What a sink may ask of the link that brings it a reply. */

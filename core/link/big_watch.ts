@@ -58,7 +58,7 @@ export class BigWatch {
     const { slow } = this;
     if (attempt.verb < 0) return; // the proxy's own question
     if (!more) this.counters.big_replies++;
-    const knows = (attempt.hot ?? -1) >= 0 || slow.keeps(attempt);
+    const knows = slow.keeps(attempt);
     // What is read again within that time has a name.
     if (!knows) slow.keepUntil(attempt.sentAt + KEEPING);
     this.add("reply", codec, attempt.verb, attempt.note, 0, knows ? attempt.noted : 0, bytes, more);

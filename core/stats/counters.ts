@@ -112,18 +112,21 @@ export const POOL_COUNTERS = [
     shared: true,
     metric: "hot_keys",
     help: "Keys that more than one in a hundred requests is for, each.",
+    unlisted: true,
   },
   {
     name: "big_requests",
     kind: "counter",
     metric: "big_requests_total",
     help: "Requests larger than `big_key`.",
+    unlisted: true,
   },
   {
     name: "big_replies",
     kind: "counter",
     metric: "big_replies_total",
     help: "Replies larger than `big_key`.",
+    unlisted: true,
   },
   {
     name: "near_hits",

@@ -34,6 +34,8 @@ export interface HotKey {
 
 export class HotKeys {
   private readonly every: number;
+  /** Of a gap: what a logarithm of chance is multiplied by. */
+  private readonly scale: number;
   private seed: number;
   /** How many of the counters are in use. */
   private used: number;
@@ -58,6 +60,7 @@ export class HotKeys {
 
   constructor(seed: number, now: number, every = EVERY) {
     this.every = every;
+    this.scale = 1 / Math.log(1 - 1 / every);
     this.seed = (seed | 0) || 1;
     this.used = 0;
     this.counts = new Float64Array(COUNTERS);
@@ -87,7 +90,7 @@ export class HotKeys {
     x ^= x << 5;
     this.seed = x;
     const part = ((x >>> 0) + 1) / 4294967297;
-    return 1 + Math.floor(Math.log(part) / Math.log(1 - 1 / this.every));
+    return 1 + Math.floor(Math.log(part) * this.scale);
   }
 
   /** The key `buf[start, end)` was in a request of the sample. Returns what `replied` is told. */

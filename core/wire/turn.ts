@@ -30,6 +30,7 @@ export class Turn<Link extends Flushable, Client extends Flushable> {
   private links: Link[];
   private clients: Client[];
   private scheduled: boolean;
+  private flushing: boolean;
   /** Socket events in this turn and in the one before. */
   private events: number;
   private eventsBefore: number;
@@ -45,6 +46,7 @@ export class Turn<Link extends Flushable, Client extends Flushable> {
     this.links = [];
     this.clients = [];
     this.scheduled = false;
+    this.flushing = false;
     this.events = 0;
     this.eventsBefore = 0;
     this.clock = host.now();
@@ -95,6 +97,9 @@ export class Turn<Link extends Flushable, Client extends Flushable> {
   }
 
   private flush(): void {
+    // What is marked within a flush is in its loop: a second one would take the marks from under it.
+    if (this.flushing) return;
+    this.flushing = true;
     // A flush may mark others (a paused client goes on): they are appended and come in this loop too.
     const links = this.links;
     const clients = this.clients;
@@ -106,5 +111,6 @@ export class Turn<Link extends Flushable, Client extends Flushable> {
     }
     if (s > 0) links.length = 0;
     if (c > 0) clients.length = 0;
+    this.flushing = false;
   }
 }

@@ -74,6 +74,15 @@ export function clusterPool(
   };
 }
 
+/** A pool whose servers Sentinels watch over. */
+export function sentinelPool(name: string): PoolSnapshot {
+  const look = { at: 1_800_000_000_000, why: "start", from: "s:1", error: "" };
+  return {
+    ...pool(name, [server("a:1")]),
+    sentinel: { sentinels: [], shards: [], look, failovers: [] },
+  };
+}
+
 export function snapshot(pools: PoolSnapshot[], time = 1_800_000_000_000): Snapshot {
   return {
     source: "here",

@@ -20,7 +20,7 @@ import {
 import { statsLine } from "../../core/stats/report.ts";
 import { mergeSnapshots } from "../../core/stats/snapshot.ts";
 import { LATENCY_BOUNDS } from "../../core/stats/latency.ts";
-import { clusterPool, pool, server, snapshot } from "./fixture.ts";
+import { clusterPool, pool, sentinelPool, server, snapshot } from "./fixture.ts";
 
 const root = process.env.RINGMUX_ROOT ?? process.cwd();
 const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8");
@@ -222,7 +222,7 @@ function used(expression: string): { name: string; labels: string[] }[] {
 }
 
 test("the dashboard and the alerts use metrics and labels that are there", async () => {
-  const all = snapshot([...full.pools, clusterPool("c")]);
+  const all = snapshot([...full.pools, clusterPool("c"), sentinelPool("s")]);
   const lines = [...(await scrape(all, true)).keys()];
   const labels = new Map<string, Set<string>>();
   for (const line of lines) {

@@ -176,7 +176,10 @@ ours(
     await set.settled(name);
     for (const sentinel of set.sentinels) await sentinel.stop("SIGKILL");
     assert.is(await wire.ask("SET", key, "alone"), "+OK\r\n");
-    assert.is(await set.say(dead.port, "GET", key), bulk("alone"), "it follows");
+    await until(
+      "the old primary to follow",
+      async () => (await set.say(dead.port, "GET", key)) === bulk("alone"),
+    );
     await until("them to be missed", () => /Sentinel 127[^ ]*: .*refused/.test(proxy.output()));
     assert.is(await wire.ask("GET", key), bulk("alone"));
     for (

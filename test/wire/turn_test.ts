@@ -55,6 +55,26 @@ test("everything marked is flushed once, also what a flush marks", () => {
   assert.equal(flushed, ["server", "client", "late client"]);
 });
 
+test("an event within a flush takes no marks from it", () => {
+  const { turn } = new Clockwork();
+  const flushed: string[] = [];
+  const note = (name: string) => ({ flush: () => void flushed.push(name) });
+  turn.enter();
+  turn.markLink(note("server"));
+  turn.markClient({
+    flush() {
+      flushed.push("client");
+      turn.enter();
+      turn.markLink(note("inner"));
+      turn.leave();
+      turn.markLink(note("after"));
+      turn.markClient(note("last"));
+    },
+  });
+  (turn as unknown as { run(): void }).run();
+  assert.equal(flushed, ["server", "client", "inner", "after", "last"]);
+});
+
 test("a nap is a sixteenth of what requests take, within bounds", () => {
   for (const [usual, nap] of [[0.5, 0.05], [3.2, 0.2], [1000, 0.4]]) {
     const clockwork = new Clockwork();

@@ -87,7 +87,9 @@ export class Cluster {
         return slot >= first && slot <= last;
       });
     const owner = primaries.find(has) as ClusterNode;
-    return { slot, owner, others: primaries.filter((node) => node !== owner) };
+    // One that has given its last slot away becomes a replica, in some nodes' view a while later.
+    const others = primaries.filter((node) => node !== owner && node.slots.length > 0);
+    return { slot, owner, others };
   }
 
   /** redis-cli --cluster ... */
