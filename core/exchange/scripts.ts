@@ -22,6 +22,8 @@ export class ScriptShelf {
   /** By name, the oldest first. */
   private readonly bodies: Map<string, Uint8Array>;
   private size: number;
+  /** How often scripts or functions were changed. */
+  private changes: number;
   private readonly context: ShelfContext;
 
   constructor(words: Scripts, context: ShelfContext) {
@@ -29,6 +31,7 @@ export class ScriptShelf {
     this.context = context;
     this.bodies = new Map();
     this.size = 0;
+    this.changes = 0;
   }
 
   /** A request for every server that has keys; what it does to scripts is done by the others too. */
@@ -36,6 +39,7 @@ export class ScriptShelf {
     const { words, bodies, context } = this;
     const kind = words.kindOf(scan);
     if (kind === NO_SCRIPTS) return;
+    this.changes++;
     for (const server of context.idleServers()) {
       ask(server, context.lane, buf.slice(at, at + length), nothing);
     }
@@ -73,16 +77,18 @@ export class ScriptShelf {
 
   /**
    * A server that has some already was given them while these were on their way: what others have now
-   * is newer than what was copied.
+   * is newer than what was copied. So it is if a client has changed something meanwhile, which may have
+   * come to the server before the older copy.
    */
   private copyFunctions(server: Server, from: Server, again: boolean): void {
-    const { words, context: { lane } } = this;
+    const { words, changes, context: { lane } } = this;
     ask(from, lane, words.dump, (dump) => {
       const request = dump === null ? null : words.restore(dump, again);
       if (request === null || server.removed) return;
       ask(server, lane, request, (reply) => {
         const isRefused = reply !== null && server.context.codec.isError(reply, 0);
-        if (isRefused && !again && !from.removed) this.copyFunctions(server, from, true);
+        const isOld = (isRefused && !again) || this.changes !== changes;
+        if (isOld && !from.removed) this.copyFunctions(server, from, true);
       });
     });
   }

@@ -235,6 +235,10 @@ clusterTest("scripts and functions are at every primary, at new ones too", async
     async () => (await has("FUNCTION", "LIST")).includes("lib"),
   );
   assert.is(await wire.ask("FUNCTION", "LOAD", "REPLACE", library(100)), "$3\r\nlib\r\n");
+  await until(
+    "the new node to have the new ones",
+    async () => (await has("FUNCTION", "LIST", "WITHCODE")).includes("k[1], 100"),
+  );
   await cluster.beginMove(slot, owner, fresh, []);
   await cluster.endMove(slot, owner, fresh);
   assert.is(await wire.ask("FCALL", "f", "1", "{s}n"), ":103\r\n");

@@ -72,7 +72,7 @@ test("an event within a flush takes no marks from it", () => {
     },
   });
   (turn as unknown as { run(): void }).run();
-  assert.equal(flushed, ["server", "client", "inner", "after", "last"]);
+  assert.equal(flushed, ["server", "client", "last", "inner", "after"]);
 });
 
 test("a nap is a sixteenth of what requests take, within bounds", () => {
