@@ -1,9 +1,9 @@
 // `ringmux hot`: what /hot of a running ringmux tells, as a table.
 
-import { parseHostPort } from "../../core/config/address.ts";
 import { DEFAULT_ADMIN } from "../admin/address.ts";
 import type { HotView } from "../control/control.ts";
 import { printable } from "../log/printable.ts";
+import { askAdmin, type Look, runLook, type Terminal } from "./look.ts";
 
 const USAGE = `Usage: ringmux hot [--admin host:port] [--pool name] [--json]
 
@@ -12,77 +12,15 @@ const USAGE = `Usage: ringmux hot [--admin host:port] [--pool name] [--json]
   --json    : as /hot tells it
 `;
 
-/** How long (ms) the answer may take. */
-const PATIENCE = 5000;
-
-/** Where it writes. */
-export interface Terminal {
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-}
-
-interface Wanted {
-  admin: string;
-  pool: string;
-  json: boolean;
-}
-
 /** Carries it out; the exit status. */
-export async function runHot(argv: readonly string[], { out, err }: Terminal): Promise<number> {
-  const wanted = parse(argv);
-  if (wanted === null) {
-    out(USAGE);
-    return 0;
-  }
-  if (typeof wanted === "string") {
-    err(`ringmux: hot: ${wanted}\n${USAGE}`);
-    return 1;
-  }
-  try {
-    const views = await ask(wanted);
-    out(wanted.json ? `${JSON.stringify(views, null, 2)}\n` : views.map(shown).join("\n"));
-    return 0;
-  } catch (error) {
-    err(`ringmux: hot: ${printable(error instanceof Error ? error.message : String(error))}\n`);
-    return 1;
-  }
+export function runHot(argv: readonly string[], terminal: Terminal): Promise<number> {
+  return runLook({ name: "hot", usage: USAGE, show }, argv, terminal);
 }
 
-/** Null: the usage is asked for. */
-function parse(argv: readonly string[]): Wanted | string | null {
-  const wanted: Wanted = { admin: DEFAULT_ADMIN, pool: "", json: false };
-  for (let i = 0; i < argv.length; i++) {
-    const equals = argv[i].indexOf("=");
-    const name = equals < 0 ? argv[i] : argv[i].slice(0, equals);
-    if (name === "--help" || name === "-h") return null;
-    if (name === "--json") {
-      wanted.json = true;
-      continue;
-    }
-    if (name !== "--admin" && name !== "--pool") {
-      return `"${argv[i]}" is not known (--admin, --pool, --json)`;
-    }
-    const value = equals < 0 ? argv[++i] : argv[i].slice(equals + 1);
-    if (value === undefined || value === "") return `${name} requires a value`;
-    if (name === "--pool") wanted.pool = value;
-    else if (typeof parseHostPort(value) === "string") {
-      return `--admin "${value}" has to be host:port`;
-    } else wanted.admin = value;
-  }
-  return wanted;
-}
-
-async function ask({ admin, pool }: Wanted): Promise<HotView[]> {
+async function show({ admin, pool, json }: Look): Promise<string> {
   const query = pool === "" ? "" : `?pool=${encodeURIComponent(pool)}`;
-  const signal = AbortSignal.timeout(PATIENCE);
-  const reply = await fetch(`http://${admin}/hot${query}`, { signal }).catch((error) => {
-    throw new Error(`${admin}: no answer: ${error.cause?.message ?? error.message}`);
-  });
-  const told = await reply.json().catch(() => {
-    throw new Error(`${admin}: no ringmux answers there`);
-  });
-  if (!reply.ok) throw new Error(`${admin}: ${told.error ?? reply.status}`);
-  return told;
+  const views = await askAdmin<HotView[]>(admin, `/hot${query}`);
+  return json ? `${JSON.stringify(views, null, 2)}\n` : views.map(shown).join("\n");
 }
 
 function shown({ pool, rate, limit, hot, big }: HotView): string {

@@ -3,6 +3,7 @@
 
 import { parseHostPort } from "../../core/config/address.ts";
 import type { MigrationStatus } from "../control/control.ts";
+import type { Terminal } from "./look.ts";
 
 const USAGE = `Usage: ringmux migrate plan|start|status|pause|resume|abort|finish
                --admin host:port [--admin host:port ...] [--pool name] [--watch] [--json]
@@ -24,12 +25,6 @@ const PATIENCE = 10_000;
 const PACE = 50;
 const WATCH_PACE = 1000;
 const ANSWER = 15_000;
-
-/** What it writes and when it is: see System. */
-export interface Terminal {
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
-}
 
 interface Wanted {
   readonly verb: string;

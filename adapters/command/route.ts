@@ -1,7 +1,6 @@
 // `ringmux route KEY [COMMAND]`: the way that a key takes through the routes of a running ringmux, to
 // its server.
 
-import { parseHostPort } from "../../core/config/address.ts";
 import { INTENT_CAS, INTENT_DELETE, INTENT_GETS } from "../../core/protocol/intents.ts";
 import {
   INTENTS as MEMCACHED,
@@ -12,7 +11,7 @@ import { CLASS_READ } from "../../core/stats/latency.ts";
 import { DEFAULT_ADMIN } from "../admin/address.ts";
 import type { RingView, Step, Way } from "../control/control.ts";
 import { printable } from "../log/printable.ts";
-import type { Terminal } from "./hot.ts";
+import { askAdmin, type Look, runLook, type Terminal } from "./look.ts";
 
 const USAGE = `Usage: ringmux route KEY [COMMAND] [--admin host:port] [--pool name] [--json]
 
@@ -23,82 +22,22 @@ const USAGE = `Usage: ringmux route KEY [COMMAND] [--admin host:port] [--pool na
   --json    : as /ring tells it
 `;
 
-/** How long (ms) the answer may take. */
-const PATIENCE = 5000;
-
-interface Wanted {
-  key: string;
-  command: string;
-  admin: string;
-  pool: string;
-  json: boolean;
-}
-
 /** Carries it out; the exit status. */
-export async function runRoute(argv: readonly string[], { out, err }: Terminal): Promise<number> {
-  const wanted = parse(argv);
-  if (wanted === null) {
-    out(USAGE);
-    return 0;
-  }
-  if (typeof wanted === "string") {
-    err(`ringmux: route: ${wanted}\n${USAGE}`);
-    return 1;
-  }
-  try {
-    const rings = await ask(wanted);
-    const fronts = rings.filter(({ ways }) => ways !== undefined);
-    const shown = fronts.length > 0 && wanted.pool === "" ? fronts : rings;
-    if (wanted.json) out(`${JSON.stringify(shown, null, 2)}\n`);
-    else out(shown.map((ring) => tell(ring, wanted.command)).join(""));
-    return 0;
-  } catch (error) {
-    err(`ringmux: route: ${printable(error instanceof Error ? error.message : String(error))}\n`);
-    return 1;
-  }
+export function runRoute(argv: readonly string[], terminal: Terminal): Promise<number> {
+  return runLook({ name: "route", usage: USAGE, judge, show }, argv, terminal);
 }
 
-/** Null: the usage is asked for. */
-function parse(argv: readonly string[]): Wanted | string | null {
-  const wanted: Wanted = { key: "", command: "", admin: DEFAULT_ADMIN, pool: "", json: false };
-  const words: string[] = [];
-  for (let i = 0; i < argv.length; i++) {
-    if (!argv[i].startsWith("--") && argv[i] !== "-h") {
-      words.push(argv[i]);
-      continue;
-    }
-    const equals = argv[i].indexOf("=");
-    const name = equals < 0 ? argv[i] : argv[i].slice(0, equals);
-    if (name === "--help" || name === "-h") return null;
-    if (name === "--json") {
-      wanted.json = true;
-      continue;
-    }
-    if (name !== "--admin" && name !== "--pool") {
-      return `"${argv[i]}" is not known (--admin, --pool, --json)`;
-    }
-    const value = equals < 0 ? argv[++i] : argv[i].slice(equals + 1);
-    if (value === undefined || value === "") return `${name} requires a value`;
-    if (name === "--pool") wanted.pool = value;
-    else if (typeof parseHostPort(value) === "string") {
-      return `--admin "${value}" has to be host:port`;
-    } else wanted.admin = value;
-  }
-  if (words.length < 1 || words.length > 2) return "it takes a key, and perhaps a command";
-  return { ...wanted, key: words[0], command: words[1] ?? "" };
+function judge({ length }: readonly string[]): string {
+  return length < 1 || length > 2 ? "it takes a key, and perhaps a command" : "";
 }
 
-async function ask({ admin, pool, key }: Wanted): Promise<RingView[]> {
+async function show({ admin, pool, json, words: [key, command = ""] }: Look): Promise<string> {
   const query = new URLSearchParams(pool === "" ? { key } : { pool, key });
-  const signal = AbortSignal.timeout(PATIENCE);
-  const reply = await fetch(`http://${admin}/ring?${query}`, { signal }).catch((error) => {
-    throw new Error(`${admin}: no answer: ${error.cause?.message ?? error.message}`);
-  });
-  const told = await reply.json().catch(() => {
-    throw new Error(`${admin}: no ringmux answers there`);
-  });
-  if (!reply.ok) throw new Error(`${admin}: ${told.error ?? reply.status}`);
-  return told;
+  const rings = await askAdmin<RingView[]>(admin, `/ring?${query}`);
+  const fronts = rings.filter(({ ways }) => ways !== undefined);
+  const shown = fronts.length > 0 && pool === "" ? fronts : rings;
+  if (json) return `${JSON.stringify(shown, null, 2)}\n`;
+  return shown.map((ring) => tell(ring, command)).join("");
 }
 
 function tell({ pool, protocol, owner, ways }: RingView, command: string): string {

@@ -10,13 +10,12 @@ import type { Branch, Step } from "../route/prefix.ts";
 import type { Intent } from "../route/route.ts";
 import type { Target } from "../server/server.ts";
 import { Branching } from "./branching.ts";
+import { DOUBT } from "./outcome.ts";
 import { type Judge, type Said, send, SILENCE, tell, type Tree, type Want } from "./plan.ts";
 import type { Request } from "./request.ts";
 
 /** Bytes of requests that a front keeps so that they can be sent again. */
 export const MOST_KEPT = 64 << 20;
-/** Said of a write that goes no further. */
-const DOUBT = "; it may have been carried out";
 
 export class Failover extends Branching {
   readonly onError: boolean;

@@ -34,6 +34,17 @@ export interface LinkCounters {
   response_bytes: number;
 }
 
+/** For links whose cost nobody is shown. */
+export function newLinkCounters(): LinkCounters {
+  return {
+    server_connections: 0,
+    requests: 0,
+    request_bytes: 0,
+    responses: 0,
+    response_bytes: 0,
+  };
+}
+
 /** Whose a link is, and who hears of its life. */
 export interface LinkOwner {
   /** For log lines: `pool "cache": server "a" (127.0.0.1:6379)`. */

@@ -5,7 +5,7 @@
 import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
 import { Backoff } from "../link/backoff.ts";
 import { Link } from "../link/link.ts";
-import type { LinkCounters, LinkOwner } from "../link/owner.ts";
+import { type LinkCounters, type LinkOwner, newLinkCounters } from "../link/owner.ts";
 import { Question } from "../link/question.ts";
 import type { Socket, SocketHandler } from "../host.ts";
 import type { ServerContext } from "./context.ts";
@@ -50,13 +50,7 @@ export class HealthCheck implements LinkOwner, Sink {
   constructor(context: ServerContext, server: Checked) {
     this.label = server.label;
     this.fields = server.fields;
-    this.counters = {
-      server_connections: 0,
-      requests: 0,
-      request_bytes: 0,
-      responses: 0,
-      response_bytes: 0,
-    };
+    this.counters = newLinkCounters();
     this.judges = false;
     this.listener = null;
     this.keeps = false;

@@ -5,7 +5,12 @@ import { EMPTY } from "../bytes.ts";
 import type { Address, ConnectTls, Host, Socket, SocketHandler } from "../host.ts";
 import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
 import { Link } from "../link/link.ts";
-import type { LinkContext, LinkCounters, LinkOwner } from "../link/owner.ts";
+import {
+  type LinkContext,
+  type LinkCounters,
+  type LinkOwner,
+  newLinkCounters,
+} from "../link/owner.ts";
 import { Question } from "../link/question.ts";
 
 /** How long (ms) somebody may take to answer all. */
@@ -54,13 +59,7 @@ export class Asker implements LinkOwner, Sink {
   constructor(context: AskerContext, hearer: AnswerHearer, what: string) {
     this.label = `pool "${context.name}": ${what}`;
     this.fields = { pool: context.name };
-    this.counters = {
-      server_connections: 0,
-      requests: 0,
-      request_bytes: 0,
-      responses: 0,
-      response_bytes: 0,
-    };
+    this.counters = newLinkCounters();
     this.judges = false;
     this.listener = null;
     this.keeps = false;

@@ -3,7 +3,12 @@
 import type { Address, Socket, SocketHandler } from "../host.ts";
 import { Backoff } from "../link/backoff.ts";
 import { CLOSED, Link, READY } from "../link/link.ts";
-import type { LinkCounters, LinkOwner, Listener } from "../link/owner.ts";
+import {
+  type LinkCounters,
+  type LinkOwner,
+  type Listener,
+  newLinkCounters,
+} from "../link/owner.ts";
 import { HEARING, type SentinelEvent, type Sentinels } from "../protocol/sentinels.ts";
 import type { AskerContext } from "./asker.ts";
 
@@ -40,13 +45,7 @@ export class EventEar implements LinkOwner, Listener {
   ) {
     this.label = `pool "${context.name}": Sentinel ${address.host}:${address.port}`;
     this.fields = { pool: context.name };
-    this.counters = {
-      server_connections: 0,
-      requests: 0,
-      request_bytes: 0,
-      responses: 0,
-      response_bytes: 0,
-    };
+    this.counters = newLinkCounters();
     this.judges = false;
     this.keeps = false;
     this.listener = this;

@@ -5,7 +5,7 @@ import { EMPTY } from "../bytes.ts";
 import type { Address, Socket, SocketHandler } from "../host.ts";
 import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
 import { Link } from "../link/link.ts";
-import type { LinkCounters, LinkOwner } from "../link/owner.ts";
+import { type LinkCounters, type LinkOwner, newLinkCounters } from "../link/owner.ts";
 import { Question } from "../link/question.ts";
 import type { ServerContext } from "../server/context.ts";
 
@@ -42,13 +42,7 @@ export class MapAsker implements LinkOwner, Sink {
   constructor(context: ServerContext, hearer: MapHearer) {
     this.label = `pool "${context.name}": cluster map`;
     this.fields = { pool: context.name };
-    this.counters = {
-      server_connections: 0,
-      requests: 0,
-      request_bytes: 0,
-      responses: 0,
-      response_bytes: 0,
-    };
+    this.counters = newLinkCounters();
     this.judges = false;
     this.listener = null;
     this.keeps = false;
