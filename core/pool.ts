@@ -956,7 +956,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       protocol: protocolOf(this.config),
       counters: { ...this.counters, ...this.seen() },
       servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
-      ...(this.front !== null && { isFront: true }),
+      ...(this.front !== null && { isFront: true, routes: this.front.tallies.rows }),
       ...(this.near !== null && { near: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
       ...(this.reading !== null && { replicas: this.reading.snapshot() }),

@@ -37,12 +37,16 @@ export interface TargetPool {
 /** A branch that is one pool. */
 export class Leaf implements Branch {
   readonly pool: TargetPool;
+  /** Counts its requests; null: whoever sends them does. */
+  private readonly tally: { requests: number } | null;
 
-  constructor(pool: TargetPool) {
+  constructor(pool: TargetPool, tally: { requests: number } | null = null) {
     this.pool = pool;
+    this.tally = tally;
   }
 
   pick(buf: Uint8Array, start: number, end: number, intent: Intent): Target {
+    if (this.tally !== null) this.tally.requests++;
     return this.pool.route.pick(buf, start, end, intent);
   }
 
@@ -77,13 +81,13 @@ export interface Prefix {
   readonly branch: Branch;
 }
 
-/** No prefix fits, and there is no default. */
 /** Has some requests go elsewhere too: see exchange/mirror.ts. */
 export interface Around {
   around(main: Target, buf: Uint8Array, start: number, end: number, intent: Intent): Target;
   trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step[];
 }
 
+/** No prefix fits, and there is no default. */
 export const NO_ROUTE: Unavailable = new Unavailable("no route for this key");
 
 const NO_PREFIXES: readonly Prefix[] = [];

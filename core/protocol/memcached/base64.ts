@@ -32,3 +32,16 @@ export function decodeBase64(
   }
   return at;
 }
+
+export function encodeBase64(bytes: Uint8Array): Uint8Array {
+  const out = new Uint8Array(Math.ceil(bytes.length / 3) * 4).fill(EQUALS);
+  for (let i = 0, at = 0; i < bytes.length; i += 3, at += 4) {
+    const rest = bytes.length - i;
+    const bits = (bytes[i] << 16) | ((rest > 1 ? bytes[i + 1] : 0) << 8) |
+      (rest > 2 ? bytes[i + 2] : 0);
+    for (let k = 0; k < Math.min(4, rest + 1); k++) {
+      out[at + k] = ALPHABET.charCodeAt((bits >> (18 - 6 * k)) & 63);
+    }
+  }
+  return out;
+}

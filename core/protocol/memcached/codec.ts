@@ -4,6 +4,7 @@
 
 import { bytes, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
+import type { Stripping } from "../stripping.ts";
 import type { Verdicts } from "../verdicts.ts";
 import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
@@ -43,6 +44,7 @@ import { RequestParser, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
+import { textStripping } from "./strip.ts";
 import { TEXT_VERDICTS } from "./verdict.ts";
 
 /** No error of memcached says that the server cannot work. */
@@ -64,6 +66,7 @@ export class MemcachedCodec implements Codec {
   readonly judged: Uint8Array;
   readonly intents: Uint8Array;
   readonly verdicts: Verdicts;
+  readonly stripping: Stripping;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly dialects: Dialects;
@@ -96,6 +99,7 @@ export class MemcachedCodec implements Codec {
     this.judged = NOT_JUDGED;
     this.intents = INTENTS;
     this.verdicts = TEXT_VERDICTS;
+    this.stripping = textStripping(this);
     this.probe = VERSION;
     this.replyHead = 0;
     const binary = new BinaryCodec(options, facts);
