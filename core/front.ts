@@ -8,7 +8,7 @@ import { poolsOf } from "./config/routes.ts";
 import { Every } from "./exchange/every.ts";
 import { Failover } from "./exchange/failover.ts";
 import { Meter, type MeterContext } from "./exchange/meter.ts";
-import { Mirror, Mirrors } from "./exchange/mirror.ts";
+import { Mirror, MirroredBranch, MirrorTrace } from "./exchange/mirror.ts";
 import { Paper } from "./exchange/judge.ts";
 import { Managed, type ManagedPool } from "./exchange/managed.ts";
 import type { Tree, TreeCounters, Want } from "./exchange/plan.ts";
@@ -129,26 +129,24 @@ export class Front implements Tree {
       if (isPlain(route)) return route;
     }
     const of = (route: string) => new Builder(this, all, this.tallies, route);
+    const copies = of("mirror");
+    const mirrors = mirror.map((one) => copies.mirror(one));
+    const around = (branch: Branch): Branch =>
+      mirrors.length === 0 ? branch : new MirroredBranch(this, mirrors, branch);
     const made: Prefix[] = prefixes.map(({ prefix, target, strip }: PrefixConfig) => {
       const name = bytes(utf8(prefix));
       const child = of(`prefix ${prefix}`).branch(target, true);
-      return {
-        name: prefix,
-        bytes: name,
-        branch: strip ? new Strip(this, child, name.length) : child,
-      };
+      const branch = strip ? new Strip(this, child, name.length) : child;
+      return { name: prefix, bytes: name, branch: around(branch) };
     });
-    const rest = fallback === undefined ? null : of("default").branch(fallback, true);
-    const copies = of("mirror");
-    const mirrors = mirror.length === 0
-      ? null
-      : new Mirrors(this, mirror.map((one) => copies.mirror(one)));
+    const rest = fallback === undefined ? null : around(of("default").branch(fallback, true));
     const asks = (target: TargetConfig): boolean =>
       target.kind !== "pool" || !isPlain((all.get(target.pool) as PoolBehind).route);
-    const tells = mirrors !== null ||
+    const tells = mirrors.length > 0 ||
       prefixes.some(({ target, strip }) => strip || asks(target)) ||
       (fallback !== undefined && asks(fallback));
-    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents, mirrors);
+    const aside = mirrors.length === 0 ? null : new MirrorTrace(mirrors);
+    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents, aside);
   }
 
   /** Whether keys are to be noted for a slow log: the greatest of the pools behind. */
@@ -268,7 +266,7 @@ class Builder {
         const pool = this.all.get(target.pool) as PoolBehind;
         const tally = counts ? tallies.of(route, target.pool, false) : null;
         return pool.route.redirects === null
-          ? new Leaf(pool, tally)
+          ? new Leaf(pool, tally, tallies)
           : new Managed(tree, pool, tally);
       }
       case "failover":

@@ -10,7 +10,7 @@ import { reads } from "../protocol/intents.ts";
 import { FAILED } from "../protocol/verdicts.ts";
 import type { Branch, Step } from "../route/prefix.ts";
 import type { Intent } from "../route/route.ts";
-import type { Target } from "../server/server.ts";
+import type { Server, Target } from "../server/server.ts";
 import type { RouteTally } from "../stats/routes.ts";
 import { send } from "./errand.ts";
 import { Ghost, Unseen } from "./ghost.ts";
@@ -65,25 +65,64 @@ export class Mirror {
   }
 }
 
-/** The mirrors of a front, around what its routes give. */
-export class Mirrors implements Work {
+/** The mirrors of a front, around the branch of one route. */
+export class MirroredBranch implements Branch, Work {
   private readonly tree: Tree;
+  private readonly child: Branch;
   private readonly mirrors: readonly Mirror[];
   private readonly plans: Map<number, Plan>;
   private readonly numbers: Map<Target, number>;
   /** By lane. */
   private readonly ghosts: Map<number, Ghost>;
 
-  constructor(tree: Tree, mirrors: readonly Mirror[]) {
+  /** Of targets that would be counted when they are found. */
+  private readonly tallies: WeakMap<Target, RouteTally>;
+
+  constructor(tree: Tree, mirrors: readonly Mirror[], child: Branch) {
     this.tree = tree;
+    this.child = child;
+    this.tallies = new WeakMap();
     this.mirrors = mirrors;
     this.plans = new Map();
     this.numbers = new Map();
     this.ghosts = new Map();
   }
 
+  pick(buf: Uint8Array, start: number, end: number, intent: Intent): Target {
+    const { tallies } = this.tree;
+    tallies.forget();
+    const main = this.child.pick(buf, start, end, intent);
+    const target = this.around(main, buf, start, end, intent);
+    if (target === main) return main;
+    const tally = tallies.takeBack();
+    if (tally !== null) this.tallies.set(main, tally);
+    return target;
+  }
+
+  any(): Target {
+    return this.child.any();
+  }
+
+  all(intent: Intent): readonly Server[] {
+    return this.child.all(intent);
+  }
+
+  members(): readonly Server[] {
+    return this.child.members();
+  }
+
+  trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step {
+    return this.child.trace(buf, start, end, intent);
+  }
+
   /** `main`, or a plan that has the key mirrored. */
-  around(main: Target, buf: Uint8Array, start: number, end: number, intent: Intent): Target {
+  private around(
+    main: Target,
+    buf: Uint8Array,
+    start: number,
+    end: number,
+    intent: Intent,
+  ): Target {
     const { mirrors, plans } = this;
     let wanted = false;
     for (let i = 0; i < mirrors.length; i++) if (mirrors[i].wants(intent)) wanted = true;
@@ -145,6 +184,8 @@ export class Mirrors implements Work {
   ): void {
     const [main] = targets;
     const { caller } = want;
+    const tally = this.tallies.get(main);
+    if (tally !== undefined) tally.requests++;
     if (main.available && judge instanceof Asked && judge === want && !caller.isClosed) {
       // As if there were no mirror: the reply goes straight to the client.
       const link = main.linkFor(caller);
@@ -187,6 +228,15 @@ export class Mirrors implements Work {
     const ghost = new Ghost(this.tree, caller, "a mirror");
     this.ghosts.set(caller.lane, ghost);
     return ghost;
+  }
+}
+
+/** Tells which mirrors a key has. */
+export class MirrorTrace {
+  private readonly mirrors: readonly Mirror[];
+
+  constructor(mirrors: readonly Mirror[]) {
+    this.mirrors = mirrors;
   }
 
   trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step[] {

@@ -14,6 +14,7 @@ import type { Codec, Origin as Tags, Session } from "../protocol/codec.ts";
 import { reads } from "../protocol/intents.ts";
 import type { Verdicts } from "../protocol/verdicts.ts";
 import { type Origin, type Parking, type Target, Unavailable } from "../server/server.ts";
+import type { RouteTallies } from "../stats/routes.ts";
 import type { BufferPool, OutBuffer } from "../wire/out_buffer.ts";
 import type { Judge, Paper } from "./judge.ts";
 import { fail, settle } from "./outcome.ts";
@@ -40,6 +41,7 @@ export interface Tree {
   readonly paper: Paper;
   /** Bytes of requests that are kept so that they can be sent again. */
   kept: number;
+  readonly tallies: RouteTallies;
   /** What stands for a lane of the front's clients as long as it is theirs; undefined: nobody's. */
   laneOf(lane: number): object | undefined;
   /** A delete has failed at a server: it is tried again, if there is room. */

@@ -6,6 +6,7 @@ import type { Stripping } from "../protocol/stripping.ts";
 import type { Branch, Step } from "../route/prefix.ts";
 import type { Intent } from "../route/route.ts";
 import type { Server, Target } from "../server/server.ts";
+import type { RouteTally } from "../stats/routes.ts";
 import { type BufferPool, OutBuffer } from "../wire/out_buffer.ts";
 import { send } from "./errand.ts";
 import type { Judge } from "./judge.ts";
@@ -21,6 +22,8 @@ export class Strip implements Branch, Work {
   private readonly child: Branch;
   private readonly length: number;
   private readonly plans: Map<Target, Plan>;
+  /** Of targets that would be counted when they are found. */
+  private readonly tallies: WeakMap<Target, RouteTally>;
 
   /** `length`: of the prefix, in bytes. */
   constructor(tree: Tree, child: Branch, length: number) {
@@ -28,15 +31,21 @@ export class Strip implements Branch, Work {
     this.child = child;
     this.length = length;
     this.plans = new Map();
+    this.tallies = new WeakMap();
   }
 
   pick(buf: Uint8Array, start: number, end: number, intent: Intent): Target {
+    const { tree, plans } = this;
+    const { tallies } = tree;
+    tallies.forget();
     const inner = this.child.pick(buf, start + this.length, end, intent);
-    let plan = this.plans.get(inner);
+    const tally = tallies.takeBack();
+    let plan = plans.get(inner);
     if (plan === undefined) {
-      if (this.plans.size >= MOST_PLANS) this.plans.clear();
-      plan = new Plan(this.tree, this, [inner], REASON);
-      this.plans.set(inner, plan);
+      if (plans.size >= MOST_PLANS) plans.clear();
+      plan = new Plan(tree, this, [inner], REASON);
+      plans.set(inner, plan);
+      if (tally !== null) this.tallies.set(inner, tally);
     }
     return plan.target;
   }
@@ -56,6 +65,8 @@ export class Strip implements Branch, Work {
     const out = new OutBuffer(buffers);
     const key = codec.stripping.cut(want.verb, buf, start, end, length, out);
     if (typeof key === "string") return judge.lost(index, key, true);
+    const tally = this.tallies.get(target);
+    if (tally !== undefined) tally.requests++;
     const whole = buffers.take(out.size);
     const { size } = out;
     out.moveInto(whole);

@@ -52,10 +52,13 @@ export class RouteTally implements RouteRow {
 
 /** The tallies of a front; those of names that stay go on through a reload. */
 export class RouteTallies {
+  /** That of the target that was found last, if it is counted when it is found. */
+  last: RouteTally | null;
   private all: Map<string, RouteTally>;
   private before: Map<string, RouteTally>;
 
   constructor() {
+    this.last = null;
     this.all = new Map();
     this.before = new Map();
   }
@@ -72,6 +75,19 @@ export class RouteTallies {
       new RouteTally(route, target, judged);
     this.all.set(key, tally);
     return tally;
+  }
+
+  /** What was found last is counted when it is carried out instead; null: it is not counted. */
+  takeBack(): RouteTally | null {
+    const { last } = this;
+    this.last = null;
+    if (last !== null) last.requests--;
+    return last;
+  }
+
+  /** Nothing was found yet. */
+  forget(): void {
+    this.last = null;
   }
 
   get rows(): RouteRow[] {

@@ -61,6 +61,10 @@ test.before(async () => {
     },
     pages: { redis: true, servers: [at(one, 1, HOSTILE), at(second, 1, "two")] },
     slots: { redis: true, distribution: "cluster", servers: [at(node)] },
+    front: {
+      redis: true,
+      routes: "{default: {failover: [sessions, pages]}, prefixes: {'<b>:': pages}}",
+    },
   }, { admin: `127.0.0.1:${admin}` });
   browser = await chromium.launch({
     executablePath: which("chromium"),
@@ -188,6 +192,34 @@ ours("the look-up box gives the server that /ring gives", async () => {
     );
     assert.is(await page.locator("#found b").textContent(), ring.owner, key);
   }
+  assert.equal(complaints, []);
+});
+
+ours("of a front the look-up box gives the ways of a key, and each route has a row", async () => {
+  const { page, complaints } = await usual();
+  await page.getByLabel("Pool", { exact: true }).selectOption("front");
+  for (
+    const [key, way] of [["<b>:1", "prefix <b>: → pool pages"], ["x", "default → failover on"]]
+  ) {
+    await page.getByLabel("Where does a key live?").fill(key);
+    await page.keyboard.press("Enter");
+    await holds(
+      page,
+      `document.getElementById("found").textContent.startsWith(${JSON.stringify(`read: ${way}`)})`,
+    );
+  }
+  const wire = await Wire.open(proxy.ports.front);
+  await wire.ask("GET", "x");
+  wire.close();
+  const table = page.locator("table.keys", { hasText: "Routes of pool front" });
+  await holds(
+    page,
+    `[...document.querySelectorAll("table.keys")].some((table) =>
+      table.textContent.includes("Routes of pool front") &&
+      table.textContent.includes("defaultsessions100") &&
+      table.textContent.includes("prefix <b>:pages"))`,
+  );
+  assert.is(await table.count(), 1);
   assert.equal(complaints, []);
 });
 
