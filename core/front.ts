@@ -51,6 +51,7 @@ export interface FrontOwner extends RetryContext {
   readonly buffers: BufferPool;
   readonly now: number;
   readonly codec: Codec;
+  readonly clients: { readonly size: number };
   /** Something behind it has changed. */
   behindChanged(): void;
   /** A pool behind it has forgotten its lanes. */

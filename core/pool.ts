@@ -670,7 +670,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   dismiss(): boolean {
     this.now = this.host.now();
     for (const client of [...this.clients]) client.leave();
-    if (this.wasBehind && (this.fronts.size > 0 || this.inFlight() > 0)) return false;
+    const isUsed = [...this.fronts.values()].some(({ clients }) => clients.size > 0);
+    if (this.wasBehind && (isUsed || this.inFlight() > 0)) return false;
     return this.clients.size === 0;
   }
 

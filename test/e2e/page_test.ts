@@ -61,7 +61,7 @@ test.before(async () => {
     },
     pages: { redis: true, servers: [at(one, 1, HOSTILE), at(second, 1, "two")] },
     slots: { redis: true, distribution: "cluster", servers: [at(node)] },
-    front: {
+    tree: {
       redis: true,
       routes: "{default: {failover: [sessions, pages]}, prefixes: {'<b>:': pages}}",
     },
@@ -143,7 +143,7 @@ async function picture(page: Page, name: string): Promise<void> {
 ours("it shows the pools, their servers and their state, and nobody complains", async () => {
   const { page, complaints, asked } = await usual();
   const pools = await page.locator("section.pool h2").allTextContents();
-  assert.equal(pools.sort(), ["pages", "sessions", "slots"]);
+  assert.equal(pools.sort(), ["pages", "sessions", "slots", "tree"]);
   const names = await page.locator("td.name b").allTextContents();
   assert.equal(
     names.sort(),
@@ -197,7 +197,7 @@ ours("the look-up box gives the server that /ring gives", async () => {
 
 ours("of a front the look-up box gives the ways of a key, and each route has a row", async () => {
   const { page, complaints } = await usual();
-  await page.getByLabel("Pool", { exact: true }).selectOption("front");
+  await page.getByLabel("Pool", { exact: true }).selectOption("tree");
   for (
     const [key, way] of [["<b>:1", "prefix <b>: → pool pages"], ["x", "default → failover on"]]
   ) {
@@ -208,14 +208,14 @@ ours("of a front the look-up box gives the ways of a key, and each route has a r
       `document.getElementById("found").textContent.startsWith(${JSON.stringify(`read: ${way}`)})`,
     );
   }
-  const wire = await Wire.open(proxy.ports.front);
+  const wire = await Wire.open(proxy.ports.tree);
   await wire.ask("GET", "x");
   wire.close();
-  const table = page.locator("table.keys", { hasText: "Routes of pool front" });
+  const table = page.locator("table.keys", { hasText: "Routes of pool tree" });
   await holds(
     page,
     `[...document.querySelectorAll("table.keys")].some((table) =>
-      table.textContent.includes("Routes of pool front") &&
+      table.textContent.includes("Routes of pool tree") &&
       table.textContent.includes("defaultsessions100") &&
       table.textContent.includes("prefix <b>:pages"))`,
   );
