@@ -330,7 +330,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const id = fingerprint(JSON.stringify([ringOf(this.config), ringOf(ring)]));
     // deno-lint-ignore no-this-alias -- of getters
     const pool = this;
-    const Kind = this.config.redis ? Migration : PullMigration;
+    const Kind = this.codec.migrating !== null ? Migration : PullMigration;
     const migration = new Kind(
       {
         ...{

@@ -18,6 +18,7 @@ export class Knowing {
   answered = 0;
   /** Errors that were told; only where a server is dead. */
   errors = 0;
+  lastError = "";
   misses = 0;
   hits = 0;
   private readonly ports: () => number[];
@@ -30,8 +31,10 @@ export class Knowing {
   private wires: Map<number, Wire>;
   private running: Promise<void> | null = null;
   private ends = false;
-  /** Errors are allowed, and what was at a server may be gone. */
+  /** A proxy or a server is being killed: errors are allowed. */
   lenient = false;
+  /** What was at a server is being lost: nothing is known. */
+  doubts = false;
 
   constructor(ports: () => number[], name: string, binary: boolean) {
     this.ports = ports;
@@ -53,14 +56,20 @@ export class Knowing {
     for (const wire of this.wires.values()) wire.close();
   }
 
-  /** All it knew is doubtful: a server has been killed. */
-  forgetAll(): void {
+  /** What differs comes first: FNV would send keys that differ in their last letter to one server. */
+  private anyKey(): string {
+    return `${this.below(KEYS)}:${this.name}`;
+  }
+
+  private forgetAll(): void {
     for (const key of this.items.keys()) this.unknown.add(key);
   }
 
   private async run(): Promise<void> {
     while (!this.ends) {
-      const key = `${this.name}:${this.below(KEYS)}`;
+      const key = this.anyKey();
+      const before = this.wrong.length;
+      const doubted = this.doubts;
       try {
         if (this.binary) await this.packets(key);
         else await this.commands(key);
@@ -72,9 +81,14 @@ export class Knowing {
         }
         this.unknown.add(key);
         this.errors++;
+        this.lastError = String(error);
+        for (const wire of this.wires.values()) wire.close();
         this.wires.clear();
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
+      if (!doubted && !this.doubts) continue;
+      this.wrong.length = before;
+      this.forgetAll();
     }
   }
 
@@ -222,7 +236,7 @@ export class Knowing {
   private async many(key: string): Promise<void> {
     const keys = [key];
     for (let i = 0; i < 5; i++) {
-      const other = `${this.name}:${this.below(KEYS)}`;
+      const other = this.anyKey();
       if (!keys.includes(other) && !this.unknown.has(other)) keys.push(other);
     }
     const wire = await this.wire();

@@ -36,7 +36,6 @@ import { Copier, type CopierContext, shownKey } from "./copier.ts";
 import type { Outcome } from "./key_move.ts";
 import type { Answer } from "./asker.ts";
 import { after, Mover } from "./mover.ts";
-import type { Moves } from "./moves.ts";
 
 export const UNKNOWN = "unknown";
 export const PREPARE = "prepare";
@@ -163,7 +162,7 @@ export interface MigrationStatus {
   readonly addresses: readonly string[];
 }
 
-export class Migration implements CopierContext, Moves {
+export class Migration implements CopierContext {
   phase: Phase;
   readonly route: MigrateRoute;
   private readonly context: MigrationContext;

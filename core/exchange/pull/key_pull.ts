@@ -192,7 +192,9 @@ export class KeyPull {
 
   private oldFails(why: Said | Lost): void {
     if (isRefused(why)) return this.gone();
-    if (why.is === "error") return this.end({ is: "failed", why: `its old server says: ${why.why}` });
+    if (why.is === "error") {
+      return this.end({ is: "failed", why: `its old server says: ${why.why}` });
+    }
     this.again(`its old server: ${why.why}`);
   }
 

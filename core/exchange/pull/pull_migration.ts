@@ -61,7 +61,7 @@ const SHORTEST_BARRIER = 600;
 /** Nobody commits: it ends by itself. */
 const LONGEST_BARRIER = 10_000;
 /** All processes leave the phase before meanwhile (ms). */
-const SHORTEST_DRAIN = 3000;
+const SHORTEST_DRAIN = 1500;
 /** How long (ms) a client's request may wait. */
 const MOST_WAIT = 10_000;
 /** How long (s) a process that copies may say nothing. */
@@ -432,7 +432,9 @@ export class PullMigration implements Moves {
       const from = route.leaves(buf, start, end);
       if (from === null) continue;
       if (phase !== PULL && phase !== DRAIN) parks = true;
-      else if (phase === DRAIN ? this.isDelete(client, scan) : this.isToPull(from, buf, start, end)) {
+      else if (
+        phase === DRAIN ? this.isDelete(client, scan) : this.isToPull(from, buf, start, end)
+      ) {
         toGo.push({ key: buf.slice(start, end), from });
       }
     }
@@ -467,7 +469,10 @@ export class PullMigration implements Moves {
   }
 
   /** Nothing is there any more, as far as anybody knows: the answers do not matter. */
-  private deleteAtOld(client: GateClient, toGo: readonly { key: Uint8Array; from: Server }[]): void {
+  private deleteAtOld(
+    client: GateClient,
+    toGo: readonly { key: Uint8Array; from: Server }[],
+  ): void {
     let left = toGo.length;
     for (const { key, from } of toGo) {
       this.asker(from).ask(this.pulling.drop(key, ""), () => {
@@ -508,8 +513,7 @@ export class PullMigration implements Moves {
   /** Copies, if this process has the lock, until nothing is left; then ends it. */
   private async work(): Promise<void> {
     const who = `${this.id}.${this.host.random(0x7fffffff).toString(36)}`;
-    const isAtIt = (): boolean =>
-      !this.stopped && (this.phase === PULL || this.phase === DRAIN);
+    const isAtIt = (): boolean => !this.stopped && (this.phase === PULL || this.phase === DRAIN);
     while (isAtIt()) {
       this.copying = await this.agreed.lock(who, LOCK);
       if (!this.copying || !isAtIt()) {

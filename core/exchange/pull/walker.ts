@@ -68,8 +68,7 @@ export class Walker {
     const { route, puller } = context;
     const listed = await this.list(
       server,
-      (key) =>
-        route.leaves(key, 0, key.length) === server && !puller.isGone(key, 0, key.length),
+      (key) => route.leaves(key, 0, key.length) === server && !puller.isGone(key, 0, key.length),
     );
     if (typeof listed === "string") {
       context.tell(`error: server "${server.name}": ${listed}`);
@@ -104,7 +103,12 @@ export class Walker {
   }
 
   /** Begins to move a key; waits while too many are moving. */
-  private go(server: Server, key: Uint8Array, whatever: boolean, bigs: Uint8Array[]): Promise<void> {
+  private go(
+    server: Server,
+    key: Uint8Array,
+    whatever: boolean,
+    bigs: Uint8Array[],
+  ): Promise<void> {
     const { rate, host, puller, route } = this.context;
     const to = route.next.pick(key, 0, key.length);
     if (!(to instanceof Server)) {
@@ -143,7 +147,8 @@ export class Walker {
       if (!old.has(server)) continue;
       for (let more = true; more;) {
         const comes = (key: Uint8Array): boolean =>
-          route.next.pick(key, 0, key.length) === server && route.leaves(key, 0, key.length) !== null;
+          route.next.pick(key, 0, key.length) === server &&
+          route.leaves(key, 0, key.length) !== null;
         const listed = await this.list(server, comes);
         if (typeof listed === "string") return `server "${server.name}": ${listed}`;
         more = listed.more;

@@ -207,7 +207,9 @@ export const PULLING: Pulling = {
     if (major === undefined) return `says "${shown}" when it is asked for its version`;
     const isOld = Number(major) < 1 || (Number(major) === 1 && Number(minor) < 6);
     return isOld
-      ? `is memcached ${shown.slice(8)}; keys move between servers of 1.6 or later, which have the ` +
+      ? `is memcached ${
+        shown.slice(8)
+      }; keys move between servers of 1.6 or later, which have the ` +
         "meta commands"
       : "";
   },
