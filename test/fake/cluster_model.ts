@@ -255,8 +255,9 @@ export class ModelCluster {
 
   /** A node does not serve, or does again. */
   waver(): void {
-    const node = this.one(this.members);
-    node.down = !node.down && this.roll(2) > 0;
+    const down = this.nodes.filter((node) => node.down);
+    if (down.length === 0) this.one(this.members).down = this.roll(2) > 0;
+    else this.one(down).down = false;
   }
 
   /** The last shard comes, or goes when it has no slots. */

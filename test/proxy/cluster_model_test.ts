@@ -319,14 +319,22 @@ class Game {
         return this.speak(client);
       case 2:
       case 3:
+        client.check();
         return void client.socket.deliver(1 + roll(5000));
       case 4:
       case 5:
       case 6:
-        return void (peer && this.serve(peer));
+        for (let n = 3; n > 0; n--) {
+          const some = this.one(this.peers);
+          if (some !== null) this.serve(some);
+        }
+        return;
       case 7:
       case 8:
-        return void peer?.socket.deliver(1 + roll(roll(2) > 0 ? 40 : 20_000));
+        for (let n = 3; n > 0; n--) {
+          this.one(this.peers)?.socket.deliver(1 + roll(roll(2) > 0 ? 40 : 20_000));
+        }
+        return;
       case 9:
         host.event();
         return void host.turn();
@@ -335,7 +343,7 @@ class Game {
         return peer?.socket.drain();
       case 11:
         client.check();
-        if (roll(8) === 0) this.pass(1 + roll(250));
+        if (roll(3) === 0) this.pass(1 + roll(250));
         return;
       case 12:
         return this.event();
@@ -551,8 +559,8 @@ async function play(seed: number, rough: boolean, said: Map<string, number>): Pr
 test("slots move, primaries change, nodes refuse: no error at all, every reply right", async () => {
   const said = new Map<string, number>();
   let checked = 0;
-  for (const seed of seeds(1, 12)) checked += await play(seed, false, said);
-  assert.ok(checked > 1500, `only ${checked} replies`);
+  for (const seed of seeds(1, 6)) checked += await play(seed, false, said);
+  assert.ok(checked > 700, `only ${checked} replies`);
   for (const word of ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "EXECABORT"]) {
     assert.ok((said.get(word) ?? 0) > 10, `${word}: ${said.get(word)}`);
   }
@@ -561,8 +569,8 @@ test("slots move, primaries change, nodes refuse: no error at all, every reply r
 test("connections are lost and nodes die too: doubt is said, and only that", async () => {
   const said = new Map<string, number>();
   let checked = 0;
-  for (const seed of seeds(101, 12)) checked += await play(seed, true, said);
-  assert.ok(checked > 1500, `only ${checked} replies`);
+  for (const seed of seeds(101, 6)) checked += await play(seed, true, said);
+  assert.ok(checked > 700, `only ${checked} replies`);
   assert.ok((said.get("LOADING") ?? 0) > 10, `LOADING: ${said.get("LOADING")}`);
 });
 
