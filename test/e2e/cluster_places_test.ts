@@ -42,7 +42,7 @@ async function proxyOf(
   options: ProxyOptions = {},
 ): Promise<ProxyProcess & { admin: string }> {
   const admin = `127.0.0.1:${await freePort()}`;
-  const servers = [`[::1]:${cluster.ports[0]}:1`];
+  const servers = [`"[::1]:${cluster.ports[0]}:1"`];
   const pool = { redis: true, distribution: "cluster", servers, ...spec };
   return Object.assign(await startProxy({ pool }, { admin, ...options }), { admin });
 }
@@ -126,7 +126,7 @@ test("two workers: both have the map, also when it changes", async () => {
 
 test("all nodes of the configuration are gone: it goes on with those it has learned of", async () => {
   const only = await cluster.add();
-  const proxy = await proxyOf({ servers: [`[::1]:${only.port}:1`], cluster: "{refresh: 200}" });
+  const proxy = await proxyOf({ servers: [`"[::1]:${only.port}:1"`], cluster: "{refresh: 200}" });
   const wire = await Wire.open(proxy.port);
   await works(wire, "learned:");
   const server = cluster.servers.find(({ port }) => port === only.port);

@@ -193,10 +193,12 @@ export async function scanAll(wire: Wire, ...more: string[]): Promise<string[]> 
 /** One node, of no cluster yet. */
 export async function startNode({ args, start }: ClusterOptions = {}): Promise<ServerProcess> {
   const bus = await freePort(); // the usual one, 10,000 higher, may be in use
+  const name = Math.random().toString(36).slice(2);
   const common = [
     ...["--cluster-port", String(bus)],
     ...["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
-    ...["--cluster-config-file", `nodes-${Math.random().toString(36).slice(2)}.conf`],
+    // A replica writes down what it gets; another node would read it.
+    ...["--cluster-config-file", `nodes-${name}.conf`, "--dbfilename", `${name}.rdb`],
     ...["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"],
   ];
   if (start !== undefined) return await start(common);
