@@ -403,7 +403,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const topology = new ClusterTopology(this, this);
     const lot: ParkingLot = new ParkingLot(this, () => route);
     const nowhere = new Unavailable("no primary", lot as Parking);
-    const route: SlotRoute = new SlotRoute(this, topology, nowhere);
+    const route: SlotRoute = new SlotRoute(this, topology, nowhere, lot);
     return { topology, lot, route, scripts: new ScriptShelf(this.codec.scripts as Scripts, this) };
   }
 
