@@ -33,15 +33,14 @@ export function decodeBase64(
   return at;
 }
 
-export function encodeBase64(bytes: Uint8Array): Uint8Array {
-  const out = new Uint8Array(Math.ceil(bytes.length / 3) * 4).fill(EQUALS);
-  for (let i = 0, at = 0; i < bytes.length; i += 3, at += 4) {
-    const rest = bytes.length - i;
-    const bits = (bytes[i] << 16) | ((rest > 1 ? bytes[i + 1] : 0) << 8) |
-      (rest > 2 ? bytes[i + 2] : 0);
-    for (let k = 0; k < Math.min(4, rest + 1); k++) {
-      out[at + k] = ALPHABET.charCodeAt((bits >> (18 - 6 * k)) & 63);
-    }
+/** The characters that stand for `key`. */
+export function encodeBase64(key: Uint8Array): string {
+  let out = "";
+  for (let i = 0; i < key.length; i += 3) {
+    const bits = (key[i] << 16) | ((key[i + 1] ?? 0) << 8) | (key[i + 2] ?? 0);
+    out += ALPHABET[bits >> 18] + ALPHABET[(bits >> 12) & 63];
+    out += i + 1 < key.length ? ALPHABET[(bits >> 6) & 63] : "=";
+    out += i + 2 < key.length ? ALPHABET[bits & 63] : "=";
   }
   return out;
 }

@@ -42,7 +42,7 @@ export function textStripping(codec: Codec): Stripping {
       out.append(buf, start, from);
       if (scratch === null) out.append(buf, from + n, end);
       else {
-        const shorter = encodeBase64(key.subarray(n));
+        const shorter = bytes(encodeBase64(key.subarray(n)));
         out.append(shorter, 0, shorter.length);
         out.append(buf, start + args[3], end);
       }
@@ -54,7 +54,7 @@ export function textStripping(codec: Codec): Stripping {
       if (NAMING.some((word) => begins(buf, start, line, word))) {
         const shorter = key.subarray(n);
         // A server says a key in base64 if it has got it so.
-        const coded = encodeBase64(shorter);
+        const coded = bytes(encodeBase64(shorter));
         const isMeta = buf[start + 2] === BLANK && buf[start] !== 77; // not ME
         let done = start;
         for (let at = start; at < line; at++) {
@@ -65,7 +65,7 @@ export function textStripping(codec: Codec): Stripping {
           const found = isSame(buf, from, to, shorter)
             ? key
             : isSame(buf, from, to, coded)
-            ? encodeBase64(key)
+            ? bytes(encodeBase64(key))
             : null;
           if (found !== null) {
             out.append(buf, done, from);
