@@ -674,7 +674,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   dismiss(): boolean {
     this.now = this.host.now();
     for (const client of [...this.clients]) client.leave();
-    if (this.wasBehind && (this.fronts.size > 0 || this.inFlight() > 0)) return false;
+    const isUsed = [...this.fronts.values()].some(({ clients }) => clients.size > 0);
+    if (this.wasBehind && (isUsed || this.inFlight() > 0)) return false;
     return this.clients.size === 0;
   }
 
@@ -960,7 +961,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       protocol: protocolOf(this.config),
       counters: { ...this.counters, ...this.seen() },
       servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
-      ...(this.front !== null && { isFront: true }),
+      ...(this.front !== null && { isFront: true, routes: this.front.tallies.rows }),
       ...(this.near !== null && { near: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
       ...(this.reading !== null && { replicas: this.reading.snapshot() }),
