@@ -195,4 +195,19 @@ test("-t tells what belongs to the targets", () => {
   ]);
 });
 
+test("a warm route is of two plain rings", () => {
+  const of = (target: string): string[] => mistakes(front(`default: {warm: ${target}}`));
+  assert.equal(of("{cold: local, warm: far}"), []);
+  assert.match(of("{cold: local}")[0], 'c.yml:5: pool "front": routes.default.warm.warm has to be');
+  assert.match(of("far")[0], "routes.default.warm.cold has to be the name of a pool");
+  assert.match(of("{cold: local, warm: {all: [local, far]}}")[0], "warm.warm has to be the name");
+  assert.match(of("{cold: local, warm: local}")[0], "cold and warm have to be two pools");
+  assert.match(of("{cold: local, hot: far, warm: far}")[0], "did you mean");
+  assert.match(
+    of("{cold: local, warm: nodes}")[0],
+    "has distribution: cluster; cold and warm have",
+  );
+  assert.match(of("{cold: local, warm: moving}")[0], "cannot be a target: it has migrate");
+});
+
 test.run();
