@@ -112,7 +112,7 @@ once("Redis: values of every kind are brought, written ones never come back", as
   assert.is(await wire.ask("SISMEMBER", "s", "x"), ":1\r\n");
   assert.is(await wire.ask("LPUSH", "l", 0), ":4\r\n");
   assert.is(await wire.ask("INCR", "n"), ":6\r\n");
-  assert.match(await wire.ask("PTTL", "n"), /^:(99|100)\d{3}\r\n$/);
+  assert.match(await wire.ask("PTTL", "n"), /^:(\d{5}|100000)\r\n$/);
   assert.is(await wire.ask("DEL", "gone"), ":1\r\n");
   assert.is(await wire.ask("GET", "gone"), bulk(null));
   assert.is(await hot.ask("EXISTS", "gone", "l", "n"), ":0\r\n");
