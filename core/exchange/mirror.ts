@@ -197,6 +197,7 @@ class Shadow implements Attempt, Sink {
   note: Uint8Array;
   noted: number;
   mute: number;
+  readonly run: null;
   private readonly mirror: Mirror;
   private readonly cost: number;
 
@@ -210,6 +211,7 @@ class Shadow implements Attempt, Sink {
     this.note = EMPTY;
     this.noted = 0;
     this.mute = 0;
+    this.run = null;
     this.mirror = mirror;
     this.cost = cost;
     mirror.pending++;

@@ -193,6 +193,7 @@ class Errand implements Attempt, Sink {
   note: Uint8Array;
   noted: number;
   mute: number;
+  readonly run: null;
   private readonly want: Want;
   private readonly judge: Judge;
   private readonly index: number;
@@ -212,6 +213,7 @@ class Errand implements Attempt, Sink {
     this.note = noted > 0 ? note.slice(0, noted) : EMPTY;
     this.noted = noted;
     this.mute = 0;
+    this.run = null;
     this.want = want;
     this.judge = judge;
     this.index = index;

@@ -168,6 +168,7 @@ export class Preface implements Attempt {
   readonly note: Uint8Array;
   readonly noted: number;
   readonly mute: number;
+  readonly run: null;
 
   constructor(bytes: number) {
     this.sink = NO_ONE;
@@ -178,5 +179,6 @@ export class Preface implements Attempt {
     this.note = EMPTY;
     this.noted = 0;
     this.mute = 0;
+    this.run = null;
   }
 }

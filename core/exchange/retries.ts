@@ -103,6 +103,7 @@ class Retry implements Attempt, Sink {
   note: Uint8Array;
   noted: number;
   mute: number;
+  readonly run: null;
   private readonly queue: Retries;
   private readonly one: Delete;
 
@@ -116,6 +117,7 @@ class Retry implements Attempt, Sink {
     this.note = EMPTY;
     this.noted = 0;
     this.mute = 0;
+    this.run = null;
     this.queue = queue;
     this.one = one;
   }
