@@ -38,9 +38,10 @@ export function redirected(
   if (scripts !== null && scripts.words.isMissing(buf, start, end)) {
     if (withScript(request, scripts, link)) return true;
   }
+  const isHeld = request.resent >= BOUND;
   const target = redirects.refused(buf, start, end, request, link);
   if (target === null) return false;
-  if (request.resent >= BOUND) return answered(request, redirects.held(request));
+  if (isHeld) return answered(request, redirects.held(request));
   if (redirects.apart && sendApart(request, link)) return true;
   if (!isPossible(target)) return toldWhy(request, target);
   if (target.available && request.resent >= redirects.most) {
@@ -168,7 +169,6 @@ export class Preface implements Attempt {
   readonly note: Uint8Array;
   readonly noted: number;
   readonly mute: number;
-  readonly run: null;
 
   constructor(bytes: number) {
     this.sink = NO_ONE;
@@ -179,6 +179,5 @@ export class Preface implements Attempt {
     this.note = EMPTY;
     this.noted = 0;
     this.mute = 0;
-    this.run = null;
   }
 }

@@ -34,8 +34,8 @@ export interface Attempt {
   noted: number;
   /** See `Scan.mute`. */
   mute: number;
-  /** Null: it is one request, with one reply. */
-  run: Run | null;
+  /** Null or absent: it is one request, with one reply. */
+  readonly run?: Run | null;
 }
 
 /** What a sink may ask of the link that brings it a reply. */

@@ -368,8 +368,8 @@ export class Link implements Carrier {
       if (attempt === null) break;
       let next = codec.parseReply(scan, buf, pos, end);
       const { run } = attempt;
-      if (run !== null) next = this.runOn(run, begins || pos > start, buf, pos, next, end);
-      if (!scan.done || (run !== null && run.more >= 0)) {
+      if (run) next = this.runOn(run, begins || pos > start, buf, pos, next, end);
+      if (!scan.done || (run && run.more >= 0)) {
         if (spanSink !== null) spanSink.pass(buf, spanStart, pos);
         if (alike > 0) owner.answered(cls, clock - sentAt, alike);
         this.unfinishedReply(attempt, buf, pos, next, end);

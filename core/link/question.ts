@@ -13,7 +13,6 @@ export class Question implements Attempt {
   readonly note: Uint8Array;
   readonly noted: number;
   readonly mute: number;
-  readonly run: null;
 
   constructor(sink: Sink) {
     this.sink = sink;
@@ -24,7 +23,6 @@ export class Question implements Attempt {
     this.note = EMPTY;
     this.noted = 0;
     this.mute = 0;
-    this.run = null;
   }
 }
 
