@@ -64,7 +64,7 @@ import {
 import { HotKeys } from "./stats/hot_keys.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
-import { ClusterTopology } from "./topology/cluster.ts";
+import { ClusterTopology, type MapNews } from "./topology/cluster.ts";
 import { viewCluster } from "./topology/cluster_view.ts";
 import { SentinelTopology } from "./topology/sentinel.ts";
 import { viewSentinels } from "./topology/sentinel_view.ts";
@@ -85,6 +85,8 @@ export interface PoolContext {
   readonly unixSockets: boolean;
   /** Tells other processes that share the pools of subscribed clients; null if there are none. */
   readonly hearings: ((hearings: Hearings) => void) | null;
+  /** Tells them of a cluster's map; null if there are none. */
+  readonly maps: ((news: MapNews) => void) | null;
   /** What all pools share: a client of one may use servers of another (front.ts). */
   readonly buffers: BufferPool;
   readonly turn: Turn<Flushable, Flushable>;
@@ -455,6 +457,10 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     for (const server of gone) this.retire(server, server.retire(), this.now + RETIREMENT);
     lot.wake();
     this.ringChanged();
+  }
+
+  mapTold(news: MapNews): void {
+    this.context.maps?.(news);
   }
 
   /** Of whom a server that has come gets its functions; null: it has them, having been a replica. */
