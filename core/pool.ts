@@ -377,6 +377,10 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     else this.topics.rebalance();
   }
 
+  get broadcasters(): readonly Server[] {
+    return this.home === null ? this.servers : this.home.shards.map(({ primary }) => primary);
+  }
+
   /** Commands go to the servers that keys were to move to. */
   private get isOnward(): boolean {
     const { route } = this;
