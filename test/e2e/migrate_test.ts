@@ -4,120 +4,33 @@
 import * as fs from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { knowingClients } from "./cluster_load.ts";
-import { actors, Counters, goOn } from "./migrate_load.ts";
+import { Counters } from "./migrate_load.ts";
+import {
+  keysOf,
+  migrate,
+  nothingAside,
+  rings,
+  start,
+  startSite,
+  statusOf,
+  underLoad,
+  untilDone,
+} from "./migrate_site.ts";
 import {
   at,
   bulk,
   cmd,
-  command,
   freePort,
   ours,
-  type ProxyProcess,
-  run,
   runtime,
   type ServerProcess,
   serves,
   several,
-  startProxy,
   startRedis,
   tempPath,
   until,
   Wire,
 } from "./harness.ts";
-
-interface Ring {
-  servers: string[];
-  [key: string]: string | string[];
-}
-
-interface Setting {
-  old: Ring;
-  next: Ring;
-  rate?: number;
-  bigKey?: number;
-  workers?: number;
-}
-
-interface Site {
-  proxy: ProxyProcess;
-  port: number;
-  admin: string;
-}
-
-async function startSite({ old, next, rate = 0, bigKey, workers = 1 }: Setting): Promise<Site> {
-  const admin = `127.0.0.1:${await freePort()}`;
-  const big = bigKey === undefined ? "" : `, big_key: ${bigKey}`;
-  const proxy = await startProxy({
-    alpha: { redis: true, migrate: `{to: beta2, rate: ${rate}${big}}`, ...old },
-    beta2: { redis: true, ...next },
-  }, { admin, args: workers === 1 ? [] : ["--workers", String(workers)] });
-  return { proxy, port: proxy.ports.alpha, admin };
-}
-
-/** `ringmux migrate ...`; what it said, and its status. */
-async function migrate(
-  sites: Site[],
-  ...args: string[]
-): Promise<{ said: string; status: number }> {
-  const [program, first] = command();
-  const admins = sites.flatMap(({ admin }) => ["--admin", admin]);
-  const { code, stdout, stderr } = await run(program, [...first, "migrate", ...args, ...admins]);
-  return { said: stdout + stderr, status: code };
-}
-
-// deno-lint-ignore no-explicit-any
-async function statusOf({ admin }: Site): Promise<any> {
-  const reply = await fetch(`http://${admin}/migrate`);
-  return (await reply.json()).processes[0]?.[0] ?? {};
-}
-
-async function start(sites: Site[], ...more: string[]): Promise<void> {
-  const { said, status } = await migrate(sites, "start", ...more);
-  assert.is(status, 0, said);
-}
-
-async function untilDone(sites: Site[]): Promise<void> {
-  for (const site of sites) {
-    await until(
-      "the migration to be done",
-      async () => (await statusOf(site)).phase === "done",
-      60_000,
-    );
-  }
-}
-
-/** The keys of a server that are clients', in all databases. */
-async function keysOf(server: ServerProcess): Promise<string[]> {
-  const wire = await Wire.open(server.port);
-  const reply = await wire.ask("KEYS", "*");
-  wire.close();
-  return [...reply.matchAll(/\r\n([^$*\r\n][^\r\n]*)/g)].map(([, key]) => key)
-    .filter((key) => !key.startsWith("ringmux:migrate:"));
-}
-
-const rings = (servers: ServerProcess[], n: number): Ring => ({
-  servers: servers.slice(0, n).map((server, i) => at(server, 1, `s${i}`)),
-});
-
-/** Clients of every kind while `meanwhile` happens; nothing wrong may be told to any of them. */
-async function underLoad(site: Site, meanwhile: () => Promise<void>): Promise<void> {
-  const knowing = await knowingClients(site.port, 2);
-  const others = await actors(site.port);
-  for (const one of [...knowing, ...others]) one.begin();
-  await goOn(others, 2);
-  await meanwhile();
-  await goOn(others, 2);
-  await Promise.all([...knowing, ...others].map((one) => one.stop()));
-  assert.equal(knowing.flatMap(({ wrong }) => wrong).slice(0, 3), []);
-  assert.equal(others.flatMap(({ wrong }) => wrong).slice(0, 3), []);
-}
-
-async function nothingAside(site: Site): Promise<void> {
-  const status = await statusOf(site);
-  assert.is(status.errors, 0, JSON.stringify(status));
-  assert.is(status.aside, 0, JSON.stringify(status));
-}
 
 ours("two servers become three while clients of every kind go on", async () => {
   const servers = await several(3, () => startRedis());
@@ -254,7 +167,7 @@ once(
     assert.is((await statusOf(site)).phase, "prepare");
 
     await start([site], "--paused");
-    for (const command of ["SWAPDB 0 1", "MOVE key1 2", "COPY key1 key2 DB 2"]) {
+    for (const command of ["MOVE key1 2", "COPY key1 key2 DB 2"]) {
       assert.match(
         await wire.ask(...command.split(" ")),
         "is not possible while keys move",
@@ -295,118 +208,6 @@ once(
     assert.match(await (await reload()).text(), '"reloaded":true');
     for (const key of keys) assert.is(await wire.ask("GET", key), bulk(`v-${key}`));
     assert.is(await wire.ask("FLUSHALL"), "+OK\r\n");
-  },
-);
-
-once(
-  "all keys at once while they move: each is told of once, nothing else is, and flushed",
-  async () => {
-    const servers = await several(3, () => startRedis());
-    const site = await startSite({ old: rings(servers, 2), next: rings(servers, 3), rate: 500 });
-    const wire = await Wire.open(site.port);
-    const keys = Array.from({ length: 2000 }, (_, i) => `key:${i}`);
-    const fill = async (): Promise<void> => {
-      for (const key of keys) wire.send(cmd("SET", key, "v"));
-      await wire.replies(keys.length);
-    };
-    const all = async (pattern: string): Promise<string[]> =>
-      [...(await wire.ask("KEYS", pattern)).matchAll(/\r\n([^$*\r\n][^\r\n]*)/g)]
-        .map(([, key]) => key).sort();
-    await fill();
-    await wire.ask("SCRIPT", "LOAD", "return 1");
-    const sha = /[0-9a-f]{40}/.exec(await wire.ask("SCRIPT", "LOAD", "return KEYS[1]"))?.[0] ?? "";
-    await start([site]);
-    let rounds = 0;
-    while ((await statusOf(site)).phase !== "done") {
-      assert.equal(await all("*"), [...keys].sort());
-      assert.equal(await all("key:1?"), keys.slice(10, 20).sort());
-      assert.is(await wire.ask("DBSIZE"), ":2000\r\n");
-      assert.match(await wire.ask("RANDOMKEY"), /^\$\d+\r\nkey:\d+\r\n$/);
-      // The script was loaded before, at the old servers.
-      const key = keys[rounds % keys.length];
-      assert.is(await wire.ask("EVALSHA", sha, 1, key), bulk(key));
-      rounds++;
-    }
-    assert.ok(rounds > 2, `${rounds}`);
-    assert.is(await wire.ask("DBSIZE"), ":2000\r\n");
-    assert.equal(await all("*"), [...keys].sort());
-    await nothingAside(site);
-  },
-);
-
-once("keys are flushed while they move: none comes back", async () => {
-  const servers = await several(3, () => startRedis());
-  const site = await startSite({ old: rings(servers, 2), next: rings(servers, 3), rate: 2000 });
-  const wire = await Wire.open(site.port);
-  const fill = async (): Promise<void> => {
-    for (let i = 0; i < 3000; i++) wire.send(cmd("SET", `key:${i}`, "v"));
-    await wire.replies(3000);
-  };
-  await fill();
-  await wire.ask("SELECT", 1);
-  await wire.ask("SET", "other", "stays");
-  await wire.ask("SELECT", 0);
-  await start([site]);
-  await until("keys to move", async () => (await statusOf(site)).keys > 50);
-  assert.is(await wire.ask("FLUSHDB"), "+OK\r\n");
-  assert.is(await wire.ask("DBSIZE"), ":0\r\n");
-  assert.is(await wire.ask("KEYS", "*"), "*0\r\n");
-  assert.is(await wire.ask("RANDOMKEY"), "$-1\r\n");
-  await wire.ask("SELECT", 1);
-  assert.is(await wire.ask("GET", "other"), bulk("stays"));
-  assert.is(await wire.ask("SET", "more", 1), "+OK\r\n");
-  assert.is(await wire.ask("FLUSHALL", "ASYNC"), "+OK\r\n");
-  assert.is(await wire.ask("DBSIZE"), ":0\r\n");
-  await untilDone([site]);
-  assert.is(await wire.ask("DBSIZE"), ":0\r\n");
-  for (const server of servers) assert.equal(await keysOf(server), []);
-  await nothingAside(site);
-});
-
-once(
-  "a start is taken back after keys have moved, by two proxies of which one is killed",
-  async () => {
-    const servers = await several(3, () => startRedis());
-    const tagged = { hash_tag: '"{}"' };
-    const setting = {
-      old: { ...rings(servers, 2), ...tagged },
-      next: { ...rings(servers, 3), ...tagged },
-      rate: 300,
-    };
-    const sites = await Promise.all([startSite(setting), startSite(setting)]);
-    const counters = sites.map(({ port }, i) => new Counters(port, `a${i}`));
-    await underLoad(sites[0], async () => {
-      for (const one of counters) one.begin();
-      await start(sites);
-      await until("keys to move", async () => (await statusOf(sites[0])).keys > 100);
-      const { said, status } = await migrate(sites, "abort");
-      assert.is(status, 0, said);
-      assert.match(said, "keys move back");
-      assert.match((await migrate(sites, "abort")).said, "it goes back already");
-      await sites[1].proxy.stop("SIGKILL");
-      sites[1] = await startSite(setting);
-      counters[1].go(sites[1].port);
-      for (const site of sites) {
-        await until(
-          "all to be back",
-          async () => (await statusOf(site)).phase === "prepare",
-          60_000,
-        );
-      }
-    });
-    for (const one of counters) {
-      await one.stop();
-    }
-    for (const one of counters) await one.check(sites[1].port);
-    assert.equal(counters.flatMap(({ wrong }) => wrong), []);
-    assert.equal(await keysOf(servers[2]), []);
-    await nothingAside(sites[0]);
-    // And forward again.
-    await start(sites);
-    await untilDone(sites);
-    for (const one of counters) await one.check(sites[0].port);
-    assert.equal(counters.flatMap(({ wrong }) => wrong), []);
-    assert.ok((await keysOf(servers[2])).length > 10);
   },
 );
 
