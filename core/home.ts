@@ -170,6 +170,12 @@ class Waiting {
   parkAt(route: MigrateRoute): void {
     this.route = route;
   }
+
+  /** `place` as the new servers' own route counts them. */
+  holds(place: number, by: unknown): boolean {
+    const before = this.route?.old.places ?? 0;
+    return this.lot.holds(place < 0 ? place : place + before, by);
+  }
 }
 
 class ClusterHome implements Home, ClusterChange {
@@ -192,7 +198,7 @@ class ClusterHome implements Home, ClusterChange {
     this.waiting = new Waiting(context);
     const { nowhere } = this.waiting;
     this.topology = new ClusterTopology(context, this);
-    this.slots = new SlotRoute(context, this.topology, nowhere);
+    this.slots = new SlotRoute(context, this.topology, nowhere, this.waiting);
     this.route = this.slots;
     this.rounds = new MovingRounds(
       ...[this.topology, (n: number) => owner.random(n), nowhere.parking] as const,

@@ -22,9 +22,11 @@ import { type Home, type HomeOwner, makeHome } from "./home.ts";
 import type { Hearings } from "./exchange/census.ts";
 import type { Meter } from "./exchange/meter.ts";
 import { Migration } from "./exchange/migrate/migration.ts";
+import type { Moves } from "./exchange/migrate/moves.ts";
 import { DONE, fingerprint, type MigrationContext } from "./exchange/migrate/phases.ts";
 import { NearCache } from "./exchange/near_cache.ts";
 import { ParkingLot } from "./exchange/park.ts";
+import { PullMigration } from "./exchange/pull/pull_migration.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
@@ -202,7 +204,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   readonly ring: RingRoute;
   route: Route;
   /** Null: keys stay where they are. */
-  migration: Migration | null;
+  migration: Moves | null;
   /** What they may move to. */
   private home: Home | null;
   /** Null: servers have no scripts. */
@@ -318,7 +320,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   }
 
   /** Other servers, which are spoken to as the pool's own are. */
-  private prepareMigration({ ring, to, rate, big_key: bigKey }: MigrateConfig): Migration {
+  private prepareMigration({ ring, to, rate, big_key: bigKey }: MigrateConfig): Moves {
     const home = makeHome(this, ring);
     const route = new MigrateRoute(this.ring, home);
     home.parkAt(route);
@@ -345,8 +347,10 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       topicsChanged: () => this.topics.rebalance(),
       topicsSettled: () => this.topics.isSettled,
       routeChanged: () => this.ringChanged(),
+      codecOf: (lane) => this.codecOf(lane),
     };
-    const migration = new Migration(context, route, id, {
+    const Kind = this.codec.migrating !== null ? Migration : PullMigration;
+    const migration = new Kind(context, route, id, {
       name: to,
       isCluster: home.isCluster,
       noReturn: home.noReturn,
@@ -425,7 +429,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const topology = new ClusterTopology(this, this);
     const lot: ParkingLot = new ParkingLot(this, () => route);
     const nowhere = new Unavailable("no primary", lot as Parking);
-    const route: SlotRoute = new SlotRoute(this, topology, nowhere);
+    const route: SlotRoute = new SlotRoute(this, topology, nowhere, lot);
     return { topology, lot, route, scripts: new ScriptShelf(this.codec.scripts as Scripts, this) };
   }
 

@@ -215,11 +215,12 @@ class Drive {
 
   /** Until all processes have nothing on its way, and `commit` is carried out; else why not. */
   private async agree(commit: string): Promise<string> {
-    const until = Date.now() + PATIENCE;
+    let until = Date.now() + PATIENCE;
     let why = "";
     while (Date.now() < until) {
       try {
         const now = await this.look();
+        if (now.some(({ status }) => status.preparing)) until = Date.now() + PATIENCE;
         const late = now.find(({ status }) => !status.parked);
         if (late === undefined) {
           why = await this.tell(commit);
@@ -272,13 +273,18 @@ class Drive {
         servers.map((line) => `  - ${line}\n`).join("") +
         "When no configuration has the migration any more, remove what it was noted by:\n" +
         all[0].status.addresses.map((at) =>
-          `  redis-cli -u redis://${at} DEL ringmux:migrate:state ringmux:migrate:moved\n`
+          all[0].status.memcached
+            ? `  delete ringmux:migrate:state    (to ${at})\n`
+            : `  redis-cli -u redis://${at} DEL ringmux:migrate:state ringmux:migrate:moved\n`
         )
           .join(""),
     );
     return 0;
   }
 }
+
+/** What is told of processes in several phases, the first that any is in. */
+const MIXED = ["unknown", "barrier", "retreat", "prepare", "back", "move", "pull"] as const;
 
 interface Total extends Omit<MigrationStatus, "plan" | "servers" | "addresses"> {
   readonly processes: number;
@@ -292,12 +298,7 @@ function sum(all: readonly Told[]): Total {
   const phases = new Set(all.map((one) => one.status.phase));
   return {
     ...status,
-    phase: phases.size === 1
-      ? status.phase
-      : (["unknown", "barrier", "retreat", "prepare", "back", "move"] as const).find((one) =>
-        phases.has(one)
-      ) ??
-        "move",
+    phase: phases.size === 1 ? status.phase : MIXED.find((one) => phases.has(one)) ?? "move",
     parked: all.every((one) => one.status.parked),
     keys: add(({ keys }) => keys),
     bytes: add(({ bytes }) => bytes),
@@ -314,7 +315,8 @@ function shown(total: Total, rate: number): string {
   const full = Math.round(done * 30);
   const bar = "#".repeat(full) + "-".repeat(30 - full);
   const where = total.left.length === 0 ? "" : `, still on ${total.left.join(", ")}`;
-  const left = rate > 0 && ["move", "back"].includes(total.phase) && done < 1
+  const moves = ["move", "back", "pull"].includes(total.phase);
+  const left = rate > 0 && moves && done < 1
     ? `, about ${Math.ceil((total.of - total.seen) / rate)} s for this server`
     : "";
   return `[${bar}] ${total.phase}${total.paused ? " (paused)" : ""}: ${total.keys} keys, ` +

@@ -5,6 +5,7 @@ import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { Refused, Users } from "./access.ts";
 import type { Clustering } from "./clustering.ts";
 import type { Migrating } from "./migrating.ts";
+import type { Pulling } from "./pulling.ts";
 import type { Replication } from "./replication.ts";
 import type { NearWords } from "./near.ts";
 import type { Publishing } from "./publishing.ts";
@@ -362,6 +363,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly clustering: Clustering | null;
   /** Null: keys do not move to other servers. */
   readonly migrating: Migrating | null;
+  /** The same of a protocol whose servers carry out single steps only. Absent: see `migrating`. */
+  readonly pulling?: Pulling;
   /** Servers copy each other's writes. Absent: the protocol knows of none that do. */
   readonly replication?: Replication;
   /** Null: nobody watches over servers. */

@@ -222,8 +222,9 @@ class Onward implements Redirects {
     return place < 0 ? place : place - this.old.places;
   }
 
-  private request({ place, resent, parkedAt, isJudged }: Resendable): Resendable {
-    return { place: this.of(place), resent, parkedAt, isJudged };
+  private request({ sink, place, resent, parkedAt, isJudged }: Resendable): Resendable {
+    const request = { place: this.of(place), resent, parkedAt, isJudged };
+    return sink === undefined ? request : { ...request, sink };
   }
 
   refused(
@@ -233,11 +234,17 @@ class Onward implements Redirects {
     request: Resendable,
     link: Carrier,
   ): Target | null {
-    return this.inner.refused(buf, start, end, this.request(request), link);
+    const own = this.request(request);
+    const target = this.inner.refused(buf, start, end, own, link);
+    request.resent = own.resent;
+    return target;
   }
 
   lost(link: Carrier, request: Resendable): Target | null {
-    return this.inner.lost(link, this.request(request));
+    const own = this.request(request);
+    const target = this.inner.lost(link, own);
+    request.resent = own.resent;
+    return target;
   }
 
   tooMany(request: Resendable): Uint8Array | null {
@@ -259,4 +266,20 @@ class Onward implements Redirects {
   mayRepeat(intent: Intent, repeated: number, atFormer?: boolean): boolean {
     return this.inner.mayRepeat(intent, repeated, atFormer);
   }
+}
+
+/** Each server's part of the keys (0 to 1), by the old ring and by what they are to move to (`parts`). */
+export function partsOf(
+  route: MigrateRoute,
+  parts: readonly { readonly server: Server; readonly part: number }[],
+): { server: string; before: number; after: number }[] {
+  const { old } = route;
+  const shares = old.shares();
+  return route.everyone().map((server) => {
+    let before = 0;
+    for (let i = 0; i < old.places; i++) if (old.owner(i) === server) before += shares[i];
+    let after = 0;
+    for (const one of parts) if (one.server === server) after += one.part;
+    return { server: server.name, before, after };
+  });
 }

@@ -8,7 +8,7 @@
 import type { Host, Timer } from "../../host.ts";
 import type { Scan } from "../../protocol/codec.ts";
 import type { Migrating } from "../../protocol/migrating.ts";
-import { BOTH, type MigrateRoute, NEW, OLD, RETURN } from "../../route/migrate.ts";
+import { BOTH, type MigrateRoute, NEW, OLD, partsOf, RETURN } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
 import { Agreement, type AgreementContext } from "./agreement.ts";
 import type { Asker } from "./asker.ts";
@@ -19,6 +19,7 @@ import { Gate, type GateContext } from "./gate.ts";
 import { finishHeld } from "./held.ts";
 import type { Outcome } from "./key_move.ts";
 import { after, Mover } from "./mover.ts";
+import type { Moves } from "./moves.ts";
 import {
   BACK,
   BARRIER,
@@ -34,6 +35,7 @@ import {
   type Phase,
   PREPARE,
   RETREAT,
+  type Target,
   UNKNOWN,
   type Verdict,
 } from "./phases.ts";
@@ -42,18 +44,7 @@ import { Tally } from "./tally.ts";
 /** For how long (ms) one process has the right to copy. */
 const LOCK = 5000;
 
-/** What keys are moved to, as far as a migration has to know it. */
-export interface Target {
-  /** The pool it is configured by. */
-  readonly name: string;
-  readonly isCluster: boolean;
-  readonly notReady: string;
-  readonly noReturn: string;
-  /** The part of all keys (0 to 1) of each of its servers. */
-  parts(): readonly { readonly server: Server; readonly part: number }[];
-}
-
-export class Migration implements CopierContext, GateContext, AgreementContext {
+export class Migration implements Moves, CopierContext, GateContext, AgreementContext {
   phase: Phase;
   readonly route: MigrateRoute;
   readonly empty: Set<Server>;
@@ -335,25 +326,12 @@ export class Migration implements CopierContext, GateContext, AgreementContext {
       copying: this.copier !== null,
       left: left.map(({ name }) => name),
       id: this.agreement.id,
-      plan: this.plan(),
+      plan: partsOf(route, this.target.parts()),
       servers: this.context.lines,
       addresses: this.keepers().map(({ address: { path, host, port } }) =>
         path !== "" ? path : `${host}:${port}`
       ),
     };
-  }
-
-  private plan(): MigrationStatus["plan"] {
-    const { old } = this.route;
-    const shares = old.shares();
-    const parts = this.target.parts();
-    return this.route.everyone().map((server) => {
-      let before = 0;
-      for (let i = 0; i < old.places; i++) if (old.owner(i) === server) before += shares[i];
-      let after = 0;
-      for (const one of parts) if (one.server === server) after += one.part;
-      return { server: server.name, before, after };
-    });
   }
 
   // ---------------------------------------------------------------- requests of clients

@@ -14,6 +14,7 @@
 import type { Host } from "../../host.ts";
 import type { Log } from "../../log.ts";
 import type { Codec, Session } from "../../protocol/codec.ts";
+import type { Server } from "../../server/server.ts";
 import type { Request } from "../request.ts";
 
 export const UNKNOWN = "unknown";
@@ -23,6 +24,9 @@ export const MOVE = "move";
 export const DONE = "done";
 export const RETREAT = "retreat";
 export const BACK = "back";
+/** Of memcached: see ../pull/pull_migration.ts. */
+export const PULL = "pull";
+export const DRAIN = "drain";
 export type Phase =
   | typeof UNKNOWN
   | typeof PREPARE
@@ -30,7 +34,9 @@ export type Phase =
   | typeof MOVE
   | typeof DONE
   | typeof RETREAT
-  | typeof BACK;
+  | typeof BACK
+  | typeof PULL
+  | typeof DRAIN;
 
 /** How often (ms) the state is read. */
 export const PACE: Readonly<Record<Phase, number>> = {
@@ -41,6 +47,8 @@ export const PACE: Readonly<Record<Phase, number>> = {
   done: 2000,
   retreat: 20,
   back: 500,
+  pull: 500,
+  drain: 500,
 };
 
 /** Keys that move wait for what all processes are to agree on. */
@@ -100,6 +108,19 @@ export interface MigrationContext {
   topicsSettled(): boolean;
   /** Commands go elsewhere now. */
   routeChanged(): void;
+  /** Of links in that lane. */
+  codecOf(lane: number): Codec;
+}
+
+/** What keys are moved to, as far as a migration has to know it. */
+export interface Target {
+  /** The pool it is configured by. */
+  readonly name: string;
+  readonly isCluster: boolean;
+  readonly notReady: string;
+  readonly noReturn: string;
+  /** The part of all keys (0 to 1) of each of its servers. */
+  parts(): readonly { readonly server: Server; readonly part: number }[];
 }
 
 /** For people and programs. */
@@ -110,6 +131,9 @@ export interface MigrationStatus {
   /** In a barrier: nothing is on its way here that the other ring would send elsewhere. */
   readonly parked: boolean;
   readonly paused: boolean;
+  /** Of memcached: a start goes on by itself to the barrier. */
+  readonly preparing?: boolean;
+  readonly memcached?: boolean;
   /** Why the phase is not known, or the barrier is not passed. */
   readonly why: string;
   readonly keys: number;

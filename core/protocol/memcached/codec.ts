@@ -4,6 +4,7 @@
 
 import { bytes, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
+import type { Pulling } from "../pulling.ts";
 import type { Verdicts } from "../verdicts.ts";
 import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
@@ -41,6 +42,7 @@ import {
 import { add, begin, join, joinSlices } from "./fan_out.ts";
 import { RequestParser, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
+import { PULLING } from "./pulling.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
 import { TEXT_VERDICTS } from "./verdict.ts";
@@ -82,6 +84,7 @@ export class MemcachedCodec implements Codec {
   readonly lanes: null;
   readonly clustering: null;
   readonly migrating: null;
+  readonly pulling: Pulling;
   readonly sentinels: null;
   private readonly requests: RequestParser;
   private readonly facts: Facts;
@@ -115,6 +118,7 @@ export class MemcachedCodec implements Codec {
     this.lanes = null;
     this.clustering = null;
     this.migrating = null;
+    this.pulling = PULLING;
     this.sentinels = null;
     this.requests = new RequestParser(options.maxRequest);
     this.facts = facts;
