@@ -67,7 +67,7 @@ import { HotKeys } from "./stats/hot_keys.ts";
 import { CLASS_OTHER } from "./stats/latency.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
-import { ClusterTopology } from "./topology/cluster.ts";
+import { ClusterTopology, type MapNews } from "./topology/cluster.ts";
 import { viewCluster } from "./topology/cluster_view.ts";
 import { SentinelTopology } from "./topology/sentinel.ts";
 import { viewSentinels } from "./topology/sentinel_view.ts";
@@ -88,6 +88,8 @@ export interface PoolContext {
   readonly unixSockets: boolean;
   /** Tells other processes that share the pools of subscribed clients; null if there are none. */
   readonly hearings: ((hearings: Hearings) => void) | null;
+  /** Tells them of a cluster's map; null if there are none. */
+  readonly maps: ((news: MapNews) => void) | null;
   /** What all pools share: a client of one may use servers of another (front.ts). */
   readonly buffers: BufferPool;
   readonly turn: Turn<Flushable, Flushable>;
@@ -483,6 +485,10 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.ringChanged();
   }
 
+  mapTold(news: MapNews): void {
+    this.context.maps?.(news);
+  }
+
   /** Of whom a server that has come gets its functions; null: it has them, having been a replica. */
   private modelFor(server: Server, before: readonly Server[]): Server | null {
     if (!this.idleServers().includes(server)) return null;
@@ -707,7 +713,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   dismiss(): boolean {
     this.now = this.host.now();
     for (const client of [...this.clients]) client.leave();
-    if (this.wasBehind && (this.fronts.size > 0 || this.inFlight() > 0)) return false;
+    const isUsed = [...this.fronts.values()].some(({ clients }) => clients.size > 0);
+    if (this.wasBehind && (isUsed || this.inFlight() > 0)) return false;
     return this.clients.size === 0;
   }
 
@@ -993,7 +1000,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       protocol: protocolOf(this.config),
       counters: { ...this.counters, ...this.seen() },
       servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
-      ...(this.front !== null && { isFront: true }),
+      ...(this.front !== null && { isFront: true, routes: this.front.tallies.rows }),
       ...(this.near !== null && { near: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
       ...(this.reading !== null && { replicas: this.reading.snapshot() }),

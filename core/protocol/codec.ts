@@ -14,6 +14,7 @@ import type { Sentinels } from "./sentinels.ts";
 import type { FanOut, ReplyScan } from "./replies.ts";
 import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
+import type { Stripping } from "./stripping.ts";
 import type { Verdicts } from "./verdicts.ts";
 
 export * from "./replies.ts";
@@ -329,6 +330,8 @@ export interface Caching {
 export interface Codec extends Requests, Replies, Sessions {
   /** What replies mean to a route with several ways. */
   readonly verdicts: Verdicts;
+  /** Servers may know keys by shorter names. */
+  readonly stripping: Stripping;
   /** A request by which a server shows that it is well; null in a dialect no server is asked in. */
   readonly probe: Uint8Array | null;
   /** Null: a client's first byte tells nothing. */

@@ -5,6 +5,7 @@
 import { bytes, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { Pulling } from "../pulling.ts";
+import type { Stripping } from "../stripping.ts";
 import type { Verdicts } from "../verdicts.ts";
 import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
@@ -45,6 +46,7 @@ import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { PULLING } from "./pulling.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
+import { textStripping } from "./strip.ts";
 import { TEXT_VERDICTS } from "./verdict.ts";
 
 /** No error of memcached says that the server cannot work. */
@@ -66,6 +68,7 @@ export class MemcachedCodec implements Codec {
   readonly judged: Uint8Array;
   readonly intents: Uint8Array;
   readonly verdicts: Verdicts;
+  readonly stripping: Stripping;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly dialects: Dialects;
@@ -99,6 +102,7 @@ export class MemcachedCodec implements Codec {
     this.judged = NOT_JUDGED;
     this.intents = INTENTS;
     this.verdicts = TEXT_VERDICTS;
+    this.stripping = textStripping(this);
     this.probe = VERSION;
     this.replyHead = 0;
     const binary = new BinaryCodec(options, facts);
