@@ -174,6 +174,10 @@ export interface Keys {
   ): void;
   /** SPLIT: what ends a fragment. */
   readonly end: Uint8Array;
+  /** SPLIT: whether a fragment may be several requests end to end, whose replies `join` finds so. */
+  runs(scan: Scan): boolean;
+  /** The first of such requests, which begins at `buf[start]`: its length, its keys, the first one. */
+  cut(scan: Scan, buf: Uint8Array, start: number): void;
   /** SPLIT: as `join`, of parts that are the joined replies to neighbouring keys each. */
   joinSlices(fanOut: FanOut, out: OutBuffer): void;
 }
