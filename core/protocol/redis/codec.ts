@@ -113,7 +113,7 @@ export class RedisCodec implements Codec {
     this.walk = WALK_ALL;
     this.transactions = transactions(hashTag);
     this.scripts = SCRIPTS;
-    this.publishing = publishing(options.db, options.clustered ?? false);
+    this.publishing = publishing(options.db);
     this.serverErrors = SERVER_ERRORS;
     this.greeting = greeting(options);
     this.lanes = LANES;

@@ -110,7 +110,7 @@ export function join(fanOut: FanOut, out: OutBuffer, hidden: Migrating | null = 
       out.append(parts[0].held, parts[0].heldStart, parts[0].heldEnd);
       return;
     case JOIN_CONCAT:
-      return joinConcat(parts, out);
+      return hidden === null ? joinConcat(parts, out) : joinSeen(parts, out, hidden);
     case JOIN_LEAST:
       return joinLeast(parts, out);
     case JOIN_OLDEST:
@@ -278,6 +278,30 @@ function joinConcat(parts: readonly Part[], out: OutBuffer): void {
   out.int(total);
   out.ascii("\r\n");
   for (let i = 0; i < parts.length; i++) out.append(parts[i].held, cursors[i], parts[i].heldEnd);
+}
+
+/** As `joinConcat` (KEYS), without those that are a migration's own. */
+function joinSeen(parts: readonly Part[], out: OutBuffer, hidden: Migrating): void {
+  let total = 0;
+  const spans: [Uint8Array, number, number][] = [];
+  for (let i = 0; i < parts.length; i++) {
+    const { held } = parts[i];
+    const n = openArray(parts[i], i);
+    if (n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
+    for (let k = 0, at = cursors[i]; k < n; k++) {
+      const next = elementEnd(held, at);
+      const key = held.indexOf(10, at) + 1;
+      if (!hidden.isOwn(held.subarray(key, next - 2))) {
+        spans.push([held, at, next]);
+        total++;
+      }
+      at = next;
+    }
+  }
+  out.byte(42);
+  out.int(total);
+  out.ascii("\r\n");
+  for (const [held, from, to] of spans) out.append(held, from, to);
 }
 
 /** Arrays of 0 and 1 of equal length (SCRIPT EXISTS): 1 where every server says 1. */
