@@ -16,6 +16,7 @@ import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
 import type { Stripping } from "./stripping.ts";
 import type { Verdicts } from "./verdicts.ts";
+import type { Warming } from "./warming.ts";
 
 export * from "./replies.ts";
 export * from "./scan.ts";
@@ -372,6 +373,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly migrating: Migrating | null;
   /** The same of a protocol whose servers carry out single steps only. Absent: see `migrating`. */
   readonly pulling?: Pulling;
+  /** Absent: no pool warms another one up. */
+  readonly warming?: Warming;
   /** Servers copy each other's writes. Absent: the protocol knows of none that do. */
   readonly replication?: Replication;
   /** Null: nobody watches over servers. */

@@ -7,6 +7,8 @@ import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { Pulling } from "../pulling.ts";
 import type { Stripping } from "../stripping.ts";
 import type { Verdicts } from "../verdicts.ts";
+import type { Warming } from "../warming.ts";
+import { WARMING } from "./warming.ts";
 import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,
@@ -91,6 +93,7 @@ export class MemcachedCodec implements Codec {
   readonly lanes: null;
   readonly clustering: null;
   readonly migrating: null;
+  readonly warming: Warming;
   readonly pulling: Pulling;
   readonly sentinels: null;
   private readonly requests: RequestParser;
@@ -126,6 +129,7 @@ export class MemcachedCodec implements Codec {
     this.lanes = null;
     this.clustering = null;
     this.migrating = null;
+    this.warming = WARMING;
     this.pulling = PULLING;
     this.sentinels = null;
     this.requests = new RequestParser(options.maxRequest);

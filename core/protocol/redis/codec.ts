@@ -35,6 +35,8 @@ import type { Sentinels } from "../sentinels.ts";
 import { ALOUD } from "../session.ts";
 import type { Stripping } from "../stripping.ts";
 import type { Verdicts } from "../verdicts.ts";
+import type { Warming } from "../warming.ts";
+import { WARMING } from "./warming.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
 import { MIGRATING } from "./migrating.ts";
@@ -83,6 +85,7 @@ export class RedisCodec implements Codec {
   readonly lanes: Lanes;
   readonly clustering: Clustering;
   readonly migrating: Migrating;
+  readonly warming: Warming;
   readonly replication: Replication;
   readonly sentinels: Sentinels;
   inquiries: Inquiries | null;
@@ -116,6 +119,7 @@ export class RedisCodec implements Codec {
     this.lanes = LANES;
     this.clustering = CLUSTERING;
     this.migrating = MIGRATING;
+    this.warming = WARMING;
     this.replication = REPLICATION;
     this.sentinels = SENTINELS;
     this.inquiries = this.learned;
