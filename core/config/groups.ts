@@ -196,7 +196,9 @@ export const CLUSTER_KEYS = {
 export const MIGRATE_KEYS = {
   to: {
     type: text(),
-    text: "The pool whose servers, weights, hash, hash_tag and distribution the keys are to have.",
+    text:
+      "The pool whose servers, weights, hash, hash_tag and distribution the keys are to have; it may be a " +
+      "Redis Cluster's, or have sentinels.",
   },
   rate: {
     type: integer(0, MAX_INT),

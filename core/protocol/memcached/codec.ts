@@ -8,6 +8,8 @@ import type { Pulling } from "../pulling.ts";
 import type { NearWords } from "../near.ts";
 import type { Stripping } from "../stripping.ts";
 import type { Verdicts } from "../verdicts.ts";
+import type { Warming } from "../warming.ts";
+import { WARMING } from "./warming.ts";
 import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,
@@ -58,7 +60,11 @@ const VERSION = bytes("version\r\n");
 const SET = verbOf("set");
 const LF = 10;
 
-const KEYS: Keys = { select: selectKey, begin, add, end: bytes("\r\n"), joinSlices };
+/** Servers take all keys together. */
+const runs = (): boolean => false;
+const cut = (): void => {};
+
+const KEYS: Keys = { select: selectKey, begin, add, end: bytes("\r\n"), runs, cut, joinSlices };
 const QUIET: Quiet = { muted, unmute: null };
 
 /**
@@ -90,6 +96,7 @@ export class MemcachedCodec implements Codec {
   readonly lanes: null;
   readonly clustering: null;
   readonly migrating: null;
+  readonly warming: Warming;
   readonly pulling: Pulling;
   readonly sentinels: null;
   private readonly requests: RequestParser;
@@ -126,6 +133,7 @@ export class MemcachedCodec implements Codec {
     this.lanes = null;
     this.clustering = null;
     this.migrating = null;
+    this.warming = WARMING;
     this.pulling = PULLING;
     this.sentinels = null;
     this.requests = new RequestParser(options.maxRequest);
