@@ -90,10 +90,10 @@ function forbidden(key: PoolKey): string {
 
 function judgeNear(
   pool: PoolConfig,
-  { prefixes, auto }: { readonly prefixes: readonly string[]; readonly auto: boolean },
+  { prefixes, auto, ttl }: NonNullable<PoolConfig["near_cache"]>,
   note: (message: string) => void,
 ): void {
-  if (prefixes.length === 0 && !auto) {
+  if (prefixes.length === 0 && !auto && ttl > 0) {
     note("near_cache.prefixes has to name at least one prefix, or near_cache.auto to be true");
   }
   if (pool.routes !== undefined) {

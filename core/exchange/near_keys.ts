@@ -2,7 +2,7 @@
 // asked for most. A key that is hot is kept only when all that clients have sent before that became
 // known is answered: what was written then was not seen. One that is written as much as read is let go.
 
-import { bytes, utf8 } from "../bytes.ts";
+import { bytes, EMPTY, utf8 } from "../bytes.ts";
 import type { HotKey } from "../stats/hot_keys.ts";
 import { hashOf, isKey } from "./near_table.ts";
 
@@ -37,6 +37,12 @@ export interface KeysClient {
 export interface KeysContext {
   readonly hot: { top(n: number): HotKey[] };
   readonly clients: Iterable<KeysClient>;
+}
+
+interface NearSetting {
+  readonly prefixes: readonly string[];
+  readonly auto: boolean;
+  readonly ttl: number;
 }
 
 /** One that is hot. */
@@ -74,11 +80,13 @@ export class NearKeys {
   /** `leave`: a key is none of the chosen any more. */
   constructor(
     context: KeysContext,
-    { prefixes, auto }: { readonly prefixes: readonly string[]; readonly auto: boolean },
+    { prefixes, auto, ttl }: NearSetting,
     leave: (key: Uint8Array) => void,
   ) {
     this.context = context;
-    this.prefixes = prefixes.map((prefix) => bytes(utf8(prefix)));
+    // Where nothing is kept, and nothing is said of which keys: all.
+    const isAll = ttl === 0 && !auto && prefixes.length === 0;
+    this.prefixes = isAll ? [EMPTY] : prefixes.map((prefix) => bytes(utf8(prefix)));
     this.auto = auto;
     this.leave = leave;
     this.hot = [];

@@ -168,7 +168,7 @@ test("memcached: a value is given for ttl, and no longer; own writes outdate it"
 });
 
 test("ttl: 0 keeps nothing: questions in flight are shared", async () => {
-  const a = await Auto.start("{prefixes: ['h'], ttl: 0}");
+  const a = await Auto.start("{ttl: 0}");
   a.f.say(a.client, GET);
   const [one, two] = a.f.connections("a");
   const near = [one, two].find((socket) => socket.received() === TRACKING) as FakeSocket;
