@@ -76,7 +76,7 @@ test.before(async () => {
   slow = await each(() => {}); // takes all and says nothing
   const pools: Record<string, PoolSpec> = {};
   for (const kind of KINDS) {
-    const own = kind === "redis" ? { redis: true } : {};
+    const own: PoolSpec = kind === "redis" ? { redis: true } : {};
     const children = [...servers[kind], garbage, slow];
     for (const [i, server] of children.entries()) {
       pools[`${kind}${i}`] = { ...own, timeout: 300, servers: [at(server.port)] };
