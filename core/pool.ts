@@ -731,7 +731,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private makeNear(): NearCache | null {
     const { near_cache } = this.config;
-    return near_cache === undefined || this.codec.caching === null
+    return near_cache === undefined || (this.codec.caching ?? this.codec.near) === undefined
       ? null
       : new NearCache(this, near_cache);
   }

@@ -359,6 +359,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly quiet: Quiet | null;
   /** Null: servers tell clients nothing unasked. */
   readonly caching: Caching | null;
+  /** What a near cache says to servers that tell of no changes (for others: `caching`). */
+  readonly near?: NearWords;
   /** Null: what is in no table stays unknown. */
   readonly inquiries: Inquiries | null;
   /** Null: no reply speaks of the server. */

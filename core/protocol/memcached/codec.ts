@@ -5,6 +5,7 @@
 import { bytes, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { Pulling } from "../pulling.ts";
+import type { NearWords } from "../near.ts";
 import type { Stripping } from "../stripping.ts";
 import type { Verdicts } from "../verdicts.ts";
 import type { Warming } from "../warming.ts";
@@ -43,6 +44,7 @@ import {
   UNAUTHENTICATED,
 } from "./errors.ts";
 import { add, begin, join, joinSlices } from "./fan_out.ts";
+import { NEAR_WORDS } from "./near.ts";
 import { RequestParser, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { PULLING } from "./pulling.ts";
@@ -75,6 +77,7 @@ export class MemcachedCodec implements Codec {
   readonly intents: Uint8Array;
   readonly verdicts: Verdicts;
   readonly stripping: Stripping;
+  readonly near: NearWords;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly dialects: Dialects;
@@ -110,6 +113,7 @@ export class MemcachedCodec implements Codec {
     this.intents = INTENTS;
     this.verdicts = TEXT_VERDICTS;
     this.stripping = textStripping(this);
+    this.near = NEAR_WORDS;
     this.probe = VERSION;
     this.replyHead = 0;
     const binary = new BinaryCodec(options, facts);
