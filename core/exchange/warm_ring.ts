@@ -4,7 +4,7 @@
 // old servers: so at first values are read there and not brought.
 
 import type { Scan } from "../protocol/codec.ts";
-import { type Leaf, type Step } from "../route/prefix.ts";
+import type { Leaf, Step } from "../route/prefix.ts";
 import type { RingRoute } from "../route/ring.ts";
 import type { Intent, Route } from "../route/route.ts";
 import type { Server, Target } from "../server/server.ts";
