@@ -43,7 +43,7 @@ once("servers come and nothing is missing, stale, or brought back", async () => 
   const goOn = async (): Promise<void> => {
     const before = all.map(({ answered }) => answered);
     const isOn = ({ answered, wrong }: Knowing, i: number): boolean =>
-      answered > before[i] + 150 || wrong.length > 0;
+      answered > before[i] + 60 || wrong.length > 0;
     await until("all to go on", () => all.every(isOn), 60_000);
   };
   await goOn();
