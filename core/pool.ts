@@ -18,10 +18,12 @@ import {
   type RingConfig,
 } from "./config/schema.ts";
 import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } from "./front.ts";
+import { type Home, type HomeOwner, makeHome } from "./home.ts";
 import type { Hearings } from "./exchange/census.ts";
 import type { Meter } from "./exchange/meter.ts";
-import { BARRIER, DONE, fingerprint, Migration, MOVE } from "./exchange/migrate/migration.ts";
+import { Migration } from "./exchange/migrate/migration.ts";
 import type { Moves } from "./exchange/migrate/moves.ts";
+import { DONE, fingerprint, type MigrationContext } from "./exchange/migrate/phases.ts";
 import { NearCache } from "./exchange/near_cache.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { PullMigration } from "./exchange/pull/pull_migration.ts";
@@ -43,7 +45,7 @@ import type { Clustering } from "./protocol/clustering.ts";
 import type { Scripts } from "./protocol/scripts.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
-import { MigrateRoute, OLD } from "./route/migrate.ts";
+import { BOTH, MigrateRoute, NEW } from "./route/migrate.ts";
 import { ReplicaRoute } from "./route/replicas.ts";
 import { RingRoute } from "./route/ring.ts";
 import { SentinelRoute } from "./route/sentinel.ts";
@@ -53,7 +55,7 @@ import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
 import { shareOf } from "./server/shares.ts";
 import { Reading } from "./server/reading.ts";
 import { intervalOf } from "./server/replicas.ts";
-import { type Parking, Server, Unavailable } from "./server/server.ts";
+import { type Parking, type Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import {
   infoFields,
@@ -62,6 +64,7 @@ import {
   type SeenPoolCounters,
 } from "./stats/counters.ts";
 import { HotKeys } from "./stats/hot_keys.ts";
+import { CLASS_OTHER } from "./stats/latency.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
 import { ClusterTopology, type MapNews } from "./topology/cluster.ts";
@@ -141,10 +144,6 @@ function ringOf({ servers, hash, hash_tag, distribution }: RingConfig): unknown[
   return [ones, hash, hash_tag, distribution];
 }
 
-function isSame(a: Address, b: Address): boolean {
-  return a.host === b.host && a.port === b.port && a.path === b.path;
-}
-
 /** Part of all requests for keys that makes a key hot. */
 const HOT = 0.01;
 
@@ -181,7 +180,7 @@ function isNowhere({ host, path, port }: Address): boolean {
   return host === "" && path === "" && port === 0;
 }
 
-export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehind {
+export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehind, HomeOwner {
   readonly name: string;
   readonly label: string;
   config: PoolConfig;
@@ -208,8 +207,10 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   route: Route;
   /** Null: keys stay where they are. */
   migration: Moves | null;
-  /** Of the ring that they may move to. */
-  private nextShards: readonly Shard[];
+  /** What they may move to. */
+  private home: Home | null;
+  /** Null: servers have no scripts. */
+  private readonly shelf: ScriptShelf | null;
   /** Null: keys go to its own servers. */
   readonly front: Front | null;
   readonly fronts: Map<string, FrontOwner>;
@@ -297,6 +298,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.timer = null;
     this.lateness = new Lateness(TICK, 0);
     this.topics = new Topics(this, context.hearings);
+    const { scripts } = this.codec;
+    this.shelf = scripts === null || isCluster(config) ? null : new ScriptShelf(scripts, this);
     this.shards = isCluster(config) ? [] : makeShards(this, config.servers);
     this.servers = this.shards.map(({ primary }) => primary);
     this.ring = new RingRoute(this, config, this.shards);
@@ -307,7 +310,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
     this.migration = null;
-    this.nextShards = [];
+    this.home = null;
     if (config.migrate !== undefined) this.prepareMigration(config.migrate);
     this.reading = isReading(config) ? new Reading(this, isCluster(config)) : null;
     if (this.reading !== null) {
@@ -318,59 +321,82 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.ring.rebuild();
   }
 
-  /** A second ring, whose servers are spoken to as the first one's are. */
+  /** Other servers, which are spoken to as the pool's own are. */
   private prepareMigration({ ring, to, rate, big_key: bigKey }: MigrateConfig): Moves {
-    this.nextShards = ring.servers.map((config) => {
-      const known = this.servers.find(({ address }) => isSame(address, config.address));
-      return new Shard(config.name, config.weight, known ?? new Server(this, config));
-    });
-    this.servers = [...new Set([...this.servers, ...this.nextShards.map((one) => one.primary)])];
-    const surroundings = { now: 0, random: () => 0, ringChanged: () => {} };
-    const next = new RingRoute(surroundings, { ...this.config, ...ring }, this.nextShards);
-    next.rebuild();
-    const route = new MigrateRoute(this.ring, next);
+    const home = makeHome(this, ring);
+    const route = new MigrateRoute(this.ring, home);
+    home.parkAt(route);
+    this.home = home;
+    this.gatherServers();
     const id = fingerprint(JSON.stringify([ringOf(this.config), ringOf(ring)]));
     // deno-lint-ignore no-this-alias -- of getters
     const pool = this;
-    const Kind = this.codec.migrating !== null ? Migration : PullMigration;
-    const migration = new Kind(
-      {
-        ...{
-          name: this.name,
-          label: this.label,
-          log: this.log,
-          host: this.host,
-          turn: this.turn,
-          rate,
-          bigKey,
-        },
-        lines: ring.servers.map(({ text }) => text),
-        clients: this.clients,
-        get lane() {
-          return pool.lane;
-        },
-        get codec() {
-          return pool.codec;
-        },
-        topicsChanged: () => this.topics.rebalance(),
-        topicsSettled: () => this.topics.isSettled,
-        routeChanged: () => this.ringChanged(),
-        codecOf: (lane) => this.codecOf(lane),
+    const { name, label, log, host, turn, clients } = this;
+    const context: MigrationContext = {
+      ...{ name, label, log, host, turn, clients, rate, bigKey },
+      lines: ring.servers.map(({ text }) => text),
+      get lane() {
+        return pool.lane;
       },
-      route,
-      id,
-      to,
-    );
+      get codec() {
+        return pool.codec;
+      },
+      barrierBegins: () => {
+        for (const server of route.next.all(0)) {
+          if (!route.old.all().includes(server)) this.shelf?.prepare(server, null);
+        }
+      },
+      topicsChanged: () => this.topics.rebalance(),
+      topicsSettled: () => this.topics.isSettled,
+      routeChanged: () => this.ringChanged(),
+      codecOf: (lane) => this.codecOf(lane),
+    };
+    const Kind = this.codec.migrating !== null ? Migration : PullMigration;
+    const migration = new Kind(context, route, id, {
+      name: to,
+      isCluster: home.isCluster,
+      noReturn: home.noReturn,
+      get notReady() {
+        return home.notReady;
+      },
+      parts: () => {
+        const shares = home.shares();
+        return home.shards.map(({ primary: server }, i) => ({ server, part: shares[i] }));
+      },
+    });
     this.migration = migration;
     this.route = route;
     return migration;
   }
 
+  /** Those of the ring, and those its keys are to move to. */
+  private gatherServers(): void {
+    const shards = [...this.shards, ...this.home?.shards ?? []];
+    this.servers = [...new Set(shards.map(({ primary }) => primary))];
+  }
+
+  homeChanged(gone: readonly Server[]): void {
+    if (this.home === null) return;
+    this.gatherServers();
+    for (const server of gone) this.retire(server, server.retire(), this.now + RETIREMENT);
+    if (this.isOnward) this.ringChanged();
+    else this.topics.rebalance();
+  }
+
+  get broadcasters(): readonly Server[] {
+    return this.home === null ? this.servers : this.home.shards.map(({ primary }) => primary);
+  }
+
+  /** Commands go to the servers that keys were to move to. */
+  private get isOnward(): boolean {
+    const { route } = this;
+    return route instanceof MigrateRoute && (route.stage === BOTH || route.stage === NEW);
+  }
+
   /** Topics are heard where the other ring has them too, while some may publish there. */
   get secondRoute(): Route | null {
     const { migration } = this;
-    const both = migration !== null && [BARRIER, MOVE].includes(migration.phase);
-    return both ? migration.route.other : null;
+    return migration !== null && migration.isTwofold ? migration.route.other : null;
   }
 
   /** Why the pool cannot change its ring now; "" if it can. */
@@ -389,7 +415,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private hasArrived(config: PoolConfig): boolean {
     const { migrate } = this.config;
-    return migrate !== undefined &&
+    return migrate !== undefined && this.home?.lot === null &&
       JSON.stringify(ringOf(migrate.ring)) === JSON.stringify(ringOf(config));
   }
 
@@ -470,11 +496,12 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   }
 
   get scripts(): ScriptShelf | null {
-    return this.cluster?.scripts ?? null;
+    return this.cluster?.scripts ?? this.shelf;
   }
 
   idleServers(): Server[] {
-    const busy = this.cluster?.route.all() ?? [];
+    if (this.cluster === null && this.home === null) return [];
+    const busy = this.cluster?.route.all() ?? this.route.all(CLASS_OTHER);
     return this.servers.filter((server) => !busy.includes(server));
   }
 
@@ -489,7 +516,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       db: config.redis_db,
       maxRequest: this.limits.request,
       hashTag: isCluster(config) ? "{}" : config.hash_tag,
-      clustered: isCluster(config),
+      clustered: isCluster(config) || config.migrate?.ring.distribution === "cluster",
       ...(config.cluster?.act_as_node && { asNode: { addresses: config.cluster.address_map } }),
       commands: config.commands,
       migrating: config.migrate !== undefined,
@@ -499,6 +526,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Listens, and connects to the servers if the pool is to do so in advance. */
   async start(): Promise<void> {
     this.keepTime();
+    this.home?.start();
     this.migration?.begin();
     if (this.cluster !== null) await this.cluster.topology.start();
     if (this.watched !== null) await this.watched.topology.start();
@@ -511,6 +539,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Begins to keep time, and connects in advance if it is to do so; a reload has given it a listener. */
   begin(): void {
     this.keepTime();
+    this.home?.start();
     this.migration?.begin();
     void this.cluster?.topology.start();
     void this.watched?.topology.start();
@@ -575,7 +604,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (this.front !== null) return;
     const remade = RING_KEYS.some((key) => keys.has(key));
     const arrived = remade && this.migration?.phase === DONE ? before.migrate?.ring : undefined;
-    const base = arrived === undefined ? this.shards : this.nextShards;
+    const base = arrived === undefined ? this.shards : this.home?.shards ?? [];
     const from = arrived === undefined ? before.servers : arrived.servers;
     const { shards } = this.watched === null
       ? changeShards(this, base, from, config.servers)
@@ -585,11 +614,15 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (remade) {
       this.migration?.stop();
       this.migration = null;
-      this.nextShards = [];
+      this.home?.stop();
+      this.home = null;
       this.servers = shards.map(({ primary }) => primary);
       this.ring.change(config, shards);
       if (this.route instanceof MigrateRoute) this.route = this.ring;
-      if (config.migrate !== undefined) this.prepareMigration(config.migrate).begin();
+      if (config.migrate !== undefined) {
+        this.prepareMigration(config.migrate).begin();
+        (this.home as Home | null)?.start();
+      }
       for (const client of this.clients) client.settleMode();
     } else if (this.migration === null) this.servers = shards.map(({ primary }) => primary);
     const removed = servers.filter((server) => !this.servers.includes(server));
@@ -621,7 +654,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private makeNear(): NearCache | null {
     const { near_cache } = this.config;
-    return near_cache === undefined || this.codec.caching === null
+    return near_cache === undefined || (this.codec.caching ?? this.codec.near) === undefined
       ? null
       : new NearCache(this, near_cache);
   }
@@ -693,6 +726,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.pause.end();
     for (const client of [...this.clients]) client.drop("the proxy stops");
     this.migration?.stop();
+    this.home?.stop();
     this.cluster?.topology.stop();
     this.reading?.stop();
     this.cluster?.lot.stop();
@@ -798,6 +832,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { config } = this;
     this.cluster?.topology.tick(now, late);
     this.watched?.topology.tick(now, late);
+    this.home?.tick(now, late);
     for (const server of this.own) server.tick(now, late);
     this.reading?.tick(late);
     this.front?.retries.tick(now);
@@ -822,7 +857,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   serversChanged(): void {
     this.ring.rebuild();
-    this.migration?.route.next.rebuild();
+    this.home?.rebuild();
   }
 
   ringChanged(): void {
@@ -944,8 +979,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** The part of all keys (0 to 1) that each server has now. */
   shares(): Float64Array {
-    const { route } = this;
-    if (route instanceof MigrateRoute && route.stage !== OLD) return route.next.shares();
+    if (this.home !== null && this.isOnward) return this.home.shares();
     return this.cluster === null
       ? this.ring.shares()
       : this.cluster.route.shares(this.shards.map(({ primary }) => primary));
@@ -953,12 +987,11 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** Those that commands go to now. */
   get ringShards(): readonly Shard[] {
-    const { route } = this;
-    return route instanceof MigrateRoute && route.stage !== OLD ? this.nextShards : this.shards;
+    return this.home !== null && this.isOnward ? this.home.shards : this.shards;
   }
 
   snapshot(): PoolSnapshot {
-    const others = this.nextShards.filter(({ primary }) =>
+    const others = (this.home?.shards ?? []).filter(({ primary }) =>
       !this.shards.some((shard) => shard.primary === primary)
     );
     return {
@@ -977,7 +1010,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** What nobody counts in `counters`. */
   private seen(): SeenPoolCounters {
-    const { lot, topology } = this.cluster ?? this.watched ?? {};
+    const { topology } = this.cluster ?? this.watched ?? {};
+    const lot = this.cluster?.lot ?? this.watched?.lot ?? this.home?.lot;
     return {
       replica_reads: this.reading?.count ?? 0,
       hot_keys: this.hot.countAbove(HOT),

@@ -22,7 +22,7 @@ import { LaneNumbers } from "./server/lanes.ts";
 import { BufferPool } from "./wire/out_buffer.ts";
 import { type Flushable, Turn } from "./wire/turn.ts";
 import type { Hearings } from "./exchange/census.ts";
-import type { MigrationStatus } from "./exchange/migrate/migration.ts";
+import type { MigrationStatus } from "./exchange/migrate/phases.ts";
 
 export interface ProxyOptions {
   readonly log: Log;
