@@ -193,10 +193,15 @@ export class ParkingLot {
     this.timer ??= context.host.every(SHORTEST, () => this.tick());
   }
 
-  /** Whether `request` would overtake one of its client's that waits for the same place, or has. */
-  holds({ place, sink, whole }: Request): boolean {
-    if (!this.restless.has(sink)) return false;
-    return this.queues.get(place)?.by.has(sink) === true || hasWaited(sink, place, whole);
+  /**
+   * Whether a request of `by` for a place would overtake another one of its, that waits for the place
+   * or has. `whole` is what stands for it in its client's queue.
+   */
+  holds(place: number, by: unknown, whole: unknown): boolean {
+    const client = by as Caller;
+    if (!this.restless.has(client)) return false;
+    return this.queues.get(place)?.by.has(client) === true ||
+      hasWaited(client, place, whole as Request);
   }
 
   /** Copies `buf[start, end)`, a request that was not sent yet. */
