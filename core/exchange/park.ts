@@ -52,10 +52,8 @@ class ParkedRequest implements Parked {
   }
 
   /** What stands for it in its client's queue. */
-  private get whole(): Request {
-    let { request: whole } = this;
-    while (whole.parent !== null) whole = whole.parent;
-    return whole;
+  get whole(): Request {
+    return this.request.whole;
   }
 
   /** Whether it stands before another one of its client's; as a rule it is the next one behind. */
@@ -103,6 +101,19 @@ interface Queue {
   dueAt: number;
 }
 
+/**
+ * Whether a client has unanswered requests that have waited for a place (-1: for any), those behind
+ * `whole` not counted: they wait still, or were tried again.
+ */
+function hasWaited(client: Caller, place: number, whole: Request | null): boolean {
+  const isTried = (one: Request): boolean =>
+    one.parkedAt >= 0 && !one.ready && (place < 0 || one.place === place);
+  for (let one = client.head; one !== null && one !== whole; one = one.next) {
+    if (isTried(one) || one.parts.some(isTried)) return true;
+  }
+  return false;
+}
+
 function ownOf({ by }: Queue, client: Caller): ParkedRequest[] {
   const known = by.get(client);
   if (known !== undefined) return known;
@@ -136,6 +147,8 @@ export class ParkingLot {
   private readonly context: LotContext;
   private readonly route: () => LotRoute;
   private readonly queues: Map<number, Queue>;
+  /** Clients that have unanswered requests which have waited. */
+  private readonly restless: Set<Caller>;
   private timer: Timer | null;
 
   constructor(context: LotContext, route: () => LotRoute) {
@@ -146,6 +159,7 @@ export class ParkingLot {
     this.context = context;
     this.route = route;
     this.queues = new Map();
+    this.restless = new Set();
     this.timer = null;
   }
 
@@ -170,16 +184,24 @@ export class ParkingLot {
       this.queues.set(one.place, queue);
     }
     if (queue.parked.length === 0) queue.dueAt = now + queue.pause;
-    if (one instanceof ParkedRequest) queueInOrder(queue, one);
-    else queue.parked.push(one);
+    if (one instanceof ParkedRequest) {
+      this.restless.add(one.by);
+      queueInOrder(queue, one);
+    } else queue.parked.push(one);
     this.waiting++;
     this.bytes += one.cost;
     this.timer ??= context.host.every(SHORTEST, () => this.tick());
   }
 
-  /** Whether a request of a client's waits for a place: none that was behind it is to overtake it. */
-  holds(place: number, by: unknown): boolean {
-    return this.queues.get(place)?.by.has(by as Caller) ?? false;
+  /**
+   * Whether a request of `by` for a place would overtake another one of its, that waits for the place
+   * or has. `whole` is what stands for it in its client's queue.
+   */
+  holds(place: number, by: unknown, whole: unknown): boolean {
+    const client = by as Caller;
+    if (!this.restless.has(client)) return false;
+    return this.queues.get(place)?.by.has(client) === true ||
+      hasWaited(client, place, whole as Request);
   }
 
   /** Copies `buf[start, end)`, a request that was not sent yet. */
@@ -208,7 +230,10 @@ export class ParkingLot {
       else this.tryAgain(place, queue, now);
     }
     turn.leave();
-    if (this.queues.size > 0) return;
+    for (const client of this.restless) {
+      if (client.isClosed || !hasWaited(client, -1, null)) this.restless.delete(client);
+    }
+    if (this.queues.size + this.restless.size > 0) return;
     this.timer?.cancel();
     this.timer = null;
   }
@@ -220,9 +245,15 @@ export class ParkingLot {
     queue.dueAt = now + queue.pause;
     const { parked } = queue;
     queue.parked = [];
+    const waits = new Set<Caller>();
+    for (const [client, [first]] of queue.by) {
+      if (!first.isGone && hasWaited(client, place, first.whole)) waits.add(client);
+    }
     queue.by.clear();
     for (const one of parked) {
-      if (!one.isGone && !target.available && now - one.parkedAt < wait) {
+      const isLater = one instanceof ParkedRequest && waits.has(one.by);
+      const isEarly = !target.available || isLater;
+      if (!one.isGone && isEarly && now - one.parkedAt < wait) {
         if (one instanceof ParkedRequest) append(queue, one, ownOf(queue, one.by));
         else queue.parked.push(one);
         continue;
@@ -230,7 +261,7 @@ export class ParkingLot {
       this.waiting--;
       this.bytes -= one.cost;
       if (one.isGone) one.forget();
-      else if (target.available) one.go(target);
+      else if (!isEarly) one.go(target as Server);
       else this.giveUp(one);
     }
   }
@@ -248,5 +279,6 @@ export class ParkingLot {
       for (const one of parked) one.forget();
     }
     this.queues.clear();
+    this.restless.clear();
   }
 }

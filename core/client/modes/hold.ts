@@ -313,7 +313,8 @@ export class Hold {
   /** Nothing of the client's is at the server any more: the link is not needed. */
   letGo(): void {
     const { clean } = this;
-    this.clean = this.state !== BLOCKED || this.after !== WATCHING;
+    // After UNBLOCKED the server closes it (blocked.c, disconnectAllBlockedClients).
+    this.clean = this.state !== BLOCKED;
     this.giveBack();
     this.clean = clean; // of the next one
   }
