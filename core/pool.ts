@@ -370,9 +370,9 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       // What was not handed to it goes over, where it is known.
       for (const link of links) if (server.keeps && link.state !== READY) link.discard();
     }
+    this.ring.rebuild();
     (cluster ?? watched)?.lot.moveTo(transfer);
     for (const client of this.clients) client.moveOver();
-    this.ring.rebuild();
     turn.leave();
     if (this.timer === null) return;
     (this.migration as Migration | null)?.begin();
