@@ -3,28 +3,25 @@
 // numbers that they have here. Nothing of it is on the data path.
 
 import { bytes, utf8 } from "./bytes.ts";
-import type { PrefixConfig, RoutesConfig, TargetConfig } from "./config/routes.ts";
+import type { MirrorConfig, PrefixConfig, RoutesConfig, TargetConfig } from "./config/routes.ts";
 import { poolsOf } from "./config/routes.ts";
 import { Every } from "./exchange/every.ts";
 import { Failover } from "./exchange/failover.ts";
 import { Meter, type MeterContext } from "./exchange/meter.ts";
-import { Mirror, Mirrors } from "./exchange/mirror.ts";
-import { Paper, type Tree, type TreeCounters, type Want } from "./exchange/plan.ts";
+import { Mirror, MirroredBranch, MirrorTrace } from "./exchange/mirror.ts";
+import { Paper } from "./exchange/judge.ts";
+import { Managed, type ManagedPool } from "./exchange/managed.ts";
+import type { Tree, TreeCounters, Want } from "./exchange/plan.ts";
 import { Strip } from "./exchange/strip.ts";
 import { Retries, type RetryContext } from "./exchange/retries.ts";
 import type { PushListener } from "./link/pushes.ts";
 import type { Codec, Handshake } from "./protocol/codec.ts";
-import {
-  type Branch,
-  Leaf,
-  type Prefix,
-  PrefixRoute,
-  type Step,
-  type TargetPool,
-} from "./route/prefix.ts";
+import { type Branch, Leaf, type Prefix, PrefixRoute, type Step } from "./route/prefix.ts";
 import { Fork } from "./route/fork.ts";
 import type { Intent, Route } from "./route/route.ts";
 import type { Server, Target } from "./server/server.ts";
+import { CLASS_READ } from "./stats/latency.ts";
+import { RouteTallies, type RouteTally } from "./stats/routes.ts";
 import type { BufferPool } from "./wire/out_buffer.ts";
 
 /** A client's lane, as it is told to the pools behind. */
@@ -39,9 +36,9 @@ export interface LaneOfFront {
 }
 
 /** A pool, as a front sees it. */
-export interface PoolBehind extends TargetPool {
+export interface PoolBehind extends ManagedPool {
   readonly servers: readonly Server[];
-  readonly config: { readonly slowlog_ms: number };
+  readonly config: { readonly slowlog_ms: number; readonly park_bytes: number };
   /** Fronts it is behind, by name. */
   readonly fronts: Map<string, FrontOwner>;
   enterFrom(front: string, lane: number, of: LaneOfFront): void;
@@ -54,15 +51,20 @@ export interface FrontOwner extends RetryContext {
   readonly buffers: BufferPool;
   readonly now: number;
   readonly codec: Codec;
+  readonly clients: { readonly size: number };
   /** Something behind it has changed. */
   behindChanged(): void;
   /** A pool behind it has forgotten its lanes. */
   enterAgain(pool: PoolBehind): void;
 }
 
+/** See `Leaf.trace`. */
+const SERVER = "server ";
+
 export class Front implements Tree {
   readonly paper: Paper;
   readonly retries: Retries;
+  readonly tallies: RouteTallies;
   kept: number;
   private readonly owner: FrontOwner;
   private pools: readonly PoolBehind[];
@@ -72,7 +74,8 @@ export class Front implements Tree {
   constructor(owner: FrontOwner) {
     this.owner = owner;
     this.paper = new Paper(owner.buffers);
-    this.retries = new Retries(owner);
+    this.retries = new Retries(owner, this);
+    this.tallies = new RouteTallies();
     this.kept = 0;
     this.pools = [];
     this.route = new PrefixRoute([], null, false, () => owner.codec.intents);
@@ -89,6 +92,10 @@ export class Front implements Tree {
 
   get now(): number {
     return this.owner.now;
+  }
+
+  laneOf(lane: number): object | undefined {
+    return this.lanes.get(lane);
   }
 
   retry(target: Target, want: Want, buf: Uint8Array, start: number, end: number): void {
@@ -115,32 +122,32 @@ export class Front implements Tree {
   }
 
   private build(routes: RoutesConfig, all: ReadonlyMap<string, PoolBehind>): Route {
-    const branch = (target: TargetConfig): Branch => makeBranch(target, this, all);
+    this.tallies.begin();
     const { prefixes, default: fallback, mirror } = routes;
     // One pool for all keys: nothing stands between.
     if (prefixes.length === 0 && mirror.length === 0 && fallback?.kind === "pool") {
-      return (all.get(fallback.pool) as PoolBehind).route;
+      const { route } = all.get(fallback.pool) as PoolBehind;
+      if (isPlain(route)) return route;
     }
+    const of = (route: string) => new Builder(this, all, this.tallies, route);
+    const copies = of("mirror");
+    const mirrors = mirror.map((one) => copies.mirror(one));
+    const around = (branch: Branch): Branch =>
+      mirrors.length === 0 ? branch : new MirroredBranch(this, mirrors, branch);
     const made: Prefix[] = prefixes.map(({ prefix, target, strip }: PrefixConfig) => {
       const name = bytes(utf8(prefix));
-      const child = branch(target);
-      return {
-        name: prefix,
-        bytes: name,
-        branch: strip ? new Strip(this, child, name.length) : child,
-      };
+      const child = of(`prefix ${prefix}`).branch(target, true);
+      const branch = strip ? new Strip(this, child, name.length) : child;
+      return { name: prefix, bytes: name, branch: around(branch) };
     });
-    const rest = fallback === undefined ? null : branch(fallback);
-    const mirrors = mirror.length === 0 ? null : new Mirrors(
-      this,
-      mirror.map(({ pool, percent, of }) =>
-        new Mirror(branch(pool), pool.kind === "pool" ? pool.pool : "", percent, of)
-      ),
-    );
-    const tells = mirrors !== null ||
-      prefixes.some(({ target, strip }) => strip || target.kind !== "pool") ||
-      (fallback !== undefined && fallback.kind !== "pool");
-    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents, mirrors);
+    const rest = fallback === undefined ? null : around(of("default").branch(fallback, true));
+    const asks = (target: TargetConfig): boolean =>
+      target.kind !== "pool" || !isPlain((all.get(target.pool) as PoolBehind).route);
+    const tells = mirrors.length > 0 ||
+      prefixes.some(({ target, strip }) => strip || asks(target)) ||
+      (fallback !== undefined && asks(fallback));
+    const aside = mirrors.length === 0 ? null : new MirrorTrace(mirrors);
+    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents, aside);
   }
 
   /** Whether keys are to be noted for a slow log: the greatest of the pools behind. */
@@ -158,6 +165,19 @@ export class Front implements Tree {
     const { route } = this;
     if (route instanceof PrefixRoute) return route.trace(key, 0, key.length, intent);
     return { what: "default", to: [new Leaf(this.pools[0]).trace(key, 0, key.length, intent)] };
+  }
+
+  /** The one server that a key is read from; "" where that are several, or none. */
+  serverOf(key: Uint8Array): string {
+    let step = this.trace(key, CLASS_READ);
+    for (;;) {
+      const to = step.to.filter(({ what }) => !what.startsWith("mirror to "));
+      if (to.length !== 1) break;
+      [step] = to;
+    }
+    return step.to.length === 0 && step.what.startsWith(SERVER)
+      ? step.what.slice(SERVER.length)
+      : "";
   }
 
   /** The servers behind have changed. */
@@ -209,20 +229,71 @@ export function makeMeter(
   return new Meter(context, limits.map(about), faults.map(about));
 }
 
-function makeBranch(
-  target: TargetConfig,
-  tree: Tree,
-  all: ReadonlyMap<string, PoolBehind>,
-): Branch {
-  const branch = (one: TargetConfig): Branch => makeBranch(one, tree, all);
-  switch (target.kind) {
-    case "pool":
-      return new Leaf(all.get(target.pool) as PoolBehind);
-    case "failover":
-      return new Failover(tree, target.of.map(branch), target.on, target.rate);
-    case "all":
-      return new Every(tree, target.of.map(branch), target.wait);
-    case "split":
-      return new Fork(branch(target.read), branch(target.write), branch(target.delete));
+/** A ring: not a front's, whose route may be another one after it, nor one that redirects. */
+function isPlain(route: Route): boolean {
+  return route.redirects === null && !(route instanceof PrefixRoute);
+}
+
+/** What a target is called where its requests are counted. */
+function nameOf(target: TargetConfig): string {
+  if (target.kind === "pool") return target.pool;
+  return target.kind === "split" ? "read/write" : target.kind;
+}
+
+/** Builds the branches of one route. */
+class Builder {
+  private readonly tree: Tree;
+  private readonly all: ReadonlyMap<string, PoolBehind>;
+  private readonly tallies: RouteTallies;
+  private readonly route: string;
+
+  constructor(
+    tree: Tree,
+    all: ReadonlyMap<string, PoolBehind>,
+    tallies: RouteTallies,
+    route: string,
+  ) {
+    this.tree = tree;
+    this.all = all;
+    this.tallies = tallies;
+    this.route = route;
+  }
+
+  /** `counts`: nobody else counts its requests. */
+  branch(target: TargetConfig, counts: boolean): Branch {
+    const { tree, route, tallies } = this;
+    switch (target.kind) {
+      case "pool": {
+        const pool = this.all.get(target.pool) as PoolBehind;
+        const tally = counts ? tallies.of(route, target.pool, false) : null;
+        return pool.route.redirects === null
+          ? new Leaf(pool, tally, tallies)
+          : new Managed(tree, pool, tally);
+      }
+      case "failover":
+        return new Failover(tree, ...this.children(target.of), target.on, target.rate);
+      case "all":
+        return new Every(tree, ...this.children(target.of), target.wait);
+      case "split": {
+        const { read, write, delete: remove } = target;
+        return new Fork(
+          this.branch(read, counts),
+          this.branch(write, counts),
+          this.branch(remove, counts),
+        );
+      }
+    }
+  }
+
+  private children(of: readonly TargetConfig[]): [Branch[], RouteTally[]] {
+    return [
+      of.map((one) => this.branch(one, false)),
+      of.map((one) => this.tallies.of(this.route, nameOf(one), true)),
+    ];
+  }
+
+  mirror({ pool, percent, of }: MirrorConfig): Mirror {
+    const tally = this.tallies.of(this.route, nameOf(pool), true);
+    return new Mirror(this.branch(pool, false), tally, percent, of);
   }
 }

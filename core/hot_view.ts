@@ -66,7 +66,8 @@ function bigRow(one: BigKey): BigRow {
   return { ...one, key: escaped(one.key) };
 }
 
-function serverOf({ config, route, servers }: Pool, key: string): string {
+function serverOf({ config, route, servers, front }: Pool, key: string): string {
+  if (front !== null) return front.serverOf(bytes(key));
   if (config.distribution === "random" && servers.length > 1) return "";
   const server = route.pick(bytes(key), 0, key.length, CLASS_READ);
   return server.available ? server.name : "";

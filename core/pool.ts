@@ -21,8 +21,10 @@ import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } 
 import type { Hearings } from "./exchange/census.ts";
 import type { Meter } from "./exchange/meter.ts";
 import { BARRIER, DONE, fingerprint, Migration, MOVE } from "./exchange/migrate/migration.ts";
+import type { Moves } from "./exchange/migrate/moves.ts";
 import { NearCache } from "./exchange/near_cache.ts";
 import { ParkingLot } from "./exchange/park.ts";
+import { PullMigration } from "./exchange/pull/pull_migration.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
@@ -215,7 +217,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   readonly ring: RingRoute;
   route: Route;
   /** Null: keys stay where they are. */
-  migration: Migration | null;
+  migration: Moves | null;
   /** Of the ring that they may move to. */
   private nextShards: readonly Shard[];
   /** Null: keys go to its own servers. */
@@ -384,7 +386,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   }
 
   /** A second ring, whose servers are spoken to as the first one's are. */
-  private prepareMigration({ ring, to, rate, big_key: bigKey }: MigrateConfig): Migration {
+  private prepareMigration({ ring, to, rate, big_key: bigKey }: MigrateConfig): Moves {
     this.nextShards = ring.servers.map((config) => {
       const known = this.servers.find(({ address }) => isSame(address, config.address));
       return new Shard(config.name, config.weight, known ?? new Server(this, config));
@@ -397,7 +399,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const id = fingerprint(JSON.stringify([ringOf(this.config), ringOf(ring)]));
     // deno-lint-ignore no-this-alias -- of getters
     const pool = this;
-    const migration = new Migration(
+    const Kind = this.codec.migrating !== null ? Migration : PullMigration;
+    const migration = new Kind(
       {
         ...{
           name: this.name,
@@ -419,6 +422,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
         topicsChanged: () => this.topics.rebalance(),
         topicsSettled: () => this.topics.isSettled,
         routeChanged: () => this.ringChanged(),
+        codecOf: (lane) => this.codecOf(lane),
       },
       route,
       id,
@@ -468,7 +472,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const topology = new ClusterTopology(this, this);
     const lot: ParkingLot = new ParkingLot(this, () => route);
     const nowhere = new Unavailable("no primary", lot as Parking);
-    const route: SlotRoute = new SlotRoute(this, topology, nowhere);
+    const route: SlotRoute = new SlotRoute(this, topology, nowhere, lot);
     return { topology, lot, route, scripts: new ScriptShelf(this.codec.scripts as Scripts, this) };
   }
 
@@ -745,7 +749,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   dismiss(): boolean {
     this.now = this.host.now();
     for (const client of [...this.clients]) client.leave();
-    if (this.wasBehind && (this.fronts.size > 0 || this.inFlight() > 0)) return false;
+    const isUsed = [...this.fronts.values()].some(({ clients }) => clients.size > 0);
+    if (this.wasBehind && (isUsed || this.inFlight() > 0)) return false;
     return this.clients.size === 0;
   }
 
@@ -1031,7 +1036,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       protocol: protocolOf(this.config),
       counters: { ...this.counters, ...this.seen() },
       servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
-      ...(this.front !== null && { isFront: true }),
+      ...(this.front !== null && { isFront: true, routes: this.front.tallies.rows }),
       ...(this.near !== null && { near: true }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
       ...(this.reading !== null && { replicas: this.reading.snapshot() }),

@@ -90,6 +90,7 @@ function waysOf(front: Front, key: Uint8Array): Record<Way, Step> {
 
 /** The server of a key; null when none is alive, or when it is not the key that decides. */
 function ownerOf(pool: Pool, key: string): string | null {
+  if (pool.front !== null) return pool.front.serverOf(bytes(key)) || null;
   const server = mainOf(pool.route.pick(bytes(key), 0, key.length, CLASS_READ));
   const byChance = pool.config.distribution === "random" && pool.servers.length > 1;
   return !server.available || byChance ? null : server.name;

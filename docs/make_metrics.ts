@@ -11,6 +11,7 @@ import {
   PREFIX,
   PROCESS_METRICS,
   REPLICA_METRICS,
+  ROUTE_METRICS,
   SERVER_METRICS,
 } from "../core/stats/metrics.ts";
 
@@ -28,6 +29,7 @@ export function generateMetrics(docs: string): string {
     ...POOL_METRICS.map((metric) => line(metric, "ringmux.POOL", "`pool`")),
     ...SERVER_METRICS.map((metric) => line(metric, "ringmux.POOL.SERVER", "`pool` `server`")),
     ...REPLICA_METRICS.map((metric) => line(metric, "", "`pool` `server` `replica`")),
+    ...ROUTE_METRICS.map((metric) => line(metric, "", "`pool` `route` `target`")),
     line(LATENCY_METRIC, "", "`pool` `server` `class`"),
   ];
   const table = "| metric | type | labels | StatsD | meaning |\n|---|---|---|---|---|\n" +

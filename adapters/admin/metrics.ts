@@ -9,6 +9,7 @@ import {
   PREFIX,
   PROCESS_METRICS,
   REPLICA_METRICS,
+  ROUTE_METRICS,
   SERVER_METRICS,
 } from "../../core/stats/metrics.ts";
 import type { Kind } from "../../core/stats/counters.ts";
@@ -43,6 +44,14 @@ export function renderMetrics(snapshot: Snapshot, ready: boolean): Promise<strin
     }))
   );
   for (const metric of REPLICA_METRICS) addMetric(registry, metric, replicas);
+  const ways = pools.flatMap(({ of, kinds, labels }) =>
+    (of.routes ?? []).map((one) => ({
+      of: one,
+      kinds,
+      labels: { ...labels, route: one.route, target: one.target },
+    }))
+  );
+  for (const metric of ROUTE_METRICS) addMetric(registry, metric, ways);
   registry.registerMetric(latencyHistogram(servers) as unknown as PromMetric);
   return registry.metrics();
 }

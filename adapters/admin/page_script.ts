@@ -531,9 +531,17 @@ function keysView(name) {
     ["Times", "n", (row) => number(row.count)],
     ["Last", "n", (row) => new Date(row.at).toLocaleTimeString()],
   ]);
+  const ways = keyTable("Routes of pool " + name, [
+    ["Route", "name", (row) => row.route],
+    ["Target", "", (row) => row.target],
+    ["Requests", "n", (row) => number(row.requests)],
+    ["Errors", "n", (row) => row.errors === undefined ? "–" : number(row.errors)],
+    ["Went on", "n", (row) => row.failovers === undefined ? "–" : number(row.failovers)],
+  ]);
   const near = el("p", { class: "quiet", hidden: "" });
-  const node = el("div", {}, near, hot.node, big.node);
-  function update(view, { near: has, counters }) {
+  const node = el("div", {}, near, ways.node, hot.node, big.node);
+  function update(view, { near: has, counters, routes }) {
+    ways.update((routes ?? []).slice(0, 100));
     near.hidden = !has;
     if (has) {
       const all = counters.near_hits + counters.near_misses;

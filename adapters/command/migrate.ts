@@ -184,11 +184,12 @@ class Drive {
     }
     const wrong = await this.tell("start");
     if (wrong !== "") throw new Error(wrong);
-    const until = Date.now() + PATIENCE;
+    let until = Date.now() + PATIENCE;
     let why = "";
     while (Date.now() < until) {
       try {
         const now = await this.look();
+        if (now.some(({ status }) => status.preparing)) until = Date.now() + PATIENCE;
         const late = now.find(({ status }) => !status.parked);
         if (late === undefined) {
           why = await this.tell(this.wanted.paused ? "commit-paused" : "commit");
@@ -244,7 +245,9 @@ class Drive {
         servers.map((line) => `  - ${line}\n`).join("") +
         "When no configuration has the migration any more, remove what it was noted by:\n" +
         all[0].status.addresses.map((at) =>
-          `  redis-cli -u redis://${at} DEL ringmux:migrate:state\n`
+          all[0].status.memcached
+            ? `  delete ringmux:migrate:state    (to ${at})\n`
+            : `  redis-cli -u redis://${at} DEL ringmux:migrate:state\n`
         )
           .join(""),
     );
@@ -266,8 +269,9 @@ function sum(all: readonly Told[]): Total {
     ...status,
     phase: phases.size === 1
       ? status.phase
-      : (["unknown", "barrier", "prepare", "move"] as const).find((one) => phases.has(one)) ??
-        "move",
+      : (["unknown", "barrier", "prepare", "move", "pull"] as const).find((one) =>
+        phases.has(one)
+      ) ?? "move",
     parked: all.every((one) => one.status.parked),
     keys: add(({ keys }) => keys),
     bytes: add(({ bytes }) => bytes),
@@ -284,7 +288,8 @@ function shown(total: Total, rate: number): string {
   const full = Math.round(done * 30);
   const bar = "#".repeat(full) + "-".repeat(30 - full);
   const where = total.left.length === 0 ? "" : `, still on ${total.left.join(", ")}`;
-  const left = rate > 0 && total.phase === "move" && done < 1
+  const moves = total.phase === "move" || total.phase === "pull";
+  const left = rate > 0 && moves && done < 1
     ? `, about ${Math.ceil((total.of - total.seen) / rate)} s for this server`
     : "";
   return `[${bar}] ${total.phase}${total.paused ? " (paused)" : ""}: ${total.keys} keys, ` +

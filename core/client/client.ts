@@ -70,6 +70,8 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   private epoch: number;
   /** Which of its requests (`taken`) is looked at next: see stats/hot_keys.ts. */
   private sampleAt: number;
+  /** What it stands for: see HotKeys.note. */
+  private sampleUnit: number;
 
   constructor(context: ClientContext, socket: Socket, id: number) {
     super(context, socket, id);
@@ -79,6 +81,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     this.metered = 0;
     this.epoch = context.route.epoch;
     this.sampleAt = context.hot.gap();
+    this.sampleUnit = context.hot.unit;
     if (context.pause.isOn || context.migration !== null) this.settleMode();
   }
 
@@ -284,9 +287,11 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     const from = scan.scratch === null ? at : 0;
     if (all && scan.length > big.bytes) big.request(this.codec, scan, whole, from, scan.length);
     if (this.taken >= this.sampleAt) {
+      const unit = this.sampleUnit;
       this.sampleAt = this.taken + hot.gap();
-      if (request === null) noteKeys(this.codec, hot, scan, whole, from);
-      else sample(this.context, request, scan, whole, from);
+      this.sampleUnit = hot.unit;
+      if (request === null) noteKeys(this.codec, hot, scan, whole, from, unit);
+      else sample(this.context, request, scan, whole, from, unit);
     }
     return all ? 0 : this.sampleAt;
   }

@@ -3,7 +3,7 @@
 import type { PoolConfig } from "../config/schema.ts";
 import type { Meter } from "../exchange/meter.ts";
 import type { ExchangeContext } from "../exchange/request.ts";
-import type { Migration } from "../exchange/migrate/migration.ts";
+import type { Moves } from "../exchange/migrate/moves.ts";
 import type { NearCache } from "../exchange/near_cache.ts";
 import type { Topics } from "../exchange/topics.ts";
 import type { Host } from "../host.ts";
@@ -53,7 +53,7 @@ export interface ClientContext extends ExchangeContext {
   readonly counters: ExchangeContext["counters"] & { client_eof: number; client_err: number };
   readonly pause: Pause;
   /** Null: keys stay where they are. */
-  readonly migration: Migration | null;
+  readonly migration: Moves | null;
   /** Limits and faults; null: none. */
   readonly meter: Meter | null;
   /** Which keys are asked for most, and what is large. */

@@ -21,8 +21,9 @@ export function sample(
   scan: Scan,
   buf: Uint8Array,
   at: number,
+  unit: number,
 ): void {
-  request.hot = hot.note(buf, at + scan.keyStart, at + scan.keyEnd, scan.length);
+  request.hot = hot.note(buf, at + scan.keyStart, at + scan.keyEnd, scan.length, unit);
   // It does not go straight through: it is to be seen.
   request.kind = request.kind === MANAGED ? WATCHED : SPECIAL;
 }
@@ -34,15 +35,16 @@ export function noteKeys(
   scan: Scan,
   buf: Uint8Array,
   at: number,
+  unit: number,
 ): void {
   const { action, length } = scan;
   if (action === FORWARD) {
-    hot.note(buf, at + scan.keyStart, at + scan.keyEnd, length);
+    hot.note(buf, at + scan.keyStart, at + scan.keyEnd, length, unit);
   } else if ((action === SPLIT || action === TOGETHER || action === PIN) && scan.verb !== ASKED) {
     const { nkeys } = scan;
     for (let i = 0; i < nkeys; i++) {
       (codec.keys as Keys).select(scan, i);
-      hot.note(buf, at + scan.keyStart, at + scan.keyEnd, length / nkeys);
+      hot.note(buf, at + scan.keyStart, at + scan.keyEnd, length / nkeys, unit);
     }
     if (nkeys > 0) (codec.keys as Keys).select(scan, 0);
   }

@@ -245,11 +245,9 @@ export function judgeFront(
   note: (key: PoolKey, message: string) => void,
 ): void {
   if (routes === undefined) return;
-  if (routes.prefixes.some(({ strip }) => strip)) {
-    if (!redis) note("routes", "routes: strip is for Redis pools only");
-    if (Object.keys(commands?.rename ?? {}).length > 0) {
-      note("routes", "routes: strip and commands.rename cannot be in one pool");
-    }
+  const strips = routes.prefixes.some(({ strip }) => strip);
+  if (strips && Object.keys(commands?.rename ?? {}).length > 0) {
+    note("routes", "routes: strip and commands.rename cannot be in one pool");
   }
   const known = redis ? COMMAND_NAMES : MEMCACHED_NAMES;
   for (const name of [...routes.limits, ...routes.faults].flatMap((rule) => rule.commands)) {

@@ -12,15 +12,6 @@ export interface Naming extends Reference {
   readonly by: string;
 }
 
-/** What a pool may not have that is a target, and why. */
-const NOT_YET: readonly [key: string, is: (pool: PoolConfig) => boolean, why: string][] = [
-  ["distribution: cluster", (pool) => pool.distribution === "cluster", "moves keys by itself"],
-  ["sentinels", (pool) => pool.sentinels.length > 0, "change its primaries"],
-];
-
-/** Keys by which the servers of a pool are no plain ring. */
-const MANAGED = ["reads", "migrate"];
-
 /** `names`: all pools, those with mistakes among them. */
 export function judgeRoutes(
   pools: readonly PoolConfig[],
@@ -60,17 +51,9 @@ function misfit(front: PoolConfig, pool: PoolConfig): string {
   if (front.redis_db !== pool.redis_db) {
     return `has redis_db ${pool.redis_db}, and "${front.name}" ${front.redis_db}; they have to be the same`;
   }
-  for (const [key, is, why] of NOT_YET) {
-    if (is(pool)) {
-      return `cannot be a target: it has ${key}, which ${why}; a target has to be a plain ring`;
-    }
-  }
-  const managed = MANAGED.find((key) =>
-    (pool as unknown as Record<string, unknown>)[key] !== undefined
-  );
-  return managed === undefined
+  return pool.migrate === undefined
     ? ""
-    : `cannot be a target: it has ${managed}; a target has to be a plain ring`;
+    : "cannot be a target: it has migrate, and only its own clients know where its keys are now";
 }
 
 /** The way from `to` back to `from`; null if there is none. */

@@ -343,7 +343,6 @@ export const POOL_ROWS = {
   migrate: {
     keys: MIGRATE_KEYS,
     optional: true,
-    only: "redis",
     reload: ["codec", "ring"],
     text: "Another ring that all keys can move to while clients use them: see migration.md.",
   },

@@ -6,7 +6,9 @@ import { INTENT_CAS, INTENT_GETS, reads } from "../protocol/intents.ts";
 import type { Branch, Step } from "../route/prefix.ts";
 import { type Intent, NOBODY } from "../route/route.ts";
 import type { Server, Target } from "../server/server.ts";
-import { type Judge, Plan, type Tree, type Want, type Work } from "./plan.ts";
+import type { RouteTally } from "../stats/routes.ts";
+import type { Judge } from "./judge.ts";
+import { Plan, type Tree, type Want, type Work } from "./plan.ts";
 
 /** Plans that are kept, and how many targets one child may have told apart. */
 const MOST_PLANS = 4096;
@@ -17,14 +19,22 @@ const MOST_TOLD_APART = 5;
 export abstract class Branching implements Branch, Work {
   protected readonly tree: Tree;
   protected readonly children: readonly Branch[];
+  /** One for each child. */
+  readonly tallies: readonly RouteTally[];
   private readonly reason: string;
   private readonly plans: Map<number, Plan>;
   private readonly numbers: Map<Target, number>;
 
   /** `what` it is, for errors. */
-  constructor(tree: Tree, children: readonly Branch[], what: string) {
+  constructor(
+    tree: Tree,
+    children: readonly Branch[],
+    tallies: readonly RouteTally[],
+    what: string,
+  ) {
     this.tree = tree;
     this.children = children;
+    this.tallies = tallies;
     this.reason =
       `the route of this key is ${what}: transactions, blocking commands, publish and ` +
       "subscribe, and commands of keys on several servers, need a route to one pool";
@@ -46,6 +56,7 @@ export abstract class Branching implements Branch, Work {
     const { children, plans } = this;
     // A cas unique means something to one server only.
     if (intent === INTENT_GETS || intent === INTENT_CAS) {
+      this.tallies[0].requests++;
       return children[0].pick(buf, start, end, intent);
     }
     const targets: Target[] = [];

@@ -11,15 +11,23 @@ import { FAILED } from "../protocol/verdicts.ts";
 import type { Branch, Step } from "../route/prefix.ts";
 import type { Intent } from "../route/route.ts";
 import type { Target } from "../server/server.ts";
+import type { RouteTally } from "../stats/routes.ts";
 import { Branching } from "./branching.ts";
-import { type Judge, type Said, send, SILENCE, tell, type Tree, type Want } from "./plan.ts";
+import { send } from "./errand.ts";
+import { type Judge, type Said, SILENCE, tell } from "./judge.ts";
+import type { Tree, Want } from "./plan.ts";
 import type { Request } from "./request.ts";
 
 export class Every extends Branching {
-  private readonly wait: Wait;
+  readonly wait: Wait;
 
-  constructor(tree: Tree, children: readonly Branch[], wait: Wait) {
-    super(tree, children, "`all`");
+  constructor(
+    tree: Tree,
+    children: readonly Branch[],
+    tallies: readonly RouteTally[],
+    wait: Wait,
+  ) {
+    super(tree, children, tallies, "`all`");
     this.wait = wait;
   }
 
@@ -32,8 +40,11 @@ export class Every extends Branching {
     judge: Judge,
     index: number,
   ): void {
-    if (want.tied) return send(targets[0], want, buf, start, end, judge, index);
-    new Run(this.wait, this.tree, want, targets, judge, index).begin(buf, start, end);
+    if (want.tied) {
+      this.tallies[0].requests++;
+      return send(targets[0], want, buf, start, end, judge, index);
+    }
+    new Run(this, this.tree, want, targets, judge, index).begin(buf, start, end);
   }
 
   trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step {
@@ -45,6 +56,7 @@ export class Every extends Branching {
 }
 
 class Run implements Judge {
+  private readonly branch: Every;
   private readonly wait: Wait;
   private readonly tree: Tree;
   private readonly want: Want;
@@ -59,14 +71,15 @@ class Run implements Judge {
   private deletion: Uint8Array;
 
   constructor(
-    wait: Wait,
+    branch: Every,
     tree: Tree,
     want: Want,
     targets: readonly Target[],
     judge: Judge,
     index: number,
   ) {
-    this.wait = wait;
+    this.branch = branch;
+    this.wait = branch.wait;
     this.tree = tree;
     this.want = want;
     this.targets = targets;
@@ -82,10 +95,11 @@ class Run implements Judge {
     const { want, targets } = this;
     if (want.intent === INTENT_DELETE) this.deletion = buf.slice(start, end);
     if (this.wait === "none") {
-      const { caller, verb, verdicts, request } = want;
-      const bytes = verdicts.nothing(verb, buf, start, end, request, caller.session);
+      const { caller, verb, verdicts, tags } = want;
+      const bytes = verdicts.nothing(verb, buf, start, end, tags, caller.session);
       this.tell({ ...SILENCE, bytes });
     }
+    for (const tally of this.branch.tallies) tally.requests++;
     for (let i = 0; i < targets.length; i++) send(targets[i], want, buf, start, end, this, i);
   }
 
@@ -139,7 +153,8 @@ class Run implements Judge {
   }
 
   private failed(index: number): void {
-    const { deletion, tree, want, targets } = this;
+    const { deletion, tree, want, targets, branch } = this;
+    branch.tallies[index].failed();
     if (deletion.length > 0) tree.retry(targets[index], want, deletion, 0, deletion.length);
   }
 

@@ -9,9 +9,12 @@ import { FAILED, MISS } from "../protocol/verdicts.ts";
 import type { Branch, Step } from "../route/prefix.ts";
 import type { Intent } from "../route/route.ts";
 import type { Target } from "../server/server.ts";
+import type { RouteTally } from "../stats/routes.ts";
 import { Branching } from "./branching.ts";
 import { DOUBT } from "./outcome.ts";
-import { type Judge, type Said, send, SILENCE, tell, type Tree, type Want } from "./plan.ts";
+import { send } from "./errand.ts";
+import { type Judge, type Said, SILENCE, tell } from "./judge.ts";
+import type { Tree, Want } from "./plan.ts";
 import type { Request } from "./request.ts";
 
 /** Bytes of requests that a front keeps so that they can be sent again. */
@@ -25,8 +28,14 @@ export class Failover extends Branching {
   private tokens: number;
   private countedAt: number;
 
-  constructor(tree: Tree, children: readonly Branch[], on: readonly Cause[], rate: number) {
-    super(tree, children, "a failover");
+  constructor(
+    tree: Tree,
+    children: readonly Branch[],
+    tallies: readonly RouteTally[],
+    on: readonly Cause[],
+    rate: number,
+  ) {
+    super(tree, children, tallies, "a failover");
     this.onError = on.includes("error");
     this.onMiss = on.includes("miss");
     this.rate = rate;
@@ -43,7 +52,10 @@ export class Failover extends Branching {
     judge: Judge,
     index: number,
   ): void {
-    if (want.tied) return send(targets[0], want, buf, start, end, judge, index);
+    if (want.tied) {
+      this.tallies[0].requests++;
+      return send(targets[0], want, buf, start, end, judge, index);
+    }
     new Run(this, this.tree, want, targets, judge, index).begin(buf, start, end);
   }
 
@@ -116,12 +128,14 @@ class Run implements Judge {
       this.buf = tree.buffers.take(length);
       this.buf.set(buf.subarray(start, end));
     }
+    this.branch.tallies[0].requests++;
     send(this.targets[0], this.want, buf, start, end, this, 0);
   }
 
   reply(_index: number, link: Carrier, buf: Uint8Array, start: number, end: number): void {
     const { branch, want, best } = this;
     const verdict = want.verdict(buf, start, end);
+    if (verdict === FAILED) branch.tallies[this.at].failed();
     // What fails has not been carried out: see verdicts.ts.
     const goesOn = verdict === FAILED
       ? branch.onError
@@ -141,13 +155,15 @@ class Run implements Judge {
   lost(_index: number, text: string, unsent: boolean): void {
     const { branch, want, best } = this;
     const isSafe = unsent || want.reads;
+    if (!want.caller.isClosed) branch.tallies[this.at].failed();
     if (branch.onError && isSafe && this.canGoOn()) {
       if (best.verdict < 0) this.best = { verdict: FAILED, bytes: EMPTY, text, unsent };
       return this.goOn();
     }
     this.end();
     if (best.verdict >= 0 && isSafe) return tell(this.judge, this.index, this.tree.paper, best);
-    this.judge.lost(this.index, isSafe || text === "" ? text : text + DOUBT, unsent);
+    const isTold = isSafe || text === "" || text.endsWith(DOUBT);
+    this.judge.lost(this.index, isTold ? text : text + DOUBT, unsent);
   }
 
   private canGoOn(): boolean {
@@ -156,7 +172,10 @@ class Run implements Judge {
   }
 
   private goOn(): void {
+    const { tallies } = this.branch;
+    tallies[this.at].wentOn();
     this.at++;
+    tallies[this.at].requests++;
     send(this.targets[this.at], this.want, this.buf, 0, this.length, this, this.at);
   }
 

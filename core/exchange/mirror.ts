@@ -5,13 +5,17 @@
 
 import { EMPTY } from "../bytes.ts";
 import { fnv1a32 } from "../hash/fnv.ts";
-import { type Attempt, HOLD, type Sink } from "../link/attempt.ts";
+import type { Carrier } from "../link/attempt.ts";
 import { reads } from "../protocol/intents.ts";
+import { FAILED } from "../protocol/verdicts.ts";
 import type { Branch, Step } from "../route/prefix.ts";
 import type { Intent } from "../route/route.ts";
-import type { Target } from "../server/server.ts";
-import { type Judge, Plan, send, type Tree, type Want, type Work } from "./plan.ts";
-import type { Request } from "./request.ts";
+import type { Server, Target } from "../server/server.ts";
+import type { RouteTally } from "../stats/routes.ts";
+import { send } from "./errand.ts";
+import { Ghost, Unseen } from "./ghost.ts";
+import type { Judge } from "./judge.ts";
+import { Asked, type Party, Plan, type Tree, type Want, type Work } from "./plan.ts";
 
 export const MOST_PENDING = 1000;
 export const MOST_PENDING_BYTES = 16 << 20;
@@ -34,6 +38,7 @@ function hashOf(buf: Uint8Array, start: number, end: number): number {
 export class Mirror {
   readonly branch: Branch;
   readonly name: string;
+  readonly tally: RouteTally;
   /** Requests that its servers have not answered. */
   pending: number;
   pendingBytes: number;
@@ -41,9 +46,10 @@ export class Mirror {
   /** Of 2^32: hashes below are mirrored. */
   private readonly below: number;
 
-  constructor(branch: Branch, name: string, percent: number, of: Mirrored) {
+  constructor(branch: Branch, tally: RouteTally, percent: number, of: Mirrored) {
     this.branch = branch;
-    this.name = name;
+    this.name = tally.target;
+    this.tally = tally;
     this.pending = 0;
     this.pendingBytes = 0;
     this.of = of;
@@ -59,22 +65,64 @@ export class Mirror {
   }
 }
 
-/** The mirrors of a front, around what its routes give. */
-export class Mirrors implements Work {
+/** The mirrors of a front, around the branch of one route. */
+export class MirroredBranch implements Branch, Work {
   private readonly tree: Tree;
+  private readonly child: Branch;
   private readonly mirrors: readonly Mirror[];
   private readonly plans: Map<number, Plan>;
   private readonly numbers: Map<Target, number>;
+  /** By lane. */
+  private readonly ghosts: Map<number, Ghost>;
 
-  constructor(tree: Tree, mirrors: readonly Mirror[]) {
+  /** Of targets that would be counted when they are found. */
+  private readonly tallies: WeakMap<Target, RouteTally>;
+
+  constructor(tree: Tree, mirrors: readonly Mirror[], child: Branch) {
     this.tree = tree;
+    this.child = child;
+    this.tallies = new WeakMap();
     this.mirrors = mirrors;
     this.plans = new Map();
     this.numbers = new Map();
+    this.ghosts = new Map();
+  }
+
+  pick(buf: Uint8Array, start: number, end: number, intent: Intent): Target {
+    const { tallies } = this.tree;
+    tallies.forget();
+    const main = this.child.pick(buf, start, end, intent);
+    const target = this.around(main, buf, start, end, intent);
+    if (target === main) return main;
+    const tally = tallies.takeBack();
+    if (tally !== null) this.tallies.set(main, tally);
+    return target;
+  }
+
+  any(): Target {
+    return this.child.any();
+  }
+
+  all(intent: Intent): readonly Server[] {
+    return this.child.all(intent);
+  }
+
+  members(): readonly Server[] {
+    return this.child.members();
+  }
+
+  trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step {
+    return this.child.trace(buf, start, end, intent);
   }
 
   /** `main`, or a plan that has the key mirrored. */
-  around(main: Target, buf: Uint8Array, start: number, end: number, intent: Intent): Target {
+  private around(
+    main: Target,
+    buf: Uint8Array,
+    start: number,
+    end: number,
+    intent: Intent,
+  ): Target {
     const { mirrors, plans } = this;
     let wanted = false;
     for (let i = 0; i < mirrors.length; i++) if (mirrors[i].wants(intent)) wanted = true;
@@ -135,11 +183,13 @@ export class Mirrors implements Work {
     index: number,
   ): void {
     const [main] = targets;
-    const { caller, request } = want;
-    if (main.available && judge === want && !caller.isClosed) {
+    const { caller } = want;
+    const tally = this.tallies.get(main);
+    if (tally !== undefined) tally.requests++;
+    if (main.available && judge instanceof Asked && judge === want && !caller.isClosed) {
       // As if there were no mirror: the reply goes straight to the client.
       const link = main.linkFor(caller);
-      link.send(request, buf, start, end);
+      link.send(judge.request, buf, start, end);
       if (link.congested) caller.waitForLink(link);
     } else {
       send(main, want, buf, start, end, judge, index);
@@ -161,14 +211,32 @@ export class Mirrors implements Work {
     const bytes = end - start;
     const isFull = mirror.pending >= MOST_PENDING ||
       mirror.pendingBytes + bytes > MOST_PENDING_BYTES;
-    if (isFull || !target.available || want.caller.isClosed) {
+    const isNowhere = !target.available && target.parking === null;
+    if (isFull || isNowhere || want.caller.isClosed) {
       counters.mirror_dropped++;
       return;
     }
     counters.mirrored++;
-    // One connection for all clients of a lane: so a key's requests keep their order.
-    const link = target.linkFor({ id: 0, lane: want.caller.lane });
-    link.send(new Shadow(mirror, want.request, bytes), buf, start, end);
+    mirror.tally.requests++;
+    const shadow = new Shadow(mirror, this.ghostOf(want.caller), want, bytes);
+    send(target, shadow, buf, start, end, shadow, 0);
+  }
+
+  private ghostOf(caller: Party): Ghost {
+    const known = this.ghosts.get(caller.lane);
+    if (known !== undefined && !known.isClosed) return known;
+    const ghost = new Ghost(this.tree, caller, "a mirror");
+    this.ghosts.set(caller.lane, ghost);
+    return ghost;
+  }
+}
+
+/** Tells which mirrors a key has. */
+export class MirrorTrace {
+  private readonly mirrors: readonly Mirror[];
+
+  constructor(mirrors: readonly Mirror[]) {
+    this.mirrors = mirrors;
   }
 
   trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step[] {
@@ -187,29 +255,12 @@ function isSame(a: readonly Target[], b: readonly Target[]): boolean {
 }
 
 /** A request at a mirror: nobody waits for its reply. */
-class Shadow implements Attempt, Sink {
-  readonly sink: Sink;
-  readonly remote: string;
-  nextInFlight: Attempt | null;
-  sentAt: number;
-  bytes: number;
-  verb: number;
-  note: Uint8Array;
-  noted: number;
-  mute: number;
+class Shadow extends Unseen {
   private readonly mirror: Mirror;
   private readonly cost: number;
 
-  constructor(mirror: Mirror, { verb }: Request, cost: number) {
-    this.sink = this;
-    this.remote = "a mirror";
-    this.nextInFlight = null;
-    this.sentAt = 0;
-    this.bytes = 0;
-    this.verb = verb;
-    this.note = EMPTY;
-    this.noted = 0;
-    this.mute = 0;
+  constructor(mirror: Mirror, ghost: Ghost, { verb, tied, tags }: Want, cost: number) {
+    super(ghost, verb, tied, tags, EMPTY);
     this.mirror = mirror;
     this.cost = cost;
     mirror.pending++;
@@ -221,21 +272,13 @@ class Shadow implements Attempt, Sink {
     this.mirror.pendingBytes -= this.cost;
   }
 
-  accept(): number {
-    return HOLD;
-  }
-
-  pass(): void {}
-
-  advance(): void {}
-
-  part(): void {}
-
-  reply(): void {
+  reply(_index: number, _link: Carrier, buf: Uint8Array, start: number, end: number): void {
+    if (this.verdict(buf, start, end) === FAILED) this.mirror.tally.failed();
     this.done();
   }
 
   lost(): void {
+    this.mirror.tally.failed();
     this.done();
   }
 }

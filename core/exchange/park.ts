@@ -7,7 +7,7 @@ import type { Parked, Parking, Server, Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import { abandon, answerWith } from "./outcome.ts";
-import type { Request } from "./request.ts";
+import type { Caller, Request } from "./request.ts";
 
 const SHORTEST = 10;
 const LONGEST = 200;
@@ -33,7 +33,7 @@ export interface LotRoute {
 export class ParkedRequest implements Parked {
   readonly cost: number;
   private readonly request: Request;
-  private span: OutBuffer;
+  private readonly span: OutBuffer;
   private readonly size: number;
 
   constructor(request: Request, span: OutBuffer, size: number) {
@@ -51,13 +51,30 @@ export class ParkedRequest implements Parked {
     this.request.place = place;
   }
 
-  bytes(): Uint8Array {
-    const copy = new OutBuffer(this.request.sink.context.buffers);
+  said(): Uint8Array {
     const bytes = new Uint8Array(this.size);
     this.span.moveInto(bytes);
-    copy.append(bytes, 0, bytes.length);
-    this.span = copy;
+    this.span.append(bytes, 0, bytes.length);
     return bytes;
+  }
+
+  get by(): Caller {
+    return this.request.sink;
+  }
+
+  /** What stands for it in its client's queue. */
+  private get whole(): Request {
+    let { request: whole } = this;
+    while (whole.parent !== null) whole = whole.parent;
+    return whole;
+  }
+
+  /** Whether it stands before another one of its client's; as a rule it is the next one behind. */
+  isBefore(other: ParkedRequest): boolean {
+    const [own, others] = [this.whole, other.whole];
+    for (let next = others.next; next !== null; next = next.next) if (next === own) return false;
+    for (let { next } = own; next !== null; next = next.next) if (next === others) return true;
+    return false;
   }
 
   get parkedAt(): number {
@@ -91,8 +108,33 @@ export class ParkedRequest implements Parked {
 
 interface Queue {
   parked: Parked[];
+  /** Of each client those that are its, in the order of its queue, which they are carried out in. */
+  readonly by: Map<Caller, ParkedRequest[]>;
   pause: number;
   dueAt: number;
+}
+
+function ownOf({ by }: Queue, client: Caller): ParkedRequest[] {
+  const known = by.get(client);
+  if (known !== undefined) return known;
+  const own: ParkedRequest[] = [];
+  by.set(client, own);
+  return own;
+}
+
+function append(queue: Queue, one: ParkedRequest, own: ParkedRequest[]): void {
+  queue.parked.push(one);
+  own.push(one);
+}
+
+/** Behind what is before it in its client's queue: it may have been tried meanwhile, and come back. */
+function queueInOrder(queue: Queue, one: ParkedRequest): void {
+  const own = ownOf(queue, one.by);
+  const last = own[own.length - 1];
+  if (last === undefined || one.isGone || !one.isBefore(last)) return append(queue, one, own);
+  const at = own.findIndex((other) => one.isBefore(other));
+  queue.parked.splice(queue.parked.indexOf(own[at]), 0, one);
+  own.splice(at, 0, one);
 }
 
 export class ParkingLot {
@@ -139,14 +181,20 @@ export class ParkingLot {
     if (now - one.parkedAt >= wait || this.bytes + one.cost > park_bytes) return this.giveUp(one);
     let queue = this.queues.get(one.place);
     if (queue === undefined) {
-      queue = { parked: [], pause: SHORTEST, dueAt: 0 };
+      queue = { parked: [], by: new Map(), pause: SHORTEST, dueAt: 0 };
       this.queues.set(one.place, queue);
     }
     if (queue.parked.length === 0) queue.dueAt = now + queue.pause;
-    queue.parked.push(one);
+    if (one instanceof ParkedRequest) queueInOrder(queue, one);
+    else queue.parked.push(one);
     this.waiting++;
     this.bytes += one.cost;
     this.timer ??= context.host.every(SHORTEST, () => this.tick());
+  }
+
+  /** Whether a request of a client's waits for a place: none that was behind it is to overtake it. */
+  holds(place: number, by: unknown): boolean {
+    return this.queues.get(place)?.by.has(by as Caller) ?? false;
   }
 
   /** Copies `buf[start, end)`, a request that was not sent yet. */
@@ -187,9 +235,11 @@ export class ParkingLot {
     queue.dueAt = now + queue.pause;
     const { parked } = queue;
     queue.parked = [];
+    queue.by.clear();
     for (const one of parked) {
       if (!one.isGone && !target.available && now - one.parkedAt < wait) {
-        queue.parked.push(one);
+        if (one instanceof ParkedRequest) append(queue, one, ownOf(queue, one.by));
+        else queue.parked.push(one);
         continue;
       }
       this.waiting--;

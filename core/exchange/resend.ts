@@ -38,9 +38,10 @@ export function redirected(
   if (scripts !== null && scripts.words.isMissing(buf, start, end)) {
     if (withScript(request, scripts, link)) return true;
   }
+  const isHeld = request.resent >= BOUND;
   const target = redirects.refused(buf, start, end, request, link);
   if (target === null) return false;
-  if (request.resent >= BOUND) return answered(request, redirects.held(request));
+  if (isHeld) return answered(request, redirects.held(request));
   if (redirects.apart && sendApart(request, link)) return true;
   if (!isPossible(target)) return toldWhy(request, target);
   if (target.available && request.resent >= redirects.most) {

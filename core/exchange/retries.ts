@@ -1,40 +1,50 @@
 // Deletes that have failed at a child of `all`: tried again until their server takes them, or leaves
 // the pool. Bounded; what comes beyond is dropped, and counted.
 
-import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
+import type { Carrier } from "../link/attempt.ts";
 import { EMPTY } from "../bytes.ts";
-import { FAILED, type Verdicts } from "../protocol/verdicts.ts";
-import type { Server, Target } from "../server/server.ts";
-import type { TreeCounters, Want } from "./plan.ts";
+import { FAILED } from "../protocol/verdicts.ts";
+import type { Target } from "../server/server.ts";
+import { send } from "./errand.ts";
+import { Ghost, Unseen } from "./ghost.ts";
+import { Plan, type Tree, type TreeCounters, type Want } from "./plan.ts";
 
 /** Most deletes that wait, and what they may take. */
 export const MOST_DELETES = 1000;
 export const MOST_DELETE_BYTES = 1 << 20;
 /** Pause (ms) before the queue is tried again. */
 const PAUSE = 1000;
+const NO_TAGS = { tagHigh: 0, tagLow: 0 };
 
 export interface RetryContext {
   readonly counters: TreeCounters;
-  /** The lane that every client starts with. */
-  readonly lane: number;
   readonly turn: { enter(): void; leave(): void };
 }
 
 interface Delete {
-  readonly server: Server;
+  readonly target: Target;
   readonly bytes: Uint8Array;
   readonly verb: number;
-  readonly verdicts: Verdicts;
+  readonly ghost: Ghost;
+}
+
+/** It is none any more that deletes are for. */
+function isGone({ target, ghost }: Delete): boolean {
+  if (ghost.isClosed) return true;
+  if (target.available) return target.removed;
+  return !(target.parking instanceof Plan) || target.parking.isOver;
 }
 
 export class Retries {
   private readonly context: RetryContext;
+  private readonly tree: Tree;
   private queue: Delete[];
   private bytes: number;
   private triedAt: number;
 
-  constructor(context: RetryContext) {
+  constructor(context: RetryContext, tree: Tree) {
     this.context = context;
+    this.tree = tree;
     this.queue = [];
     this.bytes = 0;
     this.triedAt = 0;
@@ -47,13 +57,16 @@ export class Retries {
   add(target: Target, want: Want, buf: Uint8Array, start: number, end: number): void {
     const { counters } = this.context;
     const { caller, verb, verdicts } = want;
-    // Links of another database, or dialect, may be gone by then; a tree has no one server.
-    if (!target.available || !verdicts.isUsual(caller.session) || !this.hasRoom(end - start)) {
+    // A tree does not stand for one pool: its own branches see to it.
+    const isPool = target.available || target.parking instanceof Plan && target.parking.isOnePool;
+    // Links of another database, or dialect, may be gone by then.
+    if (!isPool || !verdicts.isUsual(caller.session) || !this.hasRoom(end - start)) {
       counters.deletes_dropped++;
       return;
     }
     counters.deletes_queued++;
-    this.put({ server: target, bytes: buf.slice(start, end), verb, verdicts });
+    const ghost = new Ghost(this.tree, caller, "a delete that is tried again");
+    this.put({ target, bytes: buf.slice(start, end), verb, ghost });
   }
 
   private hasRoom(bytes: number): boolean {
@@ -74,65 +87,38 @@ export class Retries {
   /** Called every tick. */
   tick(now: number): void {
     if (this.queue.length === 0 || now - this.triedAt < PAUSE) return;
-    const { counters, turn, lane } = this.context;
+    const { counters, turn } = this.context;
     this.triedAt = now;
     const { queue } = this;
     this.queue = [];
     this.bytes = 0;
     turn.enter();
     for (const one of queue) {
-      if (one.server.removed) {
+      if (isGone(one)) {
         counters.deletes_dropped++;
         continue;
       }
       counters.deletes_retried++;
-      const { bytes } = one;
-      one.server.linkFor({ id: 0, lane }).send(new Retry(this, one), bytes, 0, bytes.length);
+      const { target, bytes } = one;
+      const retry = new Retry(this, one);
+      send(target, retry, bytes, 0, bytes.length, retry, 0);
     }
     turn.leave();
   }
 }
 
-class Retry implements Attempt, Sink {
-  readonly sink: Sink;
-  readonly remote: string;
-  nextInFlight: Attempt | null;
-  sentAt: number;
-  bytes: number;
-  verb: number;
-  note: Uint8Array;
-  noted: number;
-  mute: number;
+class Retry extends Unseen {
   private readonly queue: Retries;
   private readonly one: Delete;
 
   constructor(queue: Retries, one: Delete) {
-    this.sink = this;
-    this.remote = "a delete that is tried again";
-    this.nextInFlight = null;
-    this.sentAt = 0;
-    this.bytes = 0;
-    this.verb = one.verb;
-    this.note = EMPTY;
-    this.noted = 0;
-    this.mute = 0;
+    super(one.ghost, one.verb, false, NO_TAGS, EMPTY);
     this.queue = queue;
     this.one = one;
   }
 
-  accept(): number {
-    return HOLD;
-  }
-
-  pass(): void {}
-
-  advance(): void {}
-
-  part(): void {}
-
-  reply(_: Attempt, _link: Carrier, buf: Uint8Array, start: number, end: number): void {
-    const { verb, verdicts } = this.one;
-    if (verdicts.verdict(verb, buf, start, end) === FAILED) this.queue.putBack(this.one);
+  reply(_index: number, _link: Carrier, buf: Uint8Array, start: number, end: number): void {
+    if (this.verdict(buf, start, end) === FAILED) this.queue.putBack(this.one);
   }
 
   lost(): void {

@@ -1,31 +1,29 @@
-// A branch whose servers see keys without their prefix (`strip: true`), in the Redis protocol. A request
-// is read again to find its keys; its reply is the server's own. Commands whose replies name keys are
-// refused.
+// A branch whose servers see keys without their prefix (`strip: true`): it is cut off towards them, and
+// put back where replies name keys. How that is done is the protocol's: see protocol/stripping.ts.
 
-import { bytes } from "../bytes.ts";
-import { FORWARD, type Keys, Scan } from "../protocol/codec.ts";
+import type { Carrier } from "../link/attempt.ts";
+import type { Stripping } from "../protocol/stripping.ts";
 import type { Branch, Step } from "../route/prefix.ts";
 import type { Intent } from "../route/route.ts";
 import type { Server, Target } from "../server/server.ts";
-import { OutBuffer } from "../wire/out_buffer.ts";
-import { type Judge, Plan, send, type Tree, type Want, type Work } from "./plan.ts";
+import type { RouteTally } from "../stats/routes.ts";
+import { type BufferPool, OutBuffer } from "../wire/out_buffer.ts";
+import { send } from "./errand.ts";
+import type { Judge } from "./judge.ts";
+import { Plan, type Tree, type Want, type Work } from "./plan.ts";
 
 const REASON =
   "the route of this key strips its prefix: transactions, blocking commands, publish and " +
   "subscribe need a route without `strip`";
-/** Their replies name keys. */
-const NAMING: ReadonlySet<string> = new Set(["xread", "xreadgroup", "lmpop", "zmpop"]);
-const NAMES = "its reply names keys, which have another name where `strip` is on";
 const MOST_PLANS = 1024;
-const CRLF = bytes("\r\n");
-
-const scan = new Scan();
 
 export class Strip implements Branch, Work {
   private readonly tree: Tree;
   private readonly child: Branch;
   private readonly length: number;
   private readonly plans: Map<Target, Plan>;
+  /** Of targets that would be counted when they are found. */
+  private readonly tallies: WeakMap<Target, RouteTally>;
 
   /** `length`: of the prefix, in bytes. */
   constructor(tree: Tree, child: Branch, length: number) {
@@ -33,15 +31,21 @@ export class Strip implements Branch, Work {
     this.child = child;
     this.length = length;
     this.plans = new Map();
+    this.tallies = new WeakMap();
   }
 
   pick(buf: Uint8Array, start: number, end: number, intent: Intent): Target {
+    const { tree, plans } = this;
+    const { tallies } = tree;
+    tallies.forget();
     const inner = this.child.pick(buf, start + this.length, end, intent);
-    let plan = this.plans.get(inner);
+    const tally = tallies.takeBack();
+    let plan = plans.get(inner);
     if (plan === undefined) {
-      if (this.plans.size >= MOST_PLANS) this.plans.clear();
-      plan = new Plan(this.tree, this, [inner], REASON);
-      this.plans.set(inner, plan);
+      if (plans.size >= MOST_PLANS) plans.clear();
+      plan = new Plan(tree, this, [inner], REASON);
+      plans.set(inner, plan);
+      if (tally !== null) this.tallies.set(inner, tally);
     }
     return plan.target;
   }
@@ -56,41 +60,23 @@ export class Strip implements Branch, Work {
     index: number,
   ): void {
     const { codec } = want.caller;
-    if (NAMING.has(codec.commandName(want.verb))) return judge.lost(index, NAMES, true);
     const { buffers } = this.tree;
+    const { length } = this;
     const out = new OutBuffer(buffers);
-    this.cut(want, buf, start, end, out);
+    const key = codec.stripping.cut(want.verb, buf, start, end, length, out);
+    if (typeof key === "string") return judge.lost(index, key, true);
+    const tally = this.tallies.get(target);
+    if (tally !== undefined) tally.requests++;
+    const whole = buffers.take(out.size);
     const { size } = out;
-    const whole = buffers.take(size);
     out.moveInto(whole);
-    send(target, want, whole, 0, size, judge, index);
+    const { restore } = codec.stripping;
+    if (restore === null) send(target, want, whole, 0, size, judge, index);
+    else {
+      const named = new Named(restore, buffers, key, length, judge);
+      send(target, want, whole, 0, size, named, index);
+    }
     buffers.give(whole);
-  }
-
-  /** The request with shorter keys: `$<length>` before each of them too. */
-  private cut({ caller }: Want, buf: Uint8Array, start: number, end: number, out: OutBuffer): void {
-    const { codec } = caller;
-    scan.reset();
-    codec.parseRequest(scan, buf, start, end);
-    const n = scan.action === FORWARD ? 1 : scan.nkeys;
-    const spans: [number, number][] = [];
-    for (let i = 0; i < n; i++) {
-      if (scan.action !== FORWARD) (codec.keys as Keys).select(scan, i);
-      spans.push([start + scan.keyStart, start + scan.keyEnd]);
-    }
-    spans.sort((a, b) => a[0] - b[0]);
-    let done = start;
-    for (const [from, to] of spans) {
-      let head = from - 2;
-      while (buf[head] !== 36) head--; // $
-      out.append(buf, done, head + 1);
-      out.int(to - from - this.length);
-      out.append(CRLF, 0, 2);
-      out.append(buf, from + this.length, to);
-      done = to;
-    }
-    out.append(buf, done, end);
-    scan.reset();
   }
 
   any(): Target {
@@ -112,4 +98,49 @@ export class Strip implements Branch, Work {
       to: [this.child.trace(buf, start + length, end, intent)],
     };
   }
+}
+
+/** Gives replies on with the names that the client knows. */
+class Named implements Judge {
+  private readonly restore: NonNullable<Stripping["restore"]>;
+  private readonly buffers: BufferPool;
+  private readonly key: Uint8Array;
+  private readonly length: number;
+  private readonly judge: Judge;
+
+  constructor(
+    restore: NonNullable<Stripping["restore"]>,
+    buffers: BufferPool,
+    key: Uint8Array,
+    length: number,
+    judge: Judge,
+  ) {
+    this.restore = restore;
+    this.buffers = buffers;
+    this.key = key;
+    this.length = length;
+    this.judge = judge;
+  }
+
+  reply(index: number, link: Carrier, buf: Uint8Array, start: number, end: number): void {
+    const { buffers, key, length } = this;
+    const out = new OutBuffer(buffers);
+    this.restore(buf, start, end, key, length, out);
+    const { size } = out;
+    const whole = buffers.take(size);
+    out.moveInto(whole);
+    this.judge.reply(index, link, whole, 0, size);
+    buffers.give(whole);
+  }
+
+  lost(index: number, text: string, unsent: boolean): void {
+    this.judge.lost(index, text, unsent);
+  }
+
+  /** It has to be seen whole. */
+  streams(): null {
+    return null;
+  }
+
+  streamed(): void {}
 }

@@ -51,7 +51,7 @@ export class Transfer implements Parking {
   /** Null: it is for no one server. */
   private targetOf(one: Parked): Target | null {
     const { route, codec } = this.context;
-    const bytes = one.bytes?.() ?? null;
+    const bytes = one.said?.() ?? null;
     if (bytes === null) return one.place < 0 ? route.any() : null;
     const scan = new Scan();
     if (codec.parseRequest(scan, bytes, 0, bytes.length) !== DONE || scan.scratch !== null) {

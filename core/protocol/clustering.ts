@@ -7,6 +7,8 @@ export interface NodeView {
   /** "": the node that was asked. */
   readonly host: string;
   readonly port: number;
+  /** What it wants to be called instead; "" for nothing. */
+  readonly hostname: string;
   readonly primary: boolean;
   /** Of a replica: its primary's id; "" for none. */
   readonly of: string;

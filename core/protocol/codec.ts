@@ -5,6 +5,7 @@ import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { Refused, Users } from "./access.ts";
 import type { Clustering } from "./clustering.ts";
 import type { Migrating } from "./migrating.ts";
+import type { Pulling } from "./pulling.ts";
 import type { Replication } from "./replication.ts";
 import type { NearWords } from "./near.ts";
 import type { Publishing } from "./publishing.ts";
@@ -13,6 +14,7 @@ import type { Sentinels } from "./sentinels.ts";
 import type { FanOut, ReplyScan } from "./replies.ts";
 import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
+import type { Stripping } from "./stripping.ts";
 import type { Verdicts } from "./verdicts.ts";
 
 export * from "./replies.ts";
@@ -328,6 +330,8 @@ export interface Caching {
 export interface Codec extends Requests, Replies, Sessions {
   /** What replies mean to a route with several ways. */
   readonly verdicts: Verdicts;
+  /** Servers may know keys by shorter names. */
+  readonly stripping: Stripping;
   /** A request by which a server shows that it is well; null in a dialect no server is asked in. */
   readonly probe: Uint8Array | null;
   /** Null: a client's first byte tells nothing. */
@@ -362,6 +366,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly clustering: Clustering | null;
   /** Null: keys do not move to other servers. */
   readonly migrating: Migrating | null;
+  /** The same of a protocol whose servers carry out single steps only. Absent: see `migrating`. */
+  readonly pulling?: Pulling;
   /** Servers copy each other's writes. Absent: the protocol knows of none that do. */
   readonly replication?: Replication;
   /** Null: nobody watches over servers. */

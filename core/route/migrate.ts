@@ -102,3 +102,21 @@ export class MigrateRoute implements Route {
     return [...new Set([...this.old.all(), ...this.next.all()])];
   }
 }
+
+/** Each server's part of the keys (0 to 1), by the old ring and by the new one. */
+export function partsOf(
+  route: MigrateRoute,
+): { server: string; before: number; after: number }[] {
+  const { old, next } = route;
+  const [before, after] = [old.shares(), next.shares()];
+  const part = (ring: RingRoute, shares: Float64Array, server: Server): number => {
+    let sum = 0;
+    for (let i = 0; i < ring.places; i++) if (ring.owner(i) === server) sum += shares[i];
+    return sum;
+  };
+  return route.everyone().map((server) => ({
+    server: server.name,
+    before: part(old, before, server),
+    after: part(next, after, server),
+  }));
+}

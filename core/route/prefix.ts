@@ -6,6 +6,7 @@
 import type { Keys, Scan } from "../protocol/codec.ts";
 import { type Server, type Target, Unavailable } from "../server/server.ts";
 import { CLASS_READ } from "../stats/latency.ts";
+import type { RouteTallies, RouteTally } from "../stats/routes.ts";
 import { type Intent, NOBODY, type Route } from "./route.ts";
 
 /** What a prefix leads to. */
@@ -37,12 +38,26 @@ export interface TargetPool {
 /** A branch that is one pool. */
 export class Leaf implements Branch {
   readonly pool: TargetPool;
+  /** Counts its requests; null: whoever sends them does. */
+  private readonly tally: RouteTally | null;
+  private readonly tallies: RouteTallies | null;
 
-  constructor(pool: TargetPool) {
+  constructor(
+    pool: TargetPool,
+    tally: RouteTally | null = null,
+    tallies: RouteTallies | null = null,
+  ) {
     this.pool = pool;
+    this.tally = tally;
+    this.tallies = tallies;
   }
 
   pick(buf: Uint8Array, start: number, end: number, intent: Intent): Target {
+    const { tally, tallies } = this;
+    if (tally !== null && tallies !== null) {
+      tally.requests++;
+      tallies.last = tally;
+    }
     return this.pool.route.pick(buf, start, end, intent);
   }
 
@@ -77,13 +92,12 @@ export interface Prefix {
   readonly branch: Branch;
 }
 
-/** No prefix fits, and there is no default. */
-/** Has some requests go elsewhere too: see exchange/mirror.ts. */
-export interface Around {
-  around(main: Target, buf: Uint8Array, start: number, end: number, intent: Intent): Target;
+/** Tells of what has some requests go elsewhere too: see exchange/mirror.ts. */
+export interface Aside {
   trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step[];
 }
 
+/** No prefix fits, and there is no default. */
 export const NO_ROUTE: Unavailable = new Unavailable("no route for this key");
 
 const NO_PREFIXES: readonly Prefix[] = [];
@@ -101,7 +115,7 @@ export class PrefixRoute implements Route {
   /** The default first, then in the order of the configuration. */
   private readonly branches: readonly Branch[];
   private readonly intents: () => Uint8Array;
-  private readonly mirrors: Around | null;
+  private readonly mirrors: Aside | null;
   /** Servers by their places, and the places of servers; made when they are first asked for. */
   private servers: readonly Server[] | null;
   private readonly numbers: Map<Server, number>;
@@ -114,7 +128,7 @@ export class PrefixRoute implements Route {
     fallback: Branch | null,
     tells: boolean,
     intents: () => Uint8Array,
-    mirrors: Around | null = null,
+    mirrors: Aside | null = null,
   ) {
     this.redirects = null;
     this.epoch = 0;
@@ -151,8 +165,7 @@ export class PrefixRoute implements Route {
   pick(buf: Uint8Array, start: number, end: number, intent: Intent): Target {
     const branch = this.branchOf(buf, start, end);
     if (branch === null) return NO_ROUTE;
-    const target = branch.pick(buf, start, end, intent);
-    return this.mirrors === null ? target : this.mirrors.around(target, buf, start, end, intent);
+    return branch.pick(buf, start, end, intent);
   }
 
   trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step {

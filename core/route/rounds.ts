@@ -118,7 +118,7 @@ export class Rounds {
 
   /** A server has told what it knows of all. */
   hear({ address }: Server, reply: Uint8Array): void {
-    this.topology.answered(address, reply);
+    this.topology.answered(address, [reply]);
   }
 
   /** All have told what they know: the state at which it goes on; 0: the walk is over. */

@@ -85,7 +85,8 @@ export interface Resendable {
   readonly sink?: Asker;
   readonly intent?: Intent;
   readonly place: number;
-  readonly resent: number;
+  /** How often it was sent again. The route sets it to 0 if that is not to be counted. */
+  resent: number;
   /** Since when (ms) it waits; -1 if it does not. */
   readonly parkedAt: number;
   readonly isJudged: boolean;

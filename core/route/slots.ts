@@ -30,6 +30,11 @@ export interface SlotContext {
   readonly counters: { moved: number; ask: number; tryagain: number; unfit: number };
 }
 
+/** Knows what waits for an owner of its slot. */
+export interface Waiting {
+  holds(place: number, by: unknown): boolean;
+}
+
 export class SlotRoute implements Route, Redirects {
   readonly redirects: Redirects;
   readonly tells: boolean;
@@ -47,8 +52,14 @@ export class SlotRoute implements Route, Redirects {
   private readonly map: SlotMap;
   /** Stands for an owner where there is none: what goes there waits. */
   private readonly nowhere: Unavailable;
+  private readonly lot: Waiting;
 
-  constructor(context: SlotContext, topology: ClusterTopology, nowhere: Unavailable) {
+  constructor(
+    context: SlotContext,
+    topology: ClusterTopology,
+    nowhere: Unavailable,
+    lot: Waiting,
+  ) {
     this.redirects = this;
     this.tells = false;
     this.mixed = false;
@@ -63,6 +74,7 @@ export class SlotRoute implements Route, Redirects {
     this.topology = topology;
     this.map = topology.map;
     this.nowhere = nowhere;
+    this.lot = lot;
   }
 
   get epoch(): number {
@@ -171,14 +183,14 @@ export class SlotRoute implements Route, Redirects {
     this.apart = refusal.what === AGAIN;
     if (this.apart) {
       counters.tryagain++;
-      return this.wait(request);
+      return this.waitAnew(request);
     }
     const sender = link.owner instanceof Server ? link.owner : null;
     if (sender === null || refusal.slot < 0) {
       counters.unfit++;
       if (sender !== null) topology.chronicle.trouble(sender.name);
       topology.refresh(null, refusal.word);
-      return this.wait(request);
+      return this.waitAnew(request);
     }
     if (refusal.what === ASK) counters.ask++;
     else counters.moved++;
@@ -190,12 +202,16 @@ export class SlotRoute implements Route, Redirects {
       topology.refresh(null, refusal.word);
       return this.wait(request);
     }
-    if (refusal.what === ASK) {
+    // An earlier one of the client's waits for the slot: this one goes behind it.
+    const isLater = this.lot.holds(request.place, request.sink);
+    if (refusal.what === ASK && !isLater) {
       this.preface = context.words.asking;
       return node.server;
     }
+    if (refusal.what === ASK) return this.wait(request);
     if (strange) map.patch(refusal.slot, number);
     topology.refresh(node.server.address, refusal.word);
+    if (isLater) return this.wait(request);
     // Back and forth, or to the one that says it is another's: not at once (redis#7116).
     if (request.resent >= 2 || node.server === sender) return this.wait(request);
     return node.server;
@@ -210,12 +226,18 @@ export class SlotRoute implements Route, Redirects {
     this.preface = null;
     if (owner instanceof Server) this.topology.chronicle.trouble(owner.name);
     this.topology.refresh(null, "a connection was lost");
-    return this.wait(request);
+    return this.waitAnew(request);
   }
 
   mayRepeat(intent: Intent, repeated: number): boolean {
     const { reads, writes } = this.context.config.retry ?? RETRY;
     return repeated < reads && (writes || intent === CLASS_READ);
+  }
+
+  /** It was where it belongs, as far as anybody knows: how it came there does not count. */
+  private waitAnew(request: Resendable): Target {
+    request.resent = 0;
+    return this.wait(request);
   }
 
   private wait(request: Resendable): Target {

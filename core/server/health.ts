@@ -2,10 +2,10 @@
 // dead server is ejected without spending a client's request on it, and readmitted only when it
 // answers again. Driven by the pool's tick; what is asked is the codec's.
 
-import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
+import { Asking } from "../link/asking.ts";
+import type { Attempt, Carrier } from "../link/attempt.ts";
 import { Backoff } from "../link/backoff.ts";
 import { Link } from "../link/link.ts";
-import { type LinkCounters, type LinkOwner, newLinkCounters } from "../link/owner.ts";
 import { Question } from "../link/question.ts";
 import type { Socket, SocketHandler } from "../host.ts";
 import type { ServerContext } from "./context.ts";
@@ -24,45 +24,25 @@ export interface Checked {
   readmit(): void;
 }
 
-export class HealthCheck implements LinkOwner, Sink {
-  readonly label: string;
-  readonly fields: Readonly<Record<string, string>>;
-  /** Nobody sees what checks cost. */
-  readonly counters: LinkCounters;
-  readonly judges: boolean;
-  readonly listener: null;
-  readonly keeps: boolean;
-  readonly remote: string;
+export class HealthCheck extends Asking {
   private readonly server: Checked;
   private readonly context: ServerContext;
   private readonly backoff: Backoff;
-  /** A new one after a change of how servers are spoken to. */
-  private link: Link | null;
   /** A check goes on. */
   private asking: boolean;
   private startedAt: number;
   private dueAt: number;
-  /** Why the link is about to close. */
-  private why: string;
   /** Checks that failed in a row. */
   private failures: number;
 
   constructor(context: ServerContext, server: Checked) {
-    this.label = server.label;
-    this.fields = server.fields;
-    this.counters = newLinkCounters();
-    this.judges = false;
-    this.listener = null;
-    this.keeps = false;
-    this.remote = "health check";
+    super(server.label, server.fields, "health check");
     this.server = server;
     this.context = context;
     this.backoff = new Backoff((n) => context.host.random(n));
-    this.link = null;
     this.asking = false;
     this.startedAt = 0;
     this.dueAt = 0;
-    this.why = "";
     this.failures = 0;
   }
 
@@ -90,23 +70,11 @@ export class HealthCheck implements LinkOwner, Sink {
     return this.server.open(handler);
   }
 
-  connecting(): void {}
-
-  ready(): void {}
-
-  answered(): void {}
-
-  replied(): void {}
-
-  refused(why: string): void {
+  override refused(why: string): void {
     this.why = `refused redis_auth or redis_db: ${why}`;
   }
 
-  broken(why: string): void {
-    this.why = why;
-  }
-
-  closed(errno: string, text: string): void {
+  override closed(errno: string, text: string): void {
     if (this.asking) {
       if (this.why === "") this.why = errno === "" ? "connection closed" : text;
       return; // and see `lost`
@@ -115,14 +83,6 @@ export class HealthCheck implements LinkOwner, Sink {
     this.why = "";
     this.dueAt = this.context.now;
   }
-
-  accept(): number {
-    return HOLD;
-  }
-
-  pass(): void {}
-
-  advance(): void {}
 
   /** Answers are short; what is long is looked at when it is whole. */
   part(): void {}
@@ -159,10 +119,8 @@ export class HealthCheck implements LinkOwner, Sink {
   }
 
   private close(): void {
-    const { link } = this;
-    this.link = null;
     this.why = "";
-    link?.dispose();
+    this.disconnect();
   }
 
   /** No more checks, until the next tick. */

@@ -3,9 +3,9 @@
 
 import { text } from "../bytes.ts";
 import type { Socket, SocketHandler } from "../host.ts";
-import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
+import { Asking } from "../link/asking.ts";
+import type { Attempt, Carrier } from "../link/attempt.ts";
 import { Link } from "../link/link.ts";
-import { type LinkCounters, type LinkOwner, newLinkCounters } from "../link/owner.ts";
 import { Question } from "../link/question.ts";
 import type { ServerContext } from "./context.ts";
 
@@ -26,44 +26,27 @@ export interface ProbeHearer {
   untold(why: string): void;
 }
 
-export class ReplicaProbe implements LinkOwner, Sink {
-  readonly label: string;
-  readonly fields: Readonly<Record<string, string>>;
-  readonly counters: LinkCounters;
-  readonly judges: boolean;
-  readonly listener: null;
-  readonly keeps: boolean;
-  readonly remote: string;
+export class ReplicaProbe extends Asking {
   private readonly context: ServerContext;
   private readonly server: Asked;
   private readonly hearer: ProbeHearer;
-  private link: Link | null;
   /** Questions without an answer; the answers so far. */
   private awaiting: Question[];
   private replies: string[];
   private begun: string;
   private askedAt: number;
   private dueAt: number;
-  private why: string;
 
   constructor(context: ServerContext, server: Asked, hearer: ProbeHearer) {
-    this.label = server.label;
-    this.fields = server.fields;
-    this.counters = newLinkCounters();
-    this.judges = false;
-    this.listener = null;
-    this.keeps = false;
-    this.remote = "replica check";
+    super(server.label, server.fields, "replica check");
     this.context = context;
     this.server = server;
     this.hearer = hearer;
-    this.link = null;
     this.awaiting = [];
     this.replies = [];
     this.begun = "";
     this.askedAt = 0;
     this.dueAt = 0;
-    this.why = "";
   }
 
   /** Called every tick. `patience` (ms) is for an answer; a tick that comes late leaves more time. */
@@ -93,33 +76,13 @@ export class ReplicaProbe implements LinkOwner, Sink {
     return this.server.open(handler);
   }
 
-  connecting(): void {}
-
-  ready(): void {}
-
-  answered(): void {}
-
-  replied(): void {}
-
-  refused(why: string): void {
+  override refused(why: string): void {
     this.why = `it refuses redis_auth: ${why}`;
   }
 
-  broken(why: string): void {
-    this.why = why;
-  }
-
-  closed(_errno: string, what: string): void {
+  override closed(_errno: string, what: string): void {
     if (this.why === "") this.why = what === "" ? "it has closed the connection" : what;
   }
-
-  accept(): number {
-    return HOLD;
-  }
-
-  pass(): void {}
-
-  advance(): void {}
 
   part(_attempt: Attempt, _link: Carrier, buf: Uint8Array, start: number, end: number): void {
     if (this.begun.length + end - start > LONGEST) return this.fail("its answer is too long");
@@ -146,9 +109,7 @@ export class ReplicaProbe implements LinkOwner, Sink {
 
   /** It is asked again with the next tick that is due, over a new link. */
   stop(): void {
-    const { link } = this;
     this.awaiting = [];
-    this.link = null;
-    link?.dispose();
+    this.disconnect();
   }
 }

@@ -49,7 +49,7 @@ export interface Parked {
   /** Nobody wants it any more. */
   readonly isGone: boolean;
   /** What was asked for, by which its place is found by another route; null: that cannot be. */
-  bytes?(): Uint8Array | null;
+  said?(): Uint8Array | null;
   /** There is a server. */
   go(server: Server): void;
   /** It has waited too long, or too much waits. */

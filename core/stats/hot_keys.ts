@@ -4,8 +4,13 @@
 
 import { copy } from "../bytes.ts";
 
-/** One request of so many is looked at, on average. */
+/** One request of so many is looked at, on average; of more where there are many: see `tick`. */
 export const EVERY = 64;
+/** Keys of the sample a second, at most, but for a second or two; and fewer are too few. */
+const MOST_SAMPLES = 1000;
+const FEW_SAMPLES = 400;
+/** It is never one of more than this. */
+const RAREST = 1 << 16;
 /** Keys that are counted at a time. */
 export const COUNTERS = 512;
 /** Bytes of a key that are kept. */
@@ -33,9 +38,13 @@ export interface HotKey {
 }
 
 export class HotKeys {
-  private readonly every: number;
+  private readonly least: number;
+  /** How many of `least` requests one of the sample stands for, now: a power of two. */
+  unit: number;
   /** Of a gap: what a logarithm of chance is multiplied by. */
-  private readonly scale: number;
+  private scale: number;
+  /** Keys that were noted since counts last faded. */
+  private noted: number;
   private seed: number;
   /** How many of the counters are in use. */
   private used: number;
@@ -59,8 +68,10 @@ export class HotKeys {
   private fadedAt: number;
 
   constructor(seed: number, now: number, every = EVERY) {
-    this.every = every;
-    this.scale = 1 / Math.log(1 - 1 / every);
+    this.least = every;
+    this.unit = 1;
+    this.scale = scaleOf(every);
+    this.noted = 0;
     this.seed = (seed | 0) || 1;
     this.used = 0;
     this.counts = new Float64Array(COUNTERS);
@@ -93,14 +104,18 @@ export class HotKeys {
     return 1 + Math.floor(Math.log(part) * this.scale);
   }
 
-  /** The key `buf[start, end)` was in a request of the sample. Returns what `replied` is told. */
-  note(buf: Uint8Array, start: number, end: number, bytes: number): number {
+  /**
+   * The key `buf[start, end)` was in a request of the sample; `unit` was the one when the gap before
+   * it was begun. Returns what `replied` is told.
+   */
+  note(buf: Uint8Array, start: number, end: number, bytes: number, unit = this.unit): number {
     const hash = hashOf(buf, start, end);
-    this.total++;
+    this.noted++;
+    this.total += unit;
     let at = this.find(hash, buf, start, end);
     if (at < 0) at = this.take(hash, buf, start, end);
-    this.counts[at]++;
-    this.sizes[at] += bytes;
+    this.counts[at] += unit;
+    this.sizes[at] += bytes * unit;
     this.sink(this.places[at]);
     return this.serials[at];
   }
@@ -108,7 +123,7 @@ export class HotKeys {
   /** The reply to a request that `note` was told of. */
   replied(serial: number, bytes: number): void {
     const at = serial % COUNTERS;
-    if (this.serials[at] === serial) this.sizes[at] += bytes;
+    if (this.serials[at] === serial) this.sizes[at] += bytes * this.unit;
   }
 
   private find(hash: number, buf: Uint8Array, start: number, end: number): number {
@@ -200,11 +215,13 @@ export class HotKeys {
     this.places[at] = place;
   }
 
-  /** Called every tick: counts fade. */
+  /** Called every tick: counts fade, and the sample is made larger or smaller. */
   tick(now: number): void {
     const seconds = (now - this.fadedAt) / 1000;
     if (seconds < 1) return;
     this.fadedAt = now;
+    this.adapt(this.noted / seconds);
+    this.noted = 0;
     // Nothing is known yet: it begins now.
     this.age = this.total === 0 ? 0 : this.age + seconds;
     const left = Math.exp(-FADING * seconds);
@@ -216,9 +233,27 @@ export class HotKeys {
     this.total *= left;
   }
 
+  /** So many keys a second were noted: what they cost is bounded, however many requests there are. */
+  private adapt(rate: number): void {
+    const { least } = this;
+    let { unit } = this;
+    if (least < 2) return; // all are wanted
+    while (rate > MOST_SAMPLES && unit * least < RAREST) {
+      unit *= 2;
+      rate /= 2;
+    }
+    while (rate < FEW_SAMPLES && unit > 1) {
+      unit /= 2;
+      rate *= 2;
+    }
+    if (unit === this.unit) return;
+    this.unit = unit;
+    this.scale = scaleOf(least * unit);
+  }
+
   /** What one of the sample stands for, a second: a steady rate gives a steady count. */
   private get weight(): number {
-    return this.every * FADING / -Math.expm1(-FADING * Math.max(1, this.age));
+    return this.least * FADING / -Math.expm1(-FADING * Math.max(1, this.age));
   }
 
   /** The `n` keys that are asked for most, the busiest first. */
@@ -226,7 +261,7 @@ export class HotKeys {
     const { counts, errors, weight } = this;
     const sure = (at: number): number => counts[at] - errors[at];
     const order = Array.from({ length: this.used }, (_, i) => i)
-      .filter((at) => sure(at) >= LEAST)
+      .filter((at) => sure(at) >= LEAST * this.unit)
       .sort((a, b) => sure(b) - sure(a));
     return order.slice(0, n).map((at) => {
       const kept = this.keys[at].subarray(0, Math.min(LONGEST, this.lengths[at]));
@@ -247,7 +282,7 @@ export class HotKeys {
     let n = 0;
     for (let i = 0; i < this.used; i++) {
       const sure = this.counts[i] - this.errors[i];
-      if (sure >= LEAST && sure > share * this.total) n++;
+      if (sure >= LEAST * this.unit && sure > share * this.total) n++;
     }
     return n;
   }
@@ -256,6 +291,10 @@ export class HotKeys {
   get rate(): number {
     return this.total * this.weight;
   }
+}
+
+function scaleOf(every: number): number {
+  return 1 / Math.log(1 - 1 / every);
 }
 
 /** FNV-1a, its bits mixed once more: near keys fall into far buckets. */

@@ -3,6 +3,7 @@
 // https://prometheus.io/docs/practices/naming/.
 
 import { type Counter, type Kind, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
+import type { RouteRow } from "./routes.ts";
 import type { PoolSnapshot, ReplicaSnapshot, ServerSnapshot, Snapshot } from "./snapshot.ts";
 
 export interface Metric<T> {
@@ -281,6 +282,31 @@ export const REPLICA_METRICS: readonly Metric<ReplicaSnapshot>[] = [
     help: "Reads sent to it.",
     only: "reading",
     value: ({ reads }) => reads,
+  },
+];
+
+/** Of single ways of routes. */
+export const ROUTE_METRICS: readonly Metric<RouteRow>[] = [
+  {
+    name: "route_requests_total",
+    kind: "counter",
+    help: "Requests that a target had by a route.",
+    only: "front",
+    value: ({ requests }) => requests,
+  },
+  {
+    name: "route_errors_total",
+    kind: "counter",
+    help: "Those that failed there; absent where nobody judges replies (see docs/routes.md).",
+    only: "front",
+    value: ({ errors }) => errors,
+  },
+  {
+    name: "route_failovers_total",
+    kind: "counter",
+    help: "Those that went on to the next target.",
+    only: "front",
+    value: ({ failovers }) => failovers,
   },
 ];
 

@@ -2,6 +2,7 @@
 // with regular expressions. Fields that nutcracker does not have come after its own (counters.ts).
 
 import { type Counter, having, type Kind, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
+import type { RouteRow } from "./routes.ts";
 import { kindsOf, type PoolSnapshot, type ServerSnapshot, type Snapshot } from "./snapshot.ts";
 
 /** One line of JSON with its line end. */
@@ -30,7 +31,15 @@ function poolStats(pool: PoolSnapshot): string {
   const kinds = kindsOf(pool);
   const own = fields(POOL_COUNTERS, pool.counters, kinds);
   const servers = pool.servers.map((server) => serverStats(server, kinds));
-  return `${JSON.stringify(pool.name)}: {${[own, servers.join(",")].filter(Boolean).join(", ")}}`;
+  const ways = (pool.routes ?? []).map(routeStats);
+  const parts = [own, servers.join(","), ways.join(",")].filter(Boolean);
+  return `${JSON.stringify(pool.name)}: {${parts.join(", ")}}`;
+}
+
+/** As if it were a server: what collectors expect to find in a pool. */
+function routeStats({ route, target, requests, errors, failovers }: RouteRow): string {
+  const name = JSON.stringify(`${route} > ${target}`);
+  return `${name}: ${JSON.stringify({ requests, errors, failovers })}`;
 }
 
 function serverStats(server: ServerSnapshot, kinds: readonly Kind[]): string {

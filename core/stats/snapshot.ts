@@ -11,6 +11,7 @@ import {
 } from "./counters.ts";
 import type { LatencySnapshot } from "./latency.ts";
 import { mergeLatency } from "./latency.ts";
+import { mergeRoutes, type RouteRow } from "./routes.ts";
 import type { DiscoverySnapshot } from "./discovery.ts";
 import type { Look, TopologySnapshot, WatchedSnapshot } from "./topology.ts";
 
@@ -41,6 +42,8 @@ export interface PoolSnapshot {
   readonly servers: readonly ServerSnapshot[];
   /** It has routes, and no servers of its own. */
   readonly isFront?: true;
+  /** What the single ways of its routes have had; none of a default that is one plain pool. */
+  readonly routes?: readonly RouteRow[];
   /** It has a near cache. */
   readonly near?: true;
   /** Of a pool whose servers are learned and followed; absent: they are those of the configuration. */
@@ -134,6 +137,7 @@ function mergePools(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
     ...a,
     counters: addUp(POOL_COUNTERS, a.counters, b.counters),
     servers: [...servers.values()],
+    ...(a.routes !== undefined && { routes: mergeRoutes(a.routes, b.routes ?? []) }),
     ...(a.replicas !== undefined && { replicas: mergeReplicas(a.replicas, b.replicas ?? []) }),
     ...(a.topology !== undefined && { topology: newer(a.topology, b.topology) }),
     ...(a.sentinel !== undefined && { sentinel: newer(a.sentinel, b.sentinel) }),

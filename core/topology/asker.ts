@@ -3,19 +3,16 @@
 
 import { EMPTY } from "../bytes.ts";
 import type { Address, ConnectTls, Host, Socket, SocketHandler } from "../host.ts";
-import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
+import { Asking } from "../link/asking.ts";
+import type { Attempt, Carrier } from "../link/attempt.ts";
 import { Link } from "../link/link.ts";
-import {
-  type LinkContext,
-  type LinkCounters,
-  type LinkOwner,
-  newLinkCounters,
-} from "../link/owner.ts";
+import type { LinkContext } from "../link/owner.ts";
 import { Question } from "../link/question.ts";
+import type { ServerContext } from "../server/context.ts";
 
 /** How long (ms) somebody may take to answer all. */
 export const PATIENCE = 1000;
-/** Longest answers (bytes), together, that are taken. */
+/** Longest answers (bytes), together, that are taken: CLUSTER NODES of some 10,000 nodes. */
 const LONGEST = 4 << 20;
 
 /** What an asker is given. */
@@ -27,6 +24,26 @@ export interface AskerContext extends LinkContext {
   readonly tls: ConnectTls | undefined;
 }
 
+/** For links to servers, which are spoken to as those of clients are. */
+export function linksToServers(context: ServerContext): AskerContext {
+  const { host, buffers, turn, slow, big, name } = context;
+  return {
+    ...{ host, buffers, turn, slow, big, name },
+    get now() {
+      return context.now;
+    },
+    get lane() {
+      return context.lane;
+    },
+    get tls() {
+      return context.config.server_tls;
+    },
+    codecOf: (lane) => context.codecOf(lane),
+    handshakeOf: (lane) => context.handshakeOf(lane),
+    pushesOf: () => null,
+  };
+}
+
 /** Who hears what was answered. */
 export interface AnswerHearer {
   answered(from: Address, answers: readonly Uint8Array[]): void;
@@ -34,17 +51,9 @@ export interface AnswerHearer {
   failed(from: Address, why: string): void;
 }
 
-export class Asker implements LinkOwner, Sink {
-  readonly label: string;
-  readonly fields: Readonly<Record<string, string>>;
-  readonly counters: LinkCounters;
-  readonly judges: boolean;
-  readonly listener: null;
-  readonly keeps: boolean;
-  readonly remote: string;
+export class Asker extends Asking {
   private readonly context: AskerContext;
   private readonly hearer: AnswerHearer;
-  private link: Link | null;
   private address: Address | null;
   /** Questions that wait for their answers, in order. */
   private questions: Question[];
@@ -53,27 +62,18 @@ export class Asker implements LinkOwner, Sink {
   /** Of the answer that is coming. */
   private gathered: Uint8Array;
   private total: number;
-  private why: string;
 
   /** `what` is for people: "Sentinel". */
   constructor(context: AskerContext, hearer: AnswerHearer, what: string) {
-    this.label = `pool "${context.name}": ${what}`;
-    this.fields = { pool: context.name };
-    this.counters = newLinkCounters();
-    this.judges = false;
-    this.listener = null;
-    this.keeps = false;
-    this.remote = what;
+    super(`pool "${context.name}": ${what}`, { pool: context.name }, what);
     this.context = context;
     this.hearer = hearer;
-    this.link = null;
     this.address = null;
     this.questions = [];
     this.answers = [];
     this.askedAt = 0;
     this.gathered = EMPTY;
     this.total = 0;
-    this.why = "";
   }
 
   get isAsking(): boolean {
@@ -89,7 +89,7 @@ export class Asker implements LinkOwner, Sink {
     const { context } = this;
     const before = this.address;
     const isOther = before === null || before.host !== address.host || before.port !== address.port;
-    if (isOther || this.isAsking) this.close();
+    if (isOther || this.isAsking) this.stop();
     this.address = address;
     this.askedAt = context.host.now();
     this.answers = [];
@@ -116,30 +116,6 @@ export class Asker implements LinkOwner, Sink {
     return this.context.host.connect(this.address as Address, handler, this.context.tls);
   }
 
-  connecting(): void {}
-
-  ready(): void {}
-
-  replied(): void {}
-
-  refused(why: string): void {
-    this.why = `it refuses the password: ${why}`;
-  }
-
-  broken(why: string): void {
-    this.why = why;
-  }
-
-  closed(): void {}
-
-  accept(): number {
-    return HOLD;
-  }
-
-  pass(): void {}
-
-  advance(): void {}
-
   part(_attempt: Attempt, _link: Carrier, buf: Uint8Array, start: number, end: number): void {
     const { gathered } = this;
     this.total += end - start;
@@ -161,25 +137,17 @@ export class Asker implements LinkOwner, Sink {
     this.hearer.answered(this.address as Address, this.answers);
   }
 
-  answered(): void {}
-
   lost(attempt: Attempt, _link: Carrier, text: string): void {
     if (attempt === this.questions[0]) this.fail(this.why === "" ? text : this.why);
   }
 
   private fail(why: string): void {
-    this.close();
+    this.stop();
     this.hearer.failed(this.address as Address, why);
   }
 
-  private close(): void {
-    const { link } = this;
-    this.questions = [];
-    this.link = null;
-    link?.dispose();
-  }
-
   stop(): void {
-    this.close();
+    this.questions = [];
+    this.disconnect();
   }
 }

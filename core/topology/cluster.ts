@@ -9,10 +9,10 @@ import type { Clustering, NodeView } from "../protocol/clustering.ts";
 import type { ServerContext } from "../server/context.ts";
 import { READY } from "../link/link.ts";
 import { Server } from "../server/server.ts";
+import { type AnswerHearer, Asker, linksToServers } from "./asker.ts";
 import { Chronicle, type ChronicleContext } from "./chronicle.ts";
 import { ClusterSight } from "./cluster_sight.ts";
 import { Inquiry, type Told } from "./inquiry.ts";
-import { MapAsker, type MapHearer } from "./map_asker.ts";
 import { type Node, SlotMap } from "./slot_map.ts";
 
 /** Least time (ms) between two questions. */
@@ -31,7 +31,7 @@ export interface ClusterChange {
   clusterChanged(gone: readonly Server[]): void;
 }
 
-export class ClusterTopology implements MapHearer {
+export class ClusterTopology implements AnswerHearer {
   readonly map: SlotMap;
   /** How often the map was asked for and told, and how often that failed. */
   refreshes: number;
@@ -41,7 +41,7 @@ export class ClusterTopology implements MapHearer {
   readonly sight: ClusterSight;
   private readonly context: ServerContext;
   private readonly hearer: ClusterChange;
-  private readonly asker: MapAsker;
+  private readonly asker: Asker;
   private readonly inquiry: Inquiry;
   /** The whole question may be put again from then on; it is to be put then. */
   private askedAt: number;
@@ -65,7 +65,7 @@ export class ClusterTopology implements MapHearer {
     this.sight = new ClusterSight(this.chronicle);
     this.context = context;
     this.hearer = hearer;
-    this.asker = new MapAsker(context, this);
+    this.asker = new Asker(linksToServers(context), this, "cluster map");
     this.inquiry = new Inquiry(context);
     this.askedAt = -Infinity;
     this.dueAt = 0;
@@ -139,7 +139,7 @@ export class ClusterTopology implements MapHearer {
     this.why = "";
     this.askedAt = context.now;
     this.dueAt = context.now + (context.config.cluster?.refresh ?? 5000);
-    this.asker.ask(address, this.words.nodes);
+    this.asker.ask(address, [this.words.nodes]);
   }
 
   /** Whom to ask: nodes that are well, then those that were configured. */
@@ -165,7 +165,7 @@ export class ClusterTopology implements MapHearer {
     if (this.turn >= this.addresses().length) this.begin();
   }
 
-  answered(from: Address, reply: Uint8Array): void {
+  answered(from: Address, [reply]: readonly Uint8Array[]): void {
     const views = this.words.readNodes(reply);
     if (views === null) {
       return this.failed(from, text(reply, 1, Math.min(reply.length, 200)).trimEnd());
@@ -259,10 +259,18 @@ export class ClusterTopology implements MapHearer {
     server.live = !failed;
   }
 
-  private addressOf(from: Address, { host, port }: { host: string; port: number }): Address {
-    const place = `${host === "" ? from.host : host}:${port}`;
-    const mapped = this.context.config.cluster?.address_map[place];
-    return mapped ?? { host: host === "" ? from.host : host, port, path: "", mode: -1 };
+  /** Where a node is that another one (or itself) has described. */
+  private addressOf(from: Address, { host, port, hostname }: NodeView): Address {
+    if (host === "") return from;
+    const mapped = this.mapped(host, port) ?? this.mapped(hostname, port);
+    const { server_tls: tls } = this.context.config;
+    // Certificates are issued to names.
+    const isNamed = hostname !== "" && tls !== undefined && tls.server_name === "" && !tls.insecure;
+    return mapped ?? addressAt(isNamed ? hostname : host, port);
+  }
+
+  private mapped(host: string, port: number): Address | undefined {
+    return this.context.config.cluster?.address_map[`${host}:${port}`];
   }
 
   /** The number of a node by its name, if its address is still the same, or by its address; 0 = none. */
@@ -285,7 +293,12 @@ export class ClusterTopology implements MapHearer {
    * ones are not to be trusted.
    */
   numberAt(from: Address, host: string, port: number, strange: boolean): number {
-    const address = this.addressOf(from, { host, port });
+    const place = host === "" ? from.host : host;
+    // It may be called by a name there, and by its address here; or the other way round.
+    const seen = this.sight.nodes.find((node) =>
+      node.port === port && (node.host === place || node.hostname === place)
+    );
+    const address = seen?.address ?? this.mapped(place, port) ?? addressAt(place, port);
     const known = this.find("", address);
     if (known > 0) return known;
     if (!strange) return 0;
@@ -305,6 +318,10 @@ export class ClusterTopology implements MapHearer {
     this.inquiry.stop();
     this.begin();
   }
+}
+
+function addressAt(host: string, port: number): Address {
+  return { host, port, path: "", mode: -1 };
 }
 
 function configAt(address: Address): ServerConfig {

@@ -3,7 +3,7 @@
 
 import type { Address } from "../host.ts";
 import type { ServerContext } from "../server/context.ts";
-import { MapAsker, type MapHearer } from "./map_asker.ts";
+import { type AnswerHearer, Asker, linksToServers } from "./asker.ts";
 
 /** Most questions that wait for their turn. */
 const MOST = 16;
@@ -21,13 +21,13 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-export class Inquiry implements MapHearer {
-  private readonly asker: MapAsker;
+export class Inquiry implements AnswerHearer {
+  private readonly asker: Asker;
   /** The first is being asked. */
   private waiting: Waiting[];
 
   constructor(context: ServerContext) {
-    this.asker = new MapAsker(context, this);
+    this.asker = new Asker(linksToServers(context), this, "cluster question");
     this.waiting = [];
   }
 
@@ -37,7 +37,7 @@ export class Inquiry implements MapHearer {
     }
     return new Promise((resolve, reject) => {
       this.waiting.push({ address, request, resolve, reject });
-      if (this.waiting.length === 1) this.asker.ask(address, request);
+      if (this.waiting.length === 1) this.asker.ask(address, [request]);
     });
   }
 
@@ -45,7 +45,7 @@ export class Inquiry implements MapHearer {
     this.asker.tick(now, late);
   }
 
-  answered({ host, port }: Address, reply: Uint8Array): void {
+  answered({ host, port }: Address, [reply]: readonly Uint8Array[]): void {
     this.next()?.resolve({ from: `${host}:${port}`, reply });
   }
 
@@ -56,7 +56,7 @@ export class Inquiry implements MapHearer {
   /** The one that was asked is done with. */
   private next(): Waiting | undefined {
     const [done, next] = this.waiting.splice(0, 1).concat(this.waiting.slice(0, 1));
-    if (next !== undefined) this.asker.ask(next.address, next.request);
+    if (next !== undefined) this.asker.ask(next.address, [next.request]);
     return done;
   }
 

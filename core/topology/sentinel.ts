@@ -20,7 +20,7 @@ import {
 } from "../protocol/sentinels.ts";
 import type { ServerContext } from "../server/context.ts";
 import type { Server } from "../server/server.ts";
-import type { AskerContext } from "./asker.ts";
+import { type AskerContext, linksToServers } from "./asker.ts";
 import { Chronicle, type ChronicleContext } from "./chronicle.ts";
 import { type PeerHearer, SentinelPeer } from "./sentinel_peer.ts";
 import { HELD, SEEKING, SentinelShard, SERVED, type ShardHearer } from "./sentinel_shard.ts";
@@ -64,26 +64,6 @@ function linksToSentinels(context: SentinelContext, words: Sentinels): AskerCont
     },
     codecOf: () => context.codec,
     handshakeOf: () => words.greeting(config()?.user ?? "", config()?.auth ?? ""),
-    pushesOf: () => null,
-  };
-}
-
-/** What links are given that ask servers for their role. */
-function linksToServers(context: SentinelContext): AskerContext {
-  const { host, buffers, turn, slow, big, name } = context;
-  return {
-    ...{ host, buffers, turn, slow, big, name },
-    get now() {
-      return context.now;
-    },
-    get lane() {
-      return context.lane;
-    },
-    get tls() {
-      return context.config.server_tls;
-    },
-    codecOf: (lane) => context.codecOf(lane),
-    handshakeOf: (lane) => context.handshakeOf(lane),
     pushesOf: () => null,
   };
 }

@@ -24,6 +24,15 @@ nodes:
   redis: true
   distribution: cluster
   servers: [127.0.0.1:5:1]
+moving:
+  listen: 127.0.0.1:6
+  redis: true
+  migrate: {to: next}
+  servers: [127.0.0.1:6:1]
+next:
+  listen: 127.0.0.1:7
+  redis: true
+  servers: [127.0.0.1:7:1]
 `;
 
 const front = (...routes: string[]): string =>
@@ -68,9 +77,10 @@ const ROWS: [string, string[], string[]][] = [
   ["another database", ["default: db", 'prefixes: {"x": far, "y": local}'], [
     `c.yml:5: ${p} routes: pool "db" has redis_db 3, and "front" 0; they have to be the same`,
   ]],
-  ["a cluster", ["default: nodes", 'prefixes: {"x": far, "y": local}'], [
-    `c.yml:5: ${p} routes: pool "nodes" cannot be a target: it has distribution: cluster, which moves keys by itself; a target has to be a plain ring`,
+  ["a pool whose keys move", ["default: moving", 'prefixes: {"x": far, "y": local}'], [
+    `c.yml:5: ${p} routes: pool "moving" cannot be a target: it has migrate, and only its own clients know where its keys are now`,
   ]],
+  ["a cluster", ["default: nodes", 'prefixes: {"x": far, "y": local}'], []],
   ["itself", ["default: front", 'prefixes: {"x": far, "y": local}'], [
     `c.yml:5: ${p} routes: "front" leads back to "front" (front -> front)`,
   ]],
@@ -107,7 +117,7 @@ const ROWS: [string, string[], string[]][] = [
     "  - far",
     "  - failover: [local, nowhere]",
   ], [
-    `c.yml:8: ${p} routes: there is no pool "nowhere"; known: front, local, far, other, db, nodes`,
+    `c.yml:8: ${p} routes: there is no pool "nowhere"; known: front, local, far, other, db, nodes, moving, next`,
   ]],
   ["a mirror without a pool", ["default: {failover: [far, local]}", "mirror: [{percent: 5}]"], [
     `c.yml:6: ${p} routes.mirror[0].pool has to name a pool`,

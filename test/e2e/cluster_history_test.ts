@@ -6,17 +6,23 @@
 // What it checks does not differ by runtime: it runs over one of them.
 
 import * as assert from "uvu/assert";
+import * as path from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import {
   at,
   type Cluster,
   type ClusterNode,
+  freePort,
   needs,
+  Network,
+  type ProxyProcess,
   runtime,
   startCluster,
   startProxy,
+  tempPath,
   until,
+  US,
   Wire,
 } from "./harness.ts";
 import { Historian } from "./cluster_history.ts";
@@ -58,6 +64,16 @@ async function listOf(wire: Wire, { key }: Historian): Promise<number[]> {
   return reply.split("\r\n").filter((line) => /^\d+$/.test(line)).map(Number);
 }
 
+/** All of them have been acknowledged some more. */
+async function goOn(historians: readonly Historian[]): Promise<void> {
+  const before = historians.map(({ acknowledged }) => acknowledged);
+  await until(
+    "all to go on",
+    () => historians.every(({ acknowledged }, i) => acknowledged > before[i] + 20),
+    30_000,
+  );
+}
+
 /** Another node is the primary of its slots. */
 async function replaced(cluster: Cluster, { port }: ClusterNode): Promise<void> {
   await until("another primary", async () => {
@@ -80,14 +96,7 @@ historyTest("no acknowledged number is lost, none comes twice, none out of order
   const historians = await Promise.all(
     Array.from({ length: CLIENTS }, (_, i) => Historian.begin(proxy.port, `history:${i}`)),
   );
-  const moreDone = async (): Promise<void> => {
-    const before = historians.map(({ acknowledged }) => acknowledged);
-    await until(
-      "all to go on",
-      () => historians.every(({ acknowledged }, i) => acknowledged > before[i] + 20),
-      30_000,
-    );
-  };
+  const moreDone = (): Promise<void> => goOn(historians);
   const wire = await Wire.open(proxy.port);
   let mayLose = false;
   for (let round = 0; round < ROUNDS; round++) {
@@ -126,5 +135,91 @@ historyTest("no acknowledged number is lost, none comes twice, none out of order
   }
   assert.equal(wrong.slice(0, 5), []);
 });
+
+/** Six machines, or why there are none. */
+const network = historyTest === test.skip ? "" : Network.make(6);
+if (typeof network === "string" && network !== "") console.log(`no partitions: ${network}`);
+const partitionTest = network instanceof Network ? historyTest : test.skip;
+
+/** Links to servers that a proxy has lost. */
+async function lostLinks(proxy: ProxyProcess): Promise<number> {
+  const { pool } = await proxy.stats();
+  return Object.values(pool).reduce<number>((sum, one) => {
+    const { server_err = 0, server_eof = 0, server_timedout = 0 } = one as Record<string, number>;
+    return sum + server_err + server_eof + server_timedout;
+  }, 0);
+}
+
+partitionTest(
+  "networks that part: a node without the others, a node without the proxy",
+  async () => {
+    if (!(network instanceof Network)) return;
+    const ports: number[] = [];
+    const cluster = await startCluster(3, 1, {
+      start: async (args) => {
+        const port = await freePort();
+        const n = ports.push(port);
+        return await network.startRedis(n, port, args, path.dirname(tempPath("dir")));
+      },
+      hostOf: (port) => network.address(ports.indexOf(port) + 1),
+    });
+    const proxy = await startProxy({
+      pool: {
+        ...{ redis: true, distribution: "cluster", timeout: 500, cluster: "{refresh: 500}" },
+        servers: ports.map((port) => `${cluster.hostOf(port)}:${port}:1`),
+      },
+    });
+    const historians = await Promise.all(
+      Array.from({ length: CLIENTS }, (_, i) => Historian.begin(proxy.port, `history:${i}`)),
+    );
+    const wire = await Wire.open(proxy.port);
+    const judge = async (mayLose: boolean): Promise<void> => {
+      for (const historian of historians) {
+        const known = historian.known();
+        const list = await listOf(wire, historian);
+        const there = new Set(list);
+        const wrong = historian.judgeList(list, true);
+        if (!mayLose) wrong.push(...known.filter((n) => !there.has(n)).map((n) => `${n} is lost`));
+        assert.equal(wrong.slice(0, 5), []);
+      }
+    };
+    const numberOf = ({ port }: ClusterNode): number => ports.indexOf(port) + 1;
+    const all = ports.map((_, i) => i + 1);
+    let mayLose = false;
+    for (let round = 0; round < ROUNDS; round++) {
+      await goOn(historians);
+      // Cut off from the proxy, not from the others: nobody takes its place. What is asked of it waits.
+      const far = numberOf((await primaries(cluster))[0]);
+      const before = await lostLinks(proxy);
+      network.cut(far, [US]);
+      await until("a connection to be lost", async () => await lostLinks(proxy) > before);
+      network.join(far, [US]);
+      await goOn(historians);
+      await judge(mayLose);
+      // Cut off from the others, not from the proxy: it stops to serve, and another one takes its place.
+      const lonely = await withReplica(cluster) as ClusterNode;
+      assert.ok(lonely !== null);
+      const others = all.filter((n) => n !== numberOf(lonely));
+      network.cut(numberOf(lonely), others);
+      mayLose = true; // what it acknowledges before it notices
+      await replaced(cluster, lonely);
+      await goOn(historians);
+      network.join(numberOf(lonely), others);
+      await cluster.agreed();
+      await until("it to follow", async () => {
+        const nodes = await cluster.nodes(lonely.port);
+        return nodes.some(({ port, primary }) => port === lonely.port && !primary);
+      }, 30_000);
+      await goOn(historians);
+      await judge(mayLose);
+    }
+    for (const historian of historians) await historian.end();
+    for (const historian of historians) {
+      const list = await listOf(wire, historian);
+      assert.equal(historian.judgeList(list, mayLose), []);
+      assert.ok(list.length > 20);
+    }
+  },
+);
 
 test.run();

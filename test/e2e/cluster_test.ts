@@ -8,6 +8,7 @@ import {
   at,
   bulk,
   type Cluster,
+  type ClusterNode,
   needs,
   type ProxyProcess,
   scanAll,
@@ -179,7 +180,11 @@ clusterTest("3,000 slots move under load, and nobody sees it", async () => {
 clusterTest("a failover by hand under load: no error", async () => {
   const proxy = await proxyOf(cluster, 2);
   const nodes = await cluster.nodes();
-  const replica = nodes.find(({ primary }) => !primary) as { port: number };
+  const replica = nodes.find(({ primary }) => !primary) as ClusterNode;
+  // A client that blocks there is told UNBLOCKED by the old primary, and waits on at the new one.
+  const list = await keyAt(nodes.find(({ id }) => id === replica.of) as ClusterNode);
+  const wire = await Wire.open(proxy.port);
+  const blocked = wire.ask("BLPOP", list, "60");
   const clients = await loaded(proxy, async () => {
     const found = await scanning(proxy, async () => {
       await cluster.at(replica.port, "CLUSTER", "FAILOVER");
@@ -193,7 +198,21 @@ clusterTest("a failover by hand under load: no error", async () => {
     assert.equal({ ...found, walks: found.walks > 0 }, { missed: [], invented: [], walks: true });
   });
   nothingWrong(clients);
+  assert.is(await (await Wire.open(proxy.port)).ask("RPUSH", list, "x"), ":1\r\n");
+  assert.is(await blocked, array(list, "x"));
 });
+
+/** A key of one of a node's slots. */
+async function keyAt({ port, slots }: ClusterNode): Promise<string> {
+  const ranges = slots.map((range) => range.split("-").map(Number));
+  for (let i = 0;; i++) {
+    const slot = Number(await cluster.at(port, "CLUSTER", "KEYSLOT", `k${i}`));
+    if (ranges.some(([first, last = first]) => slot >= first && slot <= last)) return `k${i}`;
+  }
+}
+
+/** Most looks at the map between the cluster's serving a slot again and ours: some 100 ms each. */
+const LOOKS = 6;
 
 clusterTest("a primary is killed: served again as soon as the cluster has another", async () => {
   const proxy = await proxyOf(cluster, 6);
@@ -203,12 +222,8 @@ clusterTest("a primary is killed: served again as soon as the cluster has anothe
     primary && slots.length > 0 && nodes.some(({ of }) => of === id)
   );
   assert.ok(victim);
-  let key = "";
-  const slots = victim.slots.map((range) => range.split("-").map(Number));
-  for (let i = 0; key === ""; i++) {
-    const slot = Number(await cluster.at(victim.port, "CLUSTER", "KEYSLOT", `k${i}`));
-    if (slots.some(([first, last = first]) => slot >= first && slot <= last)) key = `k${i}`;
-  }
+  const heir = nodes.find(({ of }) => of === victim.id) as ClusterNode;
+  const key = await keyAt(victim);
   assert.is(await wire.ask("SET", key, "before"), "+OK\r\n");
   await until(
     "the replica to have it",
@@ -223,9 +238,18 @@ clusterTest("a primary is killed: served again as soon as the cluster has anothe
   const killed = cluster.servers.find(({ port }) => port === victim.port);
   killed?.kill("SIGKILL");
   await killed?.exited();
-  // It waits in the proxy until the cluster has another primary.
-  const [reply] = await Promise.all([wire.ask("SET", key, "after"), cluster.agreed()]);
-  assert.is(reply, "+OK\r\n");
+  // It waits in the proxy until the cluster has another primary, and hardly longer.
+  const reply = wire.ask("SET", key, "after");
+  await until(
+    "a client of the replica itself to be served",
+    async () => (await cluster.say(heir.port, "SET", `{${key}}direct`, "x")) === "+OK\r\n",
+    30_000,
+  );
+  const { refreshes } = (await proxy.stats()).pool;
+  assert.is(await reply, "+OK\r\n");
+  const looks = (await proxy.stats()).pool.refreshes - refreshes;
+  assert.ok(looks <= LOOKS, `${looks} looks at the map`);
+  await cluster.agreed();
   assert.is(await wire.ask("GET", key), bulk("after"));
   await until("channel and pattern to be heard again", async () => {
     await wire.ask("PUBLISH", key, "probe");

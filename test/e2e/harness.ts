@@ -11,4 +11,5 @@ export * from "./harness/runtime.ts";
 export * from "./harness/servers.ts";
 export * from "./harness/wire.ts";
 export * from "./harness/cluster.ts";
+export * from "./harness/network.ts";
 export * from "./harness/sentinels.ts";

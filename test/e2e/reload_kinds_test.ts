@@ -65,10 +65,12 @@ async function change(to: Kind): Promise<void> {
   assert.equal(await reply.json(), { reloaded: true, mistakes: [] });
 }
 
-test.before(() => prepare().catch((error) => {
-  console.log(error); // uvu keeps it to itself
-  throw error;
-}));
+test.before(() =>
+  prepare().catch((error) => {
+    console.log(error); // uvu keeps it to itself
+    throw error;
+  })
+);
 
 async function prepare(): Promise<void> {
   const [ring, cluster, set] = await Promise.all([
@@ -185,14 +187,20 @@ kindsTest("who waits waits on, who listens hears, who watches is told", async ()
     assert.is(await watcher.ask("WATCH", "w"), "+OK\r\n");
     assert.is(await inside.ask("MULTI"), "+OK\r\n");
     assert.is(await inside.ask("SET", "t", to), "+QUEUED\r\n");
-    await until("it to wait", async () => /blocked_clients:1/.test(await other.ask("INFO", "clients")));
+    await until(
+      "it to wait",
+      async () => /blocked_clients:1/.test(await other.ask("INFO", "clients")),
+    );
     await change(to);
     assert.is(await watcher.ask("MULTI"), "+OK\r\n");
     assert.is(await watcher.ask("SET", "w", to), "+QUEUED\r\n");
     assert.match(await watcher.ask("EXEC"), /^(\*-1|\$-1|-EXECABORT)/);
     assert.match(await inside.ask("EXEC"), /^-EXECABORT/);
     assert.is(await inside.ask("GET", "t"), "$-1\r\n");
-    await until("the listener", async () => await other.ask("PUBLISH", `news ${to}`, "x") === ":1\r\n");
+    await until(
+      "the listener",
+      async () => await other.ask("PUBLISH", `news ${to}`, "x") === ":1\r\n",
+    );
     assert.is(await listener.reply(), array("message", `news ${to}`, "x"));
     assert.is(await other.ask("RPUSH", `list ${to}`, to), ":1\r\n");
     assert.is(await blocked.reply(), array(`list ${to}`, to));

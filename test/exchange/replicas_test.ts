@@ -228,15 +228,12 @@ test("a reload changes the policy and the replicas; reads go and come", async ()
     `${lines}`,
   );
   assert.equal(f.pool.reading?.servers.map(({ name }) => name), ["10.0.0.1:7103"]);
-  f.say(client, GET);
   await f.reload({ servers: ["p"], config: [] });
   assert.is(f.pool.reading, null);
+  client.received();
   f.say(client, GET);
   pass(20);
-  assert.equal([client.received(), asked()], ["", {}], "what is in flight is answered first");
-  answer(f, "10.0.0.1:7103", bulk("old"));
-  pass(20);
-  assert.equal([client.received(), asked()], [bulk("old"), { p: GET }]);
+  assert.equal(asked(), { p: GET });
   answer(f, "p", bulk("v"));
   await f.reload({ replicas: { p: ["r1"] }, servers: ["p"], config });
   assert.equal(f.pool.reading?.servers.map(({ name }) => name), ["10.0.0.1:7102"]);

@@ -48,6 +48,20 @@ test("a target that is removed answers what it has, and goes", async () => {
   assert.is(t.sockets("b").length, 0);
 });
 
+test("a proxy that ends waits for the clients of a front, and no longer", async () => {
+  const t = await start("{default: a, prefixes: {x: b}}");
+  t.say(command("GET", "x"));
+  let over = false;
+  const drained = t.proxy.drain(30_000).then(() => over = true);
+  t.pass(100);
+  assert.not.ok(over);
+  t.reply("b", V);
+  assert.is(t.got(), V);
+  t.client.end();
+  t.pass(100);
+  await drained;
+});
+
 test("a new target is there for clients that are", async () => {
   const t = await TreeFixture.start("{default: a}", ["a", "b"]);
   t.say(command("SELECT", "3") + GET);

@@ -93,6 +93,43 @@ test("one of 64 requests is looked at, whatever the pattern of pipelines", () =>
   }
 });
 
+test("however many requests there are, the sample is of some 1000 keys a second, and right", () => {
+  const hot = new HotKeys(5, 0);
+  const below = random(11);
+  const keys = Array.from({ length: 1000 }, (_, i) => bytes(i < 300 ? "hot" : `k${i}`));
+  // Clients, each with the gap before its next request of the sample.
+  const clients = Array.from({ length: 50 }, () => ({ left: hot.gap(), unit: hot.unit }));
+  let now = 0;
+  let samples = 0;
+  const second = (requests: number): void => {
+    samples = 0;
+    for (const client of clients) {
+      let left = requests / clients.length;
+      while (client.left <= left) {
+        left -= client.left;
+        const { unit } = client;
+        client.left = hot.gap();
+        client.unit = hot.unit;
+        const key = keys[below(1000)];
+        hot.note(key, 0, key.length, 1, unit);
+        samples++;
+      }
+      client.left -= left;
+    }
+    hot.tick(now += 1000);
+  };
+  for (const requests of [6_000, 300_000, 100_000]) {
+    for (let i = 0; i < 6 * HALF_LIFE; i++) {
+      second(requests);
+      if (i > 10) assert.ok(samples < 1300, `${samples} of ${requests}`);
+    }
+    const [first] = hot.top(1);
+    assert.ok(Math.abs(hot.rate / requests - 1) < 0.1, `${hot.rate} instead of ${requests}`);
+    assert.is(first.key, "hot");
+    assert.ok(Math.abs(first.share - 0.3) < 0.06, String(first.share));
+  }
+});
+
 test("rates are those of now: what is no longer asked for fades", () => {
   const hot = new HotKeys(3, 0, 1);
   let now = 0;

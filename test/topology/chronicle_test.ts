@@ -25,7 +25,17 @@ function node(name: string, of: string, epoch: number, slots: number[] = []): Se
   const primary = of === "";
   const rest = { failed: false, epoch, slots, arriving: [] };
   const address = { host: name, port: 1, path: "", mode: -1 };
-  return { id: `id-${name}`, name, address, host: name, port: 1, primary, of, ...rest };
+  return {
+    id: `id-${name}`,
+    name,
+    address,
+    host: name,
+    hostname: "",
+    port: 1,
+    primary,
+    of,
+    ...rest,
+  };
 }
 
 test("a failover is told with the time since the first trouble", () => {

@@ -321,8 +321,10 @@ export class Hold {
 
   /** Nothing of the client's is at the server any more: the link is not needed. */
   letGo(): void {
+    const { clean } = this;
     this.clean = this.state !== BLOCKED || this.after !== WATCHING;
     this.giveBack();
+    this.clean = clean; // of the next one
   }
 
   private giveBack(): void {

@@ -8,7 +8,7 @@ import { GO, WAIT } from "../../exchange/migrate/migration.ts";
 import type { Scan } from "../../protocol/scan.ts";
 import type { ModeClient } from "./hold.ts";
 import type { Mode } from "./mode.ts";
-import { LATER } from "./taken.ts";
+import { LATER, TAKEN } from "./taken.ts";
 
 export const MIGRATING_CLIENT: Mode = {
   name: "migrating",
@@ -16,6 +16,7 @@ export const MIGRATING_CLIENT: Mode = {
     const verdict = client.context.migration?.gate(client, scan, buf, at) ?? GO;
     if (verdict === WAIT) return LATER;
     if (verdict === GO) return client.takeSettled(scan, buf, at, length);
+    if (scan.mute !== 0 && client.codec.quiet?.muted(scan.mute, verdict, 0)) return TAKEN;
     return client.replied(verdict);
   },
 };

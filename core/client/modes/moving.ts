@@ -56,7 +56,7 @@ export class Move implements HoldMove, Parked {
   }
 
   /** A transaction's keys may be at several servers by another route. */
-  bytes(): Uint8Array | null {
+  said(): Uint8Array | null {
     const { state, log } = this.hold;
     return state === BLOCKED && log !== null ? log.bytes(0) : null;
   }
@@ -122,7 +122,7 @@ export function heldReply(
   if (target === null) return false;
   if (request.resent < LOGGED) return setFree(hold, request);
   if (isOver(hold)) {
-    conclude(request, hold.words.queued);
+    conclude(request, accepted(hold, request));
     return true;
   }
   if (isDoneFor(hold)) {
@@ -153,10 +153,12 @@ export function heldLoss(
     return true;
   }
   if (isOver(hold)) {
-    conclude(request, words.queued);
+    conclude(request, accepted(hold, request));
     return true;
   }
-  const target = redirects.lost(link, asked(hold));
+  const held = asked(hold);
+  const target = redirects.lost(link, held);
+  hold.moves = held.resent;
   if (target === null) return false;
   if (hold.move === null && state === BLOCKED && !unsent) {
     const intent = hold.client.codec.classes[request.verb + 1];
@@ -204,8 +206,12 @@ function refusal(
   end: number,
 ): Target | null {
   const reason = hold.words.reason(buf, start, end);
-  if (reason === null) return redirects.refused(buf, start, end, asked(hold), link);
-  return redirects.refused(reason, 0, reason.length, asked(hold), link);
+  const request = asked(hold);
+  const target = reason === null
+    ? redirects.refused(buf, start, end, request, link)
+    : redirects.refused(reason, 0, reason.length, request, link);
+  hold.moves = request.resent;
+  return target;
 }
 
 /** EXEC is answered so, whatever servers say. */
@@ -225,10 +231,15 @@ function isOver({ state, log }: Hold): boolean {
 }
 
 /** A part of what has a verdict. */
-function concludeByVerdict({ words, log, state, verdict }: Hold, request: Request): void {
+function concludeByVerdict(hold: Hold, request: Request): void {
+  const { log, verdict } = hold;
   const isExec = log !== null && log.ends && log.isLast(request.resent);
-  if (isExec) conclude(request, verdict as Uint8Array);
-  else conclude(request, state === WATCHING ? words.ok : words.queued);
+  conclude(request, isExec ? verdict as Uint8Array : accepted(hold, request));
+}
+
+/** What is answered to a part of it that is no more than taken in: MULTI is the first one. */
+function accepted({ words, state }: Hold, { resent }: Request): Uint8Array {
+  return state === WATCHING || resent === LOGGED ? words.ok : words.queued;
 }
 
 /** A request beside what the client watches may go elsewhere; EXEC will say that all has changed. */
@@ -347,9 +358,10 @@ function failed(move: Move, error: Uint8Array): void {
   let told = false;
   for (const request of pended) {
     const isExec = log.ends && log.isLast(request.resent);
-    if (!told) conclude(request, error);
-    else conclude(request, isExec ? words.aborted : words.queued);
-    told ||= request.mute !== OWN;
+    const isMulti = hold.state === TRANSACTION && request.resent === LOGGED;
+    if (!told && !isMulti) conclude(request, error);
+    else conclude(request, isExec ? words.aborted : accepted(hold, request));
+    told ||= request.mute !== OWN && !isMulti;
   }
   client.context.counters.forward_error++;
   if (hold.state === TRANSACTION) hold.doomed = true;

@@ -42,7 +42,17 @@ export const PREPARE = "prepare";
 export const BARRIER = "barrier";
 export const MOVE = "move";
 export const DONE = "done";
-export type Phase = typeof UNKNOWN | typeof PREPARE | typeof BARRIER | typeof MOVE | typeof DONE;
+/** Of memcached: see ../pull/pull_migration.ts. */
+export const PULL = "pull";
+export const DRAIN = "drain";
+export type Phase =
+  | typeof UNKNOWN
+  | typeof PREPARE
+  | typeof BARRIER
+  | typeof MOVE
+  | typeof PULL
+  | typeof DRAIN
+  | typeof DONE;
 
 /** What `gate` says of a request: it may go on; it waits (and its client is not read). */
 export const GO = "go";
@@ -54,6 +64,8 @@ const PACE: Readonly<Record<Phase, number>> = {
   prepare: 250,
   barrier: 20,
   move: 500,
+  pull: 500,
+  drain: 500,
   done: 2000,
 };
 /** A barrier lasts so long (ms) at least: processes that nobody knows of read the state meanwhile. */
@@ -112,6 +124,8 @@ export interface MigrationContext {
   topicsSettled(): boolean;
   /** Commands go elsewhere now. */
   routeChanged(): void;
+  /** Of links in that lane. */
+  codecOf(lane: number): Codec;
 }
 
 /** For people and programs. */
@@ -122,6 +136,9 @@ export interface MigrationStatus {
   /** In a barrier: nothing is on its way here that the new ring would send elsewhere. */
   readonly parked: boolean;
   readonly paused: boolean;
+  /** Of memcached: a start goes on by itself to the barrier. */
+  readonly preparing?: boolean;
+  readonly memcached?: boolean;
   /** Why the phase is not known, or the barrier is not passed. */
   readonly why: string;
   readonly keys: number;

@@ -32,3 +32,15 @@ export function decodeBase64(
   }
   return at;
 }
+
+/** The characters that stand for `key`. */
+export function encodeBase64(key: Uint8Array): string {
+  let out = "";
+  for (let i = 0; i < key.length; i += 3) {
+    const bits = (key[i] << 16) | ((key[i + 1] ?? 0) << 8) | (key[i + 2] ?? 0);
+    out += ALPHABET[bits >> 18] + ALPHABET[(bits >> 12) & 63];
+    out += i + 1 < key.length ? ALPHABET[(bits >> 6) & 63] : "=";
+    out += i + 2 < key.length ? ALPHABET[bits & 63] : "=";
+  }
+  return out;
+}

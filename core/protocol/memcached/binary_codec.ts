@@ -4,6 +4,7 @@
 
 import { clipped, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
+import type { Stripping } from "../stripping.ts";
 import type { Verdicts } from "../verdicts.ts";
 import { leave, LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
@@ -44,6 +45,7 @@ import { muted, parseReply } from "./binary_reply.ts";
 import { deniedBinary } from "./rights.ts";
 import { saslPlain } from "./sasl.ts";
 import { newSession } from "./session.ts";
+import { BINARY_STRIPPING } from "./strip.ts";
 import { BINARY_VERDICTS } from "./verdict.ts";
 
 const QUITQ = opcodeOf("quitq");
@@ -68,6 +70,7 @@ export class BinaryCodec implements Codec {
   readonly judged: Uint8Array;
   readonly intents: Uint8Array;
   readonly verdicts: Verdicts;
+  readonly stripping: Stripping;
   /** Servers are asked in the text protocol. */
   readonly probe: null;
   readonly waits: null;
@@ -98,6 +101,7 @@ export class BinaryCodec implements Codec {
     this.judged = NOT_JUDGED;
     this.intents = BINARY_INTENTS;
     this.verdicts = BINARY_VERDICTS;
+    this.stripping = BINARY_STRIPPING;
     this.probe = null;
     this.waits = null;
     this.quiet = QUIET;

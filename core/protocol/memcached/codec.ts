@@ -4,6 +4,8 @@
 
 import { bytes, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
+import type { Pulling } from "../pulling.ts";
+import type { Stripping } from "../stripping.ts";
 import type { Verdicts } from "../verdicts.ts";
 import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
@@ -41,8 +43,10 @@ import {
 import { add, begin, join, joinSlices } from "./fan_out.ts";
 import { RequestParser, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
+import { PULLING } from "./pulling.ts";
 import { denied, NO_RIGHT } from "./rights.ts";
 import { newSession } from "./session.ts";
+import { textStripping } from "./strip.ts";
 import { TEXT_VERDICTS } from "./verdict.ts";
 
 /** No error of memcached says that the server cannot work. */
@@ -64,6 +68,7 @@ export class MemcachedCodec implements Codec {
   readonly judged: Uint8Array;
   readonly intents: Uint8Array;
   readonly verdicts: Verdicts;
+  readonly stripping: Stripping;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly dialects: Dialects;
@@ -82,6 +87,7 @@ export class MemcachedCodec implements Codec {
   readonly lanes: null;
   readonly clustering: null;
   readonly migrating: null;
+  readonly pulling: Pulling;
   readonly sentinels: null;
   private readonly requests: RequestParser;
   private readonly facts: Facts;
@@ -96,6 +102,7 @@ export class MemcachedCodec implements Codec {
     this.judged = NOT_JUDGED;
     this.intents = INTENTS;
     this.verdicts = TEXT_VERDICTS;
+    this.stripping = textStripping(this);
     this.probe = VERSION;
     this.replyHead = 0;
     const binary = new BinaryCodec(options, facts);
@@ -115,6 +122,7 @@ export class MemcachedCodec implements Codec {
     this.lanes = null;
     this.clustering = null;
     this.migrating = null;
+    this.pulling = PULLING;
     this.sentinels = null;
     this.requests = new RequestParser(options.maxRequest);
     this.facts = facts;

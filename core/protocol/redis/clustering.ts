@@ -32,6 +32,10 @@ const WORDS: ReadonlyMap<string, Refusal> = new Map(
   }).map(([word, what]) => [word, { what, word, slot: -1, host: "", port: 0 }]),
 );
 
+/** A redirection to a node whose name is not known (cluster.c, getPreferredEndpoint). */
+const UNNAMED = /^\?:\d+$/;
+const NAMELESS: Refusal = { what: UNFIT, word: "MOVED", slot: -1, host: "", port: 0 };
+
 /** What servers say word for word before they run a script; what one says itself has more behind it. */
 const BEFORE_SCRIPTS =
   /^-(TRYAGAIN Multiple keys|CLUSTERDOWN (Hash slot not|The cluster is)|LOADING \w+ is loading|MASTERDOWN Link with MASTER|READONLY You can't write against a read only replica\.|NOREPLICAS Not enough good replicas to write\.)/;
@@ -53,7 +57,9 @@ function readRefusal(buf: Uint8Array, start: number, end: number): Refusal | nul
   if (words[0] !== "MOVED" && words[0] !== "ASK") return null;
   const slot = Number(words[1]);
   const place = splitPlace(words[2] ?? "");
-  if (!(slot >= 0 && slot <= HIGHEST_SLOT) || place === null) return null;
+  if (!(slot >= 0 && slot <= HIGHEST_SLOT)) return null;
+  // "?": the owner is to be called by a name, and has none. The map has its address.
+  if (place === null) return UNNAMED.test(words[2] ?? "") ? NAMELESS : null;
   return { what: words[0] === "ASK" ? ASK : MOVED, word: words[0], slot, ...place };
 }
 
@@ -66,13 +72,14 @@ function splitPlace(place: string): { host: string; port: number } | null {
   return host === "?" ? null : { host, port };
 }
 
-/** `<id> <host:port@bus[,hostname]> <flags> <primary> <ping> <pong> <epoch> <link> <slot> ...` */
+/** `<id> <host:port@bus[,hostname[,field=value]*]> <flags> <primary> <ping> <pong> <epoch> <link> <slot> ...` */
 function readNode(line: string): NodeView | null {
   const [id, where, flagList, of, , , epoch, , ...slots] = line.split(" ");
   if (epoch === undefined) return null;
   const flags = flagList.split(",");
   if (flags.includes("handshake") || flags.includes("noaddr")) return null;
-  const place = splitPlace(where.split(",", 1)[0].split("@", 1)[0]);
+  const [address, hostname = ""] = where.split(",");
+  const place = splitPlace(address.split("@", 1)[0]);
   if (place === null) return null;
   const ranges: number[] = [];
   const arriving: { slot: number; from: string }[] = [];
@@ -87,7 +94,8 @@ function readNode(line: string): NodeView | null {
   }
   const primary = flags.includes("master");
   return {
-    ...{ id, ...place, primary, of: of === "-" ? "" : of, epoch: Number(epoch) },
+    ...{ id, ...place, hostname: hostname.includes("=") ? "" : hostname },
+    ...{ primary, of: of === "-" ? "" : of, epoch: Number(epoch) },
     failed: flags.includes("fail"),
     slots: primary ? ranges : [],
     arriving,

@@ -19,13 +19,38 @@ export interface ClusterNode {
   slots: string[];
 }
 
+/** How its nodes are reached. */
+export interface ClusterOptions {
+  /** Where they are: 127.0.0.1, unless told. */
+  host?: string;
+  /** Starts one, and tells where the one on a port is. */
+  start?: (args: string[]) => Promise<ServerProcess>;
+  hostOf?: (port: number) => string;
+  /** More arguments of a node. */
+  args?: (port: number) => string[];
+  /** What redis-cli has to be told. */
+  cli?: string[];
+}
+
 export class Cluster {
   readonly servers: ServerProcess[];
+  readonly host: string;
+  private readonly options: ClusterOptions;
   private readonly wires: Map<number, Wire>;
 
-  constructor(servers: ServerProcess[]) {
+  constructor(servers: ServerProcess[], options: ClusterOptions = {}) {
     this.servers = servers;
+    this.host = options.host ?? "127.0.0.1";
+    this.options = options;
     this.wires = new Map();
+  }
+
+  hostOf(port: number): string {
+    return this.options.hostOf?.(port) ?? this.host;
+  }
+
+  private cli(...words: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+    return run(which("redis-cli"), [...(this.options.cli ?? []), ...words]);
   }
 
   get ports(): number[] {
@@ -34,7 +59,8 @@ export class Cluster {
 
   /** Runs a command at one node, as redis-cli prints its reply. */
   async at(port: number, ...words: string[]): Promise<string> {
-    const { code, stdout, stderr } = await run(which("redis-cli"), ["-p", String(port), ...words]);
+    const place = ["-h", this.hostOf(port), "-p", String(port)];
+    const { code, stdout, stderr } = await this.cli(...place, ...words);
     if (code !== 0) throw new Error(`redis-cli ${words.join(" ")}: ${stdout}${stderr}`);
     return stdout.trimEnd();
   }
@@ -43,7 +69,7 @@ export class Cluster {
   async say(port: number, ...words: string[]): Promise<string> {
     let wire = this.wires.get(port);
     if (wire === undefined || wire.ended) {
-      wire = await Wire.open(port);
+      wire = await Wire.open({ host: this.hostOf(port), port });
       this.wires.set(port, wire);
     }
     return await wire.ask(...words);
@@ -62,7 +88,7 @@ export class Cluster {
   }
 
   async moveKeys(from: ClusterNode, to: ClusterNode, keys: string[]): Promise<void> {
-    const place = ["127.0.0.1", String(to.port)];
+    const place = [this.hostOf(to.port), String(to.port)];
     for (const key of keys) await this.agree(from.port, "MIGRATE", ...place, key, "0", "5000");
   }
 
@@ -94,7 +120,7 @@ export class Cluster {
 
   /** redis-cli --cluster ... */
   async manage(...words: string[]): Promise<string> {
-    const { code, stdout, stderr } = await run(which("redis-cli"), ["--cluster", ...words]);
+    const { code, stdout, stderr } = await this.cli("--cluster", ...words);
     if (code !== 0) throw new Error(`redis-cli --cluster ${words.join(" ")}: ${stdout}${stderr}`);
     return stdout;
   }
@@ -116,9 +142,10 @@ export class Cluster {
 
   /** One more primary, without slots. */
   async add(): Promise<ClusterNode> {
-    const server = await startNode();
+    const server = await startNode(this.options);
     const [first] = this.servers.filter((one) => !one.gone);
-    await this.manage("add-node", `127.0.0.1:${server.port}`, `127.0.0.1:${first.port}`);
+    const places = [server, first].map(({ port }) => `${this.hostOf(port)}:${port}`);
+    await this.manage("add-node", ...places);
     this.servers.push(server);
     const known = async (port: number) => (await this.nodes(port)).length;
     await until("all to know the new node", async () => {
@@ -164,23 +191,31 @@ export async function scanAll(wire: Wire, ...more: string[]): Promise<string[]> 
 }
 
 /** One node, of no cluster yet. */
-export async function startNode(): Promise<ServerProcess> {
+export async function startNode({ args, start }: ClusterOptions = {}): Promise<ServerProcess> {
   const bus = await freePort(); // the usual one, 10,000 higher, may be in use
-  return await startRedis({
-    args: [
-      ...["--cluster-port", String(bus)],
-      ...["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
-      ...["--cluster-config-file", `nodes-${Math.random().toString(36).slice(2)}.conf`],
-      ...["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"],
-    ],
-  });
+  const name = Math.random().toString(36).slice(2);
+  const common = [
+    ...["--cluster-port", String(bus)],
+    ...["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"],
+    // A replica writes down what it gets; another node would read it.
+    ...["--cluster-config-file", `nodes-${name}.conf`, "--dbfilename", `${name}.rdb`],
+    ...["--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"],
+  ];
+  if (start !== undefined) return await start(common);
+  if (args === undefined) return await startRedis({ args: common });
+  const port = await freePort();
+  return await startRedis({ port, args: [...common, ...args(port)] });
 }
 
 /** `primaries` with one replica each, which have agreed. */
-export async function startCluster(primaries = 3, replicas = 1): Promise<Cluster> {
-  const servers = await several(primaries * (1 + replicas), startNode);
-  const cluster = new Cluster(servers);
-  const places = servers.map(({ port }) => `127.0.0.1:${port}`);
+export async function startCluster(
+  primaries = 3,
+  replicas = 1,
+  how: ClusterOptions = {},
+): Promise<Cluster> {
+  const servers = await several(primaries * (1 + replicas), () => startNode(how));
+  const cluster = new Cluster(servers, how);
+  const places = servers.map(({ port }) => `${cluster.hostOf(port)}:${port}`);
   const options = ["--cluster-replicas", String(replicas), "--cluster-yes"];
   await cluster.manage("create", ...places, ...options);
   await cluster.agreed();
