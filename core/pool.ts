@@ -18,10 +18,12 @@ import {
   type RingConfig,
 } from "./config/schema.ts";
 import { Front, type FrontOwner, type LaneOfFront, makeMeter, type PoolBehind } from "./front.ts";
+import { type Home, type HomeOwner, makeHome } from "./home.ts";
 import type { Hearings } from "./exchange/census.ts";
 import type { Meter } from "./exchange/meter.ts";
-import { BARRIER, DONE, fingerprint, Migration, MOVE } from "./exchange/migrate/migration.ts";
+import { Migration } from "./exchange/migrate/migration.ts";
 import type { Moves } from "./exchange/migrate/moves.ts";
+import { DONE, fingerprint, type MigrationContext } from "./exchange/migrate/phases.ts";
 import { NearCache } from "./exchange/near_cache.ts";
 import { ParkingLot } from "./exchange/park.ts";
 import { PullMigration } from "./exchange/pull/pull_migration.ts";
@@ -43,7 +45,7 @@ import type { Clustering } from "./protocol/clustering.ts";
 import type { Scripts } from "./protocol/scripts.ts";
 import { newCodec } from "./protocol/mod.ts";
 import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
-import { MigrateRoute, OLD } from "./route/migrate.ts";
+import { BOTH, MigrateRoute, NEW } from "./route/migrate.ts";
 import { ReplicaRoute } from "./route/replicas.ts";
 import { RingRoute } from "./route/ring.ts";
 import { SentinelRoute } from "./route/sentinel.ts";
@@ -55,7 +57,7 @@ import { Reading } from "./server/reading.ts";
 import { intervalOf } from "./server/replicas.ts";
 import { OTHERS, Transfer } from "./exchange/transfer.ts";
 import { FormerRoute } from "./route/former.ts";
-import { type Parking, Server, Unavailable } from "./server/server.ts";
+import { type Parking, type Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import {
   infoFields,
@@ -64,9 +66,10 @@ import {
   type SeenPoolCounters,
 } from "./stats/counters.ts";
 import { HotKeys } from "./stats/hot_keys.ts";
+import { CLASS_OTHER } from "./stats/latency.ts";
 import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
-import { ClusterTopology } from "./topology/cluster.ts";
+import { ClusterTopology, type MapNews } from "./topology/cluster.ts";
 import { viewCluster } from "./topology/cluster_view.ts";
 import { SentinelTopology } from "./topology/sentinel.ts";
 import { viewSentinels } from "./topology/sentinel_view.ts";
@@ -87,6 +90,8 @@ export interface PoolContext {
   readonly unixSockets: boolean;
   /** Tells other processes that share the pools of subscribed clients; null if there are none. */
   readonly hearings: ((hearings: Hearings) => void) | null;
+  /** Tells them of a cluster's map; null if there are none. */
+  readonly maps: ((news: MapNews) => void) | null;
   /** What all pools share: a client of one may use servers of another (front.ts). */
   readonly buffers: BufferPool;
   readonly turn: Turn<Flushable, Flushable>;
@@ -151,10 +156,6 @@ function ringOf({ servers, hash, hash_tag, distribution }: RingConfig): unknown[
   return [ones, hash, hash_tag, distribution];
 }
 
-function isSame(a: Address, b: Address): boolean {
-  return a.host === b.host && a.port === b.port && a.path === b.path;
-}
-
 /** Part of all requests for keys that makes a key hot. */
 const HOT = 0.01;
 
@@ -191,7 +192,7 @@ function isNowhere({ host, path, port }: Address): boolean {
   return host === "" && path === "" && port === 0;
 }
 
-export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehind {
+export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehind, HomeOwner {
   readonly name: string;
   readonly label: string;
   config: PoolConfig;
@@ -218,8 +219,10 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   route: Route;
   /** Null: keys stay where they are. */
   migration: Moves | null;
-  /** Of the ring that they may move to. */
-  private nextShards: readonly Shard[];
+  /** What they may move to. */
+  private home: Home | null;
+  /** Null: servers have no scripts. */
+  private readonly shelf: ScriptShelf | null;
   /** Null: keys go to its own servers. */
   readonly front: Front | null;
   readonly fronts: Map<string, FrontOwner>;
@@ -306,6 +309,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.timer = null;
     this.lateness = new Lateness(TICK, 0);
     this.topics = new Topics(this, context.hearings);
+    const { scripts } = this.codec;
+    this.shelf = scripts === null ? null : new ScriptShelf(scripts, this);
     this.shards = [];
     this.servers = [];
     this.ring = new RingRoute(this, config, []);
@@ -313,7 +318,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.watched = null;
     this.route = this.ring;
     this.migration = null;
-    this.nextShards = [];
+    this.home = null;
     this.reading = null;
     this.compose();
     this.near = this.makeNear();
@@ -351,7 +356,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
    * old ones; what those refuse goes to the new ones.
    */
   private remake(deadline: number): void {
-    const { cluster, watched, reading, turn, codec } = this;
+    const { cluster, watched, reading, home, turn, codec } = this;
     const before = this.own;
     const transfer = new Transfer(this);
     const error = codec.failure(OTHERS);
@@ -361,7 +366,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     reading?.stop();
     this.migration?.stop();
     this.migration = null;
-    this.nextShards = [];
+    this.home?.stop();
+    this.home = null;
     this.keeps = this.mustKeep;
     this.compose();
     turn.enter();
@@ -373,11 +379,12 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       for (const link of links) if (server.keeps && link.state !== READY) link.discard();
     }
     this.ring.rebuild();
-    (cluster ?? watched)?.lot.moveTo(transfer);
+    (cluster ?? watched ?? home)?.lot?.moveTo(transfer);
     for (const client of this.clients) client.moveOver();
     turn.leave();
     if (this.timer === null) return;
-    (this.migration as Migration | null)?.begin();
+    (this.migration as Moves | null)?.begin();
+    (this.home as Home | null)?.start();
     const topology = this.cluster?.topology ?? this.watched?.topology;
     if (topology === undefined) return this.connectAhead();
     // Until it is known who the servers are "all of them" has no meaning.
@@ -385,59 +392,82 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     void topology.start().then(() => this.pause.release());
   }
 
-  /** A second ring, whose servers are spoken to as the first one's are. */
+  /** Other servers, which are spoken to as the pool's own are. */
   private prepareMigration({ ring, to, rate, big_key: bigKey }: MigrateConfig): Moves {
-    this.nextShards = ring.servers.map((config) => {
-      const known = this.servers.find(({ address }) => isSame(address, config.address));
-      return new Shard(config.name, config.weight, known ?? new Server(this, config));
-    });
-    this.servers = [...new Set([...this.servers, ...this.nextShards.map((one) => one.primary)])];
-    const surroundings = { now: 0, random: () => 0, ringChanged: () => {} };
-    const next = new RingRoute(surroundings, { ...this.config, ...ring }, this.nextShards);
-    next.rebuild();
-    const route = new MigrateRoute(this.ring, next);
+    const home = makeHome(this, ring);
+    const route = new MigrateRoute(this.ring, home);
+    home.parkAt(route);
+    this.home = home;
+    this.gatherServers();
     const id = fingerprint(JSON.stringify([ringOf(this.config), ringOf(ring)]));
     // deno-lint-ignore no-this-alias -- of getters
     const pool = this;
-    const Kind = this.codec.migrating !== null ? Migration : PullMigration;
-    const migration = new Kind(
-      {
-        ...{
-          name: this.name,
-          label: this.label,
-          log: this.log,
-          host: this.host,
-          turn: this.turn,
-          rate,
-          bigKey,
-        },
-        lines: ring.servers.map(({ text }) => text),
-        clients: this.clients,
-        get lane() {
-          return pool.lane;
-        },
-        get codec() {
-          return pool.codec;
-        },
-        topicsChanged: () => this.topics.rebalance(),
-        topicsSettled: () => this.topics.isSettled,
-        routeChanged: () => this.ringChanged(),
-        codecOf: (lane) => this.codecOf(lane),
+    const { name, label, log, host, turn, clients } = this;
+    const context: MigrationContext = {
+      ...{ name, label, log, host, turn, clients, rate, bigKey },
+      lines: ring.servers.map(({ text }) => text),
+      get lane() {
+        return pool.lane;
       },
-      route,
-      id,
-      to,
-    );
+      get codec() {
+        return pool.codec;
+      },
+      barrierBegins: () => {
+        for (const server of route.next.all(0)) {
+          if (!route.old.all().includes(server)) this.shelf?.prepare(server, null);
+        }
+      },
+      topicsChanged: () => this.topics.rebalance(),
+      topicsSettled: () => this.topics.isSettled,
+      routeChanged: () => this.ringChanged(),
+      codecOf: (lane) => this.codecOf(lane),
+    };
+    const Kind = this.codec.migrating !== null ? Migration : PullMigration;
+    const migration = new Kind(context, route, id, {
+      name: to,
+      isCluster: home.isCluster,
+      noReturn: home.noReturn,
+      get notReady() {
+        return home.notReady;
+      },
+      parts: () => {
+        const shares = home.shares();
+        return home.shards.map(({ primary: server }, i) => ({ server, part: shares[i] }));
+      },
+    });
     this.migration = migration;
     this.route = route;
     return migration;
   }
 
+  /** Those of the ring, and those its keys are to move to. */
+  private gatherServers(): void {
+    const shards = [...this.shards, ...this.home?.shards ?? []];
+    this.servers = [...new Set(shards.map(({ primary }) => primary))];
+  }
+
+  homeChanged(gone: readonly Server[]): void {
+    if (this.home === null) return;
+    this.gatherServers();
+    for (const server of gone) this.retire(server, server.retire(), this.now + RETIREMENT);
+    if (this.isOnward) this.ringChanged();
+    else this.topics.rebalance();
+  }
+
+  get broadcasters(): readonly Server[] {
+    return this.home === null ? this.servers : this.home.shards.map(({ primary }) => primary);
+  }
+
+  /** Commands go to the servers that keys were to move to. */
+  private get isOnward(): boolean {
+    const { route } = this;
+    return route instanceof MigrateRoute && (route.stage === BOTH || route.stage === NEW);
+  }
+
   /** Topics are heard where the other ring has them too, while some may publish there. */
   get secondRoute(): Route | null {
     const { migration } = this;
-    const both = migration !== null && [BARRIER, MOVE].includes(migration.phase);
-    return both ? migration.route.other : null;
+    return migration !== null && migration.isTwofold ? migration.route.other : null;
   }
 
   /** Why the pool cannot change its ring now; "" if it can. */
@@ -526,6 +556,10 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.ringChanged();
   }
 
+  mapTold(news: MapNews): void {
+    this.context.maps?.(news);
+  }
+
   /** Of whom a server that has come gets its functions; null: it has them, having been a replica. */
   private modelFor(server: Server, before: readonly Server[]): Server | null {
     if (!this.idleServers().includes(server)) return null;
@@ -533,11 +567,12 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   }
 
   get scripts(): ScriptShelf | null {
-    return this.cluster?.scripts ?? null;
+    return this.cluster?.scripts ?? this.shelf;
   }
 
   idleServers(): Server[] {
-    const busy = this.cluster?.route.all() ?? [];
+    if (this.cluster === null && this.home === null) return [];
+    const busy = this.cluster?.route.all() ?? this.route.all(CLASS_OTHER);
     return this.servers.filter((server) => !busy.includes(server));
   }
 
@@ -552,7 +587,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       db: config.redis_db,
       maxRequest: this.limits.request,
       hashTag: isCluster(config) ? "{}" : config.hash_tag,
-      clustered: isCluster(config),
+      clustered: isCluster(config) || config.migrate?.ring.distribution === "cluster",
       ...(config.cluster?.act_as_node && { asNode: { addresses: config.cluster.address_map } }),
       commands: config.commands,
       migrating: config.migrate !== undefined,
@@ -562,6 +597,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Listens, and connects to the servers if the pool is to do so in advance. */
   async start(): Promise<void> {
     this.keepTime();
+    this.home?.start();
     this.migration?.begin();
     if (this.cluster !== null) await this.cluster.topology.start();
     if (this.watched !== null) await this.watched.topology.start();
@@ -574,6 +610,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Begins to keep time, and connects in advance if it is to do so; a reload has given it a listener. */
   begin(): void {
     this.keepTime();
+    this.home?.start();
     this.migration?.begin();
     void this.cluster?.topology.start();
     void this.watched?.topology.start();
@@ -644,7 +681,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (this.front !== null) return;
     const remade = RING_KEYS.some((key) => keys.has(key));
     const arrived = remade && this.migration?.phase === DONE ? before.migrate?.ring : undefined;
-    const base = arrived === undefined ? this.shards : this.nextShards;
+    const base = arrived === undefined ? this.shards : this.home?.shards ?? [];
     const from = arrived === undefined ? before.servers : arrived.servers;
     const { shards } = this.watched === null
       ? changeShards(this, base, from, config.servers)
@@ -654,11 +691,15 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (remade) {
       this.migration?.stop();
       this.migration = null;
-      this.nextShards = [];
+      this.home?.stop();
+      this.home = null;
       this.servers = shards.map(({ primary }) => primary);
       this.ring.change(config, shards);
       if (this.route instanceof MigrateRoute) this.route = this.ring;
-      if (config.migrate !== undefined) this.prepareMigration(config.migrate).begin();
+      if (config.migrate !== undefined) {
+        this.prepareMigration(config.migrate).begin();
+        (this.home as Home | null)?.start();
+      }
       for (const client of this.clients) client.settleMode();
     } else if (this.migration === null) this.servers = shards.map(({ primary }) => primary);
     const removed = servers.filter((server) => !this.servers.includes(server));
@@ -690,7 +731,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private makeNear(): NearCache | null {
     const { near_cache } = this.config;
-    return near_cache === undefined || this.codec.caching === null
+    return near_cache === undefined || (this.codec.caching ?? this.codec.near) === undefined
       ? null
       : new NearCache(this, near_cache);
   }
@@ -762,6 +803,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.pause.end();
     for (const client of [...this.clients]) client.drop("the proxy stops");
     this.migration?.stop();
+    this.home?.stop();
     this.cluster?.topology.stop();
     this.reading?.stop();
     this.cluster?.lot.stop();
@@ -867,6 +909,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const { config } = this;
     this.cluster?.topology.tick(now, late);
     this.watched?.topology.tick(now, late);
+    this.home?.tick(now, late);
     for (const server of this.own) server.tick(now, late);
     this.reading?.tick(late);
     this.front?.retries.tick(now);
@@ -891,7 +934,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   serversChanged(): void {
     this.ring.rebuild();
-    this.migration?.route.next.rebuild();
+    this.home?.rebuild();
   }
 
   ringChanged(): void {
@@ -1013,8 +1056,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** The part of all keys (0 to 1) that each server has now. */
   shares(): Float64Array {
-    const { route } = this;
-    if (route instanceof MigrateRoute && route.stage !== OLD) return route.next.shares();
+    if (this.home !== null && this.isOnward) return this.home.shares();
     return this.cluster === null
       ? this.ring.shares()
       : this.cluster.route.shares(this.shards.map(({ primary }) => primary));
@@ -1022,12 +1064,11 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** Those that commands go to now. */
   get ringShards(): readonly Shard[] {
-    const { route } = this;
-    return route instanceof MigrateRoute && route.stage !== OLD ? this.nextShards : this.shards;
+    return this.home !== null && this.isOnward ? this.home.shards : this.shards;
   }
 
   snapshot(): PoolSnapshot {
-    const others = this.nextShards.filter(({ primary }) =>
+    const others = (this.home?.shards ?? []).filter(({ primary }) =>
       !this.shards.some((shard) => shard.primary === primary)
     );
     return {
@@ -1046,7 +1087,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   /** What nobody counts in `counters`. */
   private seen(): SeenPoolCounters {
-    const { lot, topology } = this.cluster ?? this.watched ?? {};
+    const { topology } = this.cluster ?? this.watched ?? {};
+    const lot = this.cluster?.lot ?? this.watched?.lot ?? this.home?.lot;
     return {
       replica_reads: this.reading?.count ?? 0,
       hot_keys: this.hot.countAbove(HOT),

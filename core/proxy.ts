@@ -15,13 +15,14 @@ import type { Limits } from "./client/context.ts";
 import { Pool, type Routing } from "./pool.ts";
 import { type HotView, viewHot } from "./hot_view.ts";
 import { askCluster, type ClusterAnswer } from "./topology/cluster_answer.ts";
+import type { MapNews } from "./topology/cluster.ts";
 import { type RingView, viewRing } from "./ring_view.ts";
 import { usersOf } from "./users.ts";
 import { LaneNumbers } from "./server/lanes.ts";
 import { BufferPool } from "./wire/out_buffer.ts";
 import { type Flushable, Turn } from "./wire/turn.ts";
 import type { Hearings } from "./exchange/census.ts";
-import type { MigrationStatus } from "./exchange/migrate/migration.ts";
+import type { MigrationStatus } from "./exchange/migrate/phases.ts";
 
 export interface ProxyOptions {
   readonly log: Log;
@@ -37,6 +38,8 @@ export interface ProxyOptions {
   readonly unixSockets?: boolean;
   /** Tells other processes that share the pools of subscribed clients: see `heard`. */
   readonly hearings?: (hearings: Hearings) => void;
+  /** Tells them what nodes have told of a cluster: see `heardMap`. */
+  readonly maps?: (news: MapNews) => void;
   /** Another route over each pool's ring: see route/route.ts. */
   readonly routing?: Routing;
 }
@@ -105,6 +108,7 @@ export class Proxy {
       reusePort: options.reusePort ?? false,
       unixSockets: options.unixSockets ?? true,
       hearings: options.hearings ?? null,
+      maps: options.maps ?? null,
       ...{ buffers: this.buffers, turn: this.turn, laneNumbers: this.laneNumbers },
       routing: options.routing ?? null,
     });
@@ -328,6 +332,11 @@ export class Proxy {
   /** Another process, with this number, tells what this one is told by `ProxyOptions.hearings`. */
   heard(from: number, hearings: Hearings): void {
     this.pools.find(({ name }) => name === hearings.pool)?.topics.census.heard(from, hearings);
+  }
+
+  /** Another process tells what this one is told by `ProxyOptions.maps`. */
+  heardMap(news: MapNews): void {
+    this.pools.find(({ name }) => name === news.pool)?.cluster?.topology.heard(news);
   }
 
   /** Other processes are told all that there is to tell: one of them has just begun. */

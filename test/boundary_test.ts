@@ -109,7 +109,7 @@ const FLOORS = [
   ["core/proxy.ts"],
   ["core/ring_view.ts", "core/hot_view.ts"],
   ["core/pool.ts"],
-  ["core/front.ts"],
+  ["core/front.ts", "core/home.ts"],
   ["core/client/"],
   ["core/exchange/"],
   ["core/route/"],

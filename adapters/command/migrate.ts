@@ -15,7 +15,7 @@ const USAGE = `Usage: ringmux migrate plan|start|status|pause|resume|abort|finis
   status  : how far it is; --watch: again and again until it is done
   pause   : moves no more keys but those that clients ask for
   resume  : goes on
-  abort   : takes back a start that has not come to the first key
+  abort   : takes back a start, and moves back what has moved already
   finish  : what is to be changed in the configuration when all keys have moved
 `;
 
@@ -103,6 +103,8 @@ class Drive {
         return await this.status(all);
       case "finish":
         return this.finish(all);
+      case "abort":
+        return await this.abort(all);
       default:
         return await this.order(this.wanted.verb, `${this.wanted.verb}: done`);
     }
@@ -184,6 +186,35 @@ class Drive {
     }
     const wrong = await this.tell("start");
     if (wrong !== "") throw new Error(wrong);
+    const why = await this.agree(this.wanted.paused ? "commit-paused" : "commit");
+    if (why === "") {
+      this.terminal.out("start: all proxies have agreed; keys move\n");
+      return 0;
+    }
+    const undone = await this.tell("abort");
+    throw new Error(`not started: ${why}${undone === "" ? "" : `; abort: ${undone}`}`);
+  }
+
+  private async abort(all: Told[]): Promise<number> {
+    const wrong = await this.tell("abort");
+    if (wrong !== "") throw new Error(wrong);
+    if (all.every(({ status }) => status.phase !== "move")) {
+      this.terminal.out("abort: done\n");
+      return 0;
+    }
+    const why = await this.agree(this.wanted.paused ? "commit-paused" : "commit");
+    if (why === "") {
+      this.terminal.out("abort: all proxies have agreed; keys move back\n");
+      return 0;
+    }
+    const undone = await this.tell("resume");
+    throw new Error(
+      `not aborted, keys move on: ${why}${undone === "" ? "" : `; resume: ${undone}`}`,
+    );
+  }
+
+  /** Until all processes have nothing on its way, and `commit` is carried out; else why not. */
+  private async agree(commit: string): Promise<string> {
     let until = Date.now() + PATIENCE;
     let why = "";
     while (Date.now() < until) {
@@ -192,14 +223,12 @@ class Drive {
         if (now.some(({ status }) => status.preparing)) until = Date.now() + PATIENCE;
         const late = now.find(({ status }) => !status.parked);
         if (late === undefined) {
-          why = await this.tell(this.wanted.paused ? "commit-paused" : "commit");
-          if (why === "") {
-            this.terminal.out("start: all proxies have agreed; keys move\n");
-            return 0;
-          }
+          why = await this.tell(commit);
+          if (why === "") return "";
         } else {
-          why = `${late.admin}: ${late.status.why || late.status.phase}`;
-          if (late.status.phase === "prepare" && late.status.pool === this.pool) {
+          const { phase, why: said } = late.status;
+          why = `${late.admin}: ${said || phase}`;
+          if (phase === "prepare" || phase === "move") {
             why = `${late.admin}: it has not read the state yet`;
           }
         }
@@ -209,8 +238,7 @@ class Drive {
       }
       await new Promise((resolve) => setTimeout(resolve, PACE));
     }
-    const undone = await this.tell("abort");
-    throw new Error(`not started: ${why}${undone === "" ? "" : `; abort: ${undone}`}`);
+    return why;
   }
 
   private async status(all: Told[]): Promise<number> {
@@ -247,13 +275,16 @@ class Drive {
         all[0].status.addresses.map((at) =>
           all[0].status.memcached
             ? `  delete ringmux:migrate:state    (to ${at})\n`
-            : `  redis-cli -u redis://${at} DEL ringmux:migrate:state\n`
+            : `  redis-cli -u redis://${at} DEL ringmux:migrate:state ringmux:migrate:moved\n`
         )
           .join(""),
     );
     return 0;
   }
 }
+
+/** What is told of processes in several phases, the first that any is in. */
+const MIXED = ["unknown", "barrier", "retreat", "prepare", "back", "move", "pull"] as const;
 
 interface Total extends Omit<MigrationStatus, "plan" | "servers" | "addresses"> {
   readonly processes: number;
@@ -267,11 +298,7 @@ function sum(all: readonly Told[]): Total {
   const phases = new Set(all.map((one) => one.status.phase));
   return {
     ...status,
-    phase: phases.size === 1
-      ? status.phase
-      : (["unknown", "barrier", "prepare", "move", "pull"] as const).find((one) =>
-        phases.has(one)
-      ) ?? "move",
+    phase: phases.size === 1 ? status.phase : MIXED.find((one) => phases.has(one)) ?? "move",
     parked: all.every((one) => one.status.parked),
     keys: add(({ keys }) => keys),
     bytes: add(({ bytes }) => bytes),
@@ -288,7 +315,7 @@ function shown(total: Total, rate: number): string {
   const full = Math.round(done * 30);
   const bar = "#".repeat(full) + "-".repeat(30 - full);
   const where = total.left.length === 0 ? "" : `, still on ${total.left.join(", ")}`;
-  const moves = total.phase === "move" || total.phase === "pull";
+  const moves = ["move", "back", "pull"].includes(total.phase);
   const left = rate > 0 && moves && done < 1
     ? `, about ${Math.ceil((total.of - total.seen) / rate)} s for this server`
     : "";

@@ -7,11 +7,11 @@ import type { HotView } from "../../core/hot_view.ts";
 import type { RingView } from "../../core/ring_view.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
 
-import type { MigrationStatus } from "../../core/exchange/migrate/migration.ts";
+import type { MigrationStatus } from "../../core/exchange/migrate/phases.ts";
 
 export type { ClusterAnswer } from "../../core/topology/cluster_answer.ts";
 export type { HotView } from "../../core/hot_view.ts";
-export type { MigrationStatus } from "../../core/exchange/migrate/migration.ts";
+export type { MigrationStatus } from "../../core/exchange/migrate/phases.ts";
 export type { RingView, Way } from "../../core/ring_view.ts";
 export type { Step } from "../../core/route/prefix.ts";
 

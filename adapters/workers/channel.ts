@@ -6,6 +6,7 @@ import type { Readable, Writable } from "node:stream";
 import type { Config } from "../../core/config/schema.ts";
 import type { Hearings } from "../../core/exchange/census.ts";
 import type { Fields } from "../../core/log.ts";
+import type { MapNews } from "../../core/topology/cluster.ts";
 import { printable } from "../log/printable.ts";
 
 /** How a worker is to run what it is given. */
@@ -47,6 +48,8 @@ interface Message {
   fields?: Fields;
   /** What worker number `from` tells the others of subscribed clients. */
   hearings?: Hearings;
+  /** What it was told of a cluster. */
+  map?: MapNews;
   from?: number;
 }
 
@@ -132,6 +135,7 @@ export interface PeerEvents {
   order?(order: Order): unknown;
   log?(method: LogMethod, text: string, fields: Fields): void;
   hearings?(hearings: Hearings, from: number): void;
+  map?(news: MapNews): void;
   closed(): void;
 }
 
@@ -204,10 +208,15 @@ export class Peer {
     this.channel.send({ hearings, from });
   }
 
+  tellMap(map: MapNews): void {
+    this.channel.send({ map });
+  }
+
   private received(message: Message, events: PeerEvents): void {
-    const { id, order, log, text, fields, hearings, from } = message;
+    const { id, order, log, text, fields, hearings, map, from } = message;
     if (log !== undefined) return events.log?.(log, text ?? "", fields ?? {});
     if (hearings !== undefined) return events.hearings?.(hearings, from ?? 0);
+    if (map !== undefined) return events.map?.(map);
     if (id === undefined) return;
     if (order !== undefined) {
       Promise.resolve(order).then((one) => events.order?.(one)).then(

@@ -139,6 +139,7 @@ export class Supervisor implements Running {
           pid: process.pid,
         }),
       hearings: (hearings) => this.passOn(slot, hearings),
+      map: (news) => this.othersOf(slot).forEach((other) => other.tellMap(news)),
       closed: () => {},
     });
     // In a pipe of its own: nobody who does not read our stderr can stop a worker.

@@ -4,6 +4,7 @@ import type { Host } from "../../core/host.ts";
 import type { Hearings } from "../../core/exchange/census.ts";
 import type { Fields } from "../../core/log.ts";
 import { Proxy } from "../../core/proxy.ts";
+import type { MapNews } from "../../core/topology/cluster.ts";
 import { type Channel, type LogMethod, type Order, Peer } from "./channel.ts";
 import type { System } from "../system/system.ts";
 import { snapshotOf } from "../control/local_control.ts";
@@ -52,6 +53,7 @@ class Worker {
     this.peer = new Peer(channel, {
       order: (order) => this.carryOut(order),
       hearings: (hearings, from) => this.proxy?.heard(from, hearings),
+      map: (news) => this.proxy?.heardMap(news),
       closed: () => this.abandoned(),
     });
   }
@@ -105,7 +107,8 @@ class Worker {
     this.quiet = quiet;
     const options = { stats: null, source, limits: { segment }, reusePort, unixSockets };
     const hearings = (one: Hearings): void => this.peer.tellHearings(one);
-    const proxy = new Proxy(this.host, config, { ...options, hearings, log: this.log });
+    const maps = (news: MapNews): void => this.peer.tellMap(news);
+    const proxy = new Proxy(this.host, config, { ...options, hearings, maps, log: this.log });
     await this.quietly(() => proxy.start());
     this.proxy = proxy;
   }

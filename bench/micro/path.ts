@@ -11,6 +11,7 @@ import { Proxy } from "../../core/proxy.ts";
 declare const process: { versions: Record<string, string> };
 
 const CLIENTS = 50;
+const SLOTS = 16384;
 /** Bytes of one read. */
 const READ = 65536;
 const VALUE = "v".repeat(32);
@@ -135,16 +136,45 @@ function deliver(deliveries: readonly Delivery[], host: MemoryHost): void {
   host.turn();
 }
 
+/** Answers the first question of the pool: the nodes have slots in turn. */
+function tellMap(host: MemoryHost, servers: number): void {
+  const [asked] = host.servers;
+  asked.handler?.open();
+  host.turn();
+  asked.take();
+  const lines = Array.from({ length: servers }, (_, i) => {
+    const from = Math.floor(i * SLOTS / servers);
+    const to = Math.floor((i + 1) * SLOTS / servers) - 1;
+    const role = i === 0 ? "myself,master" : "master";
+    const id = String(i).padStart(40, "0");
+    return `${id} 127.0.0.1:${6400 + i}@${16400 + i} ${role} - 0 0 ${i} connected ${from}-${to}\n`;
+  });
+  const answer = asRead(bulk(lines.join("")));
+  asked.handler?.data(answer, 0, answer.length);
+  host.turn();
+  asked.keeps = false;
+}
+
 /** A turn of requests and one of replies, ready to be played again and again. */
-function scene(redis: boolean, servers: number, request: (client: number) => string) {
+async function scene(
+  redis: boolean,
+  servers: number,
+  request: (client: number) => string,
+  cluster = false,
+) {
   const lines = Array.from({ length: servers }, (_, i) => `   - 127.0.0.1:${6400 + i}:1\n`);
+  const more = cluster ? "  distribution: cluster\n" : "";
   const config = loadConfig(
-    `p:\n  listen: 127.0.0.1:1\n  redis: ${redis}\n  servers:\n${lines.join("")}`,
+    `p:\n  listen: 127.0.0.1:1\n  redis: ${redis}\n${more}  servers:\n${lines.join("")}`,
   );
   const host = new MemoryHost();
   const nobody = { error() {}, warn() {}, notice() {}, info() {}, debug() {} };
   const proxy = new Proxy(host, config, { log: nobody, stats: null, source: "" });
   void proxy.start();
+  if (cluster) {
+    tellMap(host, servers);
+    while (host.accept === null) await Promise.resolve();
+  }
   const requests: Delivery[] = [];
   for (let i = 0; i < CLIENTS; i++) {
     const to = new MemorySocket();
@@ -155,7 +185,11 @@ function scene(redis: boolean, servers: number, request: (client: number) => str
   for (const server of host.servers) server.handler?.open();
   host.turn();
   const answer = redis ? redisReplies : memcachedReplies;
-  const replies = () => host.servers.map((to) => ({ to, bytes: asRead(answer(to.take())) }));
+  const replies = () =>
+    host.servers.filter(({ keeps }) => keeps).map((to) => ({
+      to,
+      bytes: asRead(answer(to.take())),
+    }));
   deliver(replies(), host);
   for (const { to } of requests) to.take();
   deliver(requests, host);
@@ -183,39 +217,48 @@ const several = (n: number, from: number, one: (i: number) => string): string =>
 const keys = (n: number, from: number): string[] =>
   Array.from({ length: n }, (_, i) => key(from * n + i));
 
-export const suite = (bench: Bench): void => {
-  const add = (
+export const suite = async (bench: Bench): Promise<void> => {
+  const add = async (
     name: string,
     commands: number,
     redis: boolean,
     servers: number,
     request: (client: number) => string,
+    cluster = false,
   ) => {
-    const play = scene(redis, servers, request);
+    const play = await scene(redis, servers, request, cluster);
     bench.add(`${name}, ${commands * CLIENTS} commands`, play);
   };
   const get = (i: number) => array("GET", key(i));
   const set = (i: number) => array("SET", key(i), VALUE);
-  add("GET", 1, true, 2, get);
-  add("GET pipelined by 16", 16, true, 2, (c) => several(16, c, get));
-  add("SET pipelined by 16", 16, true, 2, (c) => several(16, c, set));
-  add("GET pipelined by 16 to 64 servers", 16, true, 64, (c) => several(16, c, get));
-  add("MGET of 10 keys", 1, true, 4, (c) => array("MGET", ...keys(10, c)));
-  add("MGET of 100 keys", 1, true, 4, (c) => array("MGET", ...keys(100, c)));
-  add(
+  await add("GET", 1, true, 2, get);
+  await add("GET pipelined by 16", 16, true, 2, (c) => several(16, c, get));
+  await add("SET pipelined by 16", 16, true, 2, (c) => several(16, c, set));
+  await add("GET pipelined by 16 to 64 servers", 16, true, 64, (c) => several(16, c, get));
+  await add("MGET of 10 keys", 1, true, 4, (c) => array("MGET", ...keys(10, c)));
+  await add("MGET of 100 keys", 1, true, 4, (c) => array("MGET", ...keys(100, c)));
+  await add(
+    "MGET of 100 keys of a cluster",
+    1,
+    true,
+    3,
+    (c) => array("MGET", ...keys(100, c)),
+    true,
+  );
+  await add(
     "MSET of 10 keys",
     1,
     true,
     4,
     (c) => array("MSET", ...keys(10, c).flatMap((k) => [k, VALUE])),
   );
-  add("memcached get", 1, false, 2, (c) => `get ${key(c)}\r\n`);
-  add(
+  await add("memcached get", 1, false, 2, (c) => `get ${key(c)}\r\n`);
+  await add(
     "memcached get pipelined by 16",
     16,
     false,
     2,
     (c) => several(16, c, (i) => `get ${key(i)}\r\n`),
   );
-  add("memcached get of 50 keys", 1, false, 4, (c) => `get ${keys(50, c).join(" ")}\r\n`);
+  await add("memcached get of 50 keys", 1, false, 4, (c) => `get ${keys(50, c).join(" ")}\r\n`);
 };

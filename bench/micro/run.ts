@@ -25,7 +25,7 @@ function operations(name: string): number {
 
 async function measure(suite: Suite, time: number): Promise<Line[]> {
   const bench = newBench(time);
-  suite(bench);
+  await suite(bench);
   await bench.run();
   return bench.tasks.map((task) => {
     const { result, name } = task;

@@ -9,7 +9,7 @@ import * as redis from "./redis.ts";
 import * as ring from "./ring.ts";
 
 /** Adds its tasks; everything they need is prepared before. */
-export type Suite = (bench: Bench) => void;
+export type Suite = (bench: Bench) => void | Promise<void>;
 
 export const SUITES: Readonly<Record<string, Suite>> = {
   hash: hash.suite,

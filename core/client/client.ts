@@ -126,6 +126,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     if (lane === NO_LANE) return this.cutOff("there are too many kinds of connections");
     context.leaveLane(this.lane);
     this.lane = lane;
+    if (context.near !== null) this.settleMode(); // what is kept is for the other dialect
   }
 
   /** Handles what is complete and keeps the rest. */

@@ -18,6 +18,7 @@ import {
   WATCHED,
 } from "../exchange/request.ts";
 import { recovered, redirected } from "../exchange/resend.ts";
+import { unravel, unravelLost } from "../exchange/runs.ts";
 import type { Socket } from "../host.ts";
 import { type Carrier, HOLD, LAST, SPAN } from "../link/attempt.ts";
 import type { Link, Waiter } from "../link/link.ts";
@@ -269,8 +270,10 @@ export abstract class ReplyQueue implements Caller, PushListener {
   }
 
   reply(request: Request, link: Carrier, buf: Uint8Array, start: number, end: number): void {
-    if (request.kind === MANAGED || request.kind === WATCHED) {
+    const { kind, run } = request;
+    if (kind === MANAGED || kind === WATCHED || run !== null) {
       const redirects = redirectsOf(link, this.context.route.redirects);
+      if (run !== null && unravel(request, redirects, link, buf, start, end)) return;
       if (redirects !== null && redirected(request, redirects, link, buf, start, end)) return;
     }
     if (request.hot >= 0) {
@@ -295,6 +298,7 @@ export abstract class ReplyQueue implements Caller, PushListener {
     if (request.kind === STREAMED && !this.isClosed) this.cutOff("lost reply");
     const redirects = redirectsOf(link, this.context.route.redirects);
     if (redirects === null) return fail(request, text);
+    if (request.run !== null && unravelLost(request, redirects, link, text, unsent)) return;
     if (!recovered(request, redirects, link, text, unsent)) {
       fail(request, unsent ? text : text + DOUBT);
     }

@@ -121,8 +121,9 @@ function refusalOf(client: SubscribedClient, kind: number, names: readonly strin
   const { route, codec } = client.context;
   if (!route.tells) return "";
   const words = codec.publishing as Publishing;
+  const broadcasts = route.redirects?.broadcasts ?? false;
   for (const name of names) {
-    if (words.isEverywhere(kind, name)) continue;
+    if (words.isEverywhere(kind, name, broadcasts)) continue;
     const key = bytes(name);
     const target = mainOf(route.pick(key, 0, key.length, CLASS_READ));
     if (!target.available && target.parking !== null) return target.reason;

@@ -101,7 +101,12 @@ function where({ address: { path, host, port } }: ServerConfig): string {
 function show(value: unknown): string {
   if (value === undefined || value === "") return "not set";
   if (value === NO_TIMEOUT) return "0";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "object" ? JSON.stringify(value, shownPart) : String(value);
+}
+
+/** What belongs to another pool is told there. */
+function shownPart(key: string, value: unknown): unknown {
+  return key === "ring" ? undefined : value;
 }
 
 function differing(before: object, after: object): string[] {

@@ -196,7 +196,9 @@ export const CLUSTER_KEYS = {
 export const MIGRATE_KEYS = {
   to: {
     type: text(),
-    text: "The pool whose servers, weights, hash, hash_tag and distribution the keys are to have.",
+    text:
+      "The pool whose servers, weights, hash, hash_tag and distribution the keys are to have; it may be a " +
+      "Redis Cluster's, or have sentinels.",
   },
   rate: {
     type: integer(0, MAX_INT),
@@ -215,15 +217,22 @@ export const NEAR_KEYS = {
     items: { type: text(), text: "" },
     text: "Values of keys that begin with one of these are kept.",
   },
+  auto: {
+    type: flag(),
+    default: false,
+    text: "Values of hot keys are kept: those that one of 100 requests or more is for.",
+  },
   bytes: {
     type: integer(65536, MAX_INT, "bytes"),
     default: 33554432,
     text: "Most bytes of keys and values that are kept, in each worker.",
   },
   ttl: {
-    type: integer(1, MAX_INT, "milliseconds"),
+    type: integer(0, MAX_INT, "milliseconds"),
     default: 5000,
-    text: "Milliseconds after which a value is read anew whatever happens.",
+    text:
+      "Milliseconds after which a value is read anew whatever happens; with memcached the only " +
+      "thing that bounds its age. 0: values are not kept, only questions in flight shared.",
   },
   silence: {
     type: integer(10, MAX_INT, "milliseconds"),

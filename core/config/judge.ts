@@ -31,7 +31,7 @@ export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string
   }
   if (pool.auth !== undefined) judgeAuth(pool.auth, (message) => note("auth", message));
   if (pool.near_cache !== undefined) {
-    judgeNear(pool, pool.near_cache.prefixes, (message) => note("near_cache", message));
+    judgeNear(pool, pool.near_cache, (message) => note("near_cache", message));
   }
   const { tls, server_tls } = pool;
   if (tls !== undefined && tls.require_client_cert && tls.ca === "") {
@@ -90,10 +90,12 @@ function forbidden(key: PoolKey): string {
 
 function judgeNear(
   pool: PoolConfig,
-  prefixes: readonly string[],
+  { prefixes, auto, ttl }: NonNullable<PoolConfig["near_cache"]>,
   note: (message: string) => void,
 ): void {
-  if (prefixes.length === 0) note("near_cache.prefixes has to name at least one prefix");
+  if (prefixes.length === 0 && !auto && ttl > 0) {
+    note("near_cache.prefixes has to name at least one prefix, or near_cache.auto to be true");
+  }
   if (pool.routes !== undefined) {
     note("near_cache is not allowed in a pool with routes: give it to the pools they lead to");
   }

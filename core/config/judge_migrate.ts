@@ -1,7 +1,7 @@
 // Whether the keys of a pool can move to the ring of another one: see migration.md.
 
 import { shownKey } from "./group.ts";
-import type { PoolConfig, PoolKey } from "./schema.ts";
+import type { PoolConfig, PoolKey, RingConfig } from "./schema.ts";
 
 /** Pools that keys are to move to: what their servers are, and whether they can. */
 export function judgeMigrations(
@@ -22,9 +22,21 @@ export function judgeMigrations(
       note(pool, `migrate.to: pool "${to.name}" is a target of routes: nobody may use it yet`);
     }
     for (const message of mistakesOf(pool, to)) note(pool, message);
-    const { servers, hash, hash_tag, distribution } = to;
-    migrate.ring = { servers, hash, hash_tag, distribution };
+    migrate.ring = ringOf(to);
   }
+}
+
+/** What of a pool its keys may move to. */
+export function ringOf(to: PoolConfig): RingConfig {
+  const { servers, hash, hash_tag, distribution } = to;
+  const { cluster, sentinels, sentinel, wait, park_bytes, retry } = to;
+  const ring = { servers, hash, hash_tag, distribution, sentinels, wait, park_bytes };
+  return {
+    ...ring,
+    ...(cluster !== undefined && { cluster }),
+    ...(sentinel !== undefined && { sentinel }),
+    ...(retry !== undefined && { retry }),
+  };
 }
 
 /** What servers of both rings are spoken to alike by. */
@@ -34,32 +46,51 @@ const ALIKE: readonly PoolKey[] = [
 ];
 
 /** Keys of pools whose commands do not all go to where a ring says. */
-const UNFIT = ["routes", "sentinels", "reads", "replicas", "discovery", "near_cache"];
+const UNFIT = ["routes", "reads", "replicas", "discovery", "near_cache"];
+/** Of what keys leave. */
+const UNFIT_SOURCE = ["sentinels", ...UNFIT];
+const KINDS = ["ketama", "modula"];
 
 function mistakesOf(pool: PoolConfig, to: PoolConfig): string[] {
   const mistakes = ALIKE
     .filter((key) => JSON.stringify(pool[key as never]) !== JSON.stringify(to[key as never]))
     .map((key) => `migrate.to: pool "${to.name}" has another ${key}; it has to be the same`);
   if (to.migrate !== undefined) mistakes.push(`migrate.to: pool "${to.name}" migrates itself`);
-  for (const one of [pool, to]) {
-    const has = UNFIT.find((key) => {
+  for (const [one, unfit] of [[pool, UNFIT_SOURCE], [to, UNFIT]] as const) {
+    const has = unfit.find((key) => {
       const value = (one as unknown as Record<string, unknown>)[key];
       return Array.isArray(value) ? value.length > 0 : value !== undefined;
     });
-    if (has !== undefined) {
-      mistakes.push(`migrate: pool "${one.name}" has ${has}; keys move between plain rings`);
-    }
+    if (has === undefined) continue;
+    const what = one === pool
+      ? "keys leave plain rings"
+      : "keys move to rings, Redis Clusters and shards under Sentinels";
+    mistakes.push(`migrate: pool "${one.name}" has ${has}; ${what}`);
   }
-  for (const { name, address } of to.servers) {
+  return [...mistakes, ...nameMistakes(pool, to), ...kindMistakes(pool, to)];
+}
+
+function nameMistakes(pool: PoolConfig, to: PoolConfig): string[] {
+  const isFollowed = to.sentinels.length > 0;
+  if (to.distribution === "cluster") return [];
+  return to.servers.flatMap(({ name, address }) => {
     const other = pool.servers.find((server) => server.name === name);
-    if (other === undefined || JSON.stringify(other.address) === JSON.stringify(address)) continue;
-    mistakes.push(`migrate: server "${name}" of pool "${to.name}" has another address; rename it`);
-  }
+    if (other === undefined) return [];
+    const same = JSON.stringify(other.address) === JSON.stringify(address);
+    if (same && !isFollowed) return [];
+    const what = isFollowed ? "is a shard of its own" : "has another address";
+    return [`migrate: server "${name}" of pool "${to.name}" ${what}; rename it`];
+  });
+}
+
+function kindMistakes(pool: PoolConfig, to: PoolConfig): string[] {
+  const mistakes: string[] = [];
   for (const { name, distribution, auto_eject_hosts, health_check } of [pool, to]) {
-    if (distribution !== "ketama" && distribution !== "modula") {
+    const allowed = name === pool.name ? KINDS : [...KINDS, "cluster"];
+    if (!allowed.includes(distribution)) {
       mistakes.push(
-        `migrate: pool "${name}" has distribution ${distribution}; keys move between ketama and ` +
-          "modula rings",
+        `migrate: pool "${name}" has distribution ${distribution}; ` +
+          "keys move from ketama and modula rings to such or to a cluster",
       );
     }
     const ejects = auto_eject_hosts ? "auto_eject_hosts" : health_check ? "health_check" : "";

@@ -25,6 +25,7 @@ export type TargetConfig =
     readonly rate: number;
   }
   | { readonly kind: "all"; readonly of: readonly TargetConfig[]; readonly wait: Wait }
+  | { readonly kind: "warm"; readonly cold: TargetConfig; readonly warm: TargetConfig }
   | {
     readonly kind: "split";
     readonly read: TargetConfig;
@@ -85,6 +86,8 @@ export interface RoutesConfig {
 export interface Reference {
   readonly name: string;
   readonly place: Place;
+  /** It has to be a plain ring. */
+  readonly isRing?: boolean;
 }
 
 /** How deep targets may nest, and how many children one may have. */
@@ -126,16 +129,17 @@ export const RoutesSchema = v.strictObject({
 });
 
 const ROUTES = ["default", "prefixes", "mirror", "limits", "faults"];
-const KINDS = ["pool", "failover", "all", "read"] as const;
+const KINDS = ["pool", "failover", "all", "read", "warm"] as const;
 const KEYS: Readonly<Record<typeof KINDS[number], readonly string[]>> = {
   pool: ["pool"],
   failover: ["failover", "on", "rate"],
   all: ["all", "wait"],
   read: ["read", "write", "delete"],
+  warm: ["warm"],
 };
 
 const HOW =
-  'the name of a pool, or a mapping with "pool", "failover", "all", or "read" and "write"';
+  'the name of a pool, or a mapping with "pool", "failover", "all", "warm", or "read" and "write"';
 
 /** Reads one `routes:`; what is wrong goes to `note`, the pools it names to `refer`. */
 export class RoutesReader {
@@ -339,6 +343,26 @@ export class RoutesReader {
         const of = this.children(keys.get("all"), node, `${path}.all`, depth);
         return { kind, of, wait: this.word(keys.get("wait"), `${path}.wait`, WAITS, "all") };
       }
+      case "warm": {
+        const node = keys.get("warm") as Node;
+        const both = node.kind === "mapping"
+          ? this.keys(node, `${path}.warm`, ["cold", "warm"])
+          : new Map<string, Node>();
+        const named = (name: string): TargetConfig => {
+          const value = both.get(name);
+          if (value?.kind === "scalar" && value.text !== "") {
+            this.refer({ name: value.text, place: value, isRing: true });
+            return { kind: "pool", pool: value.text };
+          }
+          this.note(value ?? node, `${path}.warm.${name} has to be the name of a pool`);
+          return NO_POOL;
+        };
+        const [cold, warm] = [named("cold"), named("warm")];
+        if (cold.kind === "pool" && warm.kind === "pool" && cold.pool === warm.pool) {
+          this.note(node, `${path}.warm: cold and warm have to be two pools`);
+        }
+        return { kind, cold, warm };
+      }
       default: {
         const write = child("write");
         const rest = { read: child("read"), write };
@@ -427,6 +451,10 @@ export function poolsOf(routes: RoutesConfig): string[] {
         break;
       case "split":
         for (const one of [target.read, target.write, target.delete]) visit(one);
+        break;
+      case "warm":
+        visit(target.cold);
+        visit(target.warm);
         break;
       default:
         for (const one of target.of) visit(one);

@@ -61,8 +61,12 @@ type Rewritten =
   | "reads"
   | "migrate";
 
-/** A ring as the configuration of its pool has it. */
-export type RingConfig = Pick<PoolConfig, "servers" | "hash" | "hash_tag" | "distribution">;
+/** What keys may move to, as the configuration of its pool has it. */
+export type RingConfig = Pick<
+  PoolConfig,
+  | ("servers" | "hash" | "hash_tag" | "distribution")
+  | ("cluster" | "sentinels" | "sentinel" | "wait" | "park_bytes" | "retry")
+>;
 
 export interface MigrateConfig extends MigrateValues {
   /** The ring of pool `to`. */

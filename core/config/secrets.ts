@@ -2,6 +2,7 @@
 // variable of. Where they are read from enters by argument. No message shows a secret.
 
 import type { AuthConfig, UserConfig } from "./groups.ts";
+import { ringOf } from "./judge_migrate.ts";
 import { formatMistake, type Mistake } from "./load.ts";
 import type { Config, PoolConfig } from "./schema.ts";
 import { fileShown, reasonShown, variableShown } from "./shown.ts";
@@ -35,6 +36,11 @@ export async function resolveSecrets(
   const resolver = new Resolver(source, text, file);
   const pools: PoolConfig[] = [];
   for (const pool of config.pools) pools.push(await resolver.pool(pool));
+  for (const [i, pool] of pools.entries()) {
+    const to = pools.find(({ name }) => name === pool.migrate?.to);
+    if (pool.migrate === undefined || to === undefined) continue;
+    pools[i] = { ...pool, migrate: { ...pool.migrate, ring: ringOf(to) } };
+  }
   const told = (mistakes: Mistake[]) => mistakes.sort(inFileOrder).map(formatMistake);
   const [errors, warnings] = [told(resolver.errors), told(resolver.warnings)];
   return { config: { ...config, pools }, errors, warnings };

@@ -10,14 +10,12 @@
 // asked for before that is not kept when it comes. After what may have written anything (a script, a
 // transaction) a client gets only what is read after the servers have said all they had to say.
 
-import { bytes, utf8 } from "../bytes.ts";
 import type { PoolConfig } from "../config/schema.ts";
 import type { Carrier } from "../link/attempt.ts";
 import type { LinkContext } from "../link/owner.ts";
 import type { Log } from "../log.ts";
 import {
   ALL,
-  type Caching,
   type Codec,
   FORWARD,
   type Handshake,
@@ -31,19 +29,19 @@ import {
   SPLIT,
   TOGETHER,
   TOPICS,
-  type Waits,
 } from "../protocol/codec.ts";
 import type { NearWords } from "../protocol/near.ts";
 import type { Route } from "../route/route.ts";
 import type { Server } from "../server/server.ts";
 import { fail, settle } from "./outcome.ts";
 import { type FillOwner, LARGEST, NearFill } from "./near_fill.ts";
+import { type KeysContext, NearKeys } from "./near_keys.ts";
 import { NearLink, type NearOwner } from "./near_link.ts";
 import { type NearEntry, NearTable } from "./near_table.ts";
 import { type Caller, MANAGED, PLAIN, type Request, SPECIAL, WATCHED } from "./request.ts";
 
-/** Longest key that is kept. */
-const LONGEST_KEY = 4096;
+/** How long (ms), at least, a value is not asked for here that was too large. */
+const LARGE = 1000;
 /** A value may take so much of all there is. */
 const PART = 8;
 
@@ -66,7 +64,7 @@ export interface Reader extends Caller {
   nearBlind: number;
 }
 
-export interface NearContext extends LinkContext {
+export interface NearContext extends LinkContext, KeysContext {
   readonly config: PoolConfig;
   readonly log: Log;
   readonly codec: Codec;
@@ -112,11 +110,11 @@ export class Written {
 export class NearCache implements NearOwner, FillOwner {
   readonly context: NearContext;
   readonly codec: Codec;
-  readonly handshake: Handshake;
+  readonly handshake: Handshake | null;
   readonly silence: number;
   private readonly setting: Setting;
   private readonly words: NearWords;
-  private readonly prefixes: readonly Uint8Array[];
+  private readonly keysOf: NearKeys;
   private table: NearTable<NearFill, NearLink>;
   private readonly links: Map<Server, NearLink>;
   /** Requests in flight that may change every key. */
@@ -132,9 +130,12 @@ export class NearCache implements NearOwner, FillOwner {
     this.codec = context.codec;
     this.setting = setting;
     this.silence = setting.silence;
-    this.words = (context.codec.caching as Caching).near;
-    this.handshake = this.words.handshake(setting.prefixes);
-    this.prefixes = setting.prefixes.map((prefix) => bytes(utf8(prefix)));
+    this.words = (context.codec.caching?.near ?? context.codec.near) as NearWords;
+    // Which keys will be hot no server can be told in advance; of those that only pass it is to tell
+    // once each.
+    const { prefixes, auto, ttl } = setting;
+    this.handshake = this.words.handshake(auto || ttl === 0 ? null : prefixes);
+    this.keysOf = new NearKeys(context, setting, (key) => this.leave(key));
     this.table = new NearTable(setting.bytes);
     this.links = new Map();
     this.everything = 0;
@@ -154,18 +155,15 @@ export class NearCache implements NearOwner, FillOwner {
 
   /** Whether the session of a client that may do all reads what is kept. */
   serves(client: Caller): boolean {
-    return this.words.serves(client.session);
+    return client.codec === this.codec && this.words.serves(client.session);
   }
 
-  private covers(buf: Uint8Array, start: number, end: number): boolean {
-    const n = end - start;
-    if (n > LONGEST_KEY) return false;
-    for (const prefix of this.prefixes) {
-      let i = 0;
-      while (i < prefix.length && i < n && buf[start + i] === prefix[i]) i++;
-      if (i === prefix.length) return true;
-    }
-    return false;
+  /** A key is kept no more. */
+  private leave(key: Uint8Array): void {
+    const entry = this.table.find(key, 0, key.length);
+    if (entry === null) return;
+    this.outdate(entry);
+    this.table.drop(entry);
   }
 
   // ---------------------------------------------------------------- reading
@@ -189,13 +187,15 @@ export class NearCache implements NearOwner, FillOwner {
     start: number,
     end: number,
   ): number {
-    if (!this.covers(buf, start, end)) return ELSEWHERE;
+    if (!this.keysOf.reads(buf, start, end)) return ELSEWHERE;
     const { route, counters } = this.context;
     if (route.epoch !== this.epoch) this.forgetAll();
     const mustWait = client.head !== null;
     const isAmidWrites = mustWait && client.gone < client.nearWrote;
     // What went another way comes first, or what it has read could be newer than this.
-    if (mustWait && client.gone < client.nearRead) return NOT_YET;
+    if (mustWait && client.gone < client.nearRead && this.isServed(scan, buf, start, end)) {
+      return NOT_YET;
+    }
     if (client.nearBlind < 0 && isAmidWrites) return NOT_YET;
     const isBlind = client.nearBlind !== 0 && !this.sees(client);
     const entry = this.table.find(buf, start, end);
@@ -220,6 +220,12 @@ export class NearCache implements NearOwner, FillOwner {
     }
     this.bring(client, scan, this.table.take(buf, start, end), link, isBlind);
     return ANSWERED;
+  }
+
+  /** Whether there is a link over which the key can be read: else it goes the other way again. */
+  private isServed({ verb }: Scan, buf: Uint8Array, start: number, end: number): boolean {
+    const server = this.context.route.pick(buf, start, end, this.codec.intents[verb + 1]);
+    return server.available && this.linkTo(server).usable;
   }
 
   /** Its link, which is made when it is first of use. */
@@ -291,7 +297,9 @@ export class NearCache implements NearOwner, FillOwner {
         if (entry.fill !== null) entry.fill.isVoid = true;
         entry.fill = fill;
       }
-      fill.ask(this.words.askLife(entry.key), this.words.askValue(entry.key));
+      const { words, setting } = this;
+      const life = setting.ttl === 0 ? null : words.askLife(entry.key);
+      fill.ask(life, words.askValue(entry.key));
     }
     fill.waiters.push(request);
   }
@@ -318,7 +326,7 @@ export class NearCache implements NearOwner, FillOwner {
   private store(fill: NearFill, buf: Uint8Array, start: number, end: number): void {
     const { entry, lifeBuf, askedAt } = fill;
     const life = this.words.life(lifeBuf, 0, lifeBuf.length);
-    if (fill.isVoid || life === 0) return;
+    if (fill.isVoid || life === 0 || this.setting.ttl === 0) return;
     const ms = life < 0 ? this.setting.ttl : Math.min(life, this.setting.ttl);
     if (end - start > Math.min(LARGEST, this.setting.bytes / PART)) {
       entry.largeUntil = askedAt + this.setting.ttl;
@@ -331,7 +339,7 @@ export class NearCache implements NearOwner, FillOwner {
   failed(fill: NearFill, isLarge: boolean): void {
     const { entry } = fill;
     if (entry.fill === fill) entry.fill = null;
-    if (isLarge) entry.largeUntil = this.context.turn.clock + this.setting.ttl;
+    if (isLarge) entry.largeUntil = this.context.turn.clock + Math.max(LARGE, this.setting.ttl);
     for (const request of fill.waiters) this.sendElsewhere(request, entry.key);
     if (!isLarge && entry.reply === null) this.table.drop(entry);
   }
@@ -368,7 +376,7 @@ export class NearCache implements NearOwner, FillOwner {
     for (let i = 0; i < nkeys; i++) {
       keys.select(scan, i);
       const [start, end] = [at + scan.keyStart, at + scan.keyEnd];
-      if (!this.covers(buf, start, end)) known = false;
+      if (!this.keysOf.reads(buf, start, end)) known = false;
       else covered++;
       if (!known) continue;
       const entry = this.table.find(buf, start, end);
@@ -385,7 +393,7 @@ export class NearCache implements NearOwner, FillOwner {
       return ELSEWHERE;
     }
     counters.near_hits += nkeys;
-    client.answer(joined([this.words.many(nkeys), ...replies]));
+    client.answer(this.words.joined(replies));
     return ANSWERED;
   }
 
@@ -396,7 +404,7 @@ export class NearCache implements NearOwner, FillOwner {
     const { action } = scan;
     if (action === REFUSE || action === NOTHING || action === LOCAL || action === QUIT) return null;
     if (action === TOPICS) return null;
-    const writes = (this.codec.waits as Waits).mayWrite(scan);
+    const writes = this.words.mayWrite(scan, client.codec.classes);
     // What it does later, or in parts, and when it is done, only the servers know.
     if (action === PIN && (writes || client.nearBlind < 0)) client.nearBlind = -1;
     if (!writes) return null;
@@ -423,7 +431,7 @@ export class NearCache implements NearOwner, FillOwner {
   }
 
   private writeKey(entries: Entry[], buf: Uint8Array, start: number, end: number): void {
-    if (!this.covers(buf, start, end)) return;
+    if (!this.keysOf.writes(buf, start, end)) return;
     const entry = this.table.take(buf, start, end);
     entry.writes++;
     this.outdate(entry);
@@ -450,6 +458,7 @@ export class NearCache implements NearOwner, FillOwner {
   }
 
   changed(buf: Uint8Array, start: number, end: number): void {
+    this.keysOf.changed(buf, start, end);
     const entry = this.table.find(buf, start, end);
     if (entry === null) return;
     this.context.counters.near_invalidations++;
@@ -484,6 +493,7 @@ export class NearCache implements NearOwner, FillOwner {
 
   /** Called every tick. */
   tick(now: number, timeout: number, late: number): void {
+    this.keysOf.tick(now);
     for (const [server, link] of this.links) {
       if (server.removed) {
         this.links.delete(server);
@@ -498,14 +508,4 @@ export class NearCache implements NearOwner, FillOwner {
     for (const link of links) link.stop();
     this.forgetAll();
   }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

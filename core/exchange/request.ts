@@ -3,7 +3,7 @@
 // in-flight queue only). One class for all, so that objects keep one shape.
 
 import { EMPTY } from "../bytes.ts";
-import type { Attempt, Carrier, Sink } from "../link/attempt.ts";
+import type { Attempt, Carrier, Run, Sink } from "../link/attempt.ts";
 import type { Host } from "../host.ts";
 import type { Link, Waiter } from "../link/link.ts";
 import type { SlowLog } from "../link/slow_log.ts";
@@ -159,6 +159,9 @@ export class Request implements Attempt, FanOut, Part {
   hot: number;
   /** What of a near cache it writes; null: nothing. */
   written: Over | null;
+  /** It is several requests end to end (runs.ts); its number among its parent's parts. */
+  run: Run | null;
+  number: number;
   /** Parents only, from here on. */
   parts: Request[];
   awaiting: number;
@@ -192,6 +195,8 @@ export class Request implements Attempt, FanOut, Part {
     this.noted = 0;
     this.hot = -1;
     this.written = null;
+    this.run = null;
+    this.number = 0;
     this.parts = NO_PARTS;
     this.awaiting = 0;
     this.nkeys = 0;
@@ -283,6 +288,7 @@ export class RequestPool {
     request.release();
     request.failure = "";
     request.parent = null;
+    request.run = null;
     request.resent = 0;
     request.repeated = 0;
     request.place = -1;

@@ -1,9 +1,11 @@
 // A request with several keys, of a route with very many places, or with targets that are no servers: one fragment for each place that has
-// some of them, in the order of their first keys. Fragments to one server go one after the other.
+// some of them, in the order of their first keys. Fragments to one server go one after the other, or are
+// one run (runs.ts).
 
 import type { Keys, Scan } from "../protocol/codec.ts";
 import { addPart } from "./part.ts";
 import { fail } from "./outcome.ts";
+import { joinRun } from "./runs.ts";
 import { type Request, SPECIAL, WATCHED } from "./request.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 
@@ -53,14 +55,24 @@ export function splitByPlace(
   }
   // So that it is not over before its last part is on its way.
   parent.awaiting++;
-  for (const [p, place] of order.entries()) {
+  const inRuns = !route.mixed && route.redirects !== null && keys.runs(scan);
+  for (const place of order) {
     const target = route.owner(place, intent, caller);
     const link = target.available ? target.linkFor(caller) : null;
     const out = link === null ? new OutBuffer(context.buffers) : link.out;
     const begin = out.size;
+    const first = heads[place];
     keys.begin(scan, buf, at, counts[place], out);
-    for (let i = heads[place]; i !== NONE; i = nexts[i]) {
-      picks[i] = p;
+    // Its keys follow those of the places before it, as the replies to them do: it has one key.
+    if (inRuns && link !== null && counts[place] === 1) {
+      keys.add(scan, buf, at, first, first + 1, out);
+      picks[first] = joinRun(parent, link, place, out.size - begin);
+      heads[place] = NONE;
+      continue;
+    }
+    const number = parent.parts.length;
+    for (let i = first; i !== NONE; i = nexts[i]) {
+      picks[i] = number;
       keys.add(scan, buf, at, i, i + 1, out);
     }
     out.append(keys.end, 0, keys.end.length);

@@ -25,6 +25,8 @@ export interface TopicsContext extends ServerContext, CensusContext {
   readonly route: Route;
   /** The servers of the pool, or of all that are its targets. */
   readonly servers: readonly Server[];
+  /** Those that tell each other what is published, where there are such. */
+  readonly broadcasters: readonly Server[];
   /** Another ring whose clients publish; null for none. */
   readonly secondRoute: Route | null;
 }
@@ -108,12 +110,13 @@ export class Topics implements SubscriptionTable<Topic> {
   private targets(topic: Topic): readonly Server[] {
     const { kind, name } = topic;
     const { route, secondRoute, codec } = this.context;
-    const isEverywhere = (codec.publishing as Publishing).isEverywhere(kind, name);
+    const words = codec.publishing as Publishing;
     const key = bytes(name);
     const on = (one: Route): readonly Server[] => {
-      if (isEverywhere) return one.all(CLASS_READ);
+      const broadcasts = one.redirects?.broadcasts ?? false;
+      if (words.isEverywhere(kind, name, broadcasts)) return one.all(CLASS_READ);
       const server = mainOf(one.pick(key, 0, key.length, CLASS_READ));
-      if (one.redirects?.broadcasts && kind !== SHARD) return this.anywhere(topic, server);
+      if (broadcasts && kind !== SHARD) return this.anywhere(topic, one, server);
       return server.available ? [server] : [];
     };
     return secondRoute === null ? on(route) : [...new Set([...on(route), ...on(secondRoute)])];
@@ -131,10 +134,10 @@ export class Topics implements SubscriptionTable<Topic> {
   }
 
   /** The servers tell each other what is published: it is heard where it is, or at any that is well. */
-  private anywhere(topic: Topic, server: Target): readonly Server[] {
-    const { servers, route } = this.context;
+  private anywhere(topic: Topic, route: Route, server: Target): readonly Server[] {
+    const { broadcasters } = this.context;
     for (const [{ server: where }, state] of topic.states) {
-      if (state === HEARD && servers.includes(where)) return [where];
+      if (state === HEARD && broadcasters.includes(where)) return [where];
     }
     const isWell = (one: Server): boolean => this.subscribers.get(one)?.isDown !== true;
     if (server.available && isWell(server)) return [server];

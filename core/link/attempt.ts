@@ -4,6 +4,19 @@
 import type { OutBuffer } from "../wire/out_buffer.ts";
 import type { ReplyStore } from "../wire/reply_store.ts";
 
+/** An attempt that is several requests end to end: their replies come one behind the other. */
+export class Run {
+  /** Replies to come behind the one that is next. */
+  more: number;
+  /** One of them is an error. */
+  flawed: boolean;
+
+  constructor() {
+    this.more = 0;
+    this.flawed = false;
+  }
+}
+
 /** A request on its way: a place in a link's in-flight queue. */
 export interface Attempt {
   /** Who gets the reply. */
@@ -21,6 +34,8 @@ export interface Attempt {
   noted: number;
   /** See `Scan.mute`. */
   mute: number;
+  /** Null or absent: it is one request, with one reply. */
+  readonly run?: Run | null;
 }
 
 /** What a sink may ask of the link that brings it a reply. */

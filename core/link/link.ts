@@ -20,7 +20,7 @@ import { ASKED, type Codec, type Handshake, ReplyScan } from "../protocol/codec.
 import { ReplyStore } from "../wire/reply_store.ts";
 import { type Kept, KeptOutBuffer } from "../wire/kept_out_buffer.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
-import { type Attempt, type Carrier, HOLD, LAST, type Sink } from "./attempt.ts";
+import { type Attempt, type Carrier, HOLD, LAST, type Run, type Sink } from "./attempt.ts";
 import { Deadline } from "./deadline.ts";
 import { FrameReader } from "./frames.ts";
 import type { LinkContext, LinkCounters, LinkOwner } from "./owner.ts";
@@ -192,6 +192,19 @@ export class Link implements Carrier {
     this.touch();
   }
 
+  /** The attempt that was enqueued last, if it still waits. */
+  get last(): Attempt | null {
+    return this.head === null ? null : this.tail;
+  }
+
+  /** `run`, which is the last, has one request more, of `bytes` that are in `out` already. */
+  extend(attempt: Attempt, run: Run, bytes: number): void {
+    run.more++;
+    attempt.bytes += bytes;
+    this.inFlightBytes += bytes;
+    this.counters.request_bytes += bytes;
+  }
+
   /** Sends one whole request, `buf[start, end)`. */
   send(attempt: Attempt, buf: Uint8Array, start: number, end: number): void {
     this.enqueue(attempt, end - start);
@@ -336,7 +349,8 @@ export class Link implements Carrier {
     const { classes } = codec;
     const { slow, big } = this.context;
     const { clock } = this.context.turn;
-    const fresh = scan.done && owner.judges;
+    const begins = scan.done;
+    const fresh = begins && owner.judges;
     const firstVerb = this.head === null ? ASKED : this.head.verb;
     // Consecutive replies for one sink are given on as one span.
     let spanSink: Sink | null = null;
@@ -352,11 +366,18 @@ export class Link implements Carrier {
     while (pos < end) {
       const attempt = this.head;
       if (attempt === null) break;
-      const next = codec.parseReply(scan, buf, pos, end);
-      if (!scan.done) {
+      let next = codec.parseReply(scan, buf, pos, end);
+      const { run } = attempt;
+      if (run) next = this.runOn(run, begins || pos > start, buf, pos, next, end);
+      if (!scan.done || (run && run.more >= 0)) {
         if (spanSink !== null) spanSink.pass(buf, spanStart, pos);
         if (alike > 0) owner.answered(cls, clock - sentAt, alike);
         this.unfinishedReply(attempt, buf, pos, next, end);
+        if (scan.done) { // between two replies of a run
+          spanSink = null;
+          alike = 0;
+          pos = end;
+        }
         break;
       }
       if (attempt.sentAt !== sentAt || classes[attempt.verb + 1] !== cls) {
@@ -409,6 +430,27 @@ export class Link implements Carrier {
       if (this.retired) return this.discard();
       this.garbage("sent a reply nobody waits for");
     }
+  }
+
+  /**
+   * What comes behind the first reply `buf[pos, next)` of a run, whose count is -1 when all is there.
+   * `begins`: that reply begins here. Returns how far it has come.
+   */
+  private runOn(
+    run: Run,
+    begins: boolean,
+    buf: Uint8Array,
+    pos: number,
+    next: number,
+    end: number,
+  ): number {
+    const { codec, scan } = this;
+    if (begins && codec.isError(buf, pos)) run.flawed = true;
+    while (scan.done && --run.more >= 0 && next < end) {
+      if (codec.isError(buf, next)) run.flawed = true;
+      next = codec.parseReply(scan, buf, next, end);
+    }
+    return next;
   }
 
   /** A whole reply, or the rest of one, after `ms`: it may be slow, or large. */

@@ -16,6 +16,7 @@ import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
 import type { Stripping } from "./stripping.ts";
 import type { Verdicts } from "./verdicts.ts";
+import type { Warming } from "./warming.ts";
 
 export * from "./replies.ts";
 export * from "./scan.ts";
@@ -174,6 +175,10 @@ export interface Keys {
   ): void;
   /** SPLIT: what ends a fragment. */
   readonly end: Uint8Array;
+  /** SPLIT: whether a fragment may be several requests end to end, whose replies `join` finds so. */
+  runs(scan: Scan): boolean;
+  /** The first of such requests, which begins at `buf[start]`: its length, its keys, the first one. */
+  cut(scan: Scan, buf: Uint8Array, start: number): void;
   /** SPLIT: as `join`, of parts that are the joined replies to neighbouring keys each. */
   joinSlices(fanOut: FanOut, out: OutBuffer): void;
 }
@@ -354,6 +359,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly quiet: Quiet | null;
   /** Null: servers tell clients nothing unasked. */
   readonly caching: Caching | null;
+  /** What a near cache says to servers that tell of no changes (for others: `caching`). */
+  readonly near?: NearWords;
   /** Null: what is in no table stays unknown. */
   readonly inquiries: Inquiries | null;
   /** Null: no reply speaks of the server. */
@@ -368,6 +375,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly migrating: Migrating | null;
   /** The same of a protocol whose servers carry out single steps only. Absent: see `migrating`. */
   readonly pulling?: Pulling;
+  /** Absent: no pool warms another one up. */
+  readonly warming?: Warming;
   /** Servers copy each other's writes. Absent: the protocol knows of none that do. */
   readonly replication?: Replication;
   /** Null: nobody watches over servers. */

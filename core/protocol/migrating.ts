@@ -51,6 +51,16 @@ export interface Page {
   readonly keys: readonly Uint8Array[];
 }
 
+/** How a hold ends: its key is at the new server; it has expired; it is kept under another name. */
+export type Ending = "drop" | "gone" | "aside";
+
+/** Requests about all keys of a database, or of all (`Migrating.wholeOf`). */
+export const WHOLE_NONE = 0;
+export const WHOLE_KEYS = 1;
+export const WHOLE_RANDOM = 2;
+export const WHOLE_SIZE = 3;
+export const WHOLE_FLUSH = 4;
+
 /** Requests are made whole; what reads an answer takes it whole, up to the buffer's end. */
 export interface Migrating {
   /** The database that a client uses. */
@@ -59,6 +69,16 @@ export interface Migrating {
   isOwn(key: Uint8Array): boolean;
   /** The error for a request that cannot be carried out while keys move; null for others. */
   refuses(scan: Scan, buf: Uint8Array, at: number): Uint8Array | null;
+  /** Which of WHOLE_... a request is. */
+  wholeOf(scan: Scan): number;
+  /** What a server is asked for it; `plain`: of one that has nothing of the migration's own. */
+  whole(scan: Scan, buf: Uint8Array, at: number, db: number, plain: boolean): Uint8Array;
+  /** The client's reply of what the servers have answered. */
+  joinWhole(whole: number, replies: readonly Uint8Array[], session: Session): Uint8Array;
+  /** WHOLE_FLUSH: for how long (ms) what was taken before may still come to its new server. */
+  readLease(reply: Uint8Array): number;
+  /** The error for such a request of a client that has begun something with a server. */
+  refusesWithin(scan: Scan): Uint8Array;
   /** Whether what looks like the request's keys are none (channels). */
   isKeyless(scan: Scan): boolean;
   /** The error for a request with such a key. */
@@ -70,11 +90,30 @@ export interface Migrating {
   /** `force`: also if it is held with this token. `most`: bytes it may have; 0 = any. */
   take(db: number, key: Uint8Array, token: string, force: string, most: number): Uint8Array;
   readTaken(reply: Uint8Array): Taken;
-  /** `deadline`: ms since 1970 by the new server's clock. */
-  restore(db: number, key: Uint8Array, value: Value, deadline: number): Uint8Array;
+  /**
+   * `since`, `deadline`: ms since 1970 by the new server's clock, which has shown the first before the
+   * key was taken. `counted`: see `release`.
+   */
+  restore(
+    db: number,
+    key: Uint8Array,
+    value: Value,
+    since: number,
+    deadline: number,
+    counted: boolean,
+  ): Uint8Array;
   readRestored(reply: Uint8Array): Restored;
-  /** The hold ends: what it holds is dropped, or kept under a name of the migration's (`aside`). */
-  release(db: number, key: Uint8Array, token: string, aside: boolean): Uint8Array;
+  /**
+   * The hold ends. `counted`: servers count what leaves them and comes to them, so that keys on their
+   * way are counted once.
+   */
+  release(
+    db: number,
+    key: Uint8Array,
+    token: string,
+    how: Ending,
+    counted: boolean,
+  ): Uint8Array;
   /** The hold ends: the key is where it was. */
   giveBack(db: number, key: Uint8Array, token: string): Uint8Array;
   readReleased(reply: Uint8Array): Released;

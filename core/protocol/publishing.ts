@@ -57,8 +57,8 @@ export interface Publishing {
   matches(pattern: string, channel: string): boolean;
   /** How many clients the servers do not know of, for `Codec.join` to add. */
   more(clients: number): Uint8Array;
-  /** The topic hears what is published on any server. */
-  isEverywhere(kind: number, name: string): boolean;
+  /** The topic has to be heard at all servers; `broadcasts`: those tell each other what is published. */
+  isEverywhere(kind: number, name: string, broadcasts: boolean): boolean;
   subscribe(kind: number, name: string): Uint8Array;
   unsubscribe(kind: number, name: string): Uint8Array;
   /** A question to the server whether it is still there: ALIVE is the answer. */

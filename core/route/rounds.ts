@@ -70,7 +70,7 @@ export class Rounds {
     return this.open(servers, sight.highest, new Set());
   }
 
-  private open(
+  protected open(
     visits: readonly Server[],
     epochs: ReadonlyMap<string, number>,
     arriving: ReadonlySet<string>,
@@ -100,13 +100,15 @@ export class Rounds {
     { visits }: Round,
     state: number,
   ): { readonly server: Server; readonly state: number } | null {
-    const { nodes } = this.topology.map;
     for (let i = state % VISITS; i < visits.length; i++) {
       const server = visits[i];
-      const isThere = nodes.some((node) => node?.server === server && !node.failed);
-      if (isThere) return { server, state: state - state % VISITS + i };
+      if (this.isThere(server)) return { server, state: state - state % VISITS + i };
     }
     return null;
+  }
+
+  protected isThere(server: Server): boolean {
+    return this.topology.map.nodes.some((node) => node?.server === server && !node.failed);
   }
 
   /** Whom to ask when a round is over. */
@@ -118,7 +120,7 @@ export class Rounds {
 
   /** A server has told what it knows of all. */
   hear({ address }: Server, reply: Uint8Array): void {
-    this.topology.answered(address, [reply]);
+    this.topology.told(address, reply);
   }
 
   /** All have told what they know: the state at which it goes on; 0: the walk is over. */

@@ -2,7 +2,7 @@
 // The map is asked for anew every so often, and soon when a server says that it has changed or does
 // not answer. Requests never wait for that: a MOVED patches the map at once.
 
-import { text } from "../bytes.ts";
+import { bytes, text } from "../bytes.ts";
 import type { ServerConfig } from "../config/address.ts";
 import type { Address } from "../host.ts";
 import type { Clustering, NodeView } from "../protocol/clustering.ts";
@@ -20,15 +20,28 @@ const DEBOUNCE = 100;
 /** A node that is in none of so many views in a row is none. */
 const MISSING = 2;
 
+/** How much later (ms) a map is asked for of which another process was told: that one goes on asking. */
+const ASIDE = 250;
+
 /** Why the map is asked for. */
 const START = "start";
 const REGULARLY = "the time had come";
 const AGAIN_ASKED = "the node asked before did not tell";
 
+/** What one of several processes with the same pools was told of the map: the others need not ask. */
+export interface MapNews {
+  readonly pool: string;
+  readonly from: Address;
+  /** CLUSTER NODES, as it came. */
+  readonly reply: string;
+}
+
 /** Who hears that the servers are others. */
 export interface ClusterChange {
   /** Slots have moved, servers have come; these have gone. */
   clusterChanged(gone: readonly Server[]): void;
+  /** A node has told us the map. */
+  mapTold(news: MapNews): void;
 }
 
 export class ClusterTopology implements AnswerHearer {
@@ -166,19 +179,42 @@ export class ClusterTopology implements AnswerHearer {
   }
 
   answered(from: Address, [reply]: readonly Uint8Array[]): void {
+    if (!this.told(from, reply)) return;
+    this.refreshes++;
+    const news = { pool: this.context.name, from, reply: text(reply, 0, reply.length) };
+    this.hearer.mapTold(news);
+  }
+
+  /** Another process was told. What has a reason of its own to be asked is asked all the same. */
+  heard({ from, reply }: MapNews): void {
+    const { now, config } = this.context;
+    const isOurs = this.find("", from) > 0 ||
+      config.servers.some(({ address: { host, port } }) =>
+        host === from.host && port === from.port
+      );
+    if (!isOurs || this.asker.isAsking) return;
+    this.chronicle.asks("another worker has asked");
+    if (!this.told(from, bytes(reply))) return;
+    if (this.why === "") this.dueAt = now + (config.cluster?.refresh ?? 5000) + ASIDE;
+  }
+
+  /** A node tells the map. False if it does not. */
+  told(from: Address, reply: Uint8Array): boolean {
     const views = this.words.readNodes(reply);
     if (views === null) {
-      return this.failed(from, text(reply, 1, Math.min(reply.length, 200)).trimEnd());
+      this.failed(from, text(reply, 1, Math.min(reply.length, 200)).trimEnd());
+      return false;
     }
     // A node that was reset, or is not in yet, knows of nothing.
     if (!views.some(({ slots }) => slots.length > 0)) {
-      return this.failed(from, "it knows of no slots");
+      this.failed(from, "it knows of no slots");
+      return false;
     }
-    this.refreshes++;
     this.chronicle.told(`${from.host}:${from.port}`);
     this.apply(from, views);
     this.known = true;
     this.begin();
+    return true;
   }
 
   private begin(): void {

@@ -229,10 +229,11 @@ export class Expiring extends WireActor {
   }
 }
 
-/** One of each kind. */
-export async function actors(port: number): Promise<Actor[]> {
+/** One of each kind, and one that uses another database. */
+export async function actors(port: number, db: number): Promise<Actor[]> {
   const all = [
-    ...[new Structures(port, 0), new Structures(port, 3), new Transactions(port)],
+    ...(db === 0 ? [] : [new Structures(port, db)]),
+    ...[new Structures(port, 0), new Transactions(port)],
     ...[new Queues(port), new Walks(port), new Messages(port), new Expiring(port)],
   ];
   for (const one of all) await one.open();

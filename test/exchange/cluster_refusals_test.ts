@@ -323,4 +323,28 @@ test("what is refused behind one that waits waits too: it does not overtake", as
   assert.is(nodes.take("b"), script + set);
 });
 
+test("what another worker was told of the map counts, and need not be asked for again", async () => {
+  const nodes = await Nodes.start(ALL_AT_A, ["cluster: {refresh: 1000}"]);
+  const { f, host } = nodes;
+  const topology = f.pool.cluster?.topology;
+  const before = topology?.refreshes;
+  const from = { host: "10.0.0.1", port: 7101, path: "", mode: -1 };
+  for (let ms = 0; ms < 10_000; ms += 900) {
+    f.proxy.heardMap({ pool: "p", from, reply: bulk(ALL_AT_B) });
+    host.pass(900);
+  }
+  assert.is(topology?.refreshes, before);
+  const client = f.client();
+  f.say(client, command("GET", "k"));
+  assert.is(nodes.answer("b", bulk("v")), command("GET", "k"));
+  // Of another cluster, whose configuration that worker has still; or of nothing.
+  f.proxy.heardMap({ pool: "p", from: { ...from, port: 9999 }, reply: bulk(ALL_AT_A) });
+  f.proxy.heardMap({ pool: "p", from, reply: "-LOADING\r\n" });
+  f.proxy.heardMap({ pool: "q", from, reply: bulk(ALL_AT_A) });
+  f.say(client, command("GET", "k"));
+  assert.is(nodes.answer("b", bulk("v")), command("GET", "k"));
+  host.pass(1500);
+  assert.is.not(topology?.refreshes, before, "it asks when nobody tells");
+});
+
 test.run();

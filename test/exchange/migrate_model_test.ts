@@ -5,7 +5,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { KeyMove, type MoveEnds, type Outcome } from "../../core/exchange/migrate/key_move.ts";
-import type { Released, Restored, Taken, Value } from "../../core/protocol/migrating.ts";
+import type { Ending, Released, Restored, Taken, Value } from "../../core/protocol/migrating.ts";
 import { seeds } from "../fake/rounds.ts";
 
 const LEASE = 5000;
@@ -120,8 +120,8 @@ class Proxy implements MoveEnds {
     }, done);
   }
 
-  release(token: string, aside: boolean, done: Parameters<MoveEnds["release"]>[2]) {
-    this.end(token, (value) => aside && (this.world.aside = value), done);
+  release(token: string, how: Ending, done: Parameters<MoveEnds["release"]>[2]) {
+    this.end(token, (value) => how === "aside" && (this.world.aside = value), done);
   }
 
   giveBack(token: string, done: Parameters<MoveEnds["release"]>[2]) {

@@ -6,7 +6,7 @@
 //   | answered                  | (none); WATCHING, if it was that before    |
 //   | the client leaves         | closed: the server lets go of it           |
 
-import { MANAGED, PLAIN, SPECIAL } from "../../exchange/request.ts";
+import { MANAGED, PLAIN, SPECIAL, WATCHED } from "../../exchange/request.ts";
 import type { Scan } from "../../protocol/codec.ts";
 import { BLOCKED, claim, ENDING, type Hold, type ModeClient, WATCHING } from "./hold.ts";
 import { HoldLog } from "./hold_log.ts";
@@ -47,7 +47,8 @@ export function block(
   if (hold.sent !== null && hold.sent.kind === PLAIN) hold.sent.kind = MANAGED;
   if (migration !== null && hold.sent !== null) {
     const { sent: request } = hold;
-    request.kind = SPECIAL; // its reply may be no one's
+    // Its reply may be no one's.
+    request.kind = client.context.route.redirects === null ? SPECIAL : WATCHED;
     hold.again = {
       moves: migration.isLeaving(client, scan, buf, at),
       request,

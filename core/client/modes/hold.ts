@@ -12,7 +12,7 @@ import {
   type Whereabouts,
 } from "../../exchange/place.ts";
 import { type Request, SPECIAL } from "../../exchange/request.ts";
-import type { GateClient } from "../../exchange/migrate/migration.ts";
+import type { GateClient } from "../../exchange/migrate/phases.ts";
 import { Preface } from "../../exchange/resend.ts";
 import type { Link } from "../../link/link.ts";
 import { ASKED, OWN, type Scan, type Transactions } from "../../protocol/codec.ts";

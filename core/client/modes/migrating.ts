@@ -1,10 +1,10 @@
-// Every client of a pool whose keys move to another ring: see exchange/migrate/migration.ts.
+// Every client of a pool whose keys move to another ring: see exchange/migrate/phases.ts.
 //
 //   | event                 | next                              |
 //   | its keys may be used  | what the mode beneath says        |
 //   | the migration is done | the mode that was before          |
 
-import { GO, WAIT } from "../../exchange/migrate/migration.ts";
+import { GO, WAIT } from "../../exchange/migrate/phases.ts";
 import type { Scan } from "../../protocol/scan.ts";
 import type { ModeClient } from "./hold.ts";
 import type { Mode } from "./mode.ts";

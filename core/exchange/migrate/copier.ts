@@ -1,10 +1,9 @@
 // Moves what nobody asks for: walks over each old server again and again until it has none of the
 // keys that are to go. Big keys come last. One process at a time copies (a lock at a server).
 
-import { clipped } from "../../bytes.ts";
 import type { Page } from "../../protocol/migrating.ts";
 import type { MigrateRoute } from "../../route/migrate.ts";
-import { Server } from "../../server/server.ts";
+import type { Server } from "../../server/server.ts";
 import type { Outcome } from "./key_move.ts";
 import { after, MOST_MOVING, type Mover, type MoverContext } from "./mover.ts";
 
@@ -30,7 +29,7 @@ export class Copier {
   private readonly context: CopierContext;
   private readonly mover: Mover;
   private readonly route: MigrateRoute;
-  private stopped: boolean;
+  stopped: boolean;
   private moving: number;
   private wake: (() => void) | null;
   /** When the next key may begin (ms). */
@@ -128,14 +127,9 @@ export class Copier {
     bigs: { db: number; key: Uint8Array }[],
   ): Promise<void> {
     const { rate, host } = this.context;
-    const to = this.route.next.pick(key, 0, key.length);
-    if (!(to instanceof Server)) {
-      this.failed = true;
-      return Promise.resolve();
-    }
     if (rate > 0) this.nextAt = Math.max(this.nextAt, host.now() - 100) + 1000 / rate;
     this.moving++;
-    this.mover.move(db, key, server, to, whatever, (outcome: Outcome) => {
+    this.mover.move(db, key, server, whatever, (outcome: Outcome) => {
       this.moving--;
       if (outcome.is === "big") bigs.push({ db, key });
       if (outcome.is === "failed") this.failed = true;
@@ -151,9 +145,4 @@ export class Copier {
       this.wake = null;
     }
   }
-}
-
-/** A key as people see it. */
-export function shownKey(key: Uint8Array): string {
-  return JSON.stringify(clipped(key, 0, key.length, 60));
 }

@@ -19,7 +19,7 @@
 //    or taken again at once. One that is lost may still be carried out: its lease is waited for.
 // 5. What expires while it is held: the hold does not, the value carries the time.
 
-import type { Released, Restored, Taken, Value } from "../../protocol/migrating.ts";
+import type { Ending, Released, Restored, Taken, Value } from "../../protocol/migrating.ts";
 
 /** How much (ms) earlier than the lease a restore's deadline is: clocks of servers may be adjusted. */
 export const MARGIN = 1000;
@@ -41,7 +41,7 @@ export interface MoveEnds {
   clock(done: (ms: number | null) => void): void;
   take(token: string, force: string, done: (taken: Taken) => void): void;
   restore(value: Value, deadline: number, done: (restored: Restored) => void): void;
-  release(token: string, aside: boolean, done: (released: Released) => void): void;
+  release(token: string, how: Ending, done: (released: Released) => void): void;
   giveBack(token: string, done: (released: Released) => void): void;
 }
 
@@ -144,9 +144,9 @@ export class KeyMove {
       case "expired":
         this.bytes = value.dump.length;
         this.moved = true;
-        return this.release(token, false);
+        return this.release(token, restored.is === "done" ? "drop" : "gone");
       case "busy":
-        return this.release(token, !doubtful);
+        return this.release(token, doubtful ? "drop" : "aside");
       case "late":
         if (++this.late >= MOST_LATE) return this.giveBack(token, "it takes too long", doubtful);
         return this.take(token, doubtful);
@@ -159,17 +159,17 @@ export class KeyMove {
     }
   }
 
-  private release(token: string, aside: boolean): void {
-    this.ends.release(token, aside, (released) => {
+  private release(token: string, how: Ending): void {
+    this.ends.release(token, how, (released) => {
       switch (released.is) {
         case "yes":
-          this.aside ||= aside;
+          this.aside ||= how === "aside";
           return this.gone();
         case "no":
           // By our own release, of which we have not heard, or by another taker.
           return this.take("", false);
         default:
-          return this.retry(released.why, () => this.release(token, aside));
+          return this.retry(released.why, () => this.release(token, how));
       }
     });
   }

@@ -3,7 +3,10 @@
 
 import { text } from "../../bytes.ts";
 import type { Host, Timer } from "../../host.ts";
-import type { Migrating, Released, Restored, Taken } from "../../protocol/migrating.ts";
+import type { Carrier } from "../../link/attempt.ts";
+import type { Migrating, Released, Restored, Taken, Value } from "../../protocol/migrating.ts";
+import type { MigrateRoute } from "../../route/migrate.ts";
+import type { Resendable } from "../../route/route.ts";
 import type { Server } from "../../server/server.ts";
 import { type Answer, type AskContext, Asker } from "./asker.ts";
 import { KeyMove, type MoveEnds, type Outcome } from "./key_move.ts";
@@ -15,10 +18,14 @@ const MOST_KNOWN = 50_000;
 const LONGEST_KNOWN = 256;
 /** How long (ms) a server's clock is taken to go on as ours does. */
 const CLOCK_AGE = 2000;
+const MINUS = 45;
 
 export interface MoverContext extends AskContext {
   readonly host: Pick<Host, "now" | "every" | "random">;
   readonly words: Migrating;
+  readonly route: MigrateRoute;
+  /** Servers count what leaves them and comes to them: see protocol/migrating.ts. */
+  readonly counts: boolean;
   /** Bytes above which a key is big: moved one at a time, and told. */
   readonly bigKey: number;
   note(db: number, key: Uint8Array, outcome: Outcome): void;
@@ -37,9 +44,14 @@ interface Wish {
   readonly db: number;
   readonly key: Uint8Array;
   readonly from: Server;
-  readonly to: Server;
   /** Somebody wants it however big it is. */
   whatever: boolean;
+  /** Whose clock was read: the value goes there. */
+  to: Server | null;
+  /** What that has shown. */
+  since: number;
+  /** A server that has the key only for now (ASK), and what has to be said to it first. */
+  guest: { readonly server: Server; readonly preface: Uint8Array } | null;
   readonly done: ((outcome: Outcome) => void)[];
 }
 
@@ -89,6 +101,16 @@ export class Mover {
     return asker;
   }
 
+  /** Nothing is on its way. */
+  get isIdle(): boolean {
+    return this.wishes.size === 0;
+  }
+
+  /** Keys go the other way from now on. */
+  turnAround(): void {
+    this.known.clear();
+  }
+
   /** Whether the key is known not to be at its old server any more. */
   isGone(db: number, buf: Uint8Array, start: number, end: number): boolean {
     if (end - start > LONGEST_KNOWN) return false;
@@ -100,7 +122,6 @@ export class Mover {
     db: number,
     key: Uint8Array,
     from: Server,
-    to: Server,
     whatever: boolean,
     done: (outcome: Outcome) => void,
   ): void {
@@ -111,7 +132,7 @@ export class Mover {
       there.done.push(done);
       return;
     }
-    const wish = { db, key, from, to, whatever, done: [done] };
+    const wish: Wish = { db, key, from, whatever, to: null, since: 0, guest: null, done: [done] };
     this.wishes.set(id, wish);
     if (this.moving >= MOST_MOVING) this.waiting.push(wish);
     else this.begin(wish, this.context.bigKey);
@@ -156,15 +177,15 @@ export class Mover {
     }).begin();
   }
 
-  private endsOf({ db, key, from, to }: Wish, most: number): MoveEnds {
-    const { words, host } = this.context;
-    const ask = <T extends Taken | Restored | Released>(
-      server: Server,
+  private endsOf(wish: Wish, most: number): MoveEnds {
+    const { words, host, counts } = this.context;
+    const { db, key, from } = wish;
+    const ask = <T extends Taken | Released>(
       request: Uint8Array,
       read: (reply: Uint8Array) => T,
       done: (one: T) => void,
     ): void => {
-      this.asker(server).ask(request, (answer) => {
+      this.asker(from).ask(request, (answer) => {
         if (!this.stopped) done(answer instanceof Uint8Array ? read(answer) : answer as T);
       });
     };
@@ -172,16 +193,76 @@ export class Mover {
       now: () => host.now(),
       later: (ms, fn) => void after(host, ms, () => this.stopped || fn()),
       newToken: () => `${this.name}.${++this.tokens}`,
-      clock: (done) => this.clock(to, done),
+      clock: (done) => this.clockFor(wish, done),
       take: (token, force, done) =>
-        ask(from, words.take(db, key, token, force, most), words.readTaken, done),
-      restore: (value, deadline, done) =>
-        ask(to, words.restore(db, key, value, deadline), words.readRestored, done),
-      release: (token, aside, done) =>
-        ask(from, words.release(db, key, token, aside), words.readReleased, done),
-      giveBack: (token, done) =>
-        ask(from, words.giveBack(db, key, token), words.readReleased, done),
+        ask(words.take(db, key, token, force, most), words.readTaken, done),
+      restore: (value, deadline, done) => this.restore(wish, value, deadline, done),
+      release: (token, how, done) =>
+        ask(words.release(db, key, token, how, counts), words.readReleased, done),
+      giveBack: (token, done) => ask(words.giveBack(db, key, token), words.readReleased, done),
     };
+  }
+
+  /** The clock of whoever is to have the key now. */
+  private clockFor(wish: Wish, done: (ms: number | null) => void): void {
+    const { key } = wish;
+    const goal = wish.guest?.server ?? this.context.route.goal(key, 0, key.length);
+    if (!goal.available) return done(null);
+    wish.to = goal;
+    this.clock(goal, (ms) => {
+      if (ms === null) this.lost(wish, goal);
+      else wish.since = ms;
+      done(ms);
+    });
+  }
+
+  private restore(
+    wish: Wish,
+    value: Value,
+    deadline: number,
+    done: (restored: Restored) => void,
+  ): void {
+    const { words, counts } = this.context;
+    const { db, key, since } = wish;
+    const to = wish.to as Server;
+    const asker = this.asker(to);
+    if (wish.guest?.server === to) asker.ask(wish.guest.preface, () => {});
+    wish.guest = null;
+    asker.ask(words.restore(db, key, value, since, deadline, counts), (answer) => {
+      if (this.stopped) return;
+      if (!(answer instanceof Uint8Array)) {
+        this.lost(wish, to);
+        return done(answer);
+      }
+      if (answer[0] === MINUS && this.isRefused(wish, to, answer)) {
+        // It goes elsewhere, or has to wait: the server has done nothing.
+        return done({ is: "lost", unsent: true, why: words.errorOf(answer) });
+      }
+      done(words.readRestored(answer));
+    });
+  }
+
+  /** Of servers that are followed: the one asked says that the key is another's, or not now. */
+  private isRefused(wish: Wish, to: Server, answer: Uint8Array): boolean {
+    const { goalRedirects: redirects } = this.context.route;
+    if (redirects === null) return false;
+    const request = this.request(wish);
+    const target = redirects.refused(answer, 0, answer.length, request, carrierOf(to));
+    if (target === null) return false;
+    const { preface } = redirects;
+    if (target.available && preface !== null) wish.guest = { server: target, preface };
+    return true;
+  }
+
+  private lost(wish: Wish, to: Server): void {
+    wish.guest = null;
+    this.context.route.goalRedirects?.lost(carrierOf(to), this.request(wish));
+  }
+
+  private request({ key }: Wish): Resendable {
+    const { route } = this.context;
+    route.goal(key, 0, key.length);
+    return { place: route.goalPlace, resent: 0, parkedAt: -1, isJudged: true };
   }
 
   private clock(server: Server, done: (ms: number | null) => void): void {
@@ -204,6 +285,11 @@ export class Mover {
     this.stopped = true;
     for (const asker of this.askers.values()) asker.stop();
   }
+}
+
+/** What a route is told of the link that an answer came by. */
+function carrierOf(owner: Server): Carrier {
+  return { owner, retired: false } as unknown as Carrier;
 }
 
 function idOf(db: number, buf: Uint8Array, start: number, end: number): string {

@@ -4,7 +4,7 @@
 import type { Migrating } from "../../protocol/migrating.ts";
 import type { Scan } from "../../protocol/scan.ts";
 import type { MigrateRoute } from "../../route/migrate.ts";
-import type { GateClient, GO, MigrationStatus, Phase, WAIT } from "./migration.ts";
+import type { GateClient, GO, MigrationStatus, Phase, WAIT } from "./phases.ts";
 
 export interface Moves {
   readonly phase: Phase;
@@ -13,6 +13,8 @@ export interface Moves {
   readonly isOn: boolean;
   /** The ring may not become another one. */
   readonly isFixed: boolean;
+  /** Topics are heard where the other ring has them too. */
+  readonly isTwofold: boolean;
   readonly words: Migrating;
   begin(): void;
   stop(): void;

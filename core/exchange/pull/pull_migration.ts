@@ -23,7 +23,6 @@ import type { Pulling } from "../../protocol/pulling.ts";
 import { ALL, FORWARD, type Scan, SPLIT } from "../../protocol/scan.ts";
 import { BOTH, type MigrateRoute, NEW, OLD, partsOf } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
-import { shownKey } from "../migrate/copier.ts";
 import {
   BARRIER,
   DONE,
@@ -35,11 +34,13 @@ import {
   type Phase,
   PREPARE,
   PULL,
+  type Target,
   UNKNOWN,
   WAIT,
-} from "../migrate/migration.ts";
+} from "../migrate/phases.ts";
 import { after } from "../migrate/mover.ts";
 import type { Moves } from "../migrate/moves.ts";
+import { shownKey } from "../migrate/tally.ts";
 import { Agreed, NOTHING, type State } from "./agreed.ts";
 import { checkServers } from "./check.ts";
 import type { Pulled } from "./key_pull.ts";
@@ -80,6 +81,7 @@ export class PullMigration implements Moves {
   private readonly context: MigrationContext;
   private readonly id: string;
   private readonly to: string;
+  private readonly target: Target;
   private readonly agreed: Agreed;
   private timer: Timer | null;
   private stopped: boolean;
@@ -108,11 +110,12 @@ export class PullMigration implements Moves {
   private told: string[];
 
   /** `id` is the same in all processes that move the same keys. */
-  constructor(context: MigrationContext, route: MigrateRoute, id: string, to: string) {
+  constructor(context: MigrationContext, route: MigrateRoute, id: string, target: Target) {
     this.context = context;
     this.route = route;
     this.id = id;
-    this.to = to;
+    this.to = target.name;
+    this.target = target;
     this.phase = UNKNOWN;
     this.puller = new Puller(this);
     this.walker = new Walker(this);
@@ -172,6 +175,10 @@ export class PullMigration implements Moves {
 
   get isOn(): boolean {
     return this.phase !== PREPARE && this.phase !== DONE;
+  }
+
+  get isTwofold(): boolean {
+    return false;
   }
 
   get isFixed(): boolean {
@@ -350,7 +357,9 @@ export class PullMigration implements Moves {
       of: this.of,
       told: this.told,
       id: this.id,
-      plan: partsOf(this.route),
+      plan: partsOf(this.route, this.target.parts()),
+      rate: 0,
+      bigs: 0,
       servers: this.context.lines,
       addresses: this.route.everyone().map(({ address: { path, host, port } }) =>
         path !== "" ? path : `${host}:${port}`
@@ -460,7 +469,7 @@ export class PullMigration implements Moves {
     let left = toGo.length;
     let failure = "";
     for (const { key, from } of toGo) {
-      const to = this.route.next.pick(key, 0, key.length) as Server;
+      const to = this.route.goal(key, 0, key.length) as Server;
       this.puller.pull(key, from, to, true, (pulled) => {
         if (pulled.is === "failed") failure = pulled.why;
         if (--left === 0) this.release(client, failure);

@@ -4,7 +4,7 @@
 import type { Codec } from "../../protocol/codec.ts";
 import { Question, Unheard } from "../../link/question.ts";
 import type { Server } from "../../server/server.ts";
-import type { GateClient } from "../migrate/migration.ts";
+import type { GateClient } from "../migrate/phases.ts";
 
 export interface SettlingContext {
   readonly clients: Iterable<GateClient>;

@@ -110,7 +110,7 @@ export class Walker {
     bigs: Uint8Array[],
   ): Promise<void> {
     const { rate, host, puller, route } = this.context;
-    const to = route.next.pick(key, 0, key.length);
+    const to = route.goal(key, 0, key.length);
     if (!(to instanceof Server)) {
       this.found++;
       return Promise.resolve();
@@ -143,11 +143,11 @@ export class Walker {
   async sweep(goesOn: () => boolean): Promise<string> {
     const { route, puller, pulling } = this.context;
     const old = new Set(route.old.all());
-    for (const server of route.next.all()) {
+    for (const server of route.next.all(0)) {
       if (!old.has(server)) continue;
       for (let more = true; more;) {
         const comes = (key: Uint8Array): boolean =>
-          route.next.pick(key, 0, key.length) === server &&
+          route.goal(key, 0, key.length) === server &&
           route.leaves(key, 0, key.length) !== null;
         const listed = await this.list(server, comes);
         if (typeof listed === "string") return `server "${server.name}": ${listed}`;

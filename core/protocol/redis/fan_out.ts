@@ -62,6 +62,26 @@ export function add(
   out.append(buf, start + begin, start + end);
 }
 
+/** See `Keys.runs`. */
+export function runs({ verb }: Scan): boolean {
+  return COMMANDS[verb].join === JOIN_ARRAY;
+}
+
+/** See `Keys.cut`. */
+export function cut(scan: Scan, buf: Uint8Array, start: number): void {
+  const head = lineEnd(buf, start);
+  const key = elementEnd(buf, head);
+  scan.nkeys = decimal(buf, start + 1, head - 2, 0x7fffffff) - 1;
+  scan.keyStart = lineEnd(buf, key) - start;
+  scan.keyEnd = elementEnd(buf, key) - 2 - start;
+  scan.length = elementEnd(buf, start) - start;
+}
+
+function lineEnd(buf: Uint8Array, at: number): number {
+  while (buf[at] !== 13) at++;
+  return at + 2;
+}
+
 const MINUS = 45;
 /**
  * See `Codec.join`. Any part that failed makes the whole an error, the first part's that did, but
@@ -90,7 +110,7 @@ export function join(fanOut: FanOut, out: OutBuffer, hidden: Migrating | null = 
       out.append(parts[0].held, parts[0].heldStart, parts[0].heldEnd);
       return;
     case JOIN_CONCAT:
-      return joinConcat(parts, out);
+      return hidden === null ? joinConcat(parts, out) : joinSeen(parts, out, hidden);
     case JOIN_LEAST:
       return joinLeast(parts, out);
     case JOIN_OLDEST:
@@ -137,58 +157,76 @@ let cursors = new Int32Array(64);
 /** How many elements of each part no key has asked for yet. */
 let lefts = new Int32Array(64);
 
+/** Makes room for `n` parts. */
+function enlarge(n: number): void {
+  if (n <= cursors.length) return;
+  cursors = new Int32Array(2 * n);
+  lefts = new Int32Array(2 * n);
+}
+
 /** The number of elements of a whole array reply; -1 if it is no array. Leaves cursors[i] behind it. */
 function openArray(part: Part, i: number): number {
-  const { held, heldStart, heldEnd } = part;
-  if (held[heldStart] !== 42) return -1;
-  let cr = heldStart + 1;
+  enlarge(i + 1);
+  return openAt(part, i, part.heldStart);
+}
+
+/** The same of an array that begins at `at`. */
+function openAt({ held, heldEnd }: Part, i: number, at: number): number {
+  if (at >= heldEnd || held[at] !== 42) return -1;
+  let cr = at + 1;
   while (cr < heldEnd && held[cr] !== 13) cr++;
-  if (i >= cursors.length) {
-    const larger = new Int32Array(cursors.length * 2);
-    larger.set(cursors);
-    cursors = larger;
-    const more = new Int32Array(larger.length);
-    more.set(lefts);
-    lefts = more;
-  }
   cursors[i] = cr + 2;
-  return decimal(held, heldStart + 1, cr, 0x7fffffff);
+  return decimal(held, at + 1, cr, 0x7fffffff);
 }
 
 function joinArray(fanOut: FanOut, out: OutBuffer): void {
   const { parts, picks, nkeys } = fanOut;
   let size = 16;
+  enlarge(parts.length);
   for (let i = 0; i < parts.length; i++) {
-    const n = openArray(parts[i], i);
+    const n = openAt(parts[i], i, parts[i].heldStart);
     if (n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
     lefts[i] = n;
     size += parts[i].heldEnd - parts[i].heldStart;
   }
-  // A part with too few elements would have what lies behind it taken for one.
-  for (let k = 0; k < nkeys; k++) lefts[picks[k]]--;
-  for (let i = 0; i < parts.length; i++) {
-    if (lefts[i] !== 0) return out.append(BAD_PART, 0, BAD_PART.length);
-  }
+  const dst = out.reserve(size);
+  const begin = out.tail;
   out.byte(42);
   out.int(nkeys);
   out.ascii("\r\n");
-  const dst = out.reserve(size);
   let at = out.tail;
+  let spare = 0;
   // Neighbouring keys of one server are copied as one span.
   for (let k = 0; k < nkeys;) {
     const pick = picks[k];
-    const held = parts[pick].held;
-    const from = cursors[pick];
+    const part = parts[pick];
+    const { held } = part;
+    let left = lefts[pick];
+    let from = cursors[pick];
+    if (left === 0) { // one reply behind the other: see `Keys.runs`
+      left = openAt(part, pick, from);
+      from = cursors[pick];
+    }
     let to = from;
+    // A part with too few elements would have what lies behind it taken for one.
+    if (left <= 0) {
+      spare = -1;
+      break;
+    }
     do {
       to = elementEnd(held, to);
+      left--;
       k++;
-    } while (k < nkeys && picks[k] === pick && to < parts[pick].heldEnd);
+    } while (left > 0 && k < nkeys && picks[k] === pick);
     copy(held, from, to, dst, at);
     at += to - from;
     cursors[pick] = to;
+    lefts[pick] = left;
   }
-  out.wrote(at);
+  for (let i = 0; i < parts.length; i++) spare |= lefts[i] | (cursors[i] - parts[i].heldEnd);
+  if (spare === 0) return out.wrote(at);
+  out.wrote(begin);
+  out.append(BAD_PART, 0, BAD_PART.length);
 }
 
 function isOk({ failure, held, heldStart }: Part): boolean {
@@ -240,6 +278,30 @@ function joinConcat(parts: readonly Part[], out: OutBuffer): void {
   out.int(total);
   out.ascii("\r\n");
   for (let i = 0; i < parts.length; i++) out.append(parts[i].held, cursors[i], parts[i].heldEnd);
+}
+
+/** As `joinConcat` (KEYS), without those that are a migration's own. */
+function joinSeen(parts: readonly Part[], out: OutBuffer, hidden: Migrating): void {
+  let total = 0;
+  const spans: [Uint8Array, number, number][] = [];
+  for (let i = 0; i < parts.length; i++) {
+    const { held } = parts[i];
+    const n = openArray(parts[i], i);
+    if (n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
+    for (let k = 0, at = cursors[i]; k < n; k++) {
+      const next = elementEnd(held, at);
+      const key = held.indexOf(10, at) + 1;
+      if (!hidden.isOwn(held.subarray(key, next - 2))) {
+        spans.push([held, at, next]);
+        total++;
+      }
+      at = next;
+    }
+  }
+  out.byte(42);
+  out.int(total);
+  out.ascii("\r\n");
+  for (const [held, from, to] of spans) out.append(held, from, to);
 }
 
 /** Arrays of 0 and 1 of equal length (SCRIPT EXISTS): 1 where every server says 1. */

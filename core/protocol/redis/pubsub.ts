@@ -47,7 +47,7 @@ const bulk = (word: string) => `$${word.length}\r\n${word}\r\n`;
 const request = (...words: string[]) => bytes(`*${words.length}\r\n${words.map(bulk).join("")}`);
 
 /** What a pool with this `redis_db` has to know of it. */
-export function publishing(db: number, clustered: boolean): Publishing {
+export function publishing(db: number): Publishing {
   const renaming = db > 0 ? new EventNames(db) : null;
   const toServer = (name: string) => renaming === null ? name : renaming.toServer(name);
   return {
@@ -78,9 +78,9 @@ export function publishing(db: number, clustered: boolean): Publishing {
     matches: globMatches,
     more: (clients) => bytes(`:${clients}\r\n`),
     // Nodes of a cluster tell each other what is published, but not what becomes of their keys.
-    isEverywhere: (kind, name) =>
+    isEverywhere: (kind, name, broadcasts) =>
       kind === PATTERN
-        ? !clustered || ABOUT_EVENTS.test(name)
+        ? !broadcasts || ABOUT_EVENTS.test(name)
         : kind === CHANNEL && EVENTS.test(name),
     subscribe: (kind, name) => request(ON[kind].toUpperCase(), toServer(name)),
     unsubscribe: (kind, name) => request(OFF[kind].toUpperCase(), toServer(name)),

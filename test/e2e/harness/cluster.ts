@@ -154,6 +154,7 @@ export class Cluster {
       );
       return counts.every((count) => count === Math.max(...counts));
     }, AGREEMENT);
+    await this.agreed();
     return (await this.nodes()).find(({ port }) => port === server.port) as ClusterNode;
   }
 
