@@ -30,6 +30,9 @@ import { PullMigration } from "./exchange/pull/pull_migration.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
+import { SKEW, WarmRing } from "./exchange/warm_ring.ts";
+import { Paper } from "./exchange/judge.ts";
+import { RouteTallies } from "./stats/routes.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
 import { type Link, READY } from "./link/link.ts";
@@ -259,6 +262,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Where it listens; null when it does not. */
   listener: PoolListener | null;
   readonly retired: RetiredLinks;
+  /** When (pool time) keys are not looked for at servers of before any more. */
+  private warmUntil: number;
   private timer: Timer | null;
   private lateness: Lateness;
   private readonly context: PoolContext;
@@ -306,6 +311,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.nextId = 1;
     this.listener = null;
     this.retired = new RetiredLinks();
+    this.warmUntil = Infinity;
     this.timer = null;
     this.lateness = new Lateness(TICK, 0);
     this.topics = new Topics(this, context.hearings);
@@ -687,6 +693,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       ? changeShards(this, base, from, config.servers)
       : changeNamed(this, this.shards, config.servers);
     const servers = this.servers;
+    const ringBefore = this.shardsToWarmFrom(before, config, keys);
     this.shards = shards;
     if (remade) {
       this.migration?.stop();
@@ -714,7 +721,77 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (this.watched !== null) this.changeWatched(this.watched, keys);
     this.ring.change(config, shards);
     this.ring.rebuild();
+    if (ringBefore !== null) this.warmFrom(before, ringBefore);
     if (reconnect) this.topics.renew();
+  }
+
+  /** Of a discovered ring that changes: what it was, if its keys are to be brought from there. */
+  private shardsToWarmFrom(
+    before: PoolConfig,
+    { discovery }: PoolConfig,
+    keys: ReadonlySet<string>,
+  ): Shard[] | null {
+    if (discovery?.migrate !== "auto" || before.servers.length === 0 || !keys.has("servers")) {
+      return null;
+    }
+    // Weights of those that stay change in place.
+    return before.servers.flatMap(({ name, weight }) => {
+      const shard = this.shards.find((one) => one.name === name);
+      return shard === undefined ? [] : [new Shard(name, weight, shard.primary)];
+    });
+  }
+
+  private warmFrom(before: PoolConfig, shards: readonly Shard[]): void {
+    // deno-lint-ignore no-this-alias -- of getters
+    const pool = this;
+    const surroundings = {
+      get now() {
+        return pool.now;
+      },
+      random: (n: number) => this.host.random(n),
+      ringChanged: () => {},
+    };
+    const old = new RingRoute(surroundings, before, shards);
+    old.rebuild();
+    const since = this.now;
+    const { min = 0, migrate_for = 0 } = this.config.discovery ?? {};
+    const skew = SKEW * min;
+    const context = {
+      ...{ buffers: this.buffers, counters: this.counters, turn: this.turn, kept: 0 },
+      get now() {
+        return pool.now;
+      },
+      get lane() {
+        return pool.lane;
+      },
+      get seconds() {
+        return Math.floor(pool.host.wallClock() / 1000);
+      },
+      get onlyReads() {
+        return pool.now - since < skew;
+      },
+      paper: new Paper(this.buffers),
+      tallies: new RouteTallies(),
+      laneOf: () => this,
+      retry: () => {},
+      random: (n: number) => this.host.random(n),
+    };
+    this.route = new WarmRing(context, this.ring, old);
+    this.warmUntil = since + migrate_for;
+    this.log.notice(
+      `${this.label}: keys that have another server now are brought from the one they had`,
+      { event: "warm_begin" },
+    );
+  }
+
+  /** What is brought from a ring of before ends. */
+  private coolDown(): void {
+    this.warmUntil = Infinity;
+    if (!(this.route instanceof WarmRing)) return;
+    this.route = this.ring;
+    this.log.notice(`${this.label}: keys are not looked for at earlier servers any more`, {
+      event: "warm_end",
+    });
   }
 
   private renewReplicas(deadline: number): void {
@@ -906,6 +983,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const now = this.host.now();
     const late = this.lateness.at(now);
     this.now = now;
+    if (now >= this.warmUntil) this.coolDown();
     const { config } = this;
     this.cluster?.topology.tick(now, late);
     this.watched?.topology.tick(now, late);
@@ -934,6 +1012,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   serversChanged(): void {
     this.ring.rebuild();
+    if (this.route instanceof WarmRing) this.route.rebuild();
     this.home?.rebuild();
   }
 
