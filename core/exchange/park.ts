@@ -3,7 +3,7 @@
 // all. Bounded in time (`wait`) and in bytes (`park_bytes`).
 
 import type { Timer } from "../host.ts";
-import type { Parked, Server, Target } from "../server/server.ts";
+import type { Parked, Parking, Server, Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import { abandon, answerWith } from "./outcome.ts";
@@ -30,21 +30,32 @@ export interface LotRoute {
 }
 
 /** A request, and its bytes as a server is to get them. */
-class ParkedRequest implements Parked {
+export class ParkedRequest implements Parked {
   readonly cost: number;
   private readonly request: Request;
-  private readonly bytes: OutBuffer;
+  private readonly span: OutBuffer;
   private readonly size: number;
 
-  constructor(request: Request, bytes: OutBuffer, size: number) {
+  constructor(request: Request, span: OutBuffer, size: number) {
     this.cost = Math.max(size, LEAST);
     this.request = request;
-    this.bytes = bytes;
+    this.span = span;
     this.size = size;
   }
 
   get place(): number {
     return this.request.place;
+  }
+
+  set place(place: number) {
+    this.request.place = place;
+  }
+
+  said(): Uint8Array {
+    const bytes = new Uint8Array(this.size);
+    this.span.moveInto(bytes);
+    this.span.append(bytes, 0, bytes.length);
+    return bytes;
   }
 
   get by(): Caller {
@@ -78,17 +89,17 @@ class ParkedRequest implements Parked {
 
   go(server: Server): void {
     const link = server.linkFor(this.request.sink);
-    this.bytes.moveTo(link.out);
+    this.span.moveTo(link.out);
     link.enqueue(this.request, this.size);
   }
 
   giveUp(error: Uint8Array): void {
-    this.bytes.clear();
+    this.span.clear();
     answerWith(this.request, error);
   }
 
   forget(): void {
-    this.bytes.clear();
+    this.span.clear();
     abandon(this.request);
   }
 }
@@ -150,6 +161,8 @@ export class ParkingLot {
   /** Clients that have unanswered requests which have waited. */
   private readonly restless: Set<Caller>;
   private timer: Timer | null;
+  /** What comes here goes there, since the pool has another route; null: it stays. */
+  private next: Parking | null;
 
   constructor(context: LotContext, route: () => LotRoute) {
     this.waiting = 0;
@@ -161,6 +174,7 @@ export class ParkingLot {
     this.queues = new Map();
     this.restless = new Set();
     this.timer = null;
+    this.next = null;
   }
 
   /** `bytes` is the request as a server is to get it, `size` of them. */
@@ -170,7 +184,8 @@ export class ParkingLot {
 
   /** Whatever it is waits for its place to have a server. */
   wait(one: Parked): void {
-    const { context } = this;
+    const { context, next } = this;
+    if (next !== null) return next.wait(one);
     const { wait, park_bytes } = context.config;
     const now = context.host.now();
     if (one.parkedAt < 0) {
@@ -269,6 +284,18 @@ export class ParkingLot {
   private giveUp(one: Parked): void {
     this.overdue++;
     one.giveUp(this.route().overdue(one.place));
+  }
+
+  /** The pool has another route: all that waits goes to `next`, and what comes later too. */
+  moveTo(next: Parking): void {
+    this.next = next;
+    this.timer?.cancel();
+    this.timer = null;
+    const all = [...this.queues.values()].flatMap(({ parked }) => parked);
+    this.queues.clear();
+    this.waiting = 0;
+    this.bytes = 0;
+    for (const one of all) next.wait(one);
   }
 
   /** The pool stops; its clients are gone. */
