@@ -335,6 +335,18 @@ export const DISCOVERY_KEYS = {
       "An answer that loses more than this part of the servers counts only when three in a row " +
       "are equal.",
   },
+  migrate: {
+    type: v.picklist(["off", "auto"] as const, "has to be off or auto"),
+    default: "off",
+    text:
+      "auto (memcached): after a change, keys that have another server now are brought from the " +
+      "one they had, instead of missing.",
+  },
+  migrate_for: {
+    type: integer(1000, MAX_INT, "milliseconds"),
+    default: 600000,
+    text: "With migrate: auto, for so many milliseconds after a change.",
+  },
 } as const satisfies Rows;
 
 export const LOG_LEVELS = [

@@ -201,13 +201,21 @@ export function judgeSentinels(
 
 /** Where servers are found: one place, with what belongs to it. */
 export function judgeDiscovery(
-  { discovery, distribution, sentinels }: PoolConfig,
+  { discovery, distribution, sentinels, redis }: PoolConfig,
   given: (key: PoolKey) => boolean,
   note: (key: PoolKey, message: string) => void,
 ): void {
   if (discovery === undefined) return;
   const tell = (message: string): void => note("discovery", message);
   const { srv, dns, port, file, etcd, prefix, resolver } = discovery;
+  if (discovery.migrate === "auto" && redis) {
+    tell(
+      "discovery.migrate: auto is for memcached; of Redis keys move by migrate and ringmux migrate",
+    );
+  }
+  if (discovery.migrate === "auto" && !["ketama", "modula"].includes(distribution)) {
+    tell(`discovery.migrate: auto needs distribution ketama or modula, not ${distribution}`);
+  }
   const ways = [srv !== "", dns !== "", file !== "", etcd.length > 0];
   if (ways.filter(Boolean).length !== 1) tell("discovery needs one of srv, dns, file and etcd");
   if ((dns !== "") !== (port !== 0)) tell("discovery.dns and discovery.port go together");

@@ -55,6 +55,9 @@ function misfit(front: PoolConfig, pool: PoolConfig): string {
   if (front.redis_db !== pool.redis_db) {
     return `has redis_db ${pool.redis_db}, and "${front.name}" ${front.redis_db}; they have to be the same`;
   }
+  if (pool.discovery?.migrate === "auto") {
+    return "cannot be a target: it has discovery.migrate: auto, which only its own clients know of";
+  }
   return pool.migrate === undefined
     ? ""
     : "cannot be a target: it has migrate, and only its own clients know where its keys are now";

@@ -31,6 +31,8 @@ export interface WarmContext extends Tree {
   readonly seconds: number;
   readonly turn: { enter(): void };
   random(n: number): number;
+  /** What a read does not find is read where it was, and not brought: see warm_ring.ts. */
+  readonly onlyReads?: boolean;
 }
 
 const COLD = 0;
@@ -246,6 +248,10 @@ class Run implements Judge {
       return this.judge.reply(this.index, link, buf, start, end);
     }
     this.missed = { verdict, bytes: buf.slice(start, end), text: "", unsent: true };
+    const [, from] = this.targets;
+    if (this.context.onlyReads === true && from.available) {
+      return send(from, want, this.buf, 0, this.length, this, WARM);
+    }
     this.bringAll((brought) => {
       if (brought.is === "there") return this.toCold();
       const warm = this.targets[WARM];

@@ -210,4 +210,14 @@ test("a warm route is of two plain rings", () => {
   assert.match(of("{cold: local, warm: moving}")[0], "cannot be a target: it has migrate");
 });
 
+test("servers that are found are warmed where that is possible", () => {
+  const pool = (more: string): string =>
+    `p:\n  listen: 127.0.0.1:1\n  ${more}\n  discovery: {file: x.yml, migrate: auto}\n`;
+  assert.equal(mistakes(pool("distribution: modula")), []);
+  assert.match(mistakes(pool("redis: true"))[0], "discovery.migrate: auto is for memcached");
+  assert.match(mistakes(pool("distribution: random"))[0], "needs distribution ketama or modula");
+  const front = "f:\n  listen: 127.0.0.1:2\n  routes: {default: p}\n";
+  assert.match(mistakes(pool("timeout: 5") + front)[0], 'f": routes: pool "p" cannot be a target');
+});
+
 test.run();

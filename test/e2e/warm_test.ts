@@ -42,7 +42,7 @@ ours(
     const goOn = async (): Promise<void> => {
       const before = all.map(({ answered }) => answered);
       const isOn = ({ answered, wrong }: Knowing, i: number): boolean =>
-        answered > before[i] + 150 || wrong.length > 0;
+        answered > before[i] + 60 || wrong.length > 0;
       await until("all to go on", () => all.every(isOn), 60_000);
     };
     for (const one of all) one.begin();
@@ -127,7 +127,7 @@ once("Redis: values of every kind are brought, written ones never come back", as
   const from = early.map(({ answered }) => answered);
   await until(
     "all to go on",
-    () => early.every((one, i) => one.answered > from[i] + 2000 || one.wrong.length > 0),
+    () => early.every((one, i) => one.answered > from[i] + 1000 || one.wrong.length > 0),
   );
   for (const one of early) await one.stop();
   assert.equal(early.flatMap(({ wrong }) => wrong).slice(0, 3), []);
