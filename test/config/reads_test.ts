@@ -71,7 +71,7 @@ const ROWS: [string, string, string[]][] = [
     pool([READS, 'sentinels: ["10.0.0.1:26379:1"]'], [
       '{server: "10.0.0.1:1:1 a", replicas: ["10.0.0.2:1"]}',
     ]),
-    [`c.yml:6: ${FILE_P} replicas are not named here: they are learned from the servers`],
+    [`c.yml:7: ${FILE_P} replicas are not named here: they are learned from the servers`],
   ],
   ["memcached", pool([READS]).replace("redis: true", "redis: false"), [
     `c.yml:4: ${FILE_P} reads is only valid with redis: true`,
