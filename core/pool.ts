@@ -58,6 +58,8 @@ import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
 import { shareOf } from "./server/shares.ts";
 import { Reading } from "./server/reading.ts";
 import { intervalOf } from "./server/replicas.ts";
+import { OTHERS, Transfer } from "./exchange/transfer.ts";
+import { FormerRoute } from "./route/former.ts";
 import { type Parking, type Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import {
@@ -133,12 +135,22 @@ export function hasSentinels({ sentinels }: PoolConfig): boolean {
   return sentinels.length > 0;
 }
 
+/** What a pool's servers are: those it names, a cluster's, those that Sentinels tell of. */
+const RING = "";
+
+/** Pools of another kind have another route, and other servers. */
+function kindOf(config: PoolConfig): string {
+  const kinds = { cluster: isCluster(config), sentinels: hasSentinels(config) };
+  const reads = isReading(config);
+  return Object.entries({ ...kinds, reads }).flatMap(([kind, is]) => is ? [kind] : []).join();
+}
+
 export function isCluster({ distribution }: PoolConfig): boolean {
   return distribution === "cluster";
 }
 
 /** What a ring is made of, and where else its keys may go. */
-const RING_KEYS = ["servers", "hash", "hash_tag", "distribution", "migrate"];
+const RING_KEYS = ["servers", "hash", "hash_tag", "distribution", "migrate", "sentinels"];
 
 function ringOf({ servers, hash, hash_tag, distribution }: RingConfig): unknown[] {
   const ones = servers.map(({ name, weight, address: { host, port, path } }) =>
@@ -221,12 +233,12 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** It has been a target. */
   private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
-  readonly cluster: Cluster | null;
+  cluster: Cluster | null;
   /** Null: no Sentinels are asked who the primaries are. */
-  readonly watched: Watched | null;
-  readonly keeps: boolean;
+  watched: Watched | null;
+  keeps: boolean;
   /** Null: only primaries are read from. */
-  readonly reading: Reading | null;
+  reading: Reading | null;
   readonly topics: Topics;
   readonly clients: Set<Client>;
   readonly pause: Pause;
@@ -281,8 +293,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
     this.bareLane = this.enterBareLane();
-    this.keeps = context.routing !== null || isCluster(config) || hasSentinels(config) ||
-      isReading(config);
+    this.keeps = this.mustKeep;
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
@@ -305,26 +316,86 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.lateness = new Lateness(TICK, 0);
     this.topics = new Topics(this, context.hearings);
     const { scripts } = this.codec;
-    this.shelf = scripts === null || isCluster(config) ? null : new ScriptShelf(scripts, this);
+    this.shelf = scripts === null ? null : new ScriptShelf(scripts, this);
+    this.shards = [];
+    this.servers = [];
+    this.ring = new RingRoute(this, config, []);
+    this.cluster = null;
+    this.watched = null;
+    this.route = this.ring;
+    this.migration = null;
+    this.home = null;
+    this.reading = null;
+    this.compose();
+    this.near = this.makeNear();
+    this.ring.rebuild();
+  }
+
+  /** Servers have to keep what they are sent: it may be sent again. */
+  private get mustKeep(): boolean {
+    const { config, context } = this;
+    return context.routing !== null || kindOf(config) !== RING;
+  }
+
+  /** Makes servers and a route of the configuration, in the place of those there are. */
+  private compose(): void {
+    const { config, context } = this;
     this.shards = isCluster(config) ? [] : makeShards(this, config.servers);
     this.servers = this.shards.map(({ primary }) => primary);
-    this.ring = new RingRoute(this, config, this.shards);
+    this.ring.change(config, this.shards);
     this.cluster = isCluster(config) ? this.makeCluster() : null;
     this.watched = hasSentinels(config) ? this.makeWatched() : null;
     if (this.cluster !== null) this.route = this.cluster.route;
     else if (this.watched !== null) this.route = this.watched.route;
     else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
-    this.migration = null;
-    this.home = null;
     if (config.migrate !== undefined) this.prepareMigration(config.migrate);
     this.reading = isReading(config) ? new Reading(this, isCluster(config)) : null;
-    if (this.reading !== null) {
-      this.reading.change(this.shards);
-      this.route = new ReplicaRoute(this.route, this);
+    if (this.reading === null) return;
+    this.reading.change(this.shards);
+    this.route = new ReplicaRoute(this.route, this);
+  }
+
+  /**
+   * Goes over to servers of another kind: a ring's, a cluster's, those that Sentinels tell of. All of
+   * them are others, also where they have the same addresses. What is in flight is answered by the
+   * old ones; what those refuse goes to the new ones.
+   */
+  private remake(deadline: number): void {
+    const { cluster, watched, reading, home, turn, codec } = this;
+    const before = this.own;
+    const transfer = new Transfer(this);
+    const error = codec.failure(OTHERS);
+    const former = new FormerRoute(this, this.words, error, transfer);
+    cluster?.topology.stop();
+    watched?.topology.stop();
+    reading?.stop();
+    this.migration?.stop();
+    this.migration = null;
+    this.home?.stop();
+    this.home = null;
+    this.keeps = this.mustKeep;
+    this.compose();
+    turn.enter();
+    for (const server of before) {
+      server.former = former;
+      const links = server.retire();
+      this.retire(server, links, deadline);
+      // What was not handed to it goes over, where it is known.
+      for (const link of links) if (server.keeps && link.state !== READY) link.discard();
     }
-    this.near = this.makeNear();
     this.ring.rebuild();
+    (cluster ?? watched ?? home)?.lot?.moveTo(transfer);
+    for (const client of this.clients) client.moveOver();
+    turn.leave();
+    if (this.timer === null) return;
+    (this.migration as Moves | null)?.begin();
+    (this.home as Home | null)?.start();
+    const topology = this.cluster?.topology ?? this.watched?.topology;
+    if (topology === undefined) return this.connectAhead();
+    // Until it is known who the servers are "all of them" has no meaning.
+    this.pause.hold();
+    void topology.start().then(() => this.pause.release());
   }
 
   /** Other servers, which are spoken to as the pool's own are. */
@@ -421,7 +492,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private hasArrived(config: PoolConfig): boolean {
     const { migrate } = this.config;
-    return migrate !== undefined && this.home?.lot === null &&
+    return migrate !== undefined &&
       JSON.stringify(ringOf(migrate.ring)) === JSON.stringify(ringOf(config));
   }
 
@@ -600,12 +671,18 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.big.limit(config.big_key);
     this.now = this.host.now();
     if (this.timer !== null && tickChanges(keys)) this.keepTime();
-    const reconnect = connectionsChange(keys);
+    const isOther = kindOf(before) !== kindOf(config);
+    const reconnect = connectionsChange(keys) || isOther;
     if (codecChanges(keys) || reconnect) {
       this.changeCodec(protocolOf(before) === protocolOf(config), reconnect);
     }
     if (keys.has("near_cache") || codecChanges(keys) || reconnect) this.renewNear();
     const deadline = this.now + patience;
+    if (isOther) {
+      this.remake(deadline);
+      if (this.near !== null || config.near_cache !== undefined) this.renewNear();
+      return;
+    }
     if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
     if (this.front !== null) return;
     const remade = RING_KEYS.some((key) => keys.has(key));

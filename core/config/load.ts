@@ -18,7 +18,8 @@ import {
 import { judgeMigrations } from "./judge_migrate.ts";
 import { judgeRoutes, type Naming } from "./judge_routes.ts";
 import { POOL_ROWS, ReplicaSchema, ServerSchema } from "./keys.ts";
-import { type RoutesConfig, RoutesReader } from "./routes.ts";
+import type { RoutesConfig } from "./routes.ts";
+import { RoutesReader } from "./routes_reader.ts";
 import { schemaOf, type ValuesOf } from "./rows.ts";
 import { type Config, POOL_KEYS, type PoolConfig, type PoolKey } from "./schema.ts";
 import { nearest } from "./suggest.ts";

@@ -15,20 +15,12 @@ import type { Carrier } from "../link/attempt.ts";
 import type { LinkContext } from "../link/owner.ts";
 import type { Log } from "../log.ts";
 import {
-  ALL,
   type Codec,
   FORWARD,
   type Handshake,
   type Keys,
-  LOCAL,
-  NOTHING,
-  PIN,
-  QUIT,
-  REFUSE,
   type Scan,
   SPLIT,
-  TOGETHER,
-  TOPICS,
 } from "../protocol/codec.ts";
 import type { NearWords } from "../protocol/near.ts";
 import type { Route } from "../route/route.ts";
@@ -38,7 +30,8 @@ import { type FillOwner, LARGEST, NearFill } from "./near_fill.ts";
 import { type KeysContext, NearKeys } from "./near_keys.ts";
 import { NearLink, type NearOwner } from "./near_link.ts";
 import { type NearEntry, NearTable } from "./near_table.ts";
-import { type Caller, MANAGED, PLAIN, type Request, SPECIAL, WATCHED } from "./request.ts";
+import { NearWrites, type Written } from "./near_writes.ts";
+import { type Caller, type Request, SPECIAL, WATCHED } from "./request.ts";
 
 /** How long (ms), at least, a value is not asked for here that was too large. */
 const LARGE = 1000;
@@ -83,42 +76,17 @@ export interface NearCounters {
 type Setting = NonNullable<PoolConfig["near_cache"]>;
 type Entry = NearEntry<NearFill, NearLink>;
 
-/** What one request writes, until it is answered. */
-export class Written {
-  private readonly near: NearCache;
-  readonly entries: Entry[];
-  readonly everything: boolean;
-
-  constructor(near: NearCache, entries: Entry[], everything: boolean) {
-    this.near = near;
-    this.entries = entries;
-    this.everything = everything;
-  }
-
-  /** Its request, which is to tell when it is over. */
-  goesWith(request: Request): void {
-    request.written = this;
-    if (request.kind === PLAIN) request.kind = SPECIAL;
-    else if (request.kind === MANAGED) request.kind = WATCHED;
-  }
-
-  done(): void {
-    this.near.wroteAll(this);
-  }
-}
-
 export class NearCache implements NearOwner, FillOwner {
   readonly context: NearContext;
   readonly codec: Codec;
   readonly handshake: Handshake | null;
   readonly silence: number;
   private readonly setting: Setting;
-  private readonly words: NearWords;
-  private readonly keysOf: NearKeys;
-  private table: NearTable<NearFill, NearLink>;
+  readonly words: NearWords;
+  readonly keysOf: NearKeys;
+  readonly table: NearTable<NearFill, NearLink>;
   private readonly links: Map<Server, NearLink>;
-  /** Requests in flight that may change every key. */
-  private everything: number;
+  private readonly writes: NearWrites;
   /** The route's epoch when all that is kept was read. */
   private epoch: number;
   /** Times that servers were asked to say all, and the last of them that is over. */
@@ -138,7 +106,7 @@ export class NearCache implements NearOwner, FillOwner {
     this.keysOf = new NearKeys(context, setting, (key) => this.leave(key));
     this.table = new NearTable(setting.bytes);
     this.links = new Map();
-    this.everything = 0;
+    this.writes = new NearWrites(this);
     this.epoch = context.route.epoch;
     this.asked = 0;
     this.said = 0;
@@ -292,7 +260,7 @@ export class NearCache implements NearOwner, FillOwner {
     } else {
       fill = new NearFill(this, entry, link, turn.clock);
       // What is in flight may be carried out after it.
-      fill.isVoid = entry.writes > 0 || this.everything > 0;
+      fill.isVoid = entry.writes > 0 || this.writes.everything > 0;
       if (!fill.isVoid) {
         if (entry.fill !== null) entry.fill.isVoid = true;
         entry.fill = fill;
@@ -401,56 +369,12 @@ export class NearCache implements NearOwner, FillOwner {
 
   /** Whatever a client is about to send; what it writes is not kept. Null: nothing of the cache's. */
   write(client: Reader, scan: Scan, buf: Uint8Array, at: number): Written | null {
-    const { action } = scan;
-    if (action === REFUSE || action === NOTHING || action === LOCAL || action === QUIT) return null;
-    if (action === TOPICS) return null;
-    const writes = this.words.mayWrite(scan, client.codec.classes);
-    // What it does later, or in parts, and when it is done, only the servers know.
-    if (action === PIN && (writes || client.nearBlind < 0)) client.nearBlind = -1;
-    if (!writes) return null;
-    const entries: Entry[] = [];
-    if (action === FORWARD) {
-      this.writeKey(entries, buf, at + scan.keyStart, at + scan.keyEnd);
-    } else if (action === SPLIT || action === TOGETHER || action === PIN) {
-      const keys = this.codec.keys as Keys;
-      for (let i = 0; i < scan.nkeys; i++) {
-        keys.select(scan, i);
-        this.writeKey(entries, buf, at + scan.keyStart, at + scan.keyEnd);
-      }
-      if (scan.nkeys > 0) keys.select(scan, 0);
-      if (action === TOGETHER) client.nearBlind = -1; // a script may write what it does not name
-    } else {
-      client.nearBlind = -1;
-    }
-    const everything = action === ALL;
-    if (everything) {
-      this.forgetAll();
-      this.everything++;
-    }
-    return entries.length > 0 || everything ? new Written(this, entries, everything) : null;
-  }
-
-  private writeKey(entries: Entry[], buf: Uint8Array, start: number, end: number): void {
-    if (!this.keysOf.writes(buf, start, end)) return;
-    const entry = this.table.take(buf, start, end);
-    entry.writes++;
-    this.outdate(entry);
-    entries.push(entry);
-  }
-
-  wroteAll({ entries, everything }: Written): void {
-    if (everything) this.everything--;
-    for (const entry of entries) {
-      entry.writes--;
-      if (entry.reply === null && entry.largeUntil < this.context.turn.clock) {
-        this.table.drop(entry);
-      }
-    }
+    return this.writes.note(client, scan, buf, at);
   }
 
   // ---------------------------------------------------------------- forgetting
 
-  private outdate(entry: Entry): void {
+  outdate(entry: Entry): void {
     this.table.unset(entry);
     if (entry.fill === null) return;
     entry.fill.isVoid = true;

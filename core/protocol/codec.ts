@@ -127,9 +127,9 @@ export interface Sessions {
   newSession(id: number, remote: string, since: number): Session;
   /**
    * The session was another codec's of the same pool, whose passwords and users may have changed;
-   * `old` and `now` are what a new session was and is.
+   * `old` and `now` are what a new session was and is. Why it cannot go on; "" if it can.
    */
-  renew(session: Session, old: Session, now: Session): void;
+  renew(session: Session, old: Session, now: Session): string;
   /** Whether the request is allowed while `session.locked`. */
   openToAll(scan: Scan): boolean;
   /** The answer to everything else while `session.locked`. */

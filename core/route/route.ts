@@ -83,6 +83,8 @@ export interface Asker {
 export interface Resendable {
   /** Whose it is and what it is to do; absent: it is one of a client's own connection. */
   readonly sink?: Asker;
+  /** What stands for it in its client's queue. */
+  readonly whole?: unknown;
   readonly intent?: Intent;
   readonly place: number;
   /** How often it was sent again. The route sets it to 0 if that is not to be counted. */

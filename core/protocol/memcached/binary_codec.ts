@@ -175,8 +175,9 @@ export class BinaryCodec implements Codec {
     return packet(scan, AUTH_ERROR);
   }
 
-  renew(session: Session): void {
+  renew(session: Session): string {
     renew(session, this.users, false);
+    return "";
   }
 
   tooMuch(scan: Scan, _buf: Uint8Array, _start: number, _end: number): boolean {

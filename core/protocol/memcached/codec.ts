@@ -191,8 +191,9 @@ export class MemcachedCodec implements Codec {
     return UNAUTHENTICATED;
   }
 
-  renew(session: Session): void {
+  renew(session: Session): string {
     renew(session, this.users, false);
+    return "";
   }
 
   tooMuch(scan: Scan, _buf: Uint8Array, start: number, end: number): boolean {

@@ -197,10 +197,12 @@ export class RedisCodec implements Codec {
     return this.options.users === undefined ? NO_AUTH : NO_AUTH_USERS;
   }
 
-  renew(session: RedisSession, old: RedisSession, now: RedisSession): void {
+  renew(session: RedisSession, old: RedisSession, now: RedisSession): string {
     if (session.db === old.db) session.db = now.db;
     renew(session, this.options.users, this.options.auth !== "");
     retrack(session);
+    const { clustered = false } = this.options;
+    return clustered && session.db > 0 ? `a cluster has no database ${session.db}` : "";
   }
 
   tooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
