@@ -5,7 +5,15 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { KeyPull, type Pulled, type PullEnds } from "../../core/exchange/pull/key_pull.ts";
-import type { Found, Reply } from "../../core/protocol/pulling.ts";
+import type {
+  Dropped,
+  Filled,
+  Found,
+  Had,
+  Held,
+  Reply,
+  Token,
+} from "../../core/protocol/pulling.ts";
 import { random } from "../e2e/harness/bytes.ts";
 import { seeds } from "../fake/rounds.ts";
 
@@ -121,10 +129,14 @@ class Proxy implements PullEnds {
 
   has: PullEnds["has"] = (done) => {
     const { world } = this;
-    this.send("old", () => world.old === null ? { is: "absent" } : { is: "there", size: 60 }, done);
+    this.send<Had>(
+      "old",
+      () => world.old === null ? { is: "absent" } : { is: "there", size: 60 },
+      done,
+    );
   };
   hold: PullEnds["hold"] = (done) =>
-    this.send("old", () => {
+    this.send<Held>("old", () => {
       const { world } = this;
       if (world.holdUntil > world.now) return { is: "others" };
       world.holdUntil = world.now + 5000;
@@ -132,7 +144,7 @@ class Proxy implements PullEnds {
     }, done);
   letGo = (): void => this.send("old", () => void (this.world.holdUntil = -1), () => {});
   token: PullEnds["token"] = (done) =>
-    this.send("new", () => {
+    this.send<Token>("new", () => {
       const { world } = this;
       const { there } = world;
       if (there === null) world.put(null, world.now + 30_000);
@@ -147,14 +159,14 @@ class Proxy implements PullEnds {
       return { is: "value", cas: String(old.cas), flags: "0", ttl: -1, isBinary: false, data };
     }, done);
   fill: PullEnds["fill"] = (token, { data }, done) =>
-    this.send("new", () => {
+    this.send<Filled>("new", () => {
       const { world } = this;
       if (String(world.there?.cas) !== token) return { is: "other" };
       world.put(data[0]);
       return { is: "done" };
     }, done);
   unplace: PullEnds["unplace"] = (token, done) =>
-    this.send("new", () => {
+    this.send<Dropped>("new", () => {
       const { world } = this;
       if (world.there === null) return { is: "done" };
       if (String(world.there.cas) !== token) return { is: "other" };
@@ -162,7 +174,7 @@ class Proxy implements PullEnds {
       return { is: "done" };
     }, done);
   drop: PullEnds["drop"] = (cas, done) =>
-    this.send("old", () => {
+    this.send<Dropped>("old", () => {
       const { old } = this.world;
       if (old !== null && cas !== "" && String(old.cas) !== cas) return { is: "other" };
       this.world.old = null;
