@@ -530,13 +530,23 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       }
       this.retire(server, links, this.now + (wasDown ? DEAD : DEMOTION));
       this.topics.renewAt(server);
+      this.reading?.primaryMoved(server);
       for (const client of this.clients) client.pushesLost();
     }
     if (this.config.preconnect) server.connect();
     this.watched?.lot.wake();
   }
 
-  replicasFound(_server: Server): void {}
+  /** Sentinels name other replicas of a shard, or say otherwise how they are. */
+  replicasFound(server: Server): void {
+    const shard = this.shards.find(({ primary }) => primary === server);
+    if (shard === undefined || this.watched === null) return;
+    shard.replicas = this.watched.topology.replicasOf(server).map(({ host, port }) => {
+      const name = `${host}:${port}`;
+      return { name, address: { host, port, path: "", mode: -1 }, weight: 1, text: `${name}:1` };
+    });
+    this.replicasChanged(this.now + RETIREMENT);
+  }
 
   get words(): Clustering {
     return this.codec.clustering as Clustering;

@@ -63,12 +63,6 @@ export function judgeReads(
     if (named.length > 0) note("servers", "replicas need reads: nobody would read from them");
     return;
   }
-  if (pool.sentinels.length > 0) {
-    return note(
-      "reads",
-      "reads is not allowed with sentinels: replicas are not read from there yet",
-    );
-  }
   const { from, zone, zones } = reads;
   if (!learned && named.length === 0 && from !== "primary") {
     note("reads", "reads needs replicas: {server: ..., replicas: [host:port]} under servers");

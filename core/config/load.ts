@@ -221,7 +221,7 @@ class Check {
     judgeCluster(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeSentinels(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeFront(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
-    const learned = pool.distribution === "cluster";
+    const learned = pool.distribution === "cluster" || pool.sentinels.length > 0;
     judgeReads(pool, learned, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgePool(pool, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     return this.mistakes.length > before ? null : pool;

@@ -51,6 +51,8 @@ export interface Route {
     intent?: Intent,
     by?: Asker,
   ): Target | null;
+  /** Whose a place is, also while it may not be asked. Absent: nobody knows that of any. */
+  home?(place: number): Server | null;
   /** Who has a place that `pickAll` gave. */
   owner(place: number, intent?: Intent, by?: Asker): Target;
   /**
