@@ -26,7 +26,7 @@ import { Knowing } from "./pull_load.ts";
 const once = runtime === "node" ? test : test.skip;
 const WARM = { routes: "{default: {warm: {cold: cold, warm: hot}}}" };
 
-ours(
+once(
   "memcached: what the warm pool has is there, and never again once it was changed",
   async () => {
     const servers = await several(3, () => startMemcached());
