@@ -11,7 +11,6 @@ import {
   command,
   exchange,
   freePort,
-  ours,
   run,
   runtime,
   several,
@@ -23,10 +22,11 @@ import {
 } from "./harness.ts";
 import { Knowing } from "./pull_load.ts";
 
+/** Nothing of it depends on the runtime. */
 const once = runtime === "node" ? test : test.skip;
 const WARM = { routes: "{default: {warm: {cold: cold, warm: hot}}}" };
 
-ours(
+once(
   "memcached: what the warm pool has is there, and never again once it was changed",
   async () => {
     const servers = await several(3, () => startMemcached());
