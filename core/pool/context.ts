@@ -13,11 +13,11 @@ import type { SentinelRoute } from "../route/sentinel.ts";
 import type { SlotRoute } from "../route/slots.ts";
 import type { Route } from "../route/route.ts";
 import type { LaneNumbers } from "../server/lanes.ts";
+import type { Server } from "../server/server.ts";
 import type { ClusterTopology, MapNews } from "../topology/cluster.ts";
 import type { SentinelTopology } from "../topology/sentinel.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import type { Flushable, Turn } from "../wire/turn.ts";
-import type { PoolServers } from "./servers.ts";
 
 /** What a pool is given by the proxy it is part of. */
 export interface PoolContext {
@@ -42,7 +42,10 @@ export interface PoolContext {
 }
 
 /** A route that may send requests again: see route/route.ts. */
-export type Routing = (ring: RingRoute, pool: PoolServers) => Route;
+export type Routing = (
+  ring: RingRoute,
+  pool: { readonly servers: readonly Server[] },
+) => Route;
 
 /** What belongs to a lane: its codec, and what its links say first. */
 export interface LaneSetting {

@@ -26,7 +26,6 @@ import { OTHERS, Transfer } from "../exchange/transfer.ts";
 import { FormerRoute } from "../route/former.ts";
 import { type Parking, type Server, Unavailable } from "../server/server.ts";
 import { Shard } from "../server/shard.ts";
-import type { PoolCounters } from "../stats/counters.ts";
 import { CLASS_OTHER } from "../stats/latency.ts";
 import { ClusterTopology, type MapNews } from "../topology/cluster.ts";
 import { SentinelTopology } from "../topology/sentinel.ts";
