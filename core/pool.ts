@@ -22,7 +22,7 @@ import { type Home, type HomeOwner, makeHome } from "./home.ts";
 import type { Hearings } from "./exchange/census.ts";
 import type { Meter } from "./exchange/meter.ts";
 import { Migration } from "./exchange/migrate/migration.ts";
-import type { Moves } from "./exchange/migrate/moves.ts";
+import { type Moves, viewMigration } from "./exchange/migrate/moves.ts";
 import { DONE, fingerprint, type MigrationContext } from "./exchange/migrate/phases.ts";
 import { NearCache } from "./exchange/near_cache.ts";
 import { ParkingLot } from "./exchange/park.ts";
@@ -1002,6 +1002,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
       ...(this.front !== null && { isFront: true, routes: this.front.tallies.rows }),
       ...(this.near !== null && { near: true }),
+      ...(this.migration !== null && { migration: viewMigration(this.migration) }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
       ...(this.reading !== null && { replicas: this.reading.snapshot() }),
       ...(this.watched !== null && { sentinel: viewSentinels(this.watched.topology) }),
