@@ -22,6 +22,8 @@ export interface Setup {
   readonly tls: boolean;
   /** The servers are a Redis Cluster. */
   readonly cluster: boolean;
+  /** See Workload. */
+  readonly special: "" | "route" | "near";
   /** Where a contestant of two processes has the second one listen. */
   readonly innerPort: number;
   /** A runtime is to say when it collects garbage. */
@@ -68,15 +70,20 @@ function need(...files: string[]): string {
 function twemproxyConf(setup: Setup, name: string): string {
   const file = join(setup.folder, `${name}-${setup.port}.yml`);
   const { cert, key } = setup.tls ? certificate(setup.folder) : { cert: "", key: "" };
+  const redis = setup.protocol === "redis" ? ["  redis: true"] : [];
+  const isBehind = setup.special === "route";
+  const listen = [`  listen: 127.0.0.1:${setup.port}`];
   const lines = [
+    ...(isBehind ? ["front:", ...listen, ...redis, "  routes: {default: bench}"] : []),
     "bench:",
-    `  listen: 127.0.0.1:${setup.port}`,
+    ...(isBehind ? [] : listen),
+    ...(setup.special === "near" ? ["  near_cache: {prefixes: [key], ttl: 600000}"] : []),
     ...(setup.cluster
       ? ["  distribution: cluster"]
       : ["  hash: fnv1a_64", "  distribution: ketama"]),
     "  preconnect: true",
     "  backlog: 1024",
-    ...(setup.protocol === "redis" ? ["  redis: true"] : []),
+    ...redis,
     ...(setup.tls ? [`  tls: {cert: ${cert}, key: ${key}}`] : []),
     "  servers:",
     ...setup.servers.map((port) => `   - 127.0.0.1:${port}:1`),

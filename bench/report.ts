@@ -137,6 +137,10 @@ export function derived(results: Results): string {
     const what = name.replace(/^cluster-\d+-/, "");
     add(`CPU, a cluster / a ring: ${what}`, name, quotient(name, ring, 1));
   }
+  for (const what of ["get", "get-p16", "mget-10"]) {
+    const name = `route-${what}`;
+    add(`CPU, a default route / the pool: ${what}`, name, quotient(name, `${name}-pool`, 1));
+  }
   for (const big of ["big-get", "big-set"]) {
     const op = big === "big-get" ? "GET" : "SET";
     const megabytes = (WORKLOADS.find((w) => w.name === big)?.shape.size ?? 0) / 2 ** 20;

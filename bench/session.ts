@@ -41,12 +41,18 @@ function tellPauses({ pauses }: Running): void {
 
 const START_PATIENCE_MS = 8000;
 
+/** Whether others than ringmux can do it. */
+function isForAll({ cluster, special }: Workload): boolean {
+  return !cluster && special === "";
+}
+
 /** Measures all contestants on `workload`. */
 export async function measure(session: Session, workload: Workload): Promise<Row> {
   const { options } = session;
   const contestants = session.contestants.filter((c) =>
     c.clients !== (workload.tls ? "plain" : "tls") && (c.takes?.(workload.shape) ?? true) &&
-    (c.kind === "ringmux" || !workload.cluster)
+    (c.kind === "ringmux" || isForAll(workload) ||
+      (workload.special === "near" && c.name.startsWith("answer-")))
   );
   const cells: Cell[] = contestants.map((c) => ({ contestant: c.name, runs: [], failure: "" }));
   const row: Row = { workload: workload.name, title: workload.title, cells };
@@ -145,7 +151,7 @@ export async function launch(
   const { protocol, size } = workload.shape;
   const [port, statsPort, innerPort] = [await freePort(), await freePort(), await freePort()];
   const { folder } = session;
-  const { tls, cluster } = workload;
+  const { tls, cluster, special } = workload;
   const setup = {
     ...{
       protocol,
@@ -157,6 +163,7 @@ export async function launch(
       files: session.files,
       tls,
       cluster,
+      special,
     },
     gc: session.options.gc,
   };

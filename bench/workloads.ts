@@ -24,6 +24,8 @@ export interface Workload {
   readonly cluster: boolean;
   /** Its slots move all the while. */
   readonly moving: boolean;
+  /** What ringmux alone can do: a pool by a route, keys from a near cache; "": neither. */
+  readonly special: "" | "route" | "near";
   /** A new process for every round: what it measures is memory taken for the first time. */
   readonly fresh: boolean;
   /** Part of `--quick`. */
@@ -55,6 +57,7 @@ function row(name: string, title: string, rest: Rest): Workload {
     extra: rest.extra ?? false,
     cluster: rest.cluster ?? false,
     moving: rest.moving ?? false,
+    special: rest.special ?? "",
     fresh: rest.fresh ?? false,
     quick: rest.quick ?? false,
   };
@@ -92,6 +95,25 @@ function three(): Workload[] {
       ...{ ...cluster, pipeline: 16, moving: true },
     }),
   ];
+}
+
+/** A default route that is one pool beside that pool; keys from the near cache beside `answer-*`. */
+function specials(): Workload[] {
+  const kinds: [name: string, title: string, rest: Rest][] = [
+    ["get", "GET", {}],
+    ["get-p16", "GET, pipeline 16", { pipeline: 16 }],
+    ["mget-10", "MGET of 10 keys", { keys: 10 }],
+  ];
+  const common = { extra: true };
+  return kinds.flatMap(([name, title, rest]) => [
+    row(`route-${name}-pool`, `${title}, a pool by itself`, { ...common, ...rest }),
+    row(`route-${name}`, `${title}, by a default route to it`, {
+      ...{ ...common, ...rest, special: "route" },
+    }),
+    row(`near-${name}`, `${title}, 100 keys from the near cache`, {
+      ...{ ...common, ...rest, special: "near", keyspace: 100 },
+    }),
+  ]);
 }
 
 export const WORKLOADS: readonly Workload[] = [
@@ -136,6 +158,7 @@ export const WORKLOADS: readonly Workload[] = [
   ...open("redis"),
   ...open("memcached"),
   ...three(),
+  ...specials(),
   row("churn", "a connection for every GET, 50 clients", { churn: true }),
   row("tls-get", "GET, 50 clients with TLS", { tls: true }),
   row("tls-get-p16", "GET, 50 clients with TLS, pipeline 16", { tls: true, pipeline: 16 }),

@@ -13,7 +13,9 @@ import { Paper } from "./exchange/judge.ts";
 import { Managed, type ManagedPool } from "./exchange/managed.ts";
 import type { Tree, TreeCounters, Want } from "./exchange/plan.ts";
 import { Strip } from "./exchange/strip.ts";
+import { Warm, type WarmContext } from "./exchange/warm.ts";
 import { Retries, type RetryContext } from "./exchange/retries.ts";
+import type { Host } from "./host.ts";
 import type { PushListener } from "./link/pushes.ts";
 import type { Codec, Handshake } from "./protocol/codec.ts";
 import { type Branch, Leaf, type Prefix, PrefixRoute, type Step } from "./route/prefix.ts";
@@ -50,8 +52,11 @@ export interface FrontOwner extends RetryContext {
   readonly name: string;
   readonly buffers: BufferPool;
   readonly now: number;
+  readonly host: Pick<Host, "wallClock" | "random">;
   readonly codec: Codec;
   readonly clients: { readonly size: number };
+  readonly lane: number;
+  readonly turn: { enter(): void; leave(): void };
   /** Something behind it has changed. */
   behindChanged(): void;
   /** A pool behind it has forgotten its lanes. */
@@ -61,7 +66,7 @@ export interface FrontOwner extends RetryContext {
 /** See `Leaf.trace`. */
 const SERVER = "server ";
 
-export class Front implements Tree {
+export class Front implements Tree, WarmContext {
   readonly paper: Paper;
   readonly retries: Retries;
   readonly tallies: RouteTallies;
@@ -96,6 +101,22 @@ export class Front implements Tree {
 
   laneOf(lane: number): object | undefined {
     return this.lanes.get(lane);
+  }
+
+  get lane(): number {
+    return this.owner.lane;
+  }
+
+  get turn(): { enter(): void } {
+    return this.owner.turn;
+  }
+
+  get seconds(): number {
+    return Math.floor(this.owner.host.wallClock() / 1000);
+  }
+
+  random(n: number): number {
+    return this.owner.host.random(n);
   }
 
   retry(target: Target, want: Want, buf: Uint8Array, start: number, end: number): void {
@@ -242,13 +263,13 @@ function nameOf(target: TargetConfig): string {
 
 /** Builds the branches of one route. */
 class Builder {
-  private readonly tree: Tree;
+  private readonly tree: WarmContext;
   private readonly all: ReadonlyMap<string, PoolBehind>;
   private readonly tallies: RouteTallies;
   private readonly route: string;
 
   constructor(
-    tree: Tree,
+    tree: WarmContext,
     all: ReadonlyMap<string, PoolBehind>,
     tallies: RouteTallies,
     route: string,
@@ -274,6 +295,10 @@ class Builder {
         return new Failover(tree, ...this.children(target.of), target.on, target.rate);
       case "all":
         return new Every(tree, ...this.children(target.of), target.wait);
+      case "warm": {
+        const [of, tallies] = this.children([target.cold, target.warm]);
+        return new Warm(tree, [of[0], of[1]], tallies);
+      }
       case "split": {
         const { read, write, delete: remove } = target;
         return new Fork(

@@ -172,9 +172,9 @@ class Waiting {
   }
 
   /** `place` as the new servers' own route counts them. */
-  holds(place: number, by: unknown): boolean {
+  holds(place: number, by: unknown, whole: unknown): boolean {
     const before = this.route?.old.places ?? 0;
-    return this.lot.holds(place < 0 ? place : place + before, by);
+    return this.lot.holds(place < 0 ? place : place + before, by, whole);
   }
 }
 

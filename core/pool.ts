@@ -30,6 +30,9 @@ import { PullMigration } from "./exchange/pull/pull_migration.ts";
 import { RequestPool } from "./exchange/request.ts";
 import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
+import { SKEW, WarmRing } from "./exchange/warm_ring.ts";
+import { Paper } from "./exchange/judge.ts";
+import { RouteTallies } from "./stats/routes.ts";
 import type { Address, Host, Socket, Timer } from "./host.ts";
 import { LimitedLog } from "./limit.ts";
 import { type Link, READY } from "./link/link.ts";
@@ -55,6 +58,8 @@ import { type LaneNumbers, Lanes, NO_LANE } from "./server/lanes.ts";
 import { shareOf } from "./server/shares.ts";
 import { Reading } from "./server/reading.ts";
 import { intervalOf } from "./server/replicas.ts";
+import { OTHERS, Transfer } from "./exchange/transfer.ts";
+import { FormerRoute } from "./route/former.ts";
 import { type Parking, type Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import {
@@ -130,12 +135,22 @@ export function hasSentinels({ sentinels }: PoolConfig): boolean {
   return sentinels.length > 0;
 }
 
+/** What a pool's servers are: those it names, a cluster's, those that Sentinels tell of. */
+const RING = "";
+
+/** Pools of another kind have another route, and other servers. */
+function kindOf(config: PoolConfig): string {
+  const kinds = { cluster: isCluster(config), sentinels: hasSentinels(config) };
+  const reads = isReading(config);
+  return Object.entries({ ...kinds, reads }).flatMap(([kind, is]) => is ? [kind] : []).join();
+}
+
 export function isCluster({ distribution }: PoolConfig): boolean {
   return distribution === "cluster";
 }
 
 /** What a ring is made of, and where else its keys may go. */
-const RING_KEYS = ["servers", "hash", "hash_tag", "distribution", "migrate"];
+const RING_KEYS = ["servers", "hash", "hash_tag", "distribution", "migrate", "sentinels"];
 
 function ringOf({ servers, hash, hash_tag, distribution }: RingConfig): unknown[] {
   const ones = servers.map(({ name, weight, address: { host, port, path } }) =>
@@ -218,12 +233,12 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** It has been a target. */
   private wasBehind: boolean;
   /** Null: the servers are those of the configuration. */
-  readonly cluster: Cluster | null;
+  cluster: Cluster | null;
   /** Null: no Sentinels are asked who the primaries are. */
-  readonly watched: Watched | null;
-  readonly keeps: boolean;
+  watched: Watched | null;
+  keeps: boolean;
   /** Null: only primaries are read from. */
-  readonly reading: Reading | null;
+  reading: Reading | null;
   readonly topics: Topics;
   readonly clients: Set<Client>;
   readonly pause: Pause;
@@ -247,6 +262,8 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
   /** Where it listens; null when it does not. */
   listener: PoolListener | null;
   readonly retired: RetiredLinks;
+  /** When (pool time) keys are not looked for at servers of before any more. */
+  private warmUntil: number;
   private timer: Timer | null;
   private lateness: Lateness;
   private readonly context: PoolContext;
@@ -276,8 +293,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
     this.bareLane = this.enterBareLane();
-    this.keeps = context.routing !== null || isCluster(config) || hasSentinels(config) ||
-      isReading(config);
+    this.keeps = this.mustKeep;
     this.clients = new Set();
     this.pause = new Pause(host, this.clients);
     this.lingering = new Set();
@@ -295,30 +311,91 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.nextId = 1;
     this.listener = null;
     this.retired = new RetiredLinks();
+    this.warmUntil = Infinity;
     this.timer = null;
     this.lateness = new Lateness(TICK, 0);
     this.topics = new Topics(this, context.hearings);
     const { scripts } = this.codec;
-    this.shelf = scripts === null || isCluster(config) ? null : new ScriptShelf(scripts, this);
+    this.shelf = scripts === null ? null : new ScriptShelf(scripts, this);
+    this.shards = [];
+    this.servers = [];
+    this.ring = new RingRoute(this, config, []);
+    this.cluster = null;
+    this.watched = null;
+    this.route = this.ring;
+    this.migration = null;
+    this.home = null;
+    this.reading = null;
+    this.compose();
+    this.near = this.makeNear();
+    this.ring.rebuild();
+  }
+
+  /** Servers have to keep what they are sent: it may be sent again. */
+  private get mustKeep(): boolean {
+    const { config, context } = this;
+    return context.routing !== null || kindOf(config) !== RING;
+  }
+
+  /** Makes servers and a route of the configuration, in the place of those there are. */
+  private compose(): void {
+    const { config, context } = this;
     this.shards = isCluster(config) ? [] : makeShards(this, config.servers);
     this.servers = this.shards.map(({ primary }) => primary);
-    this.ring = new RingRoute(this, config, this.shards);
+    this.ring.change(config, this.shards);
     this.cluster = isCluster(config) ? this.makeCluster() : null;
     this.watched = hasSentinels(config) ? this.makeWatched() : null;
     if (this.cluster !== null) this.route = this.cluster.route;
     else if (this.watched !== null) this.route = this.watched.route;
     else if (this.front !== null) this.route = this.front.route;
     else this.route = context.routing === null ? this.ring : context.routing(this.ring, this);
-    this.migration = null;
-    this.home = null;
     if (config.migrate !== undefined) this.prepareMigration(config.migrate);
     this.reading = isReading(config) ? new Reading(this, isCluster(config)) : null;
-    if (this.reading !== null) {
-      this.reading.change(this.shards);
-      this.route = new ReplicaRoute(this.route, this);
+    if (this.reading === null) return;
+    this.reading.change(this.shards);
+    this.route = new ReplicaRoute(this.route, this);
+  }
+
+  /**
+   * Goes over to servers of another kind: a ring's, a cluster's, those that Sentinels tell of. All of
+   * them are others, also where they have the same addresses. What is in flight is answered by the
+   * old ones; what those refuse goes to the new ones.
+   */
+  private remake(deadline: number): void {
+    const { cluster, watched, reading, home, turn, codec } = this;
+    const before = this.own;
+    const transfer = new Transfer(this);
+    const error = codec.failure(OTHERS);
+    const former = new FormerRoute(this, this.words, error, transfer);
+    cluster?.topology.stop();
+    watched?.topology.stop();
+    reading?.stop();
+    this.migration?.stop();
+    this.migration = null;
+    this.home?.stop();
+    this.home = null;
+    this.keeps = this.mustKeep;
+    this.compose();
+    turn.enter();
+    for (const server of before) {
+      server.former = former;
+      const links = server.retire();
+      this.retire(server, links, deadline);
+      // What was not handed to it goes over, where it is known.
+      for (const link of links) if (server.keeps && link.state !== READY) link.discard();
     }
-    this.near = this.makeNear();
     this.ring.rebuild();
+    (cluster ?? watched ?? home)?.lot?.moveTo(transfer);
+    for (const client of this.clients) client.moveOver();
+    turn.leave();
+    if (this.timer === null) return;
+    (this.migration as Moves | null)?.begin();
+    (this.home as Home | null)?.start();
+    const topology = this.cluster?.topology ?? this.watched?.topology;
+    if (topology === undefined) return this.connectAhead();
+    // Until it is known who the servers are "all of them" has no meaning.
+    this.pause.hold();
+    void topology.start().then(() => this.pause.release());
   }
 
   /** Other servers, which are spoken to as the pool's own are. */
@@ -415,7 +492,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private hasArrived(config: PoolConfig): boolean {
     const { migrate } = this.config;
-    return migrate !== undefined && this.home?.lot === null &&
+    return migrate !== undefined &&
       JSON.stringify(ringOf(migrate.ring)) === JSON.stringify(ringOf(config));
   }
 
@@ -453,13 +530,23 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       }
       this.retire(server, links, this.now + (wasDown ? DEAD : DEMOTION));
       this.topics.renewAt(server);
+      this.reading?.primaryMoved(server);
       for (const client of this.clients) client.pushesLost();
     }
     if (this.config.preconnect) server.connect();
     this.watched?.lot.wake();
   }
 
-  replicasFound(_server: Server): void {}
+  /** Sentinels name other replicas of a shard, or say otherwise how they are. */
+  replicasFound(server: Server): void {
+    const shard = this.shards.find(({ primary }) => primary === server);
+    if (shard === undefined || this.watched === null) return;
+    shard.replicas = this.watched.topology.replicasOf(server).map(({ host, port }) => {
+      const name = `${host}:${port}`;
+      return { name, address: { host, port, path: "", mode: -1 }, weight: 1, text: `${name}:1` };
+    });
+    this.replicasChanged(this.now + RETIREMENT);
+  }
 
   get words(): Clustering {
     return this.codec.clustering as Clustering;
@@ -594,12 +681,18 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     this.big.limit(config.big_key);
     this.now = this.host.now();
     if (this.timer !== null && tickChanges(keys)) this.keepTime();
-    const reconnect = connectionsChange(keys);
+    const isOther = kindOf(before) !== kindOf(config);
+    const reconnect = connectionsChange(keys) || isOther;
     if (codecChanges(keys) || reconnect) {
       this.changeCodec(protocolOf(before) === protocolOf(config), reconnect);
     }
     if (keys.has("near_cache") || codecChanges(keys) || reconnect) this.renewNear();
     const deadline = this.now + patience;
+    if (isOther) {
+      this.remake(deadline);
+      if (this.near !== null || config.near_cache !== undefined) this.renewNear();
+      return;
+    }
     if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
     if (this.front !== null) return;
     const remade = RING_KEYS.some((key) => keys.has(key));
@@ -610,6 +703,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
       ? changeShards(this, base, from, config.servers)
       : changeNamed(this, this.shards, config.servers);
     const servers = this.servers;
+    const ringBefore = this.shardsToWarmFrom(before, config, keys);
     this.shards = shards;
     if (remade) {
       this.migration?.stop();
@@ -637,7 +731,77 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     if (this.watched !== null) this.changeWatched(this.watched, keys);
     this.ring.change(config, shards);
     this.ring.rebuild();
+    if (ringBefore !== null) this.warmFrom(before, ringBefore);
     if (reconnect) this.topics.renew();
+  }
+
+  /** Of a discovered ring that changes: what it was, if its keys are to be brought from there. */
+  private shardsToWarmFrom(
+    before: PoolConfig,
+    { discovery }: PoolConfig,
+    keys: ReadonlySet<string>,
+  ): Shard[] | null {
+    if (discovery?.migrate !== "auto" || before.servers.length === 0 || !keys.has("servers")) {
+      return null;
+    }
+    // Weights of those that stay change in place.
+    return before.servers.flatMap(({ name, weight }) => {
+      const shard = this.shards.find((one) => one.name === name);
+      return shard === undefined ? [] : [new Shard(name, weight, shard.primary)];
+    });
+  }
+
+  private warmFrom(before: PoolConfig, shards: readonly Shard[]): void {
+    // deno-lint-ignore no-this-alias -- of getters
+    const pool = this;
+    const surroundings = {
+      get now() {
+        return pool.now;
+      },
+      random: (n: number) => this.host.random(n),
+      ringChanged: () => {},
+    };
+    const old = new RingRoute(surroundings, before, shards);
+    old.rebuild();
+    const since = this.now;
+    const { min = 0, migrate_for = 0 } = this.config.discovery ?? {};
+    const skew = SKEW * min;
+    const context = {
+      ...{ buffers: this.buffers, counters: this.counters, turn: this.turn, kept: 0 },
+      get now() {
+        return pool.now;
+      },
+      get lane() {
+        return pool.lane;
+      },
+      get seconds() {
+        return Math.floor(pool.host.wallClock() / 1000);
+      },
+      get onlyReads() {
+        return pool.now - since < skew;
+      },
+      paper: new Paper(this.buffers),
+      tallies: new RouteTallies(),
+      laneOf: () => this,
+      retry: () => {},
+      random: (n: number) => this.host.random(n),
+    };
+    this.route = new WarmRing(context, this.ring, old);
+    this.warmUntil = since + migrate_for;
+    this.log.notice(
+      `${this.label}: keys that have another server now are brought from the one they had`,
+      { event: "warm_begin" },
+    );
+  }
+
+  /** What is brought from a ring of before ends. */
+  private coolDown(): void {
+    this.warmUntil = Infinity;
+    if (!(this.route instanceof WarmRing)) return;
+    this.route = this.ring;
+    this.log.notice(`${this.label}: keys are not looked for at earlier servers any more`, {
+      event: "warm_end",
+    });
   }
 
   private renewReplicas(deadline: number): void {
@@ -654,7 +818,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   private makeNear(): NearCache | null {
     const { near_cache } = this.config;
-    return near_cache === undefined || this.codec.caching === null
+    return near_cache === undefined || (this.codec.caching ?? this.codec.near) === undefined
       ? null
       : new NearCache(this, near_cache);
   }
@@ -829,6 +993,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
     const now = this.host.now();
     const late = this.lateness.at(now);
     this.now = now;
+    if (now >= this.warmUntil) this.coolDown();
     const { config } = this;
     this.cluster?.topology.tick(now, late);
     this.watched?.topology.tick(now, late);
@@ -857,6 +1022,7 @@ export class Pool implements ClientContext, TopicsContext, FrontOwner, PoolBehin
 
   serversChanged(): void {
     this.ring.rebuild();
+    if (this.route instanceof WarmRing) this.route.rebuild();
     this.home?.rebuild();
   }
 

@@ -12,7 +12,7 @@ import type { Snapshot } from "./stats/snapshot.ts";
 import { VERSION } from "./version.ts";
 import { listening, placeOf, PoolListener } from "./listener.ts";
 import type { Limits } from "./client/context.ts";
-import { hasSentinels, isCluster, isReading, Pool, type Routing } from "./pool.ts";
+import { Pool, type Routing } from "./pool.ts";
 import { type HotView, viewHot } from "./hot_view.ts";
 import { askCluster, type ClusterAnswer } from "./topology/cluster_answer.ts";
 import type { MapNews } from "./topology/cluster.ts";
@@ -162,23 +162,6 @@ export class Proxy {
             "use the pool; give it another name, or start ringmux anew",
         );
       }
-      if (isReading(before) !== isReading(after)) {
-        throw new Error(
-          `pool "${after.name}": reads cannot come or go while clients use the pool; change its ` +
-            "`from` (primary: as without reads), give it another name, or start ringmux anew",
-        );
-      }
-      if (hasSentinels(before) !== hasSentinels(after)) {
-        throw new Error(
-          `pool "${after.name}": sentinels cannot be added or removed while clients use the pool; ` +
-            "give it another name, or start ringmux anew",
-        );
-      }
-      if (isCluster(before) === isCluster(after)) continue;
-      throw new Error(
-        `pool "${after.name}": distribution cannot become or cease to be cluster while clients use ` +
-          "the pool; give it another name, or start ringmux anew",
-      );
     }
     for (const { after, keys } of diff.changed) {
       const why = old.get(after.name)?.refusal(after, keys) ?? "";

@@ -5,6 +5,7 @@ import { Hono } from "hono";
 import { utf8 } from "../../core/bytes.ts";
 import { statsLine } from "../../core/stats/report.ts";
 import type { Snapshot } from "../../core/stats/snapshot.ts";
+import type { PoolSnapshot } from "../../core/stats/snapshot.ts";
 import type { TopologySnapshot } from "../../core/stats/topology.ts";
 import type { Control } from "../control/control.ts";
 import { isLoopback, isTrustedHost } from "./address.ts";
@@ -69,15 +70,19 @@ export function createApp({ control, history, host }: AppOptions): Hono {
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.get("/readyz", async (c) => {
     const ready = control.ready();
-    const pools = (await control.snapshot()).pools.map(({ name, servers, topology }) => ({
+    const pools = (await control.snapshot()).pools.map(({ name, servers, topology, sentinel }) => ({
       name,
       servers: servers.length,
       live: servers.filter(({ live }) => live).length,
       ...(topology !== undefined && { cluster: coverageOf(topology) }),
+      ...(sentinel !== undefined && { sentinel: primariesOf(sentinel) }),
     }));
     // Nobody is helped when every proxy leaves its load balancer because of a slot: only if so asked.
     const whole = c.req.query("covered") === undefined ||
-      pools.every(({ cluster }) => cluster === undefined || cluster.covered === cluster.slots);
+      pools.every(({ cluster, sentinel }) =>
+        (cluster === undefined || cluster.covered === cluster.slots) &&
+        (sentinel === undefined || sentinel.covered === sentinel.shards)
+      );
     return c.json({ ready, pools }, ready && whole ? 200 : 503);
   });
   app.get("/stats", async () => file(statsLine(await control.snapshot()), "application/json"));
@@ -147,6 +152,12 @@ export function createApp({ control, history, host }: AppOptions): Hono {
   app.notFound((c) => c.json({ error: "not found", paths: PATHS }, 404));
   app.onError((error, c) => c.json({ error: error.message }, 500));
   return app;
+}
+
+/** How many shards have a primary. */
+function primariesOf({ shards }: NonNullable<PoolSnapshot["sentinel"]>) {
+  const covered = shards.filter(({ state }) => state === "served").length;
+  return { shards: shards.length, covered };
 }
 
 /** How much of a cluster can be served. */

@@ -126,6 +126,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     if (lane === NO_LANE) return this.cutOff("there are too many kinds of connections");
     context.leaveLane(this.lane);
     this.lane = lane;
+    if (context.near !== null) this.settleMode(); // what is kept is for the other dialect
   }
 
   /** Handles what is complete and keeps the rest. */
@@ -618,9 +619,9 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     // Parsed again from its first byte.
     this.scan = null;
     const { user, locked, ownLinks } = session;
-    this.codec.renew(session, old, now);
+    const misfit = this.codec.renew(session, old, now);
     this.settleMode();
-    const why = outOfPlace(this, { user, locked });
+    const why = misfit || outOfPlace(this, { user, locked });
     if (why !== "") return this.drop(why);
     if (this.monitoring !== null) {
       return this.drop("monitored servers that are reached otherwise now");
@@ -634,6 +635,12 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     // Later requests take other links: they must not overtake the earlier ones. (After a huge
     // request they never do.)
     if (this.head !== null && !this.isUploading) this.emptyFirst();
+  }
+
+  /** The pool has servers of another kind. */
+  moveOver(): void {
+    this.standings = null;
+    this.hold?.moveOver();
   }
 
   heldReply(

@@ -23,6 +23,8 @@ export class Pause {
   private onlyWrites: boolean;
   private until: number;
   private timer: Timer | null;
+  /** How many wait for something to be known without which nobody is served. */
+  private holds: number;
   private readonly host: Host;
   private readonly clients: ReadonlySet<Paused>;
 
@@ -31,6 +33,7 @@ export class Pause {
     this.onlyWrites = false;
     this.until = 0;
     this.timer = null;
+    this.holds = 0;
     this.host = host;
     this.clients = clients;
   }
@@ -43,9 +46,24 @@ export class Pause {
     if (this.until <= now) return;
     this.timer?.cancel();
     this.timer = this.host.every(Math.min(LONGEST, this.until - now), () => this.tick());
+    this.switchOn();
+  }
+
+  private switchOn(): void {
     if (this.isOn) return;
     this.isOn = true;
     for (const client of this.clients) client.settleMode();
+  }
+
+  /** Nobody is served until `release`, whatever CLIENT PAUSE says. */
+  hold(): void {
+    if (!this.isOn) this.until = 0;
+    this.holds++;
+    this.switchOn();
+  }
+
+  release(): void {
+    if (--this.holds === 0 && this.until <= this.host.now()) this.switchOff();
   }
 
   private tick(): void {
@@ -53,15 +71,20 @@ export class Pause {
   }
 
   end(): void {
-    if (!this.isOn) return;
-    this.isOn = false;
+    this.until = 0;
+    if (this.holds === 0) this.switchOff();
+  }
+
+  private switchOff(): void {
     this.timer?.cancel();
     this.timer = null;
+    if (!this.isOn) return;
+    this.isOn = false;
     for (const client of this.clients) client.resume();
   }
 
   /** Whether a request has to wait. */
   stops(codec: Codec, scan: Scan): boolean {
-    return !this.onlyWrites || codec.waits === null || codec.waits.mayWrite(scan);
+    return this.holds > 0 || !this.onlyWrites || codec.waits === null || codec.waits.mayWrite(scan);
   }
 }

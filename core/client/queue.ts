@@ -25,6 +25,7 @@ import type { Link, Waiter } from "../link/link.ts";
 import type { PushListener } from "../link/pushes.ts";
 import type { Codec, Keys, Quiet, Scan, Session } from "../protocol/codec.ts";
 import { ALOUD } from "../protocol/session.ts";
+import { redirectsOf } from "../route/former.ts";
 import type { Redirects } from "../route/route.ts";
 import type { Standing } from "../server/replicas.ts";
 import type { Target } from "../server/server.ts";
@@ -269,9 +270,12 @@ export abstract class ReplyQueue implements Caller, PushListener {
   }
 
   reply(request: Request, link: Carrier, buf: Uint8Array, start: number, end: number): void {
-    const { redirects } = this.context.route;
-    if (request.run !== null && unravel(request, redirects, link, buf, start, end)) return;
-    if (redirects !== null && redirected(request, redirects, link, buf, start, end)) return;
+    const { kind, run } = request;
+    if (kind === MANAGED || kind === WATCHED || run !== null) {
+      const redirects = redirectsOf(link, this.context.route.redirects);
+      if (run !== null && unravel(request, redirects, link, buf, start, end)) return;
+      if (redirects !== null && redirected(request, redirects, link, buf, start, end)) return;
+    }
     if (request.hot >= 0) {
       this.context.hot.replied(request.hot, request.heldEnd - request.heldStart + end - start);
     }
@@ -292,7 +296,7 @@ export abstract class ReplyQueue implements Caller, PushListener {
   lost(request: Request, link: Carrier, text: string, unsent: boolean): void {
     // A client that has had a part of its reply cannot be told: only closing is honest.
     if (request.kind === STREAMED && !this.isClosed) this.cutOff("lost reply");
-    const { redirects } = this.context.route;
+    const redirects = redirectsOf(link, this.context.route.redirects);
     if (redirects === null) return fail(request, text);
     if (request.run !== null && unravelLost(request, redirects, link, text, unsent)) return;
     if (!recovered(request, redirects, link, text, unsent)) {

@@ -217,15 +217,22 @@ export const NEAR_KEYS = {
     items: { type: text(), text: "" },
     text: "Values of keys that begin with one of these are kept.",
   },
+  auto: {
+    type: flag(),
+    default: false,
+    text: "Values of hot keys are kept: those that one of 100 requests or more is for.",
+  },
   bytes: {
     type: integer(65536, MAX_INT, "bytes"),
     default: 33554432,
     text: "Most bytes of keys and values that are kept, in each worker.",
   },
   ttl: {
-    type: integer(1, MAX_INT, "milliseconds"),
+    type: integer(0, MAX_INT, "milliseconds"),
     default: 5000,
-    text: "Milliseconds after which a value is read anew whatever happens.",
+    text:
+      "Milliseconds after which a value is read anew whatever happens; with memcached the only " +
+      "thing that bounds its age. 0: values are not kept, only questions in flight shared.",
   },
   silence: {
     type: integer(10, MAX_INT, "milliseconds"),
@@ -327,6 +334,18 @@ export const DISCOVERY_KEYS = {
     text:
       "An answer that loses more than this part of the servers counts only when three in a row " +
       "are equal.",
+  },
+  migrate: {
+    type: v.picklist(["off", "auto"] as const, "has to be off or auto"),
+    default: "off",
+    text:
+      "auto (memcached): after a change, keys that have another server now are brought from the " +
+      "one they had, instead of missing.",
+  },
+  migrate_for: {
+    type: integer(1000, MAX_INT, "milliseconds"),
+    default: 600000,
+    text: "With migrate: auto, for so many milliseconds after a change.",
   },
 } as const satisfies Rows;
 

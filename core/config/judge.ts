@@ -31,7 +31,7 @@ export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string
   }
   if (pool.auth !== undefined) judgeAuth(pool.auth, (message) => note("auth", message));
   if (pool.near_cache !== undefined) {
-    judgeNear(pool, pool.near_cache.prefixes, (message) => note("near_cache", message));
+    judgeNear(pool, pool.near_cache, (message) => note("near_cache", message));
   }
   const { tls, server_tls } = pool;
   if (tls !== undefined && tls.require_client_cert && tls.ca === "") {
@@ -63,12 +63,6 @@ export function judgeReads(
     if (named.length > 0) note("servers", "replicas need reads: nobody would read from them");
     return;
   }
-  if (pool.sentinels.length > 0) {
-    return note(
-      "reads",
-      "reads is not allowed with sentinels: replicas are not read from there yet",
-    );
-  }
   const { from, zone, zones } = reads;
   if (!learned && named.length === 0 && from !== "primary") {
     note("reads", "reads needs replicas: {server: ..., replicas: [host:port]} under servers");
@@ -90,10 +84,12 @@ function forbidden(key: PoolKey): string {
 
 function judgeNear(
   pool: PoolConfig,
-  prefixes: readonly string[],
+  { prefixes, auto, ttl }: NonNullable<PoolConfig["near_cache"]>,
   note: (message: string) => void,
 ): void {
-  if (prefixes.length === 0) note("near_cache.prefixes has to name at least one prefix");
+  if (prefixes.length === 0 && !auto && ttl > 0) {
+    note("near_cache.prefixes has to name at least one prefix, or near_cache.auto to be true");
+  }
   if (pool.routes !== undefined) {
     note("near_cache is not allowed in a pool with routes: give it to the pools they lead to");
   }
@@ -199,13 +195,21 @@ export function judgeSentinels(
 
 /** Where servers are found: one place, with what belongs to it. */
 export function judgeDiscovery(
-  { discovery, distribution, sentinels }: PoolConfig,
+  { discovery, distribution, sentinels, redis }: PoolConfig,
   given: (key: PoolKey) => boolean,
   note: (key: PoolKey, message: string) => void,
 ): void {
   if (discovery === undefined) return;
   const tell = (message: string): void => note("discovery", message);
   const { srv, dns, port, file, etcd, prefix, resolver } = discovery;
+  if (discovery.migrate === "auto" && redis) {
+    tell(
+      "discovery.migrate: auto is for memcached; of Redis keys move by migrate and ringmux migrate",
+    );
+  }
+  if (discovery.migrate === "auto" && !["ketama", "modula"].includes(distribution)) {
+    tell(`discovery.migrate: auto needs distribution ketama or modula, not ${distribution}`);
+  }
   const ways = [srv !== "", dns !== "", file !== "", etcd.length > 0];
   if (ways.filter(Boolean).length !== 1) tell("discovery needs one of srv, dns, file and etcd");
   if ((dns !== "") !== (port !== 0)) tell("discovery.dns and discovery.port go together");

@@ -20,7 +20,7 @@ export function judgeRoutes(
   note: (pool: string, place: Place, message: string) => void,
 ): void {
   const known = new Map(pools.map((pool) => [pool.name, pool]));
-  for (const { name, place, by } of namings) {
+  for (const { name, place, by, isRing } of namings) {
     if (!names.has(name)) {
       const near = nearest(name, [...names]);
       const hint = near !== "" ? `did you mean ${near}?` : `known: ${[...names].join(", ")}`;
@@ -37,6 +37,10 @@ export function judgeRoutes(
     }
     const wrong = misfit(front, pool);
     if (wrong !== "") note(by, place, `routes: pool "${name}" ${wrong}`);
+    const has = isRing ? managedBy(pool) : "";
+    if (has !== "") {
+      note(by, place, `routes: pool "${name}" has ${has}; cold and warm have to be plain rings`);
+    }
   }
 }
 
@@ -51,9 +55,20 @@ function misfit(front: PoolConfig, pool: PoolConfig): string {
   if (front.redis_db !== pool.redis_db) {
     return `has redis_db ${pool.redis_db}, and "${front.name}" ${front.redis_db}; they have to be the same`;
   }
+  if (pool.discovery?.migrate === "auto") {
+    return "cannot be a target: it has discovery.migrate: auto, which only its own clients know of";
+  }
   return pool.migrate === undefined
     ? ""
     : "cannot be a target: it has migrate, and only its own clients know where its keys are now";
+}
+
+/** What makes a pool something else than a plain ring; "" if nothing does. */
+function managedBy({ distribution, sentinels, reads, routes }: PoolConfig): string {
+  if (distribution === "cluster") return "distribution: cluster";
+  if (routes !== undefined) return "routes";
+  if (reads !== undefined) return "reads";
+  return sentinels.length > 0 ? "sentinels" : "";
 }
 
 /** The way from `to` back to `from`; null if there is none. */

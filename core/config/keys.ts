@@ -354,10 +354,9 @@ export const POOL_ROWS = {
   near_cache: {
     keys: NEAR_KEYS,
     optional: true,
-    only: "redis",
     text:
-      "Values that are kept in the proxy, so that GET of such a key costs no server anything; the " +
-      "servers (Redis 6 or newer) tell what has changed.",
+      "Values that are kept in the proxy, so that GET of such a key costs no server anything. Redis " +
+      "servers (6 or newer) tell what has changed, memcached's do not.",
   },
   big_key: {
     type: integer(0, MAX_INT, "bytes"),

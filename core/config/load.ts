@@ -18,7 +18,8 @@ import {
 import { judgeMigrations } from "./judge_migrate.ts";
 import { judgeRoutes, type Naming } from "./judge_routes.ts";
 import { POOL_ROWS, ReplicaSchema, ServerSchema } from "./keys.ts";
-import { type RoutesConfig, RoutesReader } from "./routes.ts";
+import type { RoutesConfig } from "./routes.ts";
+import { RoutesReader } from "./routes_reader.ts";
 import { schemaOf, type ValuesOf } from "./rows.ts";
 import { type Config, POOL_KEYS, type PoolConfig, type PoolKey } from "./schema.ts";
 import { nearest } from "./suggest.ts";
@@ -220,7 +221,7 @@ class Check {
     judgeCluster(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeSentinels(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgeFront(pool, given, (key, message) => this.note(nodes.get(key) ?? name, message, key));
-    const learned = pool.distribution === "cluster";
+    const learned = pool.distribution === "cluster" || pool.sentinels.length > 0;
     judgeReads(pool, learned, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     judgePool(pool, (key, message) => this.note(nodes.get(key) ?? name, message, key));
     return this.mistakes.length > before ? null : pool;

@@ -54,8 +54,7 @@ export abstract class Branching implements Branch, Work {
 
   pick(buf: Uint8Array, start: number, end: number, intent: Intent): Target {
     const { children, plans } = this;
-    // A cas unique means something to one server only.
-    if (intent === INTENT_GETS || intent === INTENT_CAS) {
+    if (this.ties(intent)) {
       this.tallies[0].requests++;
       return children[0].pick(buf, start, end, intent);
     }
@@ -74,6 +73,11 @@ export abstract class Branching implements Branch, Work {
       plans.set(key, plan);
     }
     return plan.target;
+  }
+
+  /** Whether such commands stay at the first child: a cas unique means something to one server only. */
+  protected ties(intent: Intent): boolean {
+    return intent === INTENT_GETS || intent === INTENT_CAS;
   }
 
   private numberOf(target: Target): number {

@@ -2,6 +2,7 @@
 // other, until one does it. What of it is the client's order is in managed.ts.
 
 import type { Attempt, Carrier } from "../link/attempt.ts";
+import { redirectsOf } from "../route/former.ts";
 import type { Asker, Intent, Redirects, Resendable, Route } from "../route/route.ts";
 import { type Parked, type Parking, Server, type Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
@@ -34,6 +35,7 @@ export class Detour extends Errand implements Parked {
   after: Detour | null;
   isOver: boolean;
   parkedAt: number;
+  place: number;
   readonly where: { readonly number: number; readonly picked: number };
   private readonly guest: DetourOwner;
   /** How often it was sent again, and how often though a server may have seen to it. */
@@ -55,6 +57,7 @@ export class Detour extends Errand implements Parked {
     this.after = null;
     this.isOver = false;
     this.parkedAt = -1;
+    this.place = where.number;
     this.where = where;
     this.guest = guest;
     this.resent = 0;
@@ -67,8 +70,12 @@ export class Detour extends Errand implements Parked {
     return this.want.intent;
   }
 
-  get place(): number {
-    return this.where.number;
+  /** What it asks for, while it waits. */
+  said(): Uint8Array {
+    const bytes = new Uint8Array(this.size);
+    this.kept.moveInto(bytes);
+    this.kept.append(bytes, 0, bytes.length);
+    return bytes;
   }
 
   begin(target: Target, buf: Uint8Array, start: number, end: number): void {
@@ -118,8 +125,9 @@ export class Detour extends Errand implements Parked {
     this.end(() => super.lost(attempt, link, told, unsent));
   }
 
-  private get redirects(): Redirects | null {
-    return this.want.caller.isClosed ? null : this.guest.branch.route.redirects;
+  private redirectsAt(link: Carrier): Redirects | null {
+    const { redirects } = this.guest.branch.route;
+    return this.want.caller.isClosed ? null : redirectsOf(link, redirects);
   }
 
   /** As the route sees it. */
@@ -131,7 +139,7 @@ export class Detour extends Errand implements Parked {
 
   /** Whether the error at `buf[start, end)` is no answer yet. */
   private goesOn(link: Carrier, buf: Uint8Array, start: number, end: number): boolean {
-    const { redirects } = this;
+    const redirects = this.redirectsAt(link);
     if (redirects === null) return false;
     const { scripts } = this.guest.branch.pool;
     if (scripts !== null && scripts.words.isMissing(buf, start, end)) {
@@ -165,7 +173,7 @@ export class Detour extends Errand implements Parked {
   }
 
   private recovers(link: Carrier, unsent: boolean): boolean {
-    const { redirects } = this;
+    const redirects = this.redirectsAt(link);
     if (redirects === null) return false;
     const target = redirects.lost(link, this.seen);
     const { codec } = this.want.caller;

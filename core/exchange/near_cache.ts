@@ -10,40 +10,31 @@
 // asked for before that is not kept when it comes. After what may have written anything (a script, a
 // transaction) a client gets only what is read after the servers have said all they had to say.
 
-import { bytes, utf8 } from "../bytes.ts";
 import type { PoolConfig } from "../config/schema.ts";
 import type { Carrier } from "../link/attempt.ts";
 import type { LinkContext } from "../link/owner.ts";
 import type { Log } from "../log.ts";
 import {
-  ALL,
-  type Caching,
   type Codec,
   FORWARD,
   type Handshake,
   type Keys,
-  LOCAL,
-  NOTHING,
-  PIN,
-  QUIT,
-  REFUSE,
   type Scan,
   SPLIT,
-  TOGETHER,
-  TOPICS,
-  type Waits,
 } from "../protocol/codec.ts";
 import type { NearWords } from "../protocol/near.ts";
 import type { Route } from "../route/route.ts";
 import type { Server } from "../server/server.ts";
 import { fail, settle } from "./outcome.ts";
 import { type FillOwner, LARGEST, NearFill } from "./near_fill.ts";
+import { type KeysContext, NearKeys } from "./near_keys.ts";
 import { NearLink, type NearOwner } from "./near_link.ts";
 import { type NearEntry, NearTable } from "./near_table.ts";
-import { type Caller, MANAGED, PLAIN, type Request, SPECIAL, WATCHED } from "./request.ts";
+import { NearWrites, type Written } from "./near_writes.ts";
+import { type Caller, type Request, SPECIAL, WATCHED } from "./request.ts";
 
-/** Longest key that is kept. */
-const LONGEST_KEY = 4096;
+/** How long (ms), at least, a value is not asked for here that was too large. */
+const LARGE = 1000;
 /** A value may take so much of all there is. */
 const PART = 8;
 
@@ -66,7 +57,7 @@ export interface Reader extends Caller {
   nearBlind: number;
 }
 
-export interface NearContext extends LinkContext {
+export interface NearContext extends LinkContext, KeysContext {
   readonly config: PoolConfig;
   readonly log: Log;
   readonly codec: Codec;
@@ -85,42 +76,17 @@ export interface NearCounters {
 type Setting = NonNullable<PoolConfig["near_cache"]>;
 type Entry = NearEntry<NearFill, NearLink>;
 
-/** What one request writes, until it is answered. */
-export class Written {
-  private readonly near: NearCache;
-  readonly entries: Entry[];
-  readonly everything: boolean;
-
-  constructor(near: NearCache, entries: Entry[], everything: boolean) {
-    this.near = near;
-    this.entries = entries;
-    this.everything = everything;
-  }
-
-  /** Its request, which is to tell when it is over. */
-  goesWith(request: Request): void {
-    request.written = this;
-    if (request.kind === PLAIN) request.kind = SPECIAL;
-    else if (request.kind === MANAGED) request.kind = WATCHED;
-  }
-
-  done(): void {
-    this.near.wroteAll(this);
-  }
-}
-
 export class NearCache implements NearOwner, FillOwner {
   readonly context: NearContext;
   readonly codec: Codec;
-  readonly handshake: Handshake;
+  readonly handshake: Handshake | null;
   readonly silence: number;
   private readonly setting: Setting;
-  private readonly words: NearWords;
-  private readonly prefixes: readonly Uint8Array[];
-  private table: NearTable<NearFill, NearLink>;
+  readonly words: NearWords;
+  readonly keysOf: NearKeys;
+  readonly table: NearTable<NearFill, NearLink>;
   private readonly links: Map<Server, NearLink>;
-  /** Requests in flight that may change every key. */
-  private everything: number;
+  private readonly writes: NearWrites;
   /** The route's epoch when all that is kept was read. */
   private epoch: number;
   /** Times that servers were asked to say all, and the last of them that is over. */
@@ -132,12 +98,15 @@ export class NearCache implements NearOwner, FillOwner {
     this.codec = context.codec;
     this.setting = setting;
     this.silence = setting.silence;
-    this.words = (context.codec.caching as Caching).near;
-    this.handshake = this.words.handshake(setting.prefixes);
-    this.prefixes = setting.prefixes.map((prefix) => bytes(utf8(prefix)));
+    this.words = (context.codec.caching?.near ?? context.codec.near) as NearWords;
+    // Which keys will be hot no server can be told in advance; of those that only pass it is to tell
+    // once each.
+    const { prefixes, auto, ttl } = setting;
+    this.handshake = this.words.handshake(auto || ttl === 0 ? null : prefixes);
+    this.keysOf = new NearKeys(context, setting, (key) => this.leave(key));
     this.table = new NearTable(setting.bytes);
     this.links = new Map();
-    this.everything = 0;
+    this.writes = new NearWrites(this);
     this.epoch = context.route.epoch;
     this.asked = 0;
     this.said = 0;
@@ -154,18 +123,15 @@ export class NearCache implements NearOwner, FillOwner {
 
   /** Whether the session of a client that may do all reads what is kept. */
   serves(client: Caller): boolean {
-    return this.words.serves(client.session);
+    return client.codec === this.codec && this.words.serves(client.session);
   }
 
-  private covers(buf: Uint8Array, start: number, end: number): boolean {
-    const n = end - start;
-    if (n > LONGEST_KEY) return false;
-    for (const prefix of this.prefixes) {
-      let i = 0;
-      while (i < prefix.length && i < n && buf[start + i] === prefix[i]) i++;
-      if (i === prefix.length) return true;
-    }
-    return false;
+  /** A key is kept no more. */
+  private leave(key: Uint8Array): void {
+    const entry = this.table.find(key, 0, key.length);
+    if (entry === null) return;
+    this.outdate(entry);
+    this.table.drop(entry);
   }
 
   // ---------------------------------------------------------------- reading
@@ -189,13 +155,15 @@ export class NearCache implements NearOwner, FillOwner {
     start: number,
     end: number,
   ): number {
-    if (!this.covers(buf, start, end)) return ELSEWHERE;
+    if (!this.keysOf.reads(buf, start, end)) return ELSEWHERE;
     const { route, counters } = this.context;
     if (route.epoch !== this.epoch) this.forgetAll();
     const mustWait = client.head !== null;
     const isAmidWrites = mustWait && client.gone < client.nearWrote;
     // What went another way comes first, or what it has read could be newer than this.
-    if (mustWait && client.gone < client.nearRead) return NOT_YET;
+    if (mustWait && client.gone < client.nearRead && this.isServed(scan, buf, start, end)) {
+      return NOT_YET;
+    }
     if (client.nearBlind < 0 && isAmidWrites) return NOT_YET;
     const isBlind = client.nearBlind !== 0 && !this.sees(client);
     const entry = this.table.find(buf, start, end);
@@ -220,6 +188,12 @@ export class NearCache implements NearOwner, FillOwner {
     }
     this.bring(client, scan, this.table.take(buf, start, end), link, isBlind);
     return ANSWERED;
+  }
+
+  /** Whether there is a link over which the key can be read: else it goes the other way again. */
+  private isServed({ verb }: Scan, buf: Uint8Array, start: number, end: number): boolean {
+    const server = this.context.route.pick(buf, start, end, this.codec.intents[verb + 1]);
+    return server.available && this.linkTo(server).usable;
   }
 
   /** Its link, which is made when it is first of use. */
@@ -286,12 +260,14 @@ export class NearCache implements NearOwner, FillOwner {
     } else {
       fill = new NearFill(this, entry, link, turn.clock);
       // What is in flight may be carried out after it.
-      fill.isVoid = entry.writes > 0 || this.everything > 0;
+      fill.isVoid = entry.writes > 0 || this.writes.everything > 0;
       if (!fill.isVoid) {
         if (entry.fill !== null) entry.fill.isVoid = true;
         entry.fill = fill;
       }
-      fill.ask(this.words.askLife(entry.key), this.words.askValue(entry.key));
+      const { words, setting } = this;
+      const life = setting.ttl === 0 ? null : words.askLife(entry.key);
+      fill.ask(life, words.askValue(entry.key));
     }
     fill.waiters.push(request);
   }
@@ -318,7 +294,7 @@ export class NearCache implements NearOwner, FillOwner {
   private store(fill: NearFill, buf: Uint8Array, start: number, end: number): void {
     const { entry, lifeBuf, askedAt } = fill;
     const life = this.words.life(lifeBuf, 0, lifeBuf.length);
-    if (fill.isVoid || life === 0) return;
+    if (fill.isVoid || life === 0 || this.setting.ttl === 0) return;
     const ms = life < 0 ? this.setting.ttl : Math.min(life, this.setting.ttl);
     if (end - start > Math.min(LARGEST, this.setting.bytes / PART)) {
       entry.largeUntil = askedAt + this.setting.ttl;
@@ -331,7 +307,7 @@ export class NearCache implements NearOwner, FillOwner {
   failed(fill: NearFill, isLarge: boolean): void {
     const { entry } = fill;
     if (entry.fill === fill) entry.fill = null;
-    if (isLarge) entry.largeUntil = this.context.turn.clock + this.setting.ttl;
+    if (isLarge) entry.largeUntil = this.context.turn.clock + Math.max(LARGE, this.setting.ttl);
     for (const request of fill.waiters) this.sendElsewhere(request, entry.key);
     if (!isLarge && entry.reply === null) this.table.drop(entry);
   }
@@ -368,7 +344,7 @@ export class NearCache implements NearOwner, FillOwner {
     for (let i = 0; i < nkeys; i++) {
       keys.select(scan, i);
       const [start, end] = [at + scan.keyStart, at + scan.keyEnd];
-      if (!this.covers(buf, start, end)) known = false;
+      if (!this.keysOf.reads(buf, start, end)) known = false;
       else covered++;
       if (!known) continue;
       const entry = this.table.find(buf, start, end);
@@ -385,7 +361,7 @@ export class NearCache implements NearOwner, FillOwner {
       return ELSEWHERE;
     }
     counters.near_hits += nkeys;
-    client.answer(joined([this.words.many(nkeys), ...replies]));
+    client.answer(this.words.joined(replies));
     return ANSWERED;
   }
 
@@ -393,56 +369,12 @@ export class NearCache implements NearOwner, FillOwner {
 
   /** Whatever a client is about to send; what it writes is not kept. Null: nothing of the cache's. */
   write(client: Reader, scan: Scan, buf: Uint8Array, at: number): Written | null {
-    const { action } = scan;
-    if (action === REFUSE || action === NOTHING || action === LOCAL || action === QUIT) return null;
-    if (action === TOPICS) return null;
-    const writes = (this.codec.waits as Waits).mayWrite(scan);
-    // What it does later, or in parts, and when it is done, only the servers know.
-    if (action === PIN && (writes || client.nearBlind < 0)) client.nearBlind = -1;
-    if (!writes) return null;
-    const entries: Entry[] = [];
-    if (action === FORWARD) {
-      this.writeKey(entries, buf, at + scan.keyStart, at + scan.keyEnd);
-    } else if (action === SPLIT || action === TOGETHER || action === PIN) {
-      const keys = this.codec.keys as Keys;
-      for (let i = 0; i < scan.nkeys; i++) {
-        keys.select(scan, i);
-        this.writeKey(entries, buf, at + scan.keyStart, at + scan.keyEnd);
-      }
-      if (scan.nkeys > 0) keys.select(scan, 0);
-      if (action === TOGETHER) client.nearBlind = -1; // a script may write what it does not name
-    } else {
-      client.nearBlind = -1;
-    }
-    const everything = action === ALL;
-    if (everything) {
-      this.forgetAll();
-      this.everything++;
-    }
-    return entries.length > 0 || everything ? new Written(this, entries, everything) : null;
-  }
-
-  private writeKey(entries: Entry[], buf: Uint8Array, start: number, end: number): void {
-    if (!this.covers(buf, start, end)) return;
-    const entry = this.table.take(buf, start, end);
-    entry.writes++;
-    this.outdate(entry);
-    entries.push(entry);
-  }
-
-  wroteAll({ entries, everything }: Written): void {
-    if (everything) this.everything--;
-    for (const entry of entries) {
-      entry.writes--;
-      if (entry.reply === null && entry.largeUntil < this.context.turn.clock) {
-        this.table.drop(entry);
-      }
-    }
+    return this.writes.note(client, scan, buf, at);
   }
 
   // ---------------------------------------------------------------- forgetting
 
-  private outdate(entry: Entry): void {
+  outdate(entry: Entry): void {
     this.table.unset(entry);
     if (entry.fill === null) return;
     entry.fill.isVoid = true;
@@ -450,6 +382,7 @@ export class NearCache implements NearOwner, FillOwner {
   }
 
   changed(buf: Uint8Array, start: number, end: number): void {
+    this.keysOf.changed(buf, start, end);
     const entry = this.table.find(buf, start, end);
     if (entry === null) return;
     this.context.counters.near_invalidations++;
@@ -484,6 +417,7 @@ export class NearCache implements NearOwner, FillOwner {
 
   /** Called every tick. */
   tick(now: number, timeout: number, late: number): void {
+    this.keysOf.tick(now);
     for (const [server, link] of this.links) {
       if (server.removed) {
         this.links.delete(server);
@@ -498,14 +432,4 @@ export class NearCache implements NearOwner, FillOwner {
     for (const link of links) link.stop();
     this.forgetAll();
   }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

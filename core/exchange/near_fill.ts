@@ -60,8 +60,9 @@ export class NearFill implements Sink {
     this.isLarge = false;
   }
 
-  ask(life: Uint8Array, value: Uint8Array): void {
-    this.link.send(this.life, life);
+  /** `life`: null if that is not asked. */
+  ask(life: Uint8Array | null, value: Uint8Array): void {
+    if (life !== null) this.link.send(this.life, life);
     this.link.send(this.value, value);
   }
 

@@ -26,7 +26,8 @@ const LATEST = 5000;
 export interface NearOwner {
   readonly context: LinkContext & { readonly log: Log };
   readonly codec: Codec;
-  readonly handshake: Handshake;
+  /** Null: servers tell of no changes. */
+  readonly handshake: Handshake | null;
   /** Longest silence (ms). */
   readonly silence: number;
   /** A key's value may be another; all values that came over the link may be. */
@@ -43,9 +44,9 @@ class NearContext implements LinkContext {
   readonly big: BigWatch;
   private readonly pool: LinkContext;
   private readonly codec: Codec;
-  private readonly setting: PushSetting;
+  private readonly setting: PushSetting | null;
 
-  constructor(pool: LinkContext, codec: Codec, setting: PushSetting) {
+  constructor(pool: LinkContext, codec: Codec, setting: PushSetting | null) {
     this.host = pool.host;
     this.buffers = pool.buffers;
     this.turn = pool.turn;
@@ -65,10 +66,10 @@ class NearContext implements LinkContext {
   }
 
   handshakeOf(): Handshake | null {
-    return this.setting.handshake;
+    return this.setting?.handshake ?? null;
   }
 
-  pushesOf(): PushSetting {
+  pushesOf(): PushSetting | null {
     return this.setting;
   }
 }
@@ -108,7 +109,7 @@ export class NearLink implements LinkOwner, PushListener, Sink {
     this.retryAt = -Infinity;
     this.pings = [];
     this.told = false;
-    const setting = { listener: this, handshake };
+    const setting = handshake === null ? null : { listener: this, handshake };
     this.link = new Link(new NearContext(context, codec, setting), this, 0);
   }
 

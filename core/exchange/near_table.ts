@@ -151,13 +151,13 @@ export class NearTable<F, L> {
   }
 }
 
-function isKey(key: Uint8Array, buf: Uint8Array, start: number, end: number): boolean {
+export function isKey(key: Uint8Array, buf: Uint8Array, start: number, end: number): boolean {
   if (key.length !== end - start) return false;
   for (let i = 0; i < key.length; i++) if (key[i] !== buf[start + i]) return false;
   return true;
 }
 
-function hashOf(buf: Uint8Array, start: number, end: number): number {
+export function hashOf(buf: Uint8Array, start: number, end: number): number {
   let hash = 0x811c9dc5 | 0;
   for (let i = start; i < end; i++) hash = Math.imul(hash ^ buf[i], 0x01000193);
   return hash ^ (hash >>> 15);

@@ -3,7 +3,7 @@
 // all. Bounded in time (`wait`) and in bytes (`park_bytes`).
 
 import type { Timer } from "../host.ts";
-import type { Parked, Server, Target } from "../server/server.ts";
+import type { Parked, Parking, Server, Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
 import { abandon, answerWith } from "./outcome.ts";
@@ -30,16 +30,16 @@ export interface LotRoute {
 }
 
 /** A request, and its bytes as a server is to get them. */
-class ParkedRequest implements Parked {
+export class ParkedRequest implements Parked {
   readonly cost: number;
   private readonly request: Request;
-  private readonly bytes: OutBuffer;
+  private readonly span: OutBuffer;
   private readonly size: number;
 
-  constructor(request: Request, bytes: OutBuffer, size: number) {
+  constructor(request: Request, span: OutBuffer, size: number) {
     this.cost = Math.max(size, LEAST);
     this.request = request;
-    this.bytes = bytes;
+    this.span = span;
     this.size = size;
   }
 
@@ -47,15 +47,24 @@ class ParkedRequest implements Parked {
     return this.request.place;
   }
 
+  set place(place: number) {
+    this.request.place = place;
+  }
+
+  said(): Uint8Array {
+    const bytes = new Uint8Array(this.size);
+    this.span.moveInto(bytes);
+    this.span.append(bytes, 0, bytes.length);
+    return bytes;
+  }
+
   get by(): Caller {
     return this.request.sink;
   }
 
   /** What stands for it in its client's queue. */
-  private get whole(): Request {
-    let { request: whole } = this;
-    while (whole.parent !== null) whole = whole.parent;
-    return whole;
+  get whole(): Request {
+    return this.request.whole;
   }
 
   /** Whether it stands before another one of its client's; as a rule it is the next one behind. */
@@ -80,17 +89,17 @@ class ParkedRequest implements Parked {
 
   go(server: Server): void {
     const link = server.linkFor(this.request.sink);
-    this.bytes.moveTo(link.out);
+    this.span.moveTo(link.out);
     link.enqueue(this.request, this.size);
   }
 
   giveUp(error: Uint8Array): void {
-    this.bytes.clear();
+    this.span.clear();
     answerWith(this.request, error);
   }
 
   forget(): void {
-    this.bytes.clear();
+    this.span.clear();
     abandon(this.request);
   }
 }
@@ -101,6 +110,19 @@ interface Queue {
   readonly by: Map<Caller, ParkedRequest[]>;
   pause: number;
   dueAt: number;
+}
+
+/**
+ * Whether a client has unanswered requests that have waited for a place (-1: for any), those behind
+ * `whole` not counted: they wait still, or were tried again.
+ */
+function hasWaited(client: Caller, place: number, whole: Request | null): boolean {
+  const isTried = (one: Request): boolean =>
+    one.parkedAt >= 0 && !one.ready && (place < 0 || one.place === place);
+  for (let one = client.head; one !== null && one !== whole; one = one.next) {
+    if (isTried(one) || one.parts.some(isTried)) return true;
+  }
+  return false;
 }
 
 function ownOf({ by }: Queue, client: Caller): ParkedRequest[] {
@@ -136,7 +158,11 @@ export class ParkingLot {
   private readonly context: LotContext;
   private readonly route: () => LotRoute;
   private readonly queues: Map<number, Queue>;
+  /** Clients that have unanswered requests which have waited. */
+  private readonly restless: Set<Caller>;
   private timer: Timer | null;
+  /** What comes here goes there, since the pool has another route; null: it stays. */
+  private next: Parking | null;
 
   constructor(context: LotContext, route: () => LotRoute) {
     this.waiting = 0;
@@ -146,7 +172,9 @@ export class ParkingLot {
     this.context = context;
     this.route = route;
     this.queues = new Map();
+    this.restless = new Set();
     this.timer = null;
+    this.next = null;
   }
 
   /** `bytes` is the request as a server is to get it, `size` of them. */
@@ -156,7 +184,8 @@ export class ParkingLot {
 
   /** Whatever it is waits for its place to have a server. */
   wait(one: Parked): void {
-    const { context } = this;
+    const { context, next } = this;
+    if (next !== null) return next.wait(one);
     const { wait, park_bytes } = context.config;
     const now = context.host.now();
     if (one.parkedAt < 0) {
@@ -170,16 +199,24 @@ export class ParkingLot {
       this.queues.set(one.place, queue);
     }
     if (queue.parked.length === 0) queue.dueAt = now + queue.pause;
-    if (one instanceof ParkedRequest) queueInOrder(queue, one);
-    else queue.parked.push(one);
+    if (one instanceof ParkedRequest) {
+      this.restless.add(one.by);
+      queueInOrder(queue, one);
+    } else queue.parked.push(one);
     this.waiting++;
     this.bytes += one.cost;
     this.timer ??= context.host.every(SHORTEST, () => this.tick());
   }
 
-  /** Whether a request of a client's waits for a place: none that was behind it is to overtake it. */
-  holds(place: number, by: unknown): boolean {
-    return this.queues.get(place)?.by.has(by as Caller) ?? false;
+  /**
+   * Whether a request of `by` for a place would overtake another one of its, that waits for the place
+   * or has. `whole` is what stands for it in its client's queue.
+   */
+  holds(place: number, by: unknown, whole: unknown): boolean {
+    const client = by as Caller;
+    if (!this.restless.has(client)) return false;
+    return this.queues.get(place)?.by.has(client) === true ||
+      hasWaited(client, place, whole as Request);
   }
 
   /** Copies `buf[start, end)`, a request that was not sent yet. */
@@ -208,7 +245,10 @@ export class ParkingLot {
       else this.tryAgain(place, queue, now);
     }
     turn.leave();
-    if (this.queues.size > 0) return;
+    for (const client of this.restless) {
+      if (client.isClosed || !hasWaited(client, -1, null)) this.restless.delete(client);
+    }
+    if (this.queues.size + this.restless.size > 0) return;
     this.timer?.cancel();
     this.timer = null;
   }
@@ -220,9 +260,15 @@ export class ParkingLot {
     queue.dueAt = now + queue.pause;
     const { parked } = queue;
     queue.parked = [];
+    const waits = new Set<Caller>();
+    for (const [client, [first]] of queue.by) {
+      if (!first.isGone && hasWaited(client, place, first.whole)) waits.add(client);
+    }
     queue.by.clear();
     for (const one of parked) {
-      if (!one.isGone && !target.available && now - one.parkedAt < wait) {
+      const isLater = one instanceof ParkedRequest && waits.has(one.by);
+      const isEarly = !target.available || isLater;
+      if (!one.isGone && isEarly && now - one.parkedAt < wait) {
         if (one instanceof ParkedRequest) append(queue, one, ownOf(queue, one.by));
         else queue.parked.push(one);
         continue;
@@ -230,7 +276,7 @@ export class ParkingLot {
       this.waiting--;
       this.bytes -= one.cost;
       if (one.isGone) one.forget();
-      else if (target.available) one.go(target);
+      else if (!isEarly) one.go(target as Server);
       else this.giveUp(one);
     }
   }
@@ -238,6 +284,18 @@ export class ParkingLot {
   private giveUp(one: Parked): void {
     this.overdue++;
     one.giveUp(this.route().overdue(one.place));
+  }
+
+  /** The pool has another route: all that waits goes to `next`, and what comes later too. */
+  moveTo(next: Parking): void {
+    this.next = next;
+    this.timer?.cancel();
+    this.timer = null;
+    const all = [...this.queues.values()].flatMap(({ parked }) => parked);
+    this.queues.clear();
+    this.waiting = 0;
+    this.bytes = 0;
+    for (const one of all) next.wait(one);
   }
 
   /** The pool stops; its clients are gone. */
@@ -248,5 +306,6 @@ export class ParkingLot {
       for (const one of parked) one.forget();
     }
     this.queues.clear();
+    this.restless.clear();
   }
 }

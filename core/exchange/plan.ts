@@ -132,6 +132,9 @@ export interface Party extends Origin {
     readonly limits: { readonly clientOutput: number };
   };
   waitForLink(link: Link): void;
+  /** No more of its requests are taken, until `workDone`: see Caller. */
+  stopForWork?(): void;
+  workDone?(): void;
 }
 
 /** What is wanted of a tree: one reply for one request. */

@@ -203,6 +203,11 @@ export class Request implements Attempt, FanOut, Part {
     this.picks = NO_PLACES;
   }
 
+  /** What stands for it in its client's queue. */
+  get whole(): Request {
+    return this.parent === null ? this : this.parent.whole;
+  }
+
   /** What an error says about servers is theirs: no client can make one say it. */
   get isJudged(): boolean {
     return this.sink.codec.judged[this.verb + 1] === 1;

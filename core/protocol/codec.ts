@@ -16,6 +16,7 @@ import type { Origin, Scan } from "./scan.ts";
 import type { Session } from "./session.ts";
 import type { Stripping } from "./stripping.ts";
 import type { Verdicts } from "./verdicts.ts";
+import type { Warming } from "./warming.ts";
 
 export * from "./replies.ts";
 export * from "./scan.ts";
@@ -126,9 +127,9 @@ export interface Sessions {
   newSession(id: number, remote: string, since: number): Session;
   /**
    * The session was another codec's of the same pool, whose passwords and users may have changed;
-   * `old` and `now` are what a new session was and is.
+   * `old` and `now` are what a new session was and is. Why it cannot go on; "" if it can.
    */
-  renew(session: Session, old: Session, now: Session): void;
+  renew(session: Session, old: Session, now: Session): string;
   /** Whether the request is allowed while `session.locked`. */
   openToAll(scan: Scan): boolean;
   /** The answer to everything else while `session.locked`. */
@@ -358,6 +359,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly quiet: Quiet | null;
   /** Null: servers tell clients nothing unasked. */
   readonly caching: Caching | null;
+  /** What a near cache says to servers that tell of no changes (for others: `caching`). */
+  readonly near?: NearWords;
   /** Null: what is in no table stays unknown. */
   readonly inquiries: Inquiries | null;
   /** Null: no reply speaks of the server. */
@@ -372,6 +375,8 @@ export interface Codec extends Requests, Replies, Sessions {
   readonly migrating: Migrating | null;
   /** The same of a protocol whose servers carry out single steps only. Absent: see `migrating`. */
   readonly pulling?: Pulling;
+  /** Absent: no pool warms another one up. */
+  readonly warming?: Warming;
   /** Servers copy each other's writes. Absent: the protocol knows of none that do. */
   readonly replication?: Replication;
   /** Null: nobody watches over servers. */

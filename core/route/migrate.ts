@@ -222,9 +222,9 @@ class Onward implements Redirects {
     return place < 0 ? place : place - this.old.places;
   }
 
-  private request({ sink, place, resent, parkedAt, isJudged }: Resendable): Resendable {
+  private request({ sink, whole, place, resent, parkedAt, isJudged }: Resendable): Resendable {
     const request = { place: this.of(place), resent, parkedAt, isJudged };
-    return sink === undefined ? request : { ...request, sink };
+    return sink === undefined ? request : { ...request, sink, whole };
   }
 
   refused(

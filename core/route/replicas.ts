@@ -134,8 +134,9 @@ export class ReplicaRoute implements Route, Redirects {
 
   /** Where a command goes whose keys are written at `primary`. */
   private choose(primary: Target, intent: Intent, by: Asker): Target {
-    if (!primary.available) return primary;
-    const replicas = shardOf(primary);
+    // While a primary is sought its replicas are read from.
+    const server = primary.available ? primary : this.inner.home?.(this.place) ?? null;
+    const replicas = server === null ? null : shardOf(server);
     if (replicas === null) return primary;
     const standing = standingOf(by, replicas);
     if (intent === CLASS_READ) return this.reader(primary, replicas, standing, by);
@@ -147,7 +148,7 @@ export class ReplicaRoute implements Route, Redirects {
     return primary;
   }
 
-  private reader(primary: Server, replicas: Replicas, standing: Standing, by: Asker): Target {
+  private reader(primary: Target, replicas: Replicas, standing: Standing, by: Asker): Target {
     if (by.isBound || !this.mayBeOld(standing, by)) return primary;
     // What is on its way from or to it only the primary knows: replicas say that it is not there.
     if (this.slotted && replicas.isMoving(this.place)) return primary;
@@ -157,6 +158,7 @@ export class ReplicaRoute implements Route, Redirects {
       if (replicas.falls) this.context.counters.replica_fallbacks++;
       return primary;
     }
+    if (!primary.available && server === replicas.primary.server) return primary;
     if (server !== primary) standing.read = by.sent + 1;
     return server;
   }

@@ -51,6 +51,8 @@ export interface Route {
     intent?: Intent,
     by?: Asker,
   ): Target | null;
+  /** Whose a place is, also while it may not be asked. Absent: nobody knows that of any. */
+  home?(place: number): Server | null;
   /** Who has a place that `pickAll` gave. */
   owner(place: number, intent?: Intent, by?: Asker): Target;
   /**
@@ -83,6 +85,8 @@ export interface Asker {
 export interface Resendable {
   /** Whose it is and what it is to do; absent: it is one of a client's own connection. */
   readonly sink?: Asker;
+  /** What stands for it in its client's queue. */
+  readonly whole?: unknown;
   readonly intent?: Intent;
   readonly place: number;
   /** How often it was sent again. The route sets it to 0 if that is not to be counted. */

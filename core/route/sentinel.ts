@@ -104,6 +104,10 @@ export class SentinelRoute implements Route, Redirects {
     return shard !== undefined && shard.state === SERVED ? shard.server : this.nowhere;
   }
 
+  home(place: number): Server | null {
+    return this.topology.shards[place]?.server ?? null;
+  }
+
   isOnePlace(scan: Scan, buf: Uint8Array, at: number, keys: Keys): boolean {
     let first = -1;
     for (let i = 0; i < scan.nkeys; i++) {

@@ -32,7 +32,7 @@ export interface SlotContext {
 
 /** Knows what waits for an owner of its slot. */
 export interface Waiting {
-  holds(place: number, by: unknown): boolean;
+  holds(place: number, by: unknown, whole: unknown): boolean;
 }
 
 export class SlotRoute implements Route, Redirects {
@@ -203,7 +203,7 @@ export class SlotRoute implements Route, Redirects {
       return this.wait(request);
     }
     // An earlier one of the client's waits for the slot: this one goes behind it.
-    const isLater = this.lot.holds(request.place, request.sink);
+    const isLater = this.lot.holds(request.place, request.sink, request.whole);
     if (refusal.what === ASK && !isLater) {
       this.preface = context.words.asking;
       return node.server;

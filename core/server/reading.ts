@@ -98,6 +98,14 @@ export class Reading implements ReplicasHearer {
     return gone;
   }
 
+  /** A shard's primary is another server, by the same name. */
+  primaryMoved(primary: Server): void {
+    const replicas = shardOf(primary);
+    if (replicas === null) return;
+    this.watched.get(replicas.primary)?.probe.renew();
+    replicas.primaryMoved(this.context.host.now());
+  }
+
   private add({ name, primary }: Shard): Replicas {
     const free = this.shards.indexOf(null);
     const number = free < 0 ? this.shards.length : free;

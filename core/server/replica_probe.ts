@@ -107,6 +107,12 @@ export class ReplicaProbe extends Asking {
     if (!this.context.stopped) this.hearer.untold(why);
   }
 
+  /** It is somewhere else now: it is asked with the next tick. */
+  renew(): void {
+    this.stop();
+    this.dueAt = 0;
+  }
+
   /** It is asked again with the next tick that is due, over a new link. */
   stop(): void {
     this.awaiting = [];

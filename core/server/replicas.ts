@@ -90,7 +90,7 @@ export class Replicas {
   candidates: readonly Server[];
   /** Stands for a replica where the policy has no place for the primary; null: it has. */
   nobody: Unavailable | null;
-  private readonly history: OffsetHistory;
+  private history: OffsetHistory;
   private readonly hearer: ReplicasHearer;
 
   constructor(
@@ -154,6 +154,14 @@ export class Replicas {
   /** The primary does not answer, or a connection to it was lost: until it tells of itself again. */
   primaryLost(now: number): void {
     this.isUp = false;
+    this.judge(now);
+  }
+
+  /** Another server is the primary: what replicas follow is known when that has told of itself. */
+  primaryMoved(now: number): void {
+    this.history = new OffsetHistory();
+    this.primary.view = null;
+    this.isUp = true;
     this.judge(now);
   }
 

@@ -41,13 +41,15 @@ export type Target = Server | Unavailable;
 
 /** Whatever waits until a place has a server. */
 export interface Parked {
-  readonly place: number;
+  place: number;
   /** Since when (ms) it waits, all its times together; -1 until it does. */
   parkedAt: number;
   /** What it takes (bytes). */
   readonly cost: number;
   /** Nobody wants it any more. */
   readonly isGone: boolean;
+  /** What was asked for, by which its place is found by another route; null: that cannot be. */
+  said?(): Uint8Array | null;
   /** There is a server. */
   go(server: Server): void;
   /** It has waited too long, or too much waits. */
@@ -112,6 +114,8 @@ export class Server implements LinkOwner {
   greets: Handshake | null;
   /** In a shard whose replicas are read from, for those who know of that: see replicas.ts, partOf. */
   part: unknown;
+  /** Null: the pool's route is its own. Else the one it had before a reload: see route/former.ts. */
+  former: unknown;
   /** For choosing among servers by chance, but always alike. */
   readonly seed: number;
   /** By class of command. */
@@ -148,6 +152,7 @@ export class Server implements LinkOwner {
     this.keeps = context.keeps;
     this.greets = null;
     this.part = null;
+    this.former = null;
     this.seed = seedOf(config.name);
     this.latency = LATENCY_CLASSES.map(() => new Latency());
     this.failures = 0;

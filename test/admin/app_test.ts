@@ -8,7 +8,7 @@ import { PAGE } from "../../adapters/admin/page_html.ts";
 import { SCRIPT } from "../../adapters/admin/page_script.ts";
 import { STYLE } from "../../adapters/admin/page_style.ts";
 import { statsLine } from "../../core/stats/report.ts";
-import { clusterPool, FakeControl, pool, server, snapshot } from "./fixture.ts";
+import { clusterPool, FakeControl, pool, sentinelPool, server, snapshot } from "./fixture.ts";
 
 function setUp(host = "127.0.0.1") {
   const control = new FakeControl(snapshot([
@@ -100,6 +100,15 @@ test("/readyz tells a cluster without full coverage, and refuses it if so asked"
   ]);
   assert.is((await get("/readyz?covered")).status, 503);
   control.now = snapshot([pool("p", [server("a")])]);
+  assert.is((await get("/readyz?covered")).status, 200);
+  const watched = sentinelPool("s");
+  const shard = { name: "a", state: "served" };
+  const states = [shard, { ...shard, state: "seeking" }] as never[];
+  const sentinel = { ...watched.sentinel!, shards: states };
+  control.now = snapshot([{ ...watched, sentinel }]);
+  assert.equal((await (await get("/readyz")).json()).pools[0].sentinel, { shards: 2, covered: 1 });
+  assert.is((await get("/readyz?covered")).status, 503);
+  control.now = snapshot([{ ...watched, sentinel: { ...sentinel, shards: states.slice(0, 1) } }]);
   assert.is((await get("/readyz?covered")).status, 200);
 });
 

@@ -1151,8 +1151,10 @@ test("a near cache needs prefixes that do not overlap, and keys that are on a ce
     mistakes(file("redis: true", `near_cache: ${near}`, ...more));
   assert.equal(of("{prefixes: ['a:', 'b:'], bytes: 65536, ttl: 1, silence: 10}"), []);
   assert.equal(of("{ttl: 5}"), [
-    'c.yml:4: pool "p": near_cache.prefixes has to name at least one prefix',
+    'c.yml:4: pool "p": near_cache.prefixes has to name at least one prefix, or near_cache.auto to be true',
   ]);
+  assert.equal(of("{auto: true}"), []);
+  assert.equal(of("{ttl: 0}"), []);
   assert.equal(of("{prefixes: [ab, b, a]}"), [
     'c.yml:4: pool "p": near_cache.prefixes "ab" and "a" overlap; the shorter one is enough',
   ]);

@@ -31,6 +31,8 @@ test("a server has replicas, and the policy its defaults", () => {
   assert.equal({ ...zones }, { "10.1.": "a" });
   const cluster = pool(["distribution: cluster", "reads: {from: nearest}"], ["10.0.0.1:6379:1"]);
   assert.is(loadConfig(cluster).pools[0].reads?.from, "nearest");
+  const own = ['sentinels: ["10.0.0.1:26379:1"]', "reads: {from: nearest}"];
+  assert.is(loadConfig(pool(own, ["10.0.0.1:6379:1 a"])).pools[0].reads?.from, "nearest");
   assert.is(loadConfig(fs.readFileSync("conf/replicas.yml", "utf8")).pools[0].servers.length, 2);
 });
 
@@ -64,9 +66,13 @@ const ROWS: [string, string, string[]][] = [
     `c.yml:5: ${FILE_P} auto_eject_hosts is not allowed with reads: keys of an ejected server`,
     `c.yml:6: ${FILE_P} health_check is not allowed with reads: keys of an ejected server`,
   ]],
-  ["sentinels", pool([READS, 'sentinels: ["10.0.0.1:26379:1"]'], ["10.0.0.1:1:1 a"]), [
-    `c.yml:4: ${FILE_P} reads is not allowed with sentinels`,
-  ]],
+  [
+    "replicas named where Sentinels tell of them",
+    pool([READS, 'sentinels: ["10.0.0.1:26379:1"]'], [
+      '{server: "10.0.0.1:1:1 a", replicas: ["10.0.0.2:1"]}',
+    ]),
+    [`c.yml:7: ${FILE_P} replicas are not named here: they are learned from the servers`],
+  ],
   ["memcached", pool([READS]).replace("redis: true", "redis: false"), [
     `c.yml:4: ${FILE_P} reads is only valid with redis: true`,
   ]],

@@ -51,7 +51,7 @@ function mistakes(text: string): string[] {
 
 const p = 'pool "front":';
 const HOW =
-  'the name of a pool, or a mapping with "pool", "failover", "all", or "read" and "write"';
+  'the name of a pool, or a mapping with "pool", "failover", "all", "warm", or "read" and "write"';
 
 test("a pool that is a target needs no listen, a pool with routes no servers", () => {
   const { pools } = loadConfig(front("default: local", 'prefixes: {"a:": far}'));
@@ -193,6 +193,31 @@ test("-t tells what belongs to the targets", () => {
   assert.equal(mistakes(text), [
     `c.yml:4: ${p} timeout is not allowed with routes: it belongs to the pools that are its targets`,
   ]);
+});
+
+test("a warm route is of two plain rings", () => {
+  const of = (target: string): string[] => mistakes(front(`default: {warm: ${target}}`));
+  assert.equal(of("{cold: local, warm: far}"), []);
+  assert.match(of("{cold: local}")[0], 'c.yml:5: pool "front": routes.default.warm.warm has to be');
+  assert.match(of("far")[0], "routes.default.warm.cold has to be the name of a pool");
+  assert.match(of("{cold: local, warm: {all: [local, far]}}")[0], "warm.warm has to be the name");
+  assert.match(of("{cold: local, warm: local}")[0], "cold and warm have to be two pools");
+  assert.match(of("{cold: local, hot: far, warm: far}")[0], "known: cold, warm");
+  assert.match(
+    of("{cold: local, warm: nodes}")[0],
+    "has distribution: cluster; cold and warm have",
+  );
+  assert.match(of("{cold: local, warm: moving}")[0], "cannot be a target: it has migrate");
+});
+
+test("servers that are found are warmed where that is possible", () => {
+  const pool = (more: string): string =>
+    `p:\n  listen: 127.0.0.1:1\n  ${more}\n  discovery: {file: x.yml, migrate: auto}\n`;
+  assert.equal(mistakes(pool("distribution: modula")), []);
+  assert.match(mistakes(pool("redis: true"))[0], "discovery.migrate: auto is for memcached");
+  assert.match(mistakes(pool("distribution: random"))[0], "needs distribution ketama or modula");
+  const front = "f:\n  listen: 127.0.0.1:2\n  routes: {default: p}\n";
+  assert.match(mistakes(pool("timeout: 5") + front)[0], 'f": routes: pool "p" cannot be a target');
 });
 
 test.run();

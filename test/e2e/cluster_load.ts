@@ -17,7 +17,7 @@ export class KnowingClient {
   readonly wrong: Wrong[];
   /** Commands answered. */
   answered: number;
-  private readonly wire: Wire;
+  private wire: Wire;
   private readonly values: (string | null)[];
   private readonly name: string;
   private serial: number;
@@ -41,6 +41,12 @@ export class KnowingClient {
 
   key(n: number): string {
     return `${this.name}:${n}`;
+  }
+
+  /** Goes on at another port. */
+  async goTo(port: number): Promise<void> {
+    this.wire.close();
+    this.wire = await Wire.open(port);
   }
 
   begin(): void {

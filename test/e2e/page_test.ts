@@ -164,7 +164,8 @@ ours("numbers and graphs keep up with the load", async () => {
     page,
     'Number(document.getElementById("t-requests").textContent.replace(/[^0-9.]/g, "")) > 10',
   );
-  const line = () => page.locator("section.pool .line.s-blue").first().getAttribute("d");
+  const line = () =>
+    page.locator("[aria-label='Pool sessions'] .line.s-blue").first().getAttribute("d");
   const before = await line();
   assert.match(before ?? "", /^M[0-9]/);
   await until("the graph to move", async () => await line() !== before, SLOW);
@@ -172,7 +173,8 @@ ours("numbers and graphs keep up with the load", async () => {
   await holds(
     page,
     "/^Latency: p50 [0-9.]+ .?s, p99 [0-9.]+ .?s, p99\\.9 [0-9.]+ .?s; most shown /.test(" +
-      'document.querySelectorAll("section.pool .plot svg")[1].getAttribute("aria-label"))',
+      `document.querySelectorAll("[aria-label='Pool sessions'] .plot svg")[1]` +
+      '.getAttribute("aria-label"))',
   );
   assert.equal(complaints, []);
 });

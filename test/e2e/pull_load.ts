@@ -68,6 +68,8 @@ export class Knowing {
   private async run(): Promise<void> {
     while (!this.ends) {
       const key = this.anyKey();
+      // Not so fast that whoever else is on the machine waits.
+      await new Promise((resolve) => setTimeout(resolve, this.below(3)));
       const before = this.wrong.length;
       const doubted = this.doubts;
       try {

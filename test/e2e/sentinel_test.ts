@@ -115,6 +115,77 @@ ours("metrics, /ring and the failover in the log", async () => {
   assert.match(proxy.output(), /failover: 127[^ ]* has taken over shard "shard1"/);
 });
 
+/** Counts by itself, and notes what it is told that cannot be. */
+class Counter {
+  readonly errors: string[] = [];
+  /** How often its count went back: what the old primary had acknowledged was lost with it. */
+  losses = 0;
+  /** Replies that fit neither, as if they were another's or old. */
+  readonly wrong: string[] = [];
+  answered = 0;
+  private last = 0;
+  private stopping = false;
+  private done = Promise.resolve();
+  private readonly wire: Wire;
+  private readonly key: string;
+
+  constructor(wire: Wire, key: string) {
+    this.wire = wire;
+    this.key = key;
+  }
+
+  begin(): this {
+    this.done = this.run();
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.done;
+    this.wire.close();
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopping) {
+      this.wire.send(cmd("INCR", this.key) + cmd("GET", this.key));
+      const [count, value] = await this.wire.replies(2);
+      this.answered += 2;
+      if (count.startsWith("-") || value.startsWith("-")) {
+        this.errors.push(count, value);
+        continue;
+      }
+      const counted = Number(count.slice(1));
+      const read = Number(value.split("\r\n")[1]);
+      if (counted <= this.last || read < counted) this.losses++;
+      if (counted > this.last + 1 || read > counted) {
+        this.wrong.push(`${this.last} ${count} ${value}`);
+      }
+      this.last = read;
+    }
+  }
+}
+
+ours("two failovers in a row: no error, and only what a failover loses is lost", async () => {
+  const name = set.shards[0].name;
+  await set.settled(name);
+  const wires = await Promise.all(KEYS.slice(0, 8).map(() => Wire.open(proxy.port)));
+  const counters = wires.map((wire, i) => new Counter(wire, `count${i}`).begin());
+  for (let i = 0; i < 2; i++) {
+    await set.settled(name);
+    await set.failover(name);
+    const before = counters.map(({ answered }) => answered);
+    await until(
+      "load behind it",
+      () => counters.every(({ answered }, n) => answered > before[n] + 20),
+    );
+  }
+  for (const counter of counters) await counter.stop();
+  for (const { errors, wrong, losses } of counters) {
+    assert.equal([...errors, ...wrong].slice(0, 3), []);
+    assert.ok(losses <= 2, `${losses} losses by two failovers`);
+  }
+});
+
 ours("what holds a connection goes over: WATCH, a transaction, BLPOP, a subscriber", async () => {
   const name = set.shards[1].name;
   await set.settled(name);

@@ -130,7 +130,7 @@ test("a demotion frees what blocks: it waits on at the new primary, for the time
   nodes.map = ALL_AT_B;
   const old = nodes.link("a");
   assert.is(nodes.answer("a", UNBLOCKED), command("BLPOP", "list", "10"));
-  old.fail(""); // CLIENT_CLOSE_AFTER_REPLY
+  assert.ok(old.gone, "the server closes it after that: nobody else is to get it");
   nodes.later("-MOVED 7629 10.0.0.1:7102\r\n");
   assert.is(client.received(), "");
   const left = Number(/BLPOP\r\n\$4\r\nlist\r\n\$\d+\r\n([\d.]+)\r\n$/.exec(nodes.take("b"))?.[1]);
@@ -319,6 +319,24 @@ test("what is refused behind one that waits waits too: it does not overtake", as
   // A script may say anything: it does not lead to a node that nobody else has told of.
   nodes.answer("a", "-MOVED 7629 10.0.0.3:7103\r\n-MOVED 7629 10.0.0.1:7102\r\n");
   assert.is(nodes.take("b"), "");
+  nodes.later();
+  assert.is(nodes.take("b"), script + set);
+});
+
+test("one that waited and is tried again is not overtaken by what is refused meanwhile", async () => {
+  const nodes = await Nodes.start(ALL_AT_A);
+  const { f, host } = nodes;
+  const client = f.client();
+  const [script, set] = [command("EVAL", "x", "1", "k"), command("SET", "k", "v")];
+  f.say(client, script + set);
+  assert.is(nodes.answer("a", "-MOVED 7629 10.0.0.3:7103\r\n"), script + set);
+  host.pass(30); // it is on its way again, behind the other one, which is not answered yet
+  assert.is(nodes.answer("a", "-MOVED 7629 10.0.0.1:7102\r\n"), script);
+  host.pass(30);
+  assert.is(nodes.take("b"), "", "the other one waits until the script is answered");
+  for (const socket of host.outgoing) {
+    if (!socket.gone && socket.remote.endsWith(":7101")) socket.send("-MOVED 7629 :7102\r\n");
+  }
   nodes.later();
   assert.is(nodes.take("b"), script + set);
 });

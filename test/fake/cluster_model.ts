@@ -98,6 +98,10 @@ export interface Peer {
   broken: boolean;
   /** By key: its version when it was watched. */
   watched: Map<string, number>;
+  /** What BLPOP waits for; "" for nothing. */
+  blocked: string;
+  /** It is closed when its output is written. */
+  closes: boolean;
 }
 
 interface Move {
@@ -119,6 +123,8 @@ export class ModelCluster {
   private readonly joined: Shard[];
   private epoch = 1;
   private generation = 0;
+  /** Connections, those that are gone among them. */
+  private peers: Peer[] = [];
   /** What the proxy may have seen: how often, by first word. */
   readonly said = new Map<string, number>();
 
@@ -145,9 +151,37 @@ export class ModelCluster {
     return this.nodes[Number(remote.split(":")[1]) - FIRST_PORT];
   }
 
-  static peer(socket: FakeSocket, node: Node): Peer {
+  peer(socket: FakeSocket, node: Node): Peer {
     const state = { input: "", output: "", asking: false, queue: null, broken: false };
-    return { socket, node, ...state, watched: new Map() };
+    const peer = { socket, node, ...state, watched: new Map(), blocked: "", closes: false };
+    this.peers = this.peers.filter((one) => !one.socket.gone);
+    this.peers.push(peer);
+    return peer;
+  }
+
+  /** What blocks at a node is refused. */
+  private free(node: Node, why: (key: string) => string): void {
+    for (const peer of this.peers) {
+      if (peer.node !== node || peer.blocked === "") continue;
+      const reply = why(peer.blocked);
+      if (reply === "") continue;
+      peer.blocked = "";
+      peer.output += reply;
+      peer.closes = reply === UNBLOCKED;
+      this.count(reply);
+    }
+  }
+
+  /** Somebody pushes to a list. */
+  push(key: string, value: string): void {
+    const segment = segmentOf(slotOfKey(key));
+    const shard = this.moves.get(segment)?.to ?? this.owners[segment];
+    const peer = this.peers.find(({ socket, node, blocked }) =>
+      !socket.gone && node === shard.primary && node.up && blocked === key
+    );
+    if (peer === undefined) return shard.put(key, value);
+    peer.blocked = "";
+    peer.output += `*2\r\n${bulk(key)}${bulk(value)}`;
   }
 
   // ---------------------------------------------------------------- what happens to the cluster
@@ -182,7 +216,14 @@ export class ModelCluster {
     const keys = [...from.values.keys()].filter((key) => key.startsWith(tag));
     if (known.given) {
       this.moves.delete(segment);
-      for (const node of this.nodes) if (node.shard === from) node.view.owners[segment] = to;
+      for (const node of this.nodes) {
+        if (node.shard !== from) continue;
+        node.view.owners[segment] = to;
+        this.free(node, (key) => {
+          const slot = slotOfKey(key);
+          return segmentOf(slot) === segment ? this.moved(slot, to, node) : "";
+        });
+      }
       return;
     }
     if (keys.length > 0 && this.roll(4) > 0) return this.moveKey(this.one(keys), known);
@@ -220,7 +261,9 @@ export class ModelCluster {
     shard.primary = other;
     shard.epoch = ++this.epoch;
     this.teach(other);
-    if (old.up && !old.loading) this.teach(old);
+    if (!old.up || old.loading) return;
+    this.teach(old);
+    this.free(old, () => UNBLOCKED);
   }
 
   /** A node's process ends. */
@@ -256,8 +299,12 @@ export class ModelCluster {
   /** A node does not serve, or does again. */
   waver(): void {
     const down = this.nodes.filter((node) => node.down);
-    if (down.length === 0) this.one(this.members).down = this.roll(2) > 0;
-    else this.one(down).down = false;
+    if (down.length > 0) this.one(down).down = false;
+    else if (this.roll(2) > 0) {
+      const node = this.one(this.members);
+      node.down = true;
+      this.free(node, () => DOWN);
+    }
   }
 
   /** The last shard comes, or goes when it has no slots. */
@@ -294,7 +341,10 @@ export class ModelCluster {
       move.to.epoch = ++this.epoch;
     }
     this.moves.clear();
-    for (const node of this.nodes) this.teach(node);
+    for (const node of this.nodes) {
+      this.teach(node);
+      this.free(node, (key) => this.refusal(node, [key], false));
+    }
   }
 
   /** Every key that is somewhere. */
@@ -306,20 +356,25 @@ export class ModelCluster {
 
   /** The whole requests that have come are carried out, at most `most`; false if there were none. */
   serve(peer: Peer, most = Infinity): boolean {
+    if (peer.closes) return false;
     const input = peer.input + peer.socket.received();
     let pos = 0;
     let n = 0;
-    for (; n < most; n++) {
+    for (; n < most && peer.blocked === ""; n++) {
       const found = readArray(input, pos);
       if (found === null) break;
       pos = found.end;
       const reply = this.reply(peer, found.words);
-      const word = /^-(\w+)/.exec(reply)?.[1];
-      if (word !== undefined) this.said.set(word, (this.said.get(word) ?? 0) + 1);
+      this.count(reply);
       peer.output += reply;
     }
     peer.input = input.slice(pos);
     return n > 0;
+  }
+
+  private count(reply: string): void {
+    const word = /^-(\w+)/.exec(reply)?.[1];
+    if (word !== undefined) this.said.set(word, (this.said.get(word) ?? 0) + 1);
   }
 
   private reply(peer: Peer, words: string[]): string {
@@ -368,7 +423,16 @@ export class ModelCluster {
       for (const key of words.slice(1)) peer.watched.set(key, versions.get(key) ?? 0);
       return "+OK\r\n";
     }
+    if (name === "BLPOP") return this.pop(peer, words[1]);
     return run(peer.node.shard, words);
+  }
+
+  private pop(peer: Peer, key: string): string {
+    const { shard } = peer.node;
+    const value = shard.values.get(key);
+    if (value === undefined) peer.blocked = key;
+    else shard.put(key, null);
+    return value === undefined ? "" : `*2\r\n${bulk(key)}${bulk(value)}`;
   }
 
   private endMulti(peer: Peer): void {
@@ -400,7 +464,7 @@ export class ModelCluster {
     const { shard, view } = node;
     const slot = slotOfKey(keys[0]);
     if (keys.some((key) => slotOfKey(key) !== slot)) throw new Error(`CROSSSLOT ${keys.join(" ")}`);
-    if (node.down) return "-CLUSTERDOWN The cluster is down\r\n";
+    if (node.down) return DOWN;
     if (node.loading) return LOADING;
     const segment = segmentOf(slot);
     const move = this.moves.get(segment);
@@ -460,6 +524,10 @@ export class ModelCluster {
   }
 }
 
+const DOWN = "-CLUSTERDOWN The cluster is down\r\n";
+/** blocked.c, disconnectAllBlockedClients. */
+const UNBLOCKED = "-UNBLOCKED force unblock from blocking operation, instance state changed " +
+  "(master -> replica?)\r\n";
 const LOADING = "-LOADING Redis is loading the dataset in memory\r\n";
 const TRYAGAIN = "-TRYAGAIN Multiple keys request during rehashing of slot\r\n";
 

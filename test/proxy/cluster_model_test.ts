@@ -10,7 +10,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { ModelCluster, type Peer, TAGS } from "../fake/cluster_model.ts";
 import { FakeHost, type FakeSocket, lend, takeAll } from "../fake/fake_host.ts";
-import { command, Fixture } from "../fake/fixture.ts";
+import { bulk, command, Fixture } from "../fake/fixture.ts";
 import { type Dice, dice } from "../fake/models.ts";
 import { seeds } from "../fake/rounds.ts";
 
@@ -37,6 +37,8 @@ class ModelClient {
   answered = 0;
   /** Nothing more is said until all is answered. */
   waits = false;
+  /** What it waits for by BLPOP, and what was pushed ("": nothing yet). */
+  private blocked: { key: string; value: string } | null = null;
   /** By key: what it may be. More than one: a write of it is in doubt. */
   private readonly values = new Map<string, Set<Value>>();
   /** By key: what is written to it by requests that are not answered yet, and their numbers. */
@@ -182,6 +184,24 @@ class ModelClient {
     });
   }
 
+  /** Waits for what `push` will push. */
+  pop(key: string): void {
+    this.blocked = { key, value: "" };
+    this.waits = true;
+    this.say(["BLPOP", key, "0"], (reply) => {
+      const value = this.blocked?.value ?? "";
+      this.blocked = null;
+      if (this.rough && DOUBT.test(reply)) return "";
+      return reply === `*2\r\n${bulk(key)}${bulk(value)}` ? "" : `not ${value}`;
+    });
+  }
+
+  push(cluster: ModelCluster): void {
+    if (this.blocked === null || this.blocked.value !== "") return;
+    this.blocked.value = `p${this.answered}`;
+    cluster.push(this.blocked.key, this.blocked.value);
+  }
+
   /** Looks at what has come. */
   check(): void {
     this.got += this.socket.received();
@@ -300,7 +320,7 @@ class Game {
       if (socket.gone) return;
       if (!node.up) return socket.fail("ECONNREFUSED");
       socket.taker = this.taker();
-      this.peers.push(ModelCluster.peer(socket, node));
+      this.peers.push(this.cluster.peer(socket, node));
       socket.openNow();
     });
   }
@@ -344,6 +364,7 @@ class Game {
       case 11:
         client.check();
         if (roll(3) === 0) this.pass(1 + roll(250));
+        if (roll(3) === 0) client.push(this.cluster);
         return;
       case 12:
         return this.event();
@@ -413,7 +434,10 @@ class Game {
       const keys = roll(3) > 0 ? tags.map(key) : [...new Set([1, 2, 3].map(() => key(tags[0])))];
       const isTogether = keys.length > 1 && keys[1].startsWith(tags[0]);
       const value = `${client.name}=${client.answered + client.expected.length}`;
-      switch (roll(9)) {
+      switch (roll(10)) {
+        case 9:
+          if (roll(3) === 0) client.pop(`${tags[0]}${client.name}.b${client.answered}`);
+          break;
         case 0: {
           const large = roll(10) === 0 ? value.repeat(roll(9000)) : "";
           const pair: [string, Value] = [keys[0], value + large];
@@ -465,6 +489,7 @@ class Game {
     if (n > 0) peer.socket.send(peer.output.slice(0, n));
     busy ||= peer.output !== "";
     peer.output = peer.output.slice(n);
+    if (peer.closes && peer.output === "" && !peer.socket.finished) peer.socket.end();
     return busy;
   }
 
@@ -491,7 +516,10 @@ class Game {
     cluster.heal();
     for (let round = 0; round < 200; round++) {
       this.rest(true);
-      for (const client of this.clients) client.check();
+      for (const client of this.clients) {
+        client.check();
+        client.push(cluster);
+      }
       if (this.clients.every(({ expected }) => expected.length === 0)) break;
       this.pass(100);
     }
@@ -561,8 +589,8 @@ test("slots move, primaries change, nodes refuse: no error at all, every reply r
   let checked = 0;
   for (const seed of seeds(1, 6)) checked += await play(seed, false, said);
   assert.ok(checked > 700, `only ${checked} replies`);
-  for (const word of ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "EXECABORT"]) {
-    assert.ok((said.get(word) ?? 0) > 10, `${word}: ${said.get(word)}`);
+  for (const word of ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "EXECABORT", "UNBLOCKED"]) {
+    assert.ok((said.get(word) ?? 0) > 1, `${word}: ${said.get(word)}`);
   }
 });
 

@@ -6,7 +6,7 @@
 //   | answered                  | (none); WATCHING, if it was that before    |
 //   | the client leaves         | closed: the server lets go of it           |
 
-import { SPECIAL, WATCHED } from "../../exchange/request.ts";
+import { MANAGED, PLAIN, SPECIAL, WATCHED } from "../../exchange/request.ts";
 import type { Scan } from "../../protocol/codec.ts";
 import { BLOCKED, claim, ENDING, type Hold, type ModeClient, WATCHING } from "./hold.ts";
 import { HoldLog } from "./hold_log.ts";
@@ -30,7 +30,8 @@ export function block(
   if ((client.session.isKnown || migration !== null) && hold.link !== null) {
     identify(hold.link, codec);
   }
-  if (client.context.route.redirects !== null) recordWait(hold, scan);
+  // On a ring too, whose servers a reload may replace by a cluster's.
+  if (client.context.route.redirects !== null || fresh) recordWait(hold, scan);
   const after = fresh ? ENDING : WATCHING;
   if (hold.link === null) {
     hold.after = after;
@@ -43,6 +44,7 @@ export function block(
   hold.after = after;
   hold.state = BLOCKED;
   hold.link.patience = scan.wait;
+  if (hold.sent !== null && hold.sent.kind === PLAIN) hold.sent.kind = MANAGED;
   if (migration !== null && hold.sent !== null) {
     const { sent: request } = hold;
     // Its reply may be no one's.

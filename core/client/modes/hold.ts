@@ -280,6 +280,15 @@ export class Hold {
     else this.moved = true;
   }
 
+  /** The pool has other servers, by another route: what waits there is to wait elsewhere. */
+  moveOver(): void {
+    const { link, state, log } = this;
+    if (state === TRANSACTION || state === WATCHING) {
+      if (link !== null || log !== null) this.lose();
+      if (state === TRANSACTION) this.log = null;
+    } else if (state === BLOCKED && log !== null && link !== null) link.discard();
+  }
+
   /** It ends when all is answered. `clean`: see the field. */
   end(clean: boolean): void {
     this.state = ENDING;
@@ -313,7 +322,8 @@ export class Hold {
   /** Nothing of the client's is at the server any more: the link is not needed. */
   letGo(): void {
     const { clean } = this;
-    this.clean = this.state !== BLOCKED || this.after !== WATCHING;
+    // After UNBLOCKED the server closes it (blocked.c, disconnectAllBlockedClients).
+    this.clean = this.state !== BLOCKED;
     this.giveBack();
     this.clean = clean; // of the next one
   }

@@ -51,6 +51,16 @@ export class Move implements HoldMove, Parked {
     return this.hold.place;
   }
 
+  set place(place: number) {
+    this.hold.place = place;
+  }
+
+  /** A transaction's keys may be at several servers by another route. */
+  said(): Uint8Array | null {
+    const { state, log } = this.hold;
+    return state === BLOCKED && log !== null ? log.bytes(0) : null;
+  }
+
   get parkedAt(): number {
     return this.hold.parkedAt;
   }

@@ -1,6 +1,6 @@
 // How one key of memcached gets from its old server to its new one, whatever goes wrong between.
 //
-//   has (old) ─▶ hold (old) ─▶ token (new) ─▶ value (old) ─▶ fill (new) ─▶ drop (old) ─▶ let go (old)
+//   has (old) ─▶ hold, has (old) ─▶ token (new) ─▶ value (old) ─▶ fill (new) ─▶ drop (old) ─▶ let go (old)
 //
 // memcached has no scripts and no key that moves, only steps that are each carried out whole. What
 // makes them safe:
@@ -104,19 +104,27 @@ export class KeyPull {
 
   private hold(): void {
     const { ends } = this;
-    if (this.heldSince >= 0 && ends.now() - this.heldSince < HOLD_AGE) return this.token();
+    if (this.hasHold) return this.token();
     const asked = ends.now();
+    let isMine = false;
     ends.hold((held) => {
-      switch (held.is) {
-        case "mine":
-          this.heldSince = asked;
-          return this.token();
-        case "others":
-          return this.again("another proxy is moving it");
-        default:
-          return this.oldFails(held);
-      }
+      if ("why" in held) return this.oldFails(held);
+      if (held.is === "others") return this.again("another proxy is moving it");
+      this.heldSince = asked;
+      isMine = true;
     });
+    // Right behind it: whoever had the hold before may have moved the key meanwhile.
+    ends.has((had) => {
+      if (!isMine) return;
+      if (had.is === "absent") return this.gone();
+      if ("why" in had) return this.oldFails(had);
+      if (this.hasHold) this.token();
+      else this.again("it takes too long to hold it");
+    });
+  }
+
+  private get hasHold(): boolean {
+    return this.heldSince >= 0 && this.ends.now() - this.heldSince < HOLD_AGE;
   }
 
   private token(): void {
@@ -222,7 +230,8 @@ export class KeyPull {
   }
 
   private end(pulled: Pulled): void {
-    if (this.heldSince >= 0) this.ends.letGo();
+    // One that is older may be another's by now.
+    if (this.hasHold) this.ends.letGo();
     this.done(pulled);
   }
 }

@@ -6,6 +6,8 @@ import { clipped, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { Stripping } from "../stripping.ts";
 import type { Verdicts } from "../verdicts.ts";
+import type { Warming } from "../warming.ts";
+import { WARMING } from "./warming.ts";
 import { leave, LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,
@@ -89,6 +91,7 @@ export class BinaryCodec implements Codec {
   readonly lanes: null;
   readonly clustering: null;
   readonly migrating: null;
+  readonly warming: Warming;
   readonly sentinels: null;
   readonly replyHead: number;
   private readonly requests: BinaryParser;
@@ -119,6 +122,7 @@ export class BinaryCodec implements Codec {
     this.lanes = null;
     this.clustering = null;
     this.migrating = null;
+    this.warming = WARMING;
     this.sentinels = null;
     this.replyHead = HEADER;
     this.requests = new BinaryParser(options.maxRequest, options.users !== undefined);
@@ -171,8 +175,9 @@ export class BinaryCodec implements Codec {
     return packet(scan, AUTH_ERROR);
   }
 
-  renew(session: Session): void {
+  renew(session: Session): string {
     renew(session, this.users, false);
+    return "";
   }
 
   tooMuch(scan: Scan, _buf: Uint8Array, _start: number, _end: number): boolean {

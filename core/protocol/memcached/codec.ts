@@ -5,8 +5,11 @@
 import { bytes, EMPTY, text } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { Pulling } from "../pulling.ts";
+import type { NearWords } from "../near.ts";
 import type { Stripping } from "../stripping.ts";
 import type { Verdicts } from "../verdicts.ts";
+import type { Warming } from "../warming.ts";
+import { WARMING } from "./warming.ts";
 import { LOCKED_BULK, renew, type Users } from "../access.ts";
 import {
   type Codec,
@@ -41,6 +44,7 @@ import {
   UNAUTHENTICATED,
 } from "./errors.ts";
 import { add, begin, join, joinSlices } from "./fan_out.ts";
+import { NEAR_WORDS } from "./near.ts";
 import { RequestParser, TAG_VERSION } from "./parse.ts";
 import { errorText, isError, muted, parseReply } from "./reply.ts";
 import { PULLING } from "./pulling.ts";
@@ -73,6 +77,7 @@ export class MemcachedCodec implements Codec {
   readonly intents: Uint8Array;
   readonly verdicts: Verdicts;
   readonly stripping: Stripping;
+  readonly near: NearWords;
   readonly probe: Uint8Array;
   readonly replyHead: number;
   readonly dialects: Dialects;
@@ -91,6 +96,7 @@ export class MemcachedCodec implements Codec {
   readonly lanes: null;
   readonly clustering: null;
   readonly migrating: null;
+  readonly warming: Warming;
   readonly pulling: Pulling;
   readonly sentinels: null;
   private readonly requests: RequestParser;
@@ -107,6 +113,7 @@ export class MemcachedCodec implements Codec {
     this.intents = INTENTS;
     this.verdicts = TEXT_VERDICTS;
     this.stripping = textStripping(this);
+    this.near = NEAR_WORDS;
     this.probe = VERSION;
     this.replyHead = 0;
     const binary = new BinaryCodec(options, facts);
@@ -126,6 +133,7 @@ export class MemcachedCodec implements Codec {
     this.lanes = null;
     this.clustering = null;
     this.migrating = null;
+    this.warming = WARMING;
     this.pulling = PULLING;
     this.sentinels = null;
     this.requests = new RequestParser(options.maxRequest);
@@ -183,8 +191,9 @@ export class MemcachedCodec implements Codec {
     return UNAUTHENTICATED;
   }
 
-  renew(session: Session): void {
+  renew(session: Session): string {
     renew(session, this.users, false);
+    return "";
   }
 
   tooMuch(scan: Scan, _buf: Uint8Array, start: number, end: number): boolean {

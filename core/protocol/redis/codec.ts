@@ -35,6 +35,8 @@ import type { Sentinels } from "../sentinels.ts";
 import { ALOUD } from "../session.ts";
 import type { Stripping } from "../stripping.ts";
 import type { Verdicts } from "../verdicts.ts";
+import type { Warming } from "../warming.ts";
+import { WARMING } from "./warming.ts";
 import { BEFORE_AUTH, CLASSES, COMMANDS, INTENTS, JUDGED, verbOf } from "./commands.ts";
 import { CLUSTERING } from "./clustering.ts";
 import { MIGRATING } from "./migrating.ts";
@@ -83,6 +85,7 @@ export class RedisCodec implements Codec {
   readonly lanes: Lanes;
   readonly clustering: Clustering;
   readonly migrating: Migrating;
+  readonly warming: Warming;
   readonly replication: Replication;
   readonly sentinels: Sentinels;
   inquiries: Inquiries | null;
@@ -116,6 +119,7 @@ export class RedisCodec implements Codec {
     this.lanes = LANES;
     this.clustering = CLUSTERING;
     this.migrating = MIGRATING;
+    this.warming = WARMING;
     this.replication = REPLICATION;
     this.sentinels = SENTINELS;
     this.inquiries = this.learned;
@@ -193,10 +197,12 @@ export class RedisCodec implements Codec {
     return this.options.users === undefined ? NO_AUTH : NO_AUTH_USERS;
   }
 
-  renew(session: RedisSession, old: RedisSession, now: RedisSession): void {
+  renew(session: RedisSession, old: RedisSession, now: RedisSession): string {
     if (session.db === old.db) session.db = now.db;
     renew(session, this.options.users, this.options.auth !== "");
     retrack(session);
+    const { clustered = false } = this.options;
+    return clustered && session.db > 0 ? `a cluster has no database ${session.db}` : "";
   }
 
   tooMuch(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {

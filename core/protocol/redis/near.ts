@@ -6,6 +6,7 @@ import type { Greeting, Handshake } from "../codec.ts";
 import type { NearWords } from "../near.ts";
 import { verbOf } from "./commands.ts";
 import type { RedisSession } from "./session.ts";
+import { WAITS } from "./waits.ts";
 
 const DOLLAR = 36;
 const COLON = 58;
@@ -50,8 +51,8 @@ export function nearWords(base: () => RedisSession, greeting: Greeting): NearWor
     readMany: verbOf("mget"),
     handshake(prefixes) {
       const tracking = {
-        ...{ broadcast: true, optIn: false, optOut: false, noLoop: false },
-        prefixes: prefixes.map(utf8),
+        ...{ broadcast: prefixes !== null, optIn: false, optOut: false, noLoop: false },
+        prefixes: (prefixes ?? []).map(utf8),
       };
       const session: RedisSession = { ...base(), resp: 3, tracking, ownLinks: true };
       return greeting.handshake(session) as Handshake;
@@ -68,7 +69,8 @@ export function nearWords(base: () => RedisSession, greeting: Greeting): NearWor
     isValue: (buf, start) => buf[start] === DOLLAR && buf[start + 1] !== 45,
     isNothing: (buf, start) => buf[start] === UNDERSCORE || buf[start] === DOLLAR,
     nothing: ({ resp }: RedisSession) => resp === 3 ? NULL : NIL,
-    many: (n) => bytes(`*${n}\r\n`),
+    joined: (replies) => join([bytes(`*${replies.length}\r\n`), ...replies]),
+    mayWrite: (scan) => WAITS.mayWrite(scan),
     changed(buf, start, end, each) {
       let at = start + KEYS_AT;
       if (at >= end || buf[at] !== STAR) return false;
