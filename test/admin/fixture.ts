@@ -83,6 +83,15 @@ export function sentinelPool(name: string): PoolSnapshot {
   };
 }
 
+/** A pool that reads from a replica. */
+export function readingPool(name: string): PoolSnapshot {
+  const known = { fit: true, why: "", lag: 5, rtt: 1, zone: "", reads: 1, connections: 1 };
+  return {
+    ...pool(name, [server("a:1")]),
+    replicas: [{ name: "b:1", of: "a:1", ...known }],
+  };
+}
+
 /** A pool whose keys are on their way. */
 export function migratingPool(name: string): PoolSnapshot {
   const moved = { keys: 10, bytes: 1000, rate: 5, errors: 1, aside: 0, bigs: 2 };

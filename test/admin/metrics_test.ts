@@ -21,7 +21,15 @@ import { statsLine } from "../../core/stats/report.ts";
 import { mergeSnapshots } from "../../core/stats/snapshot.ts";
 import { LATENCY_BOUNDS } from "../../core/stats/latency.ts";
 import { mergeMigrations, type MigrationSnapshot } from "../../core/stats/migration.ts";
-import { clusterPool, migratingPool, pool, sentinelPool, server, snapshot } from "./fixture.ts";
+import {
+  clusterPool,
+  migratingPool,
+  pool,
+  readingPool,
+  sentinelPool,
+  server,
+  snapshot,
+} from "./fixture.ts";
 
 const root = process.env.RINGMUX_ROOT ?? process.cwd();
 const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8");
@@ -241,7 +249,10 @@ function used(expression: string): { name: string; labels: string[] }[] {
 }
 
 test("the dashboard and the alerts use metrics and labels that are there", async () => {
-  const all = snapshot([...full.pools, clusterPool("c"), sentinelPool("s"), migratingPool("m")]);
+  const all = snapshot([
+    ...[...full.pools, clusterPool("c"), sentinelPool("s"), migratingPool("m")],
+    readingPool("r"),
+  ]);
   const lines = [...(await scrape(all, true)).keys()];
   const labels = new Map<string, Set<string>>();
   for (const line of lines) {
