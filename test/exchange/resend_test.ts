@@ -5,7 +5,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bytes, text } from "../../core/bytes.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Routing } from "../../core/pool.ts";
 import type { Carrier } from "../../core/link/attempt.ts";
 import type { Link } from "../../core/link/link.ts";
 import type { Scan } from "../../core/protocol/codec.ts";
@@ -35,11 +35,11 @@ class MovingRoute implements Route {
   epoch = 0;
   picked = 0;
   readonly place = -1;
-  private readonly pool: Pool;
+  private readonly pool: Parameters<Routing>[1];
   private readonly owners: number[];
   private readonly epochs: number[];
 
-  constructor(_ring: RingRoute, pool: Pool) {
+  constructor(_ring: RingRoute, pool: Parameters<Routing>[1]) {
     this.pool = pool;
     this.owners = Array.from({ length: PLACES }, (_, i) => i % SERVERS.length);
     this.epochs = this.owners.map(() => 0);

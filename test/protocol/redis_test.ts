@@ -789,6 +789,31 @@ test("a split command becomes commands of the same name with each server's keys 
   );
 });
 
+test("requests of one key each, end to end, are told apart, and their replies are joined as one", () => {
+  const { keys } = codec;
+  const run = array("mget a") + array("MGET bb ~") + array("MGET {x}\r\n*1");
+  const { buf, start, end } = embed(run, 0x2a);
+  const scan = new Scan();
+  const found: string[] = [];
+  for (let at = start; at < end; at += scan.length) {
+    keys.cut(scan, buf, at);
+    found.push(`${scan.length} ${scan.nkeys} ${text(buf, at + scan.keyStart, at + scan.keyEnd)}`);
+  }
+  const lengths = [array("mget a"), array("MGET bb ~"), array("MGET {x}\r\n*1")].map((one) =>
+    one.length
+  );
+  assert.equal(found, [`${lengths[0]} 1 a`, `${lengths[1]} 2 bb`, `${lengths[2]} 1 {x}\r\n*1`]);
+  const [a, b, c] = ["a", "*1\r\n", ""].map(bulk);
+  const nil = "$-1\r\n";
+  assert.is(
+    join("mget", [0, 1, 0, 0, 1], [`*1\r\n${a}*2\r\n${nil}${b}`, `*1\r\n${c}*1\r\n${nil}`]),
+    `*5\r\n${a}${c}${nil}${b}${nil}`,
+  );
+  for (const wrong of [`*1\r\n${a}`, `*1\r\n${a}*2\r\n${b}${c}`, `*2\r\n${a}${b}*1\r\n${c}`]) {
+    assert.is(join("mget", [0, 0], [wrong])[0], "-", wrong);
+  }
+});
+
 test("array replies are joined in the order of the keys", () => {
   const nil = "$-1\r\n";
   assert.is(
