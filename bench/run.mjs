@@ -1,5 +1,6 @@
 // `npm run bench`: the way in. Plain JavaScript, so that it runs on a fresh checkout: installs the
-// npm packages if they are missing, bundles main.ts and runs it. See README.md in this folder.
+// npm packages if they are missing, bundles main.ts (`npm run bench -- migrate`: migrate.ts) and runs
+// it. See README.md in this folder.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,12 +11,14 @@ import { ensureNpmPackages, root } from "../test/setup.mjs";
 process.chdir(root);
 ensureNpmPackages();
 
+const args = process.argv.slice(2);
+const isMigrate = args[0] === "migrate";
 const { build } = await import("esbuild");
 const folder = mkdtempSync(join(tmpdir(), "ringmux-bench-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 const bundle = join(folder, "main.mjs");
 await build({
-  entryPoints: ["bench/main.ts"],
+  entryPoints: [isMigrate ? "bench/migrate.ts" : "bench/main.ts"],
   outfile: bundle,
   bundle: true,
   platform: "node",
@@ -23,4 +26,4 @@ await build({
   logLevel: "warning",
 });
 const { main } = await import(pathToFileURL(bundle).href);
-process.exit(await main(process.argv.slice(2), folder));
+process.exit(await main(args, folder));

@@ -26,6 +26,7 @@ import { type PoolConfig, protocolOf, type RingConfig } from "./config/schema.ts
 import { Front, type FrontOwner, makeMeter, type PoolBehind } from "./front.ts";
 import type { HomeOwner } from "./home.ts";
 import type { Meter } from "./exchange/meter.ts";
+import { viewMigration } from "./exchange/migrate/moves.ts";
 import { NearCache } from "./exchange/near_cache.ts";
 import { ScriptShelf } from "./exchange/scripts.ts";
 import { Topics, type TopicsContext } from "./exchange/topics.ts";
@@ -434,6 +435,7 @@ export class Pool extends PoolServers
       servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
       ...(this.front !== null && { isFront: true, routes: this.front.tallies.rows }),
       ...(this.near !== null && { near: true }),
+      ...(this.migration !== null && { migration: viewMigration(this.migration) }),
       ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
       ...(this.reading !== null && { replicas: this.reading.snapshot() }),
       ...(this.watched !== null && { sentinel: viewSentinels(this.watched.topology) }),

@@ -46,6 +46,7 @@ const WHOSE = {
   discovered: "Pools with `discovery`",
   front: "Pools with `routes`",
   near: "Pools with `near_cache`",
+  migrating: "Pools with `migrate`",
 } as const;
 
 /** The more labels of an info metric are told by its help. */

@@ -398,6 +398,32 @@ function replicasView() {
   return { node, update };
 }
 
+/** How far a migration is; it is driven by the command, ringmux migrate. */
+function migrationView() {
+  const badge = el("span", { class: "badge" });
+  const list = el("dl");
+  const bar = el("progress", { max: "1", value: "0" });
+  const node = el("div", { class: "topology" }, el("p", {}, badge, bar), list);
+  function update({ migration }) {
+    const { to, phase, paused, why, keys, bytes, rate, errors, aside, bigs, left, seen, of, told } =
+      migration;
+    set(badge, "keys move to " + to + ": " + phase + (paused ? " (paused)" : ""));
+    badge.className = "badge " + (errors + aside > 0 ? "bad" : "good");
+    bar.value = phase === "done" ? 1 : of === 0 ? 0 : seen / of;
+    const facts = [
+      ["Moved", number(keys) + " keys, " + number(bytes) + " bytes, " + number(rate) + " keys/s" +
+        (rate > 0 && of > seen ? ", about " + duration((of - seen) / rate) + " for this server" : "")],
+      ["Still on", left.length === 0 ? "none" : left.join(", ")],
+      ["Trouble", number(errors) + " errors, " + number(aside) + " set aside, " + number(bigs) +
+        " big keys" + (why === "" ? "" : "; " + why)],
+      ...(told.length === 0 ? [] : [["Keys", told.slice(-5).join("; ")]]),
+    ];
+    list.replaceChildren(...facts.map(([what, value]) =>
+      el("div", {}, el("dt", {}, what), el("dd", {}, value))));
+  }
+  return { node, update };
+}
+
 function poolView(name) {
   const about = el("span", { class: "quiet" });
   const badge = el("span", { class: "badge" });
@@ -430,6 +456,7 @@ function poolView(name) {
   const rows = new Map();
   let topology = null;
   let replicas = null;
+  let migration = null;
   function update(pool, track) {
     const live = pool.servers.filter((server) => server.live).length;
     const all = pool.servers.length;
@@ -459,6 +486,16 @@ function poolView(name) {
         table.before(topology.node);
       }
       topology.update(pool);
+    }
+    if (pool.migration === undefined) {
+      migration?.node.remove();
+      migration = null;
+    } else {
+      if (migration === null) {
+        migration = migrationView();
+        table.before(migration.node);
+      }
+      migration.update(pool);
     }
     if (pool.replicas !== undefined) {
       if (replicas === null) {

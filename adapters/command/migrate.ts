@@ -25,6 +25,8 @@ const PATIENCE = 10_000;
 const PACE = 50;
 const WATCH_PACE = 1000;
 const ANSWER = 15_000;
+/** And how long (ms) one may take that only tells how it is. */
+const LOOK = 3000;
 
 interface Wanted {
   readonly verb: string;
@@ -111,7 +113,7 @@ class Drive {
   }
 
   private async ask(admin: string, path: string, method: "GET" | "POST"): Promise<unknown> {
-    const signal = AbortSignal.timeout(ANSWER);
+    const signal = AbortSignal.timeout(method === "GET" ? LOOK : ANSWER);
     const reply = await fetch(`http://${admin}${path}`, { method, signal }).catch((error) => {
       throw new Error(`${admin}: no answer: ${error.cause?.message ?? error.message}`);
     });

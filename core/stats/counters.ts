@@ -17,6 +17,7 @@ export type Kind =
   | "watched"
   | "front"
   | "near"
+  | "migrating"
   | "reading";
 
 export interface Counter {

@@ -4,6 +4,7 @@
 
 import { type Counter, type Kind, POOL_COUNTERS, SERVER_COUNTERS } from "./counters.ts";
 import type { RouteRow } from "./routes.ts";
+import { secondsLeft } from "./migration.ts";
 import type { PoolSnapshot, ReplicaSnapshot, ServerSnapshot, Snapshot } from "./snapshot.ts";
 
 export interface Metric<T> {
@@ -202,6 +203,87 @@ const WATCHED_METRICS: readonly Metric<PoolSnapshot>[] = [
   },
 ];
 
+/** Of pools whose keys may move to other servers. */
+const MIGRATION_METRICS: readonly Metric<PoolSnapshot>[] = [
+  {
+    name: "pool_migration_info",
+    kind: "gauge",
+    help: "Always 1; the phase, and the pool that keys move to, are labels.",
+    only: "migrating",
+    value: ({ migration }) => migration === undefined ? undefined : 1,
+    labels: ({ migration }) => ({ phase: migration?.phase ?? "", to: migration?.to ?? "" }),
+  },
+  {
+    name: "pool_migration_keys_total",
+    kind: "counter",
+    help: "Keys that were moved.",
+    statsd: "migration_keys",
+    only: "migrating",
+    value: ({ migration }) => migration?.keys,
+  },
+  {
+    name: "pool_migration_bytes_total",
+    kind: "counter",
+    help: "Their values, as they went over the wire.",
+    statsd: "migration_bytes",
+    only: "migrating",
+    value: ({ migration }) => migration?.bytes,
+  },
+  {
+    name: "pool_migration_keys_per_second",
+    kind: "gauge",
+    help: "How fast, over the last ten seconds.",
+    only: "migrating",
+    value: ({ migration }) => migration?.rate,
+  },
+  {
+    name: "pool_migration_seconds_left",
+    kind: "gauge",
+    help: "Until the server that is being copied has nothing left; absent while nobody knows.",
+    only: "migrating",
+    value: ({ migration }) => migration === undefined ? undefined : secondsLeft(migration),
+  },
+  {
+    name: "pool_migration_servers_left",
+    kind: "gauge",
+    help: "Servers that may have keys to go.",
+    statsd: "migration_servers_left",
+    only: "migrating",
+    value: ({ migration }) => migration?.left.length,
+  },
+  {
+    name: "pool_migration_errors_total",
+    kind: "counter",
+    help: "Keys that could not be moved, and were tried again.",
+    statsd: "migration_errors",
+    only: "migrating",
+    value: ({ migration }) => migration?.errors,
+  },
+  {
+    name: "pool_migration_set_aside_total",
+    kind: "counter",
+    help: "Values that were set aside, since their new server had one already.",
+    statsd: "migration_set_aside",
+    only: "migrating",
+    value: ({ migration }) => migration?.aside,
+  },
+  {
+    name: "pool_migration_big_keys_total",
+    kind: "counter",
+    help: "Keys above `migrate.big_key`.",
+    only: "migrating",
+    value: ({ migration }) => migration?.bigs,
+  },
+  {
+    name: "pool_migration_waiting_clients",
+    kind: "gauge",
+    help: "Clients whose requests wait for another phase.",
+    statsd: "migration_waiting_clients",
+    only: "migrating",
+    value: ({ migration }) => migration?.waiting,
+  },
+];
+
 export const POOL_METRICS: readonly Metric<PoolSnapshot>[] = [
   {
     name: "pool_info",
@@ -227,6 +309,7 @@ export const POOL_METRICS: readonly Metric<PoolSnapshot>[] = [
   ...FOLLOWED_METRICS,
   ...DISCOVERY_METRICS,
   ...WATCHED_METRICS,
+  ...MIGRATION_METRICS,
 ];
 
 export const SERVER_METRICS: readonly Metric<ServerSnapshot>[] = [

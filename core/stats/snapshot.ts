@@ -13,6 +13,7 @@ import type { LatencySnapshot } from "./latency.ts";
 import { mergeLatency } from "./latency.ts";
 import { mergeRoutes, type RouteRow } from "./routes.ts";
 import type { DiscoverySnapshot } from "./discovery.ts";
+import { mergeMigrations, type MigrationSnapshot } from "./migration.ts";
 import type { Look, TopologySnapshot, WatchedSnapshot } from "./topology.ts";
 
 export interface Snapshot {
@@ -52,6 +53,8 @@ export interface PoolSnapshot {
   readonly discovery?: DiscoverySnapshot;
   /** Of a pool whose primaries Sentinels tell. */
   readonly sentinel?: WatchedSnapshot;
+  /** Of a pool whose keys may move to other servers. */
+  readonly migration?: MigrationSnapshot;
   /** Of a pool that reads from replicas; absent: it does not. */
   readonly replicas?: readonly ReplicaSnapshot[];
 }
@@ -76,7 +79,7 @@ export interface ReplicaSnapshot {
 
 /** Which rows of counters.ts a pool has. */
 export function kindsOf(
-  { protocol, topology, sentinel, discovery, isFront, near, replicas }: PoolSnapshot,
+  { protocol, topology, sentinel, discovery, isFront, near, replicas, migration }: PoolSnapshot,
 ): Kind[] {
   const kinds: Kind[] = [protocol];
   if (topology !== undefined || sentinel !== undefined) kinds.push("followed");
@@ -85,6 +88,7 @@ export function kindsOf(
   if (isFront) kinds.push("front");
   if (replicas !== undefined) kinds.push("reading");
   if (near) kinds.push("near");
+  if (migration !== undefined) kinds.push("migrating");
   return kinds;
 }
 
@@ -141,6 +145,7 @@ function mergePools(a: PoolSnapshot, b: PoolSnapshot): PoolSnapshot {
     ...(a.replicas !== undefined && { replicas: mergeReplicas(a.replicas, b.replicas ?? []) }),
     ...(a.topology !== undefined && { topology: newer(a.topology, b.topology) }),
     ...(a.sentinel !== undefined && { sentinel: newer(a.sentinel, b.sentinel) }),
+    ...(a.migration !== undefined && { migration: mergeMigrations(a.migration, b.migration) }),
   };
 }
 

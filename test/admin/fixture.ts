@@ -83,6 +83,25 @@ export function sentinelPool(name: string): PoolSnapshot {
   };
 }
 
+/** A pool that reads from a replica. */
+export function readingPool(name: string): PoolSnapshot {
+  const known = { fit: true, why: "", lag: 5, rtt: 1, zone: "", reads: 1, connections: 1 };
+  return {
+    ...pool(name, [server("a:1")]),
+    replicas: [{ name: "b:1", of: "a:1", ...known }],
+  };
+}
+
+/** A pool whose keys are on their way. */
+export function migratingPool(name: string): PoolSnapshot {
+  const moved = { keys: 10, bytes: 1000, rate: 5, errors: 1, aside: 0, bigs: 2 };
+  const left = { left: ["a:1"], seen: 50, of: 100, told: ["big: x"] };
+  return {
+    ...pool(name, [server("a:1")]),
+    migration: { to: "b", phase: "move", paused: false, why: "", waiting: 3, ...moved, ...left },
+  };
+}
+
 export function snapshot(pools: PoolSnapshot[], time = 1_800_000_000_000): Snapshot {
   return {
     source: "here",

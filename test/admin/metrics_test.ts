@@ -20,7 +20,16 @@ import {
 import { statsLine } from "../../core/stats/report.ts";
 import { mergeSnapshots } from "../../core/stats/snapshot.ts";
 import { LATENCY_BOUNDS } from "../../core/stats/latency.ts";
-import { clusterPool, pool, sentinelPool, server, snapshot } from "./fixture.ts";
+import { mergeMigrations, type MigrationSnapshot } from "../../core/stats/migration.ts";
+import {
+  clusterPool,
+  migratingPool,
+  pool,
+  readingPool,
+  sentinelPool,
+  server,
+  snapshot,
+} from "./fixture.ts";
 
 const root = process.env.RINGMUX_ROOT ?? process.cwd();
 const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8");
@@ -206,6 +215,24 @@ test("a proxy without pools has metrics of its process", async () => {
   assert.is(values.get("ringmux_workers"), 1);
 });
 
+test("a migration: what workers have moved is added up, and the time that is left told", async () => {
+  const { migration } = migratingPool("m");
+  const both = mergeMigrations(migration as MigrationSnapshot, {
+    ...migration as MigrationSnapshot,
+    phase: "barrier",
+    left: [],
+  });
+  const values = await scrape(snapshot([{ ...migratingPool("m"), migration: both }]), true);
+  const of = (name: string): number | undefined => values.get(`ringmux_pool_migration_${name}`);
+  assert.is(of('info{pool="m",phase="barrier",to="b"}'), 1);
+  assert.is(of('keys_total{pool="m"}'), 20);
+  assert.is(of('servers_left{pool="m"}'), 0);
+  assert.is(of('waiting_clients{pool="m"}'), 6);
+  assert.is(of('seconds_left{pool="m"}'), undefined);
+  const moving = await scrape(snapshot([migratingPool("m")]), true);
+  assert.is(moving.get('ringmux_pool_migration_seconds_left{pool="m"}'), 10);
+});
+
 test("docs/monitoring.md has the metrics as they are", () => {
   const docs = read(METRICS_FILE);
   assert.ok(generateMetrics(docs) === docs, "run: deno run -A docs/make_metrics.ts");
@@ -222,7 +249,10 @@ function used(expression: string): { name: string; labels: string[] }[] {
 }
 
 test("the dashboard and the alerts use metrics and labels that are there", async () => {
-  const all = snapshot([...full.pools, clusterPool("c"), sentinelPool("s")]);
+  const all = snapshot([
+    ...[...full.pools, clusterPool("c"), sentinelPool("s"), migratingPool("m")],
+    readingPool("r"),
+  ]);
   const lines = [...(await scrape(all, true)).keys()];
   const labels = new Map<string, Set<string>>();
   for (const line of lines) {

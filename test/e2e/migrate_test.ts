@@ -175,6 +175,8 @@ once(
       );
     }
     assert.match(await wire.ask("GET", "ringmux:migrate:holds"), "the proxy's own");
+    const metrics = await (await fetch(`http://${site.admin}/metrics`)).text();
+    assert.match(metrics, 'ringmux_pool_migration_info{pool="alpha",phase="move",to="beta2"} 1');
     for (const key of keys) assert.is(await wire.ask("GET", key), bulk(`v-${key}`));
     const moved = (await keysOf(servers[2])).filter((key) => key !== "big");
     assert.ok(moved.length > 10);

@@ -4,7 +4,18 @@
 import type { Migrating } from "../../protocol/migrating.ts";
 import type { Scan } from "../../protocol/scan.ts";
 import type { MigrateRoute } from "../../route/migrate.ts";
+import type { MigrationSnapshot } from "../../stats/migration.ts";
 import type { GateClient, GO, MigrationStatus, Phase, WAIT } from "./phases.ts";
+
+/** For those who look on: what of `status` is of use beside that of other processes. */
+export function viewMigration(moves: Moves): MigrationSnapshot {
+  const { to, phase, paused, why, keys, bytes, rate, errors, ...rest } = moves.status();
+  const { aside, bigs, waiting, left, seen, of, told } = rest;
+  return {
+    ...{ to, phase, paused, why, keys, bytes, rate, errors },
+    ...{ aside, bigs, waiting, left, seen, of, told },
+  };
+}
 
 export interface Moves {
   readonly phase: Phase;
