@@ -112,6 +112,8 @@ export class Link implements Carrier {
   private socket: Socket | null;
   /** The current socket's; null when there is none. */
   wire: Wire | null;
+  /** What is to be said first on the socket that is opened: lanes may be others when it is there. */
+  private handshake: Handshake | null;
   /** The greeting, while the socket has not taken all of it; its replies still to come. */
   private greeting: OutBuffer | null;
   private greetingLeft: number;
@@ -154,6 +156,7 @@ export class Link implements Carrier {
     this.store = new ReplyStore(context.buffers);
     this.socket = null;
     this.wire = null;
+    this.handshake = null;
     this.greeting = null;
     this.greetingLeft = 0;
     this.dirty = false;
@@ -251,6 +254,8 @@ export class Link implements Carrier {
   connect(): void {
     if (this.state !== CLOSED) return;
     this.state = CONNECTING;
+    const { pushes } = this;
+    this.handshake = pushes === null ? this.context.handshakeOf(this.lane) : pushes.handshake;
     this.owner.connecting();
     this.wire = new Wire(this);
     this.socket = this.owner.open(this.wire);
@@ -259,9 +264,7 @@ export class Link implements Carrier {
   /** The socket is connected. */
   open(): void {
     this.counters.server_connections++;
-    const { pushes } = this;
-    const first = pushes === null ? this.context.handshakeOf(this.lane) : pushes.handshake;
-    const handshake = bothOf(first, this.owner.greets ?? null);
+    const handshake = bothOf(this.handshake, this.owner.greets ?? null);
     if (handshake === null) return this.becomeReady();
     this.state = GREETING;
     this.greet(handshake);

@@ -36,6 +36,21 @@ test("a server that is added gets the keys that the ring gives it, and no others
   assert.ok(moved.length > 400 && moved.length < 900, `${moved.length} of 2000 moved`);
 });
 
+test("a connection that was being made greets as it was to, whatever lanes there are since", async () => {
+  const f = await Fixture.start({ config: ["redis_db: 2"] });
+  f.host.onConnect = () => {}; // later
+  const [gone, other] = [f.client(), f.client()];
+  f.say(gone, command("HELLO", "3") + command("SELECT", "3") + get("k"));
+  gone.fail("");
+  f.settle();
+  const [early] = f.connections("a");
+  await f.reload({ config: ["redis_db: 4"] });
+  f.say(other, command("SELECT", "5") + command("HELLO", "3") + command("SELECT", "6") + get("k"));
+  early.openNow();
+  f.settle();
+  assert.match(early.received(), /SELECT\r\n\$1\r\n3\r\n/);
+});
+
 test("a server that stays keeps its connection, its counters and its ejection", async () => {
   const config = ["auto_eject_hosts: true", "server_failure_limit: 1"];
   const f = await Fixture.start({ servers: ["b", "c"], config });
