@@ -5,7 +5,7 @@
 
 import { type Carrier, Run } from "../link/attempt.ts";
 import type { Link } from "../link/link.ts";
-import { type Keys, ReplyScan, Scan } from "../protocol/codec.ts";
+import { ReplyScan, type Runs, Scan } from "../protocol/codec.ts";
 import type { Redirects } from "../route/route.ts";
 import type { ReplyStore } from "../wire/reply_store.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
@@ -138,7 +138,7 @@ function partsOf(request: Request, parent: Request, sent: Uint8Array): Request[]
   const { sink } = request;
   const { codec, context } = sink;
   const { number, verb } = request;
-  const keys = codec.keys as Keys;
+  const runs = codec.keys?.runs as Runs;
   request.release();
   request.run = null;
   request.kind = WATCHED;
@@ -146,7 +146,7 @@ function partsOf(request: Request, parent: Request, sent: Uint8Array): Request[]
   const scan = new Scan();
   let key = 0;
   for (let at = 0; at < sent.length; at += scan.length) {
-    keys.cut(scan, sent, at);
+    runs.cut(scan, sent, at);
     const part = at === 0 ? request : context.requests.take(sink);
     if (at > 0) {
       part.kind = WATCHED;

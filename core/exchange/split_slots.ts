@@ -55,21 +55,23 @@ export function splitByPlace(
   }
   // So that it is not over before its last part is on its way.
   parent.awaiting++;
-  const inRuns = !route.mixed && route.redirects !== null && keys.runs(scan);
+  const single = route.mixed || route.redirects === null || !keys.runs?.fits(scan)
+    ? null
+    : keys.runs;
+  single?.ready(scan, buf, at);
   for (const place of order) {
     const target = route.owner(place, intent, caller);
     const link = target.available ? target.linkFor(caller) : null;
     const out = link === null ? new OutBuffer(context.buffers) : link.out;
-    const begin = out.size;
     const first = heads[place];
-    keys.begin(scan, buf, at, counts[place], out);
-    // Its keys follow those of the places before it, as the replies to them do: it has one key.
-    if (inRuns && link !== null && counts[place] === 1) {
-      keys.add(scan, buf, at, first, first + 1, out);
-      picks[first] = joinRun(parent, link, place, out.size - begin);
+    // Its key follows those of the places before it, as the replies to them do.
+    if (single !== null && link !== null && counts[place] === 1) {
+      picks[first] = joinRun(parent, link, place, single.alone(scan, buf, at, first, out));
       heads[place] = NONE;
       continue;
     }
+    const begin = out.size;
+    keys.begin(scan, buf, at, counts[place], out);
     const number = parent.parts.length;
     for (let i = first; i !== NONE; i = nexts[i]) {
       picks[i] = number;

@@ -175,12 +175,22 @@ export interface Keys {
   ): void;
   /** SPLIT: what ends a fragment. */
   readonly end: Uint8Array;
-  /** SPLIT: whether a fragment may be several requests end to end, whose replies `join` finds so. */
-  runs(scan: Scan): boolean;
-  /** The first of such requests, which begins at `buf[start]`: its length, its keys, the first one. */
-  cut(scan: Scan, buf: Uint8Array, start: number): void;
+  /** Null: servers take all keys together. */
+  readonly runs: Runs | null;
   /** SPLIT: as `join`, of parts that are the joined replies to neighbouring keys each. */
   joinSlices(fanOut: FanOut, out: OutBuffer): void;
+}
+
+/** Fragments that are requests of one key each, end to end: `join` finds their replies so, too. */
+export interface Runs {
+  /** Whether a request's fragments may be that. */
+  fits(scan: Scan): boolean;
+  /** To be called before `alone` with the keys of a request. */
+  ready(scan: Scan, buf: Uint8Array, start: number): void;
+  /** Adds a request of key `i` alone; returns its length. */
+  alone(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): number;
+  /** Sets `scan` to the request that begins at `buf[start]`: its length, how many keys, the first. */
+  cut(scan: Scan, buf: Uint8Array, start: number): void;
 }
 
 /** TOGETHER: keys that must live on one server. */

@@ -16,6 +16,7 @@ import {
   PIN,
   REFUSE,
   ReplyScan,
+  type Runs,
   Scan,
   SPLIT,
   TOGETHER,
@@ -790,13 +791,13 @@ test("a split command becomes commands of the same name with each server's keys 
 });
 
 test("requests of one key each, end to end, are told apart, and their replies are joined as one", () => {
-  const { keys } = codec;
+  const runs = codec.keys.runs as Runs;
   const run = array("mget a") + array("MGET bb ~") + array("MGET {x}\r\n*1");
   const { buf, start, end } = embed(run, 0x2a);
   const scan = new Scan();
   const found: string[] = [];
   for (let at = start; at < end; at += scan.length) {
-    keys.cut(scan, buf, at);
+    runs.cut(scan, buf, at);
     found.push(`${scan.length} ${scan.nkeys} ${text(buf, at + scan.keyStart, at + scan.keyEnd)}`);
   }
   const lengths = [array("mget a"), array("MGET bb ~"), array("MGET {x}\r\n*1")].map((one) =>

@@ -60,11 +60,7 @@ const VERSION = bytes("version\r\n");
 const SET = verbOf("set");
 const LF = 10;
 
-/** Servers take all keys together. */
-const runs = (): boolean => false;
-const cut = (): void => {};
-
-const KEYS: Keys = { select: selectKey, begin, add, end: bytes("\r\n"), runs, cut, joinSlices };
+const KEYS: Keys = { select: selectKey, begin, add, end: bytes("\r\n"), runs: null, joinSlices };
 const QUIET: Quiet = { muted, unmute: null };
 
 /**

@@ -1,6 +1,6 @@
 // Commands that go to several servers: makes the fragments and joins their replies.
 
-import { copy, decimal } from "../../bytes.ts";
+import { copy, decimal, viewed } from "../../bytes.ts";
 import type { OutBuffer } from "../../wire/out_buffer.ts";
 import type { FanOut, Part, Scan } from "../codec.ts";
 import type { Migrating } from "../migrating.ts";
@@ -62,12 +62,45 @@ export function add(
   out.append(buf, start + begin, start + end);
 }
 
-/** See `Keys.runs`. */
-export function runs({ verb }: Scan): boolean {
+/** See `Runs.fits`. */
+export function fits({ verb }: Scan): boolean {
   return COMMANDS[verb].join === JOIN_ARRAY;
 }
 
-/** See `Keys.cut`. */
+/** What requests of one key begin with: head[0, headLength). */
+let head = viewed(new Uint8Array(64));
+let headLength = 0;
+
+/** See `Runs.ready`. */
+export function ready({ args }: Scan, buf: Uint8Array, start: number): void {
+  const length = args[1] - args[0];
+  const before = `*2\r\n$${length}\r\n`;
+  headLength = before.length + length + 2;
+  if (headLength > head.length) head = viewed(new Uint8Array(headLength));
+  for (let i = 0; i < before.length; i++) head[i] = before.charCodeAt(i);
+  copy(buf, start + args[0], start + args[1] + 2, head, before.length);
+}
+
+/** See `Runs.alone`. */
+export function alone(
+  { args, first }: Scan,
+  buf: Uint8Array,
+  start: number,
+  i: number,
+  out: OutBuffer,
+): number {
+  // Its "$" stands right behind the CRLF of the argument before it.
+  const from = args[2 * (first + i) - 1] + 2;
+  const to = args[2 * (first + i) + 1] + 2;
+  const dst = out.reserve(headLength + to - from);
+  const at = out.tail;
+  copy(head, 0, headLength, dst, at);
+  copy(buf, start + from, start + to, dst, at + headLength);
+  out.wrote(at + headLength + to - from);
+  return headLength + to - from;
+}
+
+/** See `Runs.cut`. */
 export function cut(scan: Scan, buf: Uint8Array, start: number): void {
   const head = lineEnd(buf, start);
   const key = elementEnd(buf, head);
@@ -203,7 +236,7 @@ function joinArray(fanOut: FanOut, out: OutBuffer): void {
     const { held } = part;
     let left = lefts[pick];
     let from = cursors[pick];
-    if (left === 0) { // one reply behind the other: see `Keys.runs`
+    if (left === 0) { // one reply behind the other: see `Runs`
       left = openAt(part, pick, from);
       from = cursors[pick];
     }

@@ -5,7 +5,7 @@ import { EMPTY } from "../../bytes.ts";
 import { ASKED, type Keys, type Scan, type Together } from "../codec.ts";
 import { COMMANDS } from "./commands.ts";
 import { crossServer, keyText } from "./errors.ts";
-import { add, begin, cut, joinSlices, runs } from "./fan_out.ts";
+import { add, alone, begin, cut, fits, joinSlices, ready } from "./fan_out.ts";
 import { keyArgument, selectKey } from "./parse.ts";
 
 /** See `Keys.select`; of a command that was learned the scan says where its keys are. */
@@ -16,7 +16,9 @@ export function select(scan: Scan, i: number): void {
   scan.keyEnd = scan.args[at + 1];
 }
 
-export const KEYS: Keys = { select, begin, add, end: EMPTY, runs, cut, joinSlices };
+const runs = { fits, ready, alone, cut };
+
+export const KEYS: Keys = { select, begin, add, end: EMPTY, runs, joinSlices };
 
 export const together = (hashTag: string): Together => ({
   crossServer(scan, buf, start, first, other) {
