@@ -27,7 +27,8 @@ test("docs/commands.md is what docs/make_commands.ts writes", () => {
 
 test("every relative link in a document leads to a file", () => {
   for (const file of documents) {
-    for (const [, target] of read(file).matchAll(/\]\(([^)\s]+)\)/g)) {
+    for (const [, inline, named] of read(file).matchAll(/\]\(([^)\s]+)\)|^\[\w+\]: (\S+)$/gm)) {
+      const target = inline ?? named;
       if (/^[a-z]+:/.test(target)) continue;
       const [to, anchor] = target.split("#");
       const linked = to === "" ? file : path.posix.join(path.posix.dirname(file), to);
