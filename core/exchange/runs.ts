@@ -3,6 +3,7 @@
 // end to end, which costs as little as a fragment of many keys. Only where a server refuses one of them,
 // or is lost, each becomes a fragment of its own and is seen to by itself.
 
+import { EMPTY } from "../bytes.ts";
 import { type Carrier, Run } from "../link/attempt.ts";
 import type { Link } from "../link/link.ts";
 import { ReplyScan, type Runs, Scan } from "../protocol/codec.ts";
@@ -10,7 +11,7 @@ import type { Redirects } from "../route/route.ts";
 import type { ReplyStore } from "../wire/reply_store.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import { addPart } from "./part.ts";
-import { abandon, fail, settle } from "./outcome.ts";
+import { abandon, DOUBT, fail, settle } from "./outcome.ts";
 import { type Request, WATCHED } from "./request.ts";
 import { recovered, redirected } from "./resend.ts";
 
@@ -82,18 +83,8 @@ export function unravel(
 ): boolean {
   const { run, sink } = request;
   if (run === null || !run.flawed || sink.isClosed) return false;
-  const begun = request.heldEnd - request.heldStart;
-  const replies = new Uint8Array(begun + end - start);
-  replies.set(request.held.subarray(request.heldStart, request.heldEnd));
-  replies.set(buf.subarray(start, end), begun);
-  const scan = new ReplyScan();
-  let at = 0;
-  return eachOf(request, link, (part, strand) => {
-    const from = at;
-    at = sink.codec.parseReply(scan, replies, at, replies.length);
-    const gone = redirects !== null && redirected(part, redirects, strand, replies, from, at);
-    if (!gone) settle(part, strand, replies, from, at);
-  });
+  const reply = repliesTo(request, buf, start, end);
+  return eachOf(request, link, (part, strand) => reply(part, redirects, strand));
 }
 
 /** The link of a run is lost, as `recovered`. False when it is for the caller to fail it as a whole. */
@@ -105,9 +96,39 @@ export function unravelLost(
   unsent: boolean,
 ): boolean {
   if (request.sink.isClosed) return false;
+  // Some may have been answered before.
+  const reply = repliesTo(request, EMPTY, 0, 0);
   return eachOf(request, link, (part, strand) => {
-    if (!recovered(part, redirects, strand, text, unsent)) fail(part, text);
+    if (reply(part, redirects, strand)) return;
+    if (recovered(part, redirects, strand, text, unsent)) return;
+    fail(part, unsent ? text : text + DOUBT);
   });
+}
+
+type Replier = (part: Request, redirects: Redirects | null, strand: Strand) => boolean;
+
+/** Gives the whole replies that are held, and those in `buf[start, end)`, to one part each; false: no more. */
+function repliesTo(
+  { held, heldStart, heldEnd, sink }: Request,
+  buf: Uint8Array,
+  start: number,
+  end: number,
+): Replier {
+  const begun = heldEnd - heldStart;
+  const replies = new Uint8Array(begun + end - start);
+  replies.set(held.subarray(heldStart, heldEnd));
+  replies.set(buf.subarray(start, end), begun);
+  const scan = new ReplyScan();
+  let at = 0;
+  return (part, redirects, strand) => {
+    if (!scan.done || at >= replies.length) return false;
+    const from = at;
+    at = sink.codec.parseReply(scan, replies, at, replies.length);
+    if (!scan.done) return false;
+    const gone = redirects !== null && redirected(part, redirects, strand, replies, from, at);
+    if (!gone) settle(part, strand, replies, from, at);
+    return true;
+  };
 }
 
 /** Makes each request of a run a part of its own, the first in the run's place. False: nothing is done. */
@@ -146,7 +167,7 @@ function partsOf(request: Request, parent: Request, sent: Uint8Array): Request[]
   const scan = new Scan();
   let key = 0;
   for (let at = 0; at < sent.length; at += scan.length) {
-    runs.cut(scan, sent, at);
+    runs.cut(scan, sent, at, verb);
     const part = at === 0 ? request : context.requests.take(sink);
     if (at > 0) {
       part.kind = WATCHED;

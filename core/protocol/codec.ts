@@ -181,16 +181,16 @@ export interface Keys {
   joinSlices(fanOut: FanOut, out: OutBuffer): void;
 }
 
-/** Fragments that are requests of one key each, end to end: `join` finds their replies so, too. */
+/** Fragments that are requests end to end, of few keys each: `join` finds their replies so, too. */
 export interface Runs {
   /** Whether a request's fragments may be that. */
   fits(scan: Scan): boolean;
   /** To be called before `alone` with the keys of a request. */
   ready(scan: Scan, buf: Uint8Array, start: number): void;
-  /** Adds a request of key `i` alone; returns its length. */
+  /** Adds a request of key `i` alone (with its value); returns its length. */
   alone(scan: Scan, buf: Uint8Array, start: number, i: number, out: OutBuffer): number;
-  /** Sets `scan` to the request that begins at `buf[start]`: its length, how many keys, the first. */
-  cut(scan: Scan, buf: Uint8Array, start: number): void;
+  /** The request that begins at `buf[start]`: its length, how many keys, the first. */
+  cut(scan: Scan, buf: Uint8Array, start: number, verb: number): void;
 }
 
 /** TOGETHER: keys that must live on one server. */

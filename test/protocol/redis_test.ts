@@ -797,7 +797,7 @@ test("requests of one key each, end to end, are told apart, and their replies ar
   const scan = new Scan();
   const found: string[] = [];
   for (let at = start; at < end; at += scan.length) {
-    runs.cut(scan, buf, at);
+    runs.cut(scan, buf, at, verbOf("mget"));
     found.push(`${scan.length} ${scan.nkeys} ${text(buf, at + scan.keyStart, at + scan.keyEnd)}`);
   }
   const lengths = [array("mget a"), array("MGET bb ~"), array("MGET {x}\r\n*1")].map((one) =>
@@ -810,6 +810,8 @@ test("requests of one key each, end to end, are told apart, and their replies ar
     join("mget", [0, 1, 0, 0, 1], [`*1\r\n${a}*2\r\n${nil}${b}`, `*1\r\n${c}*1\r\n${nil}`]),
     `*5\r\n${a}${c}${nil}${b}${nil}`,
   );
+  assert.is(join("del", [0, 1, 0], [":1\r\n:0\r\n", ":1\r\n"]), ":2\r\n");
+  assert.is(join("mset", [0, 1, 0], ["+OK\r\n+OK\r\n", "+OK\r\n"]), "+OK\r\n");
   for (const wrong of [`*1\r\n${a}`, `*1\r\n${a}*2\r\n${b}${c}`, `*2\r\n${a}${b}*1\r\n${c}`]) {
     assert.is(join("mget", [0, 0], [wrong])[0], "-", wrong);
   }

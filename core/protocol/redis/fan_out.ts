@@ -16,6 +16,7 @@ import {
   JOIN_LEAST,
   JOIN_MOST,
   JOIN_NUMSUB,
+  JOIN_OK,
   JOIN_OLDEST,
   JOIN_PUBLISH,
   JOIN_SOME,
@@ -64,7 +65,8 @@ export function add(
 
 /** See `Runs.fits`. */
 export function fits({ verb }: Scan): boolean {
-  return COMMANDS[verb].join === JOIN_ARRAY;
+  const { join: how } = COMMANDS[verb];
+  return how === JOIN_ARRAY || how === JOIN_SUM || how === JOIN_OK;
 }
 
 /** What requests of one key begin with: head[0, headLength). */
@@ -72,9 +74,9 @@ let head = viewed(new Uint8Array(64));
 let headLength = 0;
 
 /** See `Runs.ready`. */
-export function ready({ args }: Scan, buf: Uint8Array, start: number): void {
+export function ready({ args, step }: Scan, buf: Uint8Array, start: number): void {
   const length = args[1] - args[0];
-  const before = `*2\r\n$${length}\r\n`;
+  const before = `*${1 + step}\r\n$${length}\r\n`;
   headLength = before.length + length + 2;
   if (headLength > head.length) head = viewed(new Uint8Array(headLength));
   for (let i = 0; i < before.length; i++) head[i] = before.charCodeAt(i);
@@ -83,15 +85,15 @@ export function ready({ args }: Scan, buf: Uint8Array, start: number): void {
 
 /** See `Runs.alone`. */
 export function alone(
-  { args, first }: Scan,
+  { args, first, step }: Scan,
   buf: Uint8Array,
   start: number,
   i: number,
   out: OutBuffer,
 ): number {
   // Its "$" stands right behind the CRLF of the argument before it.
-  const from = args[2 * (first + i) - 1] + 2;
-  const to = args[2 * (first + i) + 1] + 2;
+  const from = args[2 * (first + i * step) - 1] + 2;
+  const to = args[2 * (first + (i + 1) * step) - 1] + 2;
   const dst = out.reserve(headLength + to - from);
   const at = out.tail;
   copy(head, 0, headLength, dst, at);
@@ -101,10 +103,11 @@ export function alone(
 }
 
 /** See `Runs.cut`. */
-export function cut(scan: Scan, buf: Uint8Array, start: number): void {
-  const head = lineEnd(buf, start);
-  const key = elementEnd(buf, head);
-  scan.nkeys = decimal(buf, start + 1, head - 2, 0x7fffffff) - 1;
+export function cut(scan: Scan, buf: Uint8Array, start: number, verb: number): void {
+  const line = lineEnd(buf, start);
+  const key = elementEnd(buf, line);
+  const { step } = COMMANDS[verb];
+  scan.nkeys = (decimal(buf, start + 1, line - 2, 0x7fffffff) - 1) / step;
   scan.keyStart = lineEnd(buf, key) - start;
   scan.keyEnd = elementEnd(buf, key) - 2 - start;
   scan.length = elementEnd(buf, start) - start;
@@ -290,10 +293,15 @@ function joinSome(parts: readonly Part[], out: OutBuffer): void {
 
 function joinSum(parts: readonly Part[], out: OutBuffer): void {
   let sum = 0;
-  for (const part of parts) {
-    const n = decimal(part.held, part.heldStart + 1, part.heldEnd - 2, Number.MAX_SAFE_INTEGER);
-    if (part.held[part.heldStart] !== 58 || n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
-    sum += n;
+  for (const { held, heldStart, heldEnd } of parts) {
+    // One, or several end to end: see `Runs`.
+    for (let at = heldStart; at < heldEnd;) {
+      const end = lineEnd(held, at);
+      const n = decimal(held, at + 1, end - 2, Number.MAX_SAFE_INTEGER);
+      if (held[at] !== 58 || n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
+      sum += n;
+      at = end;
+    }
   }
   out.byte(58);
   out.int(sum);
