@@ -326,7 +326,7 @@ Options:
   --takeover             : take over the ports from the ringmux of the pid file, then stop it
   --admin=S              : set address of metrics, health and live page, or off (default: ${DEFAULT_ADMIN})
   --title=S              : set name of the process, as ps -e, pgrep -x and killall know it
-  --ask-servers          : with -t, ask the nodes of Redis Clusters too whether all slots are served
+  --ask-servers          : with -t, ask Redis Clusters and Sentinels too whether all keys are served
 
 `;
 }

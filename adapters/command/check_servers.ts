@@ -1,21 +1,16 @@
-// `ringmux -t --ask-servers`: asks the servers that pools are to follow (a Redis Cluster's) whether all
-// keys are served, without listening for clients.
+// `ringmux -t --ask-servers`: asks the servers that pools are to follow (a Redis Cluster's, or Sentinels)
+// whether all keys are served, without listening for clients.
 
 import type { Config } from "../../core/config/schema.ts";
 import type { Host } from "../../core/host.ts";
 import type { Pool } from "../../core/pool.ts";
 import { Proxy } from "../../core/proxy.ts";
 import { slotRanges, viewCluster } from "../../core/topology/cluster_view.ts";
+import { areAsked, judgeSentinels, type Verdict } from "./check_sentinels.ts";
 
 /** How long (ms) somebody may take to tell. */
 const PATIENCE = 5000;
 const PAUSE = 20;
-
-export interface Verdict {
-  readonly ok: boolean;
-  /** A line for each pool that follows its servers. */
-  readonly lines: readonly string[];
-}
 
 const SILENT = { error() {}, warn() {}, notice() {}, info() {}, debug() {} };
 
@@ -32,15 +27,25 @@ export async function checkServers(host: Host, config: Config): Promise<Verdict>
   }
 }
 
-async function judge(pool: Pool): Promise<Verdict> {
-  const { cluster, label } = pool;
-  if (cluster === null) return { ok: true, lines: [] };
-  const { topology } = cluster;
+/** Resolves when the pool has asked whom it follows, or has done so for too long. */
+async function begun(pool: Pool, isDone: () => boolean): Promise<void> {
   const deadline = performance.now() + PATIENCE;
   pool.begin();
-  while (!topology.known && performance.now() < deadline) {
+  while (!isDone() && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }
+}
+
+async function judge(pool: Pool): Promise<Verdict> {
+  const { cluster, watched, label } = pool;
+  if (watched !== null) {
+    const { topology } = watched;
+    await begun(pool, () => areAsked(topology));
+    return judgeSentinels(topology, label);
+  }
+  if (cluster === null) return { ok: true, lines: [] };
+  const { topology } = cluster;
+  await begun(pool, () => topology.known);
   const { slots, ownerless, unreachable, nodes, look } = viewCluster(topology);
   const say = (ok: boolean, text: string): Verdict => ({ ok, lines: [`${label}: ${text}`] });
   if (look.at === 0) {

@@ -11,7 +11,7 @@ import { VERSION } from "../../core/version.ts";
 import type { Running } from "../control/running.ts";
 import { type CliOptions, parseArgs } from "./args.ts";
 import { runMigrate } from "./migrate.ts";
-import type { Verdict } from "./check_servers.ts";
+import type { Verdict } from "./check_sentinels.ts";
 import { runHot } from "./hot.ts";
 import { runRoute } from "./route.ts";
 import { levelOf, type Log, type Sink, TextLog } from "../log/log.ts";

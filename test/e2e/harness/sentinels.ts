@@ -20,8 +20,14 @@ export interface SentinelOptions {
   downAfter?: number;
   /** More lines of the Sentinels' files. */
   lines?: string[];
+  /** Of the Sentinels. */
   password?: string;
   quorum?: number;
+  /** What the servers are called. */
+  host?: string;
+  /** Of the servers, and more of their arguments. */
+  serverPassword?: string;
+  serverArgs?: string[];
 }
 
 export interface WatchedShard {
@@ -55,9 +61,9 @@ export class SentinelSet {
   private async sayOnce(port: number, words: string[]): Promise<string> {
     const wire = await Wire.open(port);
     try {
-      if (this.ports.includes(port) && this.options.password !== undefined) {
-        await wire.ask("AUTH", this.options.password);
-      }
+      const { password, serverPassword } = this.options;
+      const secret = this.ports.includes(port) ? password : serverPassword;
+      if (secret !== undefined) await wire.ask("AUTH", secret);
       return await wire.ask(...words);
     } finally {
       wire.close();
@@ -141,7 +147,8 @@ async function startSentinel(
   port?: number,
   known?: string,
 ): Promise<ServerProcess> {
-  const { downAfter = 1000, quorum = 2, lines = [], password } = options;
+  const { downAfter = 1000, quorum = 2, lines = [], password, serverPassword } = options;
+  const { host = "127.0.0.1" } = options;
   const at = port ?? await freePort();
   const file = known ?? tempPath("sentinel.conf");
   FILES.set(at, file);
@@ -154,12 +161,14 @@ async function startSentinel(
         ...(password === undefined
           ? []
           : [`requirepass ${password}`, `sentinel sentinel-pass ${password}`]),
+        // Names are known only to those that are told to resolve them, before they are told of any.
+        ...lines,
         ...shards.flatMap(({ name, servers: [primary] }) => [
-          `sentinel monitor ${name} 127.0.0.1 ${primary.port} ${quorum}`,
+          `sentinel monitor ${name} ${host} ${primary.port} ${quorum}`,
+          ...(serverPassword === undefined ? [] : [`sentinel auth-pass ${name} ${serverPassword}`]),
           `sentinel down-after-milliseconds ${name} ${downAfter}`,
           `sentinel failover-timeout ${name} 4000`,
         ]),
-        ...lines,
       ].map((line) => `${line}\n`).join(""),
     );
   }
@@ -178,13 +187,17 @@ async function startSentinel(
 /** Shards with replicas, and Sentinels that know each other. */
 export async function startSentinels(options: SentinelOptions = {}): Promise<SentinelSet> {
   const { shards: names = ["shard1", "shard2"], replicas = 1, sentinels = 3 } = options;
+  const { host = "127.0.0.1", serverPassword } = options;
   const shards: WatchedShard[] = [];
   for (const name of names) {
-    const args = ["--repl-diskless-sync-delay", "0"];
+    const args = ["--repl-diskless-sync-delay", "0", ...(options.serverArgs ?? [])];
+    if (serverPassword !== undefined) {
+      args.push("--requirepass", serverPassword, "--masterauth", serverPassword);
+    }
     const primary = await startRedis({ args });
     const followers = await several(
       replicas,
-      () => startRedis({ args: [...args, "--replicaof", "127.0.0.1", String(primary.port)] }),
+      () => startRedis({ args: [...args, "--replicaof", host, String(primary.port)] }),
     );
     shards.push({ name, servers: [primary, ...followers] });
   }
