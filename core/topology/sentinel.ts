@@ -205,12 +205,15 @@ export class SentinelTopology implements PeerHearer, ShardHearer {
     this.judge();
   }
 
-  silent(peer: SentinelPeer, why: string): void {
+  silent(peer: SentinelPeer, why: string, isNews: boolean): void {
     this.failures++;
     this.chronicle.inVain(peer.name, why);
-    this.context.log.warn(`pool "${this.context.name}": Sentinel ${peer.name}: ${why}`, {
-      ...{ event: "sentinel_failed", pool: this.context.name, sentinel: peer.name, reason: why },
-    });
+    if (isNews) {
+      const { log, name } = this.context;
+      log.warn(`pool "${name}": Sentinel ${peer.name}: ${why}`, {
+        ...{ event: "sentinel_failed", pool: name, sentinel: peer.name, reason: why },
+      });
+    }
     this.judge();
     if (this.peers.every((one) => !one.isAsking) && !this.peers.some((one) => one.isWell)) {
       // Nobody to wait for but the servers themselves.

@@ -13,8 +13,8 @@ const UNHEARD = 1000;
 export interface PeerHearer {
   readonly names: readonly string[];
   said(peer: SentinelPeer): void;
-  /** It does not answer. */
-  silent(peer: SentinelPeer, why: string): void;
+  /** It does not answer; `isNews`: or not for the same reason as before. */
+  silent(peer: SentinelPeer, why: string, isNews: boolean): void;
   happened(peer: SentinelPeer, event: SentinelEvent): void;
 }
 
@@ -118,9 +118,10 @@ export class SentinelPeer implements AnswerHearer {
   }
 
   failed(_from: Address, why: string): void {
+    const isNews = why !== this.error;
     this.isWell = false;
     this.error = why;
-    this.hearer.silent(this, why);
+    this.hearer.silent(this, why, isNews);
   }
 
   stop(): void {

@@ -103,6 +103,23 @@ test("a wrong password, of the Sentinels or the servers, is told as such", async
   assert.match(servers.stderr, /server "shard1" has no primary: localhost:\d+: .*WRONGPASS/);
 });
 
+test("a wrong password of the Sentinels is one line of the log for each", async () => {
+  const sentinels = [`127.0.0.1:${set.ports[0]}:1`];
+  const proxy = await startProxy({
+    pool: { ...poolOf({ sentinels, sentinel: "{user: watcher, auth: wrong}" }), wait: 1000 },
+  });
+  const told = () => proxy.output().split("\n").filter((line) => line.includes("WRONGPASS"));
+  await until("it to be told", () => told().length > 0);
+  // The guess is a replica, so nobody is asked anything but the Sentinel, four times a second.
+  const wire = await Wire.open(proxy.port);
+  await wire.ask("AUTH", "proxying");
+  assert.match(await wire.ask("GET", "key"), /no primary for "shard1" within 1000 ms/);
+  assert.is(told().length, 1, told().join("\n"));
+  assert.match(told()[0], `pool "pool": Sentinel 127.0.0.1:${set.ports[0]}: `);
+  wire.close();
+  await proxy.stop();
+});
+
 test("users at both, servers by names: found, and followed over a failover", async () => {
   const proxy = await startProxy({ pool: { ...poolOf(), wait: 15_000 } });
   const wire = await Wire.open(proxy.port);
