@@ -28,7 +28,9 @@ export function generateMetrics(docs: string): string {
     ...PROCESS_METRICS.map((metric) => line(metric, "ringmux", "")),
     ...POOL_METRICS.map((metric) => line(metric, "ringmux.POOL", "`pool`")),
     ...SERVER_METRICS.map((metric) => line(metric, "ringmux.POOL.SERVER", "`pool` `server`")),
-    ...REPLICA_METRICS.map((metric) => line(metric, "", "`pool` `server` `replica`")),
+    ...REPLICA_METRICS.map((metric) =>
+      line(metric, "ringmux.POOL.SERVER.REPLICA", "`pool` `server` `replica`")
+    ),
     ...ROUTE_METRICS.map((metric) => line(metric, "", "`pool` `route` `target`")),
     line(LATENCY_METRIC, "", "`pool` `server` `class`"),
   ];

@@ -11,6 +11,7 @@ import {
   type Metric,
   POOL_METRICS,
   PROCESS_METRICS,
+  REPLICA_METRICS,
   SERVER_METRICS,
 } from "../../core/stats/metrics.ts";
 import { kindsOf, type ServerSnapshot, type Snapshot } from "../../core/stats/snapshot.ts";
@@ -113,6 +114,11 @@ export function statsdLines(now: Snapshot, last: Snapshot | null): string[] {
       const own = `${prefix}.${part(server.name)}`;
       add(lines, own, having(SERVER_METRICS, kindsOf(pool)), server, then);
       addLatencies(lines, own, server, then);
+    }
+    for (const replica of pool.replicas ?? []) {
+      const { name, of } = replica;
+      const then = before?.replicas?.find((one) => one.name === name && one.of === of);
+      add(lines, `${prefix}.${part(of)}.${part(name)}`, REPLICA_METRICS, replica, then);
     }
   }
   return lines;

@@ -343,6 +343,7 @@ export const REPLICA_METRICS: readonly Metric<ReplicaSnapshot>[] = [
     kind: "gauge",
     help: "1 while the replica is fit to be read from; in every worker, if there are several.",
     only: "reading",
+    statsd: "fit",
     value: ({ fit }) => Number(fit),
   },
   {
@@ -350,6 +351,7 @@ export const REPLICA_METRICS: readonly Metric<ReplicaSnapshot>[] = [
     kind: "gauge",
     help: "How old its data is at most; absent while nobody knows.",
     only: "reading",
+    statsd: "lag_seconds",
     value: ({ lag }) => lag < 0 ? undefined : lag / 1000,
   },
   {
@@ -357,6 +359,7 @@ export const REPLICA_METRICS: readonly Metric<ReplicaSnapshot>[] = [
     kind: "gauge",
     help: "How soon it answers, smoothed; absent while nobody knows.",
     only: "reading",
+    statsd: "answer_seconds",
     value: ({ rtt }) => rtt < 0 ? undefined : rtt / 1000,
   },
   {
@@ -364,6 +367,7 @@ export const REPLICA_METRICS: readonly Metric<ReplicaSnapshot>[] = [
     kind: "counter",
     help: "Reads sent to it.",
     only: "reading",
+    statsd: "reads",
     value: ({ reads }) => reads,
   },
 ];

@@ -31,6 +31,22 @@ test("counters are sent as what they grew by, gauges as they are", () => {
   assert.ok(statsdLines(before, now).includes("ringmux.p.a.requests:0|c"), "never negative");
 });
 
+test("a replica's rows stand below its server's; what nobody knows is not sent", () => {
+  const told = (reads: number, lag: number) =>
+    snapshot([{
+      ...pool("p", [server("a")]),
+      replicas: [{
+        ...{ name: "10.0.0.2:6379", of: "a", fit: true, why: "", lag, rtt: -1, zone: "", reads },
+        connections: 1,
+      }],
+    }]);
+  const lines = statsdLines(told(7, 1500), told(4, -1));
+  const own = lines.filter((line) => line.startsWith("ringmux.p.a.10_0_0_2_6379."));
+  const start = "ringmux.p.a.10_0_0_2_6379";
+  assert.equal(own, [`${start}.fit:1|g`, `${start}.lag_seconds:1.5|g`, `${start}.reads:3|c`]);
+  assert.not.match(statsdLines(told(4, -1), null).join(), /lag_seconds/);
+});
+
 test("names are made fit for the protocol", () => {
   const name = "10.0.0.1:6379|x@y/ä #";
   const lines = statsdLines(snapshot([pool("a.b", [server(name, 1)])]), null);
