@@ -834,6 +834,11 @@ test("array replies are joined in the order of the keys", () => {
   );
 });
 
+test("lists of more servers than any before are joined", () => {
+  const names = Array.from({ length: 3000 }, (_, i) => bulk(`key ${i}`));
+  assert.is(join("keys", [], names.map((one) => `*1\r\n${one}`)), `*3000\r\n${names.join("")}`);
+});
+
 test("sums, OK, the first, lists and least values are joined", () => {
   assert.is(join("del", [0, 1, 2], [":0\r\n", ":12\r\n", ":2147483648\r\n"]), ":2147483660\r\n");
   assert.is(join("dbsize", [], [":0\r\n", ":0\r\n"]), ":0\r\n");

@@ -193,11 +193,14 @@ let cursors = new Int32Array(64);
 /** How many elements of each part no key has asked for yet. */
 let lefts = new Int32Array(64);
 
-/** Makes room for `n` parts. */
+/** Makes room for `n` parts, beside what is known of some. */
 function enlarge(n: number): void {
   if (n <= cursors.length) return;
+  const [places, counts] = [cursors, lefts];
   cursors = new Int32Array(2 * n);
   lefts = new Int32Array(2 * n);
+  cursors.set(places);
+  lefts.set(counts);
 }
 
 /** The number of elements of a whole array reply; -1 if it is no array. Leaves cursors[i] behind it. */
