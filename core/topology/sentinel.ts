@@ -297,10 +297,11 @@ export class SentinelTopology implements PeerHearer, ShardHearer {
     if (this.isWhole) this.begin();
   }
 
-  refused(shard: SentinelShard, { host, port }: Address, why: string): void {
-    this.context.log.info(
-      `pool "${this.context.name}": ${host}:${port} is not the primary of "${shard.name}": ${why}`,
-    );
+  refused(shard: SentinelShard, { host, port }: Address, why: string, isNews: boolean): void {
+    const { log, name } = this.context;
+    const line = `pool "${name}": ${host}:${port} is not the primary of "${shard.name}": ${why}`;
+    if (isNews) log.notice(line);
+    else log.info(line);
     if (this.shards.every(({ state, trouble }) => state !== SEEKING || trouble !== "")) {
       this.begin();
     }

@@ -27,8 +27,8 @@ const AGREED = 3;
 export interface ShardHearer {
   /** `address` says that it is the primary. */
   found(shard: SentinelShard, address: Address): void;
-  /** It says it is not, or nothing. */
-  refused(shard: SentinelShard, address: Address, why: string): void;
+  /** It says it is not, or nothing. `isNews`: not what was said last. */
+  refused(shard: SentinelShard, address: Address, why: string, isNews: boolean): void;
 }
 
 export class SentinelShard implements AnswerHearer {
@@ -46,6 +46,8 @@ export class SentinelShard implements AnswerHearer {
   replicas: readonly ReplicaView[];
   /** What Sentinels, or the candidate, said last that does not help; "" for nothing. */
   trouble: string;
+  /** Who has refused last since there was a primary, and why. */
+  private told: string;
   private readonly words: Sentinels;
   private readonly hearer: ShardHearer;
   private readonly asker: Asker;
@@ -62,6 +64,7 @@ export class SentinelShard implements AnswerHearer {
     this.isNew = true;
     this.replicas = [];
     this.trouble = "";
+    this.told = "";
     this.words = words;
     this.hearer = hearer;
     this.asker = new Asker(context, this, `server "${server.name}": role`);
@@ -136,13 +139,17 @@ export class SentinelShard implements AnswerHearer {
     if (why !== "") return this.failed(from, why);
     if (this.state !== SEEKING) return;
     this.trouble = "";
+    this.told = "";
     this.hearer.found(this, from);
   }
 
   failed(from: Address, why: string): void {
     if (this.state !== SEEKING) return;
     this.trouble = why;
-    this.hearer.refused(this, from, why);
+    const said = `${from.host}:${from.port} ${why}`;
+    const isNews = said !== this.told;
+    this.told = said;
+    this.hearer.refused(this, from, why, isNews);
   }
 
   stop(): void {

@@ -120,6 +120,18 @@ test("a wrong password of the Sentinels is one line of the log for each", async 
   await proxy.stop();
 });
 
+test("a wrong password of the servers is one line of the log for each", async () => {
+  const proxy = await startProxy({ pool: { ...poolOf({ redis_auth: "wrong" }), wait: 1000 } });
+  const wire = await Wire.open(proxy.port);
+  await wire.ask("AUTH", "wrong");
+  assert.match(await wire.ask("GET", "key"), /no primary for "shard1" within 1000 ms/);
+  const told = proxy.output().split("\n").filter((line) => line.includes("WRONGPASS"));
+  const places = told.map((line) => /: (\S+) is not the primary of "shard1": /.exec(line)?.[1]);
+  assert.ok(places.length > 0 && new Set(places).size === places.length, proxy.output());
+  wire.close();
+  await proxy.stop();
+});
+
 test("users at both, servers by names: found, and followed over a failover", async () => {
   const proxy = await startProxy({ pool: { ...poolOf(), wait: 15_000 } });
   const wire = await Wire.open(proxy.port);
