@@ -35,7 +35,7 @@ import type { Cluster, PoolContext, Watched } from "./context.ts";
 import { hasSentinels, isCluster, isReading, kindOf, RING, RING_KEYS } from "./kinds.ts";
 import { PoolMoves, RETIREMENT } from "./moves.ts";
 
-/** How long (ms) may take to answer what it was sent: one that Sentinels call down; and of one that they tell to become a replica. */
+/** How long (ms) an old primary may take to answer: one that Sentinels call down, one they make a replica. */
 const DEAD = 1000;
 const DEMOTION = 15_000;
 
