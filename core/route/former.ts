@@ -6,14 +6,11 @@ import type { Clustering } from "../protocol/clustering.ts";
 import type { Carrier } from "../link/attempt.ts";
 import { Server, Unavailable } from "../server/server.ts";
 import type { Parking, Target } from "../server/server.ts";
-import { CLASS_READ } from "../stats/latency.ts";
+import { isRepeated, type Retry } from "./retry.ts";
 import type { Intent, Redirects, Resendable } from "./route.ts";
 
-/** `retry` where the configuration has none. */
-const RETRY = { reads: 1, writes: false };
-
 export interface FormerContext {
-  readonly config: { readonly retry?: { readonly reads: number; readonly writes: boolean } };
+  readonly config: { readonly retry?: Retry };
 }
 
 export class FormerRoute implements Redirects {
@@ -70,8 +67,7 @@ export class FormerRoute implements Redirects {
   }
 
   mayRepeat(intent: Intent, repeated: number, atFormer = false): boolean {
-    const { reads, writes } = this.context.config.retry ?? RETRY;
-    return atFormer || (repeated < reads && (writes || intent === CLASS_READ));
+    return atFormer || isRepeated(this.context.config.retry, intent, repeated);
   }
 }
 

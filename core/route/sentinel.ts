@@ -5,21 +5,19 @@ import type { Carrier } from "../link/attempt.ts";
 import type { Keys, Scan } from "../protocol/codec.ts";
 import type { Sentinels } from "../protocol/sentinels.ts";
 import { Server, type Target, type Unavailable } from "../server/server.ts";
-import { CLASS_READ } from "../stats/latency.ts";
 import type { SentinelTopology } from "../topology/sentinel.ts";
 import { SERVED } from "../topology/sentinel_shard.ts";
 import type { RingRoute } from "./ring.ts";
+import { isRepeated, type Retry } from "./retry.ts";
 import type { Intent, Redirects, Resendable, Route } from "./route.ts";
 
-/** `retry` where the configuration has none. */
-const RETRY = { reads: 1, writes: false };
 /** How often one request goes on to another primary. */
 const MOST = 5;
 
 export interface SentinelRouteContext {
   readonly config: {
     readonly wait: number;
-    readonly retry?: { readonly reads: number; readonly writes: boolean };
+    readonly retry?: Retry;
   };
   readonly counters: { unfit: number };
 }
@@ -169,8 +167,7 @@ export class SentinelRoute implements Route, Redirects {
 
   /** What a former primary has done since is undone: it takes over the data of the new one. */
   mayRepeat(intent: Intent, repeated: number, atFormer = false): boolean {
-    const { reads, writes } = this.context.config.retry ?? RETRY;
-    return atFormer || (repeated < reads && (writes || intent === CLASS_READ));
+    return atFormer || isRepeated(this.context.config.retry, intent, repeated);
   }
 
   private nameOf(place: number): string {

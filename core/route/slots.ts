@@ -7,15 +7,13 @@ import type { Carrier } from "../link/attempt.ts";
 import { AGAIN, ASK, type Clustering, SCARCE } from "../protocol/clustering.ts";
 import type { Keys, Scan } from "../protocol/codec.ts";
 import { Server, type Target, type Unavailable } from "../server/server.ts";
-import { CLASS_READ } from "../stats/latency.ts";
 import type { ClusterTopology } from "../topology/cluster.ts";
 import { type SlotMap, SLOTS } from "../topology/slot_map.ts";
 import { Rounds } from "./rounds.ts";
+import { isRepeated, type Retry } from "./retry.ts";
 import type { Intent, Redirects, Resendable, Route } from "./route.ts";
 
 export { slotOf };
-
-const RETRY = { reads: 1, writes: false };
 
 /** What the route is told about its surroundings. */
 export interface SlotContext {
@@ -25,7 +23,7 @@ export interface SlotContext {
   readonly config: {
     readonly cluster?: { readonly redirects: number };
     readonly wait: number;
-    readonly retry?: { readonly reads: number; readonly writes: boolean };
+    readonly retry?: Retry;
   };
   readonly counters: { moved: number; ask: number; tryagain: number; unfit: number };
 }
@@ -230,8 +228,7 @@ export class SlotRoute implements Route, Redirects {
   }
 
   mayRepeat(intent: Intent, repeated: number): boolean {
-    const { reads, writes } = this.context.config.retry ?? RETRY;
-    return repeated < reads && (writes || intent === CLASS_READ);
+    return isRepeated(this.context.config.retry, intent, repeated);
   }
 
   /** It was where it belongs, as far as anybody knows: how it came there does not count. */
