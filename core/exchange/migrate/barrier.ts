@@ -1,8 +1,8 @@
 // A barrier, in one process: whether all that was on its way is answered, and nobody holds on to anything
 // any more that the two rings would keep at different servers.
 
-import { Question, Unheard } from "../../link/question.ts";
 import type { MigrateRoute } from "../../route/migrate.ts";
+import { fence } from "./fence.ts";
 import type { Mover } from "./mover.ts";
 import type { GateClient, MigrationContext } from "./phases.ts";
 
@@ -115,26 +115,8 @@ export class Barrier {
       for (const link of server.connections) {
         if (link.head === null || link.patience > 0) continue;
         this.fencing++;
-        this.context.turn.enter();
-        link.send(new Question(new Fence(over)), probe, 0, probe.length);
+        fence(this.context.turn, link, probe, over);
       }
     }
-  }
-}
-
-class Fence extends Unheard {
-  private readonly over: () => void;
-
-  constructor(over: () => void) {
-    super();
-    this.over = over;
-  }
-
-  override reply(): void {
-    this.over();
-  }
-
-  override lost(): void {
-    this.over();
   }
 }

@@ -23,6 +23,7 @@ import type { Pulling } from "../../protocol/pulling.ts";
 import { ALL, FORWARD, type Scan, SPLIT } from "../../protocol/scan.ts";
 import { BOTH, type MigrateRoute, NEW, OLD, partsOf } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
+import { LONGEST_BARRIER, SHORTEST_BARRIER } from "../migrate/barrier.ts";
 import {
   BARRIER,
   DONE,
@@ -57,10 +58,6 @@ const PACE: Readonly<Partial<Record<Phase, number>>> = {
   drain: 500,
   done: 2000,
 };
-/** A barrier lasts so long (ms) at least: processes that nobody knows of read the state meanwhile. */
-const SHORTEST_BARRIER = 600;
-/** Nobody commits: it ends by itself. */
-const LONGEST_BARRIER = 10_000;
 /** All processes leave the phase before meanwhile (ms). */
 const SHORTEST_DRAIN = 1500;
 /** How long (ms) a client's request may wait. */

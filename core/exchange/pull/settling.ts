@@ -2,31 +2,14 @@
 // there, and those that clients have left behind that are gone.
 
 import type { Codec } from "../../protocol/codec.ts";
-import { Question, Unheard } from "../../link/question.ts";
 import type { Server } from "../../server/server.ts";
+import { fence } from "../migrate/fence.ts";
 import type { GateClient } from "../migrate/phases.ts";
 
 export interface SettlingContext {
   readonly clients: Iterable<GateClient>;
   readonly turn: { enter(): void };
   codecOf(lane: number): Codec;
-}
-
-class Fence extends Unheard {
-  private readonly over: () => void;
-
-  constructor(over: () => void) {
-    super();
-    this.over = over;
-  }
-
-  override reply(): void {
-    this.over();
-  }
-
-  override lost(): void {
-    this.over();
-  }
 }
 
 export class Settling {
@@ -53,8 +36,7 @@ export class Settling {
       if (link.head === null) continue;
       const probe = context.codecOf(link.lane).probe ?? binary;
       this.fences++;
-      context.turn.enter();
-      link.send(new Question(new Fence(() => void this.fences--)), probe, 0, probe.length);
+      fence(context.turn, link, probe, () => void this.fences--);
     }
   }
 
