@@ -193,19 +193,15 @@ let cursors = new Int32Array(64);
 /** How many elements of each part no key has asked for yet. */
 let lefts = new Int32Array(64);
 
-/** Makes room for `n` parts, beside what is known of some. */
+/** Makes room for `n` parts: to be called before the first of them is looked at. */
 function enlarge(n: number): void {
   if (n <= cursors.length) return;
-  const [places, counts] = [cursors, lefts];
   cursors = new Int32Array(2 * n);
   lefts = new Int32Array(2 * n);
-  cursors.set(places);
-  lefts.set(counts);
 }
 
 /** The number of elements of a whole array reply; -1 if it is no array. Leaves cursors[i] behind it. */
 function openArray(part: Part, i: number): number {
-  enlarge(i + 1);
   return openAt(part, i, part.heldStart);
 }
 
@@ -223,7 +219,7 @@ function joinArray(fanOut: FanOut, out: OutBuffer): void {
   let size = 16;
   enlarge(parts.length);
   for (let i = 0; i < parts.length; i++) {
-    const n = openAt(parts[i], i, parts[i].heldStart);
+    const n = openArray(parts[i], i);
     if (n < 0) return out.append(BAD_PART, 0, BAD_PART.length);
     lefts[i] = n;
     size += parts[i].heldEnd - parts[i].heldStart;
@@ -312,6 +308,7 @@ function joinSum(parts: readonly Part[], out: OutBuffer): void {
 }
 
 function joinConcat(parts: readonly Part[], out: OutBuffer): void {
+  enlarge(parts.length);
   let total = 0;
   for (let i = 0; i < parts.length; i++) {
     const n = openArray(parts[i], i);
@@ -326,6 +323,7 @@ function joinConcat(parts: readonly Part[], out: OutBuffer): void {
 
 /** As `joinConcat` (KEYS), without those that are a migration's own. */
 function joinSeen(parts: readonly Part[], out: OutBuffer, hidden: Migrating): void {
+  enlarge(parts.length);
   let total = 0;
   const spans: [Uint8Array, number, number][] = [];
   for (let i = 0; i < parts.length; i++) {
@@ -350,6 +348,7 @@ function joinSeen(parts: readonly Part[], out: OutBuffer, hidden: Migrating): vo
 
 /** Arrays of 0 and 1 of equal length (SCRIPT EXISTS): 1 where every server says 1. */
 function joinLeast(parts: readonly Part[], out: OutBuffer): void {
+  enlarge(parts.length);
   const least: number[] = [];
   for (let i = 0; i < parts.length; i++) {
     const n = openArray(parts[i], i);
