@@ -91,3 +91,27 @@ export class Asker {
     this.link = null;
   }
 }
+
+/** One for each server that is asked. */
+export class Askers {
+  private readonly context: AskContext;
+  private readonly askers: Map<Server, Asker>;
+
+  constructor(context: AskContext) {
+    this.context = context;
+    this.askers = new Map();
+  }
+
+  of(server: Server): Asker {
+    let asker = this.askers.get(server);
+    if (asker === undefined) {
+      asker = new Asker(this.context, server);
+      this.askers.set(server, asker);
+    }
+    return asker;
+  }
+
+  stop(): void {
+    for (const asker of this.askers.values()) asker.stop();
+  }
+}

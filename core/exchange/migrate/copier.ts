@@ -5,7 +5,8 @@ import type { Page } from "../../protocol/migrating.ts";
 import type { MigrateRoute } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
 import type { Outcome } from "./key_move.ts";
-import { after, MOST_MOVING, type Mover, type MoverContext } from "./mover.ts";
+import { after, type Mover, type MoverContext } from "./mover.ts";
+import { MOST_MOVING } from "./wishes.ts";
 
 const PAGE = 100;
 /** Pace (ms) between two looks when there is nothing to do, and after errors. */

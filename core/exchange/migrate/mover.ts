@@ -1,5 +1,4 @@
-// Moves keys, each once at a time however many ask for it. Knows where each is to go, and remembers
-// some that are gone: a key that has left its old server does not come back (key_move.ts).
+// Moves keys that somebody wishes for (wishes.ts); knows where each is to go. How one moves: key_move.ts.
 
 import { text } from "../../bytes.ts";
 import type { Host, Timer } from "../../host.ts";
@@ -8,14 +7,10 @@ import type { Migrating, Released, Restored, Taken, Value } from "../../protocol
 import type { MigrateRoute } from "../../route/migrate.ts";
 import type { Resendable } from "../../route/route.ts";
 import type { Server } from "../../server/server.ts";
-import { type Answer, type AskContext, Asker } from "./asker.ts";
+import { type Answer, type AskContext, type Asker, Askers } from "./asker.ts";
 import { KeyMove, type MoveEnds, type Outcome } from "./key_move.ts";
+import { LONGEST_KNOWN, type Wish, Wishes, type Worker } from "./wishes.ts";
 
-/** Keys on their way at a time; what else is asked for waits. */
-export const MOST_MOVING = 32;
-/** Keys that are remembered to be gone, none longer (bytes) than the other. */
-const MOST_KNOWN = 50_000;
-const LONGEST_KNOWN = 256;
 /** How long (ms) a server's clock is taken to go on as ours does. */
 const CLOCK_AGE = 2000;
 const MINUS = 45;
@@ -40,19 +35,15 @@ export function after(host: Pick<Host, "every">, ms: number, fn: () => void): Ti
   return timer;
 }
 
-interface Wish {
+interface MoveWish extends Wish<Outcome> {
   readonly db: number;
-  readonly key: Uint8Array;
   readonly from: Server;
-  /** Somebody wants it however big it is. */
-  whatever: boolean;
   /** Whose clock was read: the value goes there. */
   to: Server | null;
   /** What that has shown. */
   since: number;
   /** A server that has the key only for now (ASK), and what has to be said to it first. */
   guest: { readonly server: Server; readonly preface: Uint8Array } | null;
-  readonly done: ((outcome: Outcome) => void)[];
 }
 
 /** What a server's clock has shown, and when. */
@@ -61,31 +52,20 @@ interface Clock {
   readonly at: number;
 }
 
-export class Mover {
+export class Mover implements Worker<MoveWish, Outcome> {
   private readonly context: MoverContext;
-  private readonly askers: Map<Server, Asker>;
+  private readonly askers: Askers;
   private readonly clocks: Map<Server, Clock>;
-  private readonly wishes: Map<string, Wish>;
-  /** Wishes that wait for room, and big ones that wait for each other. */
-  private waiting: Wish[];
-  private bigs: Wish[];
-  private moving: number;
-  private isBigMoving: boolean;
-  private readonly known: Set<string>;
+  private readonly wishes: Wishes<MoveWish, Outcome>;
   private readonly name: string;
   private tokens: number;
   private stopped: boolean;
 
   constructor(context: MoverContext) {
     this.context = context;
-    this.askers = new Map();
+    this.askers = new Askers(context);
     this.clocks = new Map();
-    this.wishes = new Map();
-    this.waiting = [];
-    this.bigs = [];
-    this.moving = 0;
-    this.isBigMoving = false;
-    this.known = new Set();
+    this.wishes = new Wishes(this);
     const random = (): string => context.host.random(0x7fffffff).toString(36);
     this.name = random() + random() + random();
     this.tokens = 0;
@@ -93,28 +73,23 @@ export class Mover {
   }
 
   asker(server: Server): Asker {
-    let asker = this.askers.get(server);
-    if (asker === undefined) {
-      asker = new Asker(this.context, server);
-      this.askers.set(server, asker);
-    }
-    return asker;
+    return this.askers.of(server);
   }
 
   /** Nothing is on its way. */
   get isIdle(): boolean {
-    return this.wishes.size === 0;
+    return this.wishes.isIdle;
   }
 
   /** Keys go the other way from now on. */
   turnAround(): void {
-    this.known.clear();
+    this.wishes.forget();
   }
 
   /** Whether the key is known not to be at its old server any more. */
   isGone(db: number, buf: Uint8Array, start: number, end: number): boolean {
     if (end - start > LONGEST_KNOWN) return false;
-    return this.known.has(idOf(db, buf, start, end));
+    return this.wishes.isGone(idOf(db, buf, start, end));
   }
 
   /** `key` is kept. */
@@ -126,58 +101,19 @@ export class Mover {
     done: (outcome: Outcome) => void,
   ): void {
     const id = idOf(db, key, 0, key.length);
-    const there = this.wishes.get(id);
-    if (there !== undefined) {
-      there.whatever ||= whatever;
-      there.done.push(done);
-      return;
-    }
-    const wish: Wish = { db, key, from, whatever, to: null, since: 0, guest: null, done: [done] };
-    this.wishes.set(id, wish);
-    if (this.moving >= MOST_MOVING) this.waiting.push(wish);
-    else this.begin(wish, this.context.bigKey);
+    const wish = { id, db, key, from, whatever, to: null, since: 0, guest: null, done: [done] };
+    this.wishes.add(wish);
   }
 
-  private begin(wish: Wish, most: number): void {
-    this.moving++;
-    new KeyMove(this.endsOf(wish, most), (outcome) => {
-      this.moving--;
-      if (outcome.is === "big" && wish.whatever) this.bigs.push(wish);
-      else this.end(wish, outcome);
-      this.goOn();
-    }).begin();
+  begin(wish: MoveWish, isBig: boolean, over: (outcome: Outcome) => void): void {
+    new KeyMove(this.endsOf(wish, isBig ? 0 : this.context.bigKey), over).begin();
   }
 
-  private end(wish: Wish, outcome: Outcome): void {
-    const { db, key, done } = wish;
-    const id = idOf(db, key, 0, key.length);
-    this.wishes.delete(id);
-    if (outcome.is === "gone" && key.length <= LONGEST_KNOWN) {
-      if (this.known.size >= MOST_KNOWN) this.known.clear();
-      this.known.add(id);
-    }
+  ended({ db, key }: MoveWish, outcome: Outcome): void {
     this.context.note(db, key, outcome);
-    for (const one of done) one(outcome);
   }
 
-  private goOn(): void {
-    if (this.stopped) return;
-    if (!this.isBigMoving && this.bigs.length > 0) this.beginBig(this.bigs.shift() as Wish);
-    while (this.moving < MOST_MOVING && this.waiting.length > 0) {
-      this.begin(this.waiting.shift() as Wish, this.context.bigKey);
-    }
-  }
-
-  private beginBig(wish: Wish): void {
-    this.isBigMoving = true;
-    new KeyMove(this.endsOf(wish, 0), (outcome) => {
-      this.isBigMoving = false;
-      this.end(wish, outcome);
-      this.goOn();
-    }).begin();
-  }
-
-  private endsOf(wish: Wish, most: number): MoveEnds {
+  private endsOf(wish: MoveWish, most: number): MoveEnds {
     const { words, host, counts } = this.context;
     const { db, key, from } = wish;
     const ask = <T extends Taken | Released>(
@@ -204,7 +140,7 @@ export class Mover {
   }
 
   /** The clock of whoever is to have the key now. */
-  private clockFor(wish: Wish, done: (ms: number | null) => void): void {
+  private clockFor(wish: MoveWish, done: (ms: number | null) => void): void {
     const { key } = wish;
     const goal = wish.guest?.server ?? this.context.route.goal(key, 0, key.length);
     if (!goal.available) return done(null);
@@ -217,7 +153,7 @@ export class Mover {
   }
 
   private restore(
-    wish: Wish,
+    wish: MoveWish,
     value: Value,
     deadline: number,
     done: (restored: Restored) => void,
@@ -243,7 +179,7 @@ export class Mover {
   }
 
   /** Of servers that are followed: the one asked says that the key is another's, or not now. */
-  private isRefused(wish: Wish, to: Server, answer: Uint8Array): boolean {
+  private isRefused(wish: MoveWish, to: Server, answer: Uint8Array): boolean {
     const { goalRedirects: redirects } = this.context.route;
     if (redirects === null) return false;
     const request = this.request(wish);
@@ -254,12 +190,12 @@ export class Mover {
     return true;
   }
 
-  private lost(wish: Wish, to: Server): void {
+  private lost(wish: MoveWish, to: Server): void {
     wish.guest = null;
     this.context.route.goalRedirects?.lost(carrierOf(to), this.request(wish));
   }
 
-  private request({ key }: Wish): Resendable {
+  private request({ key }: MoveWish): Resendable {
     const { route } = this.context;
     route.goal(key, 0, key.length);
     return { place: route.goalPlace, resent: 0, parkedAt: -1, isJudged: true };
@@ -283,7 +219,8 @@ export class Mover {
 
   stop(): void {
     this.stopped = true;
-    for (const asker of this.askers.values()) asker.stop();
+    this.wishes.stop();
+    this.askers.stop();
   }
 }
 
