@@ -178,24 +178,66 @@ class Waiting {
   }
 }
 
-class ClusterHome implements Home, ClusterChange {
+/** Servers that are learned: what has none of them waits. */
+abstract class LearnedHome implements Home {
+  abstract readonly route: Route;
+  abstract readonly rounds: Rounds | null;
+  abstract readonly shards: readonly Shard[];
+  abstract readonly noReturn: string;
+  abstract readonly notReady: string;
+  abstract readonly isCluster: boolean;
+  protected abstract readonly topology: ClusterTopology | SentinelTopology;
+  protected readonly waiting: Waiting;
+
+  constructor(context: HomeOwner) {
+    this.waiting = new Waiting(context);
+  }
+
+  abstract holder(buf: Uint8Array, start: number, end: number): Server | null;
+
+  abstract shares(): Float64Array;
+
+  get lot(): ParkingLot {
+    return this.waiting.lot;
+  }
+
+  rebuild(): void {}
+
+  parkAt(route: MigrateRoute): void {
+    this.waiting.parkAt(route);
+  }
+
+  start(): void {
+    void this.topology.start();
+  }
+
+  tick(now: number, late: number): void {
+    this.topology.tick(now, late);
+  }
+
+  stop(): void {
+    this.topology.stop();
+    this.lot.stop();
+  }
+}
+
+class ClusterHome extends LearnedHome implements ClusterChange {
   readonly route: Route;
   readonly rounds: Rounds;
   readonly noReturn: string;
   readonly isCluster: boolean;
   shards: readonly Shard[];
   private readonly owner: HomeOwner;
-  private readonly topology: ClusterTopology;
+  protected readonly topology: ClusterTopology;
   private readonly slots: SlotRoute;
-  private readonly waiting: Waiting;
 
   constructor(owner: HomeOwner, ring: RingConfig) {
     const context = surroundings(owner, ring);
+    super(context);
     this.owner = owner;
     this.noReturn = "a Redis Cluster has no key of the proxy's own beside another one";
     this.isCluster = true;
     this.shards = [];
-    this.waiting = new Waiting(context);
     const { nowhere } = this.waiting;
     this.topology = new ClusterTopology(context, this);
     this.slots = new SlotRoute(context, this.topology, nowhere, this.waiting);
@@ -204,10 +246,6 @@ class ClusterHome implements Home, ClusterChange {
       ...[this.topology, (n: number) => owner.random(n), nowhere.parking] as const,
       () => owner.ring.all(),
     );
-  }
-
-  get lot(): ParkingLot {
-    return this.waiting.lot;
   }
 
   get notReady(): string {
@@ -237,39 +275,20 @@ class ClusterHome implements Home, ClusterChange {
   shares(): Float64Array {
     return this.slots.shares(this.shards.map(({ primary }) => primary));
   }
-
-  rebuild(): void {}
-
-  parkAt(route: MigrateRoute): void {
-    this.waiting.parkAt(route);
-  }
-
-  start(): void {
-    void this.topology.start();
-  }
-
-  tick(now: number, late: number): void {
-    this.topology.tick(now, late);
-  }
-
-  stop(): void {
-    this.topology.stop();
-    this.lot.stop();
-  }
 }
 
-class SentinelHome implements Home {
+class SentinelHome extends LearnedHome {
   readonly route: Route;
   readonly rounds: null;
   readonly noReturn: string;
   readonly isCluster: boolean;
   readonly shards: readonly Shard[];
-  private readonly topology: SentinelTopology;
+  protected readonly topology: SentinelTopology;
   private readonly ring: RingRoute;
-  private readonly waiting: Waiting;
 
   constructor(owner: HomeOwner, ring: RingConfig) {
     const context = surroundings(owner, ring);
+    super(context);
     this.rounds = null;
     this.noReturn = "";
     this.isCluster = false;
@@ -277,7 +296,6 @@ class SentinelHome implements Home {
       new Shard(name, weight, new Server(context, { name, weight, ...one }))
     );
     const servers = this.shards.map(({ primary }) => primary);
-    this.waiting = new Waiting(context);
     const { lot, nowhere } = this.waiting;
     this.topology = new SentinelTopology(Object.assign(context, { servers }), {
       primaryFound(server, links, wasDown) {
@@ -291,10 +309,6 @@ class SentinelHome implements Home {
     this.route = new SentinelRoute(context, this.ring, this.topology, nowhere);
   }
 
-  get lot(): ParkingLot {
-    return this.waiting.lot;
-  }
-
   get notReady(): string {
     const one = this.topology.shards.find((shard) => shard.isNew);
     return one === undefined ? "" : `nobody is known to be the primary of "${one.name}"`;
@@ -306,24 +320,5 @@ class SentinelHome implements Home {
 
   shares(): Float64Array {
     return this.ring.shares();
-  }
-
-  rebuild(): void {}
-
-  parkAt(route: MigrateRoute): void {
-    this.waiting.parkAt(route);
-  }
-
-  start(): void {
-    void this.topology.start();
-  }
-
-  tick(now: number, late: number): void {
-    this.topology.tick(now, late);
-  }
-
-  stop(): void {
-    this.topology.stop();
-    this.lot.stop();
   }
 }
