@@ -151,8 +151,7 @@ export class Pool extends PoolServers
   /** Listens, and connects to the servers if the pool is to do so in advance. */
   async start(): Promise<void> {
     this.keepTime();
-    this.home?.start();
-    this.migration?.begin();
+    this.beginMoves();
     if (this.cluster !== null) await this.cluster.topology.start();
     if (this.watched !== null) await this.watched.topology.start();
     if (this.listens) {
@@ -164,8 +163,7 @@ export class Pool extends PoolServers
   /** Begins to keep time, and connects in advance if it is to do so; a reload has given it a listener. */
   begin(): void {
     this.keepTime();
-    this.home?.start();
-    this.migration?.begin();
+    this.beginMoves();
     void this.cluster?.topology.start();
     void this.watched?.topology.start();
     this.connectAhead();

@@ -69,7 +69,7 @@ export abstract class PoolMoves extends PoolLanes {
   protected abstract makeHome(ring: RingConfig): Home;
 
   /** Other servers, which are spoken to as the pool's own are. */
-  protected prepareMigration({ ring, to, rate, big_key: bigKey }: MigrateConfig): Moves {
+  protected prepareMigration({ ring, to, rate, big_key: bigKey }: MigrateConfig): void {
     const home = this.makeHome(ring);
     const route = new MigrateRoute(this.ring, home);
     home.parkAt(route);
@@ -113,7 +113,20 @@ export abstract class PoolMoves extends PoolLanes {
     });
     this.migration = migration;
     this.route = route;
-    return migration;
+  }
+
+  /** Keys stay where they are from now on. */
+  protected endMoves(): void {
+    this.migration?.stop();
+    this.migration = null;
+    this.home?.stop();
+    this.home = null;
+  }
+
+  /** What keys are to move to is followed, and they begin to. */
+  protected beginMoves(): void {
+    this.home?.start();
+    this.migration?.begin();
   }
 
   /** Those of the ring, and those its keys are to move to. */

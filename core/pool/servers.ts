@@ -4,8 +4,6 @@
 import { Pause } from "../client/pause.ts";
 import type { Limits } from "../client/context.ts";
 import type { PoolConfig } from "../config/schema.ts";
-import type { Home } from "../home.ts";
-import type { Moves } from "../exchange/migrate/moves.ts";
 import { DONE } from "../exchange/migrate/phases.ts";
 import type { NearCache } from "../exchange/near_cache.ts";
 import { ParkingLot } from "../exchange/park.ts";
@@ -112,10 +110,7 @@ export abstract class PoolServers extends PoolMoves {
     cluster?.topology.stop();
     watched?.topology.stop();
     reading?.stop();
-    this.migration?.stop();
-    this.migration = null;
-    this.home?.stop();
-    this.home = null;
+    this.endMoves();
     this.keeps = this.mustKeep;
     this.compose();
     turn.enter();
@@ -131,8 +126,7 @@ export abstract class PoolServers extends PoolMoves {
     for (const client of this.clients) client.moveOver();
     turn.leave();
     if (this.timer === null) return;
-    (this.migration as Moves | null)?.begin();
-    (this.home as Home | null)?.start();
+    this.beginMoves();
     const topology = this.cluster?.topology ?? this.watched?.topology;
     if (topology === undefined) return this.connectAhead();
     // Until it is known who the servers are "all of them" has no meaning.
@@ -262,16 +256,13 @@ export abstract class PoolServers extends PoolMoves {
     const ringBefore = this.shardsToWarmFrom(before, config, keys);
     this.shards = shards;
     if (remade) {
-      this.migration?.stop();
-      this.migration = null;
-      this.home?.stop();
-      this.home = null;
+      this.endMoves();
       this.servers = shards.map(({ primary }) => primary);
       this.ring.change(config, shards);
       if (this.route instanceof MigrateRoute) this.route = this.ring;
       if (config.migrate !== undefined) {
-        this.prepareMigration(config.migrate).begin();
-        (this.home as Home | null)?.start();
+        this.prepareMigration(config.migrate);
+        this.beginMoves();
       }
       for (const client of this.clients) client.settleMode();
     } else if (this.migration === null) this.servers = shards.map(({ primary }) => primary);
