@@ -41,7 +41,8 @@ interface Wanted {
 export async function runMigrate(argv: readonly string[], terminal: Terminal): Promise<number> {
   const wanted = parse(argv);
   if (typeof wanted === "string") {
-    terminal.err(wanted === "" ? USAGE : `ringmux: migrate: ${wanted}\n${USAGE}`);
+    if (wanted === "") terminal.out(USAGE);
+    else terminal.err(`ringmux: migrate: ${wanted}\n${USAGE}`);
     return wanted === "" ? 0 : 1;
   }
   const drive = new Drive(wanted, terminal);
@@ -69,6 +70,7 @@ function parse(argv: readonly string[]): Wanted | string {
     else if (verb !== "") return `one of ${VERBS.join(", ")} is enough: "${verb}", "${name}"`;
     else verb = name;
   }
+  if (verb === "") return `what to do is missing (${VERBS.join(", ")})`;
   if (!VERBS.includes(verb)) return `"${verb}" is not known (${VERBS.join(", ")})`;
   if (admins.length === 0) return "--admin host:port is missing";
   const wrong = admins.find((admin) => typeof parseHostPort(admin) === "string");
@@ -118,7 +120,9 @@ class Drive {
       throw new Error(`${admin}: no answer: ${error.cause?.message ?? error.message}`);
     });
     if (reply.status === 404) throw new Error(`${admin}: it knows of no migrations`);
-    return await reply.json();
+    return await reply.json().catch(() => {
+      throw new Error(`${admin}: no ringmux answers there`);
+    });
   }
 
   /** Every process of every proxy. Throws when one does not answer. */
