@@ -24,6 +24,8 @@ const VERBS = ["plan", "start", "status", "pause", "resume", "abort", "finish"];
 const PATIENCE = 10_000;
 const PACE = 50;
 const WATCH_PACE = 1000;
+/** So often in a row may looks be in vain while it is watched. */
+const MOST_SILENT = 5;
 const ANSWER = 15_000;
 /** And how long (ms) one may take that only tells how it is. */
 const LOOK = 3000;
@@ -249,18 +251,22 @@ class Drive {
 
   private async status(all: Told[]): Promise<number> {
     let now = all;
-    const begun = Date.now();
-    const first = sum(all).keys;
+    let silent = 0;
     for (;;) {
       const total = sum(now);
-      const seconds = (Date.now() - begun) / 1000;
-      const rate = seconds > 0 ? Math.round((total.keys - first) / seconds) : 0;
-      this.terminal.out(
-        this.wanted.json ? `${JSON.stringify({ ...total, rate })}\n` : shown(total, rate),
-      );
+      if (silent === 0) {
+        this.terminal.out(this.wanted.json ? `${JSON.stringify(total)}\n` : shown(total));
+      }
       if (!this.wanted.watch || total.phase === "done") return 0;
       await new Promise((resolve) => setTimeout(resolve, WATCH_PACE));
-      now = await this.look();
+      try {
+        now = await this.look();
+        silent = 0;
+      } catch (error) {
+        // It may only be busy, or start anew.
+        if (++silent === MOST_SILENT) throw error;
+        this.terminal.err(`${(error as Error).message}\n`);
+      }
     }
   }
 
@@ -308,6 +314,7 @@ function sum(all: readonly Told[]): Total {
     parked: all.every((one) => one.status.parked),
     keys: add(({ keys }) => keys),
     bytes: add(({ bytes }) => bytes),
+    rate: Math.round(add(({ rate }) => rate)),
     errors: add(({ errors }) => errors),
     aside: add(({ aside }) => aside),
     waiting: add(({ waiting }) => waiting),
@@ -316,7 +323,8 @@ function sum(all: readonly Told[]): Total {
   };
 }
 
-function shown(total: Total, rate: number): string {
+function shown(total: Total): string {
+  const { rate } = total;
   const done = total.phase === "done" ? 1 : total.of === 0 ? 0 : total.seen / total.of;
   const full = Math.round(done * 30);
   const bar = "#".repeat(full) + "-".repeat(30 - full);

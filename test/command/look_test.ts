@@ -25,8 +25,13 @@ async function say(run: Run, ...argv: string[]): Promise<Said> {
 }
 
 /** Runs `fn` beside an admin address that answers everything with this text. */
-async function beside(text: string, fn: (admin: string) => Promise<void>): Promise<void> {
-  const server = http.createServer((_, reply) => void reply.end(text));
+async function beside(
+  text: string | (() => string),
+  fn: (admin: string) => Promise<void>,
+): Promise<void> {
+  const server = http.createServer((_, reply) =>
+    void reply.end(typeof text === "string" ? text : text())
+  );
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   try {
     await fn(`--admin=127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -73,6 +78,41 @@ test("migrate says what is missing, and who answers that is no ringmux", async (
   assert.match(help.out, "Usage: ringmux migrate");
   await beside("<html>", async (admin) => {
     assert.match(first(await say(runMigrate, "status", admin)), "no ringmux answers there");
+  });
+});
+
+/** What an admin address tells of a migration. */
+function migration(phase: string, rate: number): object {
+  return {
+    ...{ pool: "p", to: "q", phase, parked: false, paused: false, why: "", keys: 50, bytes: 0 },
+    ...{ rate, errors: 0, aside: 0, bigs: 0, waiting: 0, copying: true, left: ["a"], seen: 50 },
+    ...{ of: 100, told: [], id: "x", plan: [], servers: [], addresses: [] },
+  };
+}
+
+test("status tells the rate at its first look, of all processes together", async () => {
+  const processes = [[migration("move", 10.4)], [migration("move", 14)]];
+  await beside(JSON.stringify({ processes }), async (admin) => {
+    assert.match(
+      (await say(runMigrate, "status", admin)).out,
+      "100 keys, 0.0 MB, 24 keys/s, about 3 s",
+    );
+    const json = JSON.parse((await say(runMigrate, "status", "--json", admin)).out);
+    assert.equal([json.rate, json.processes], [24, 2]);
+  });
+});
+
+test("a watch goes on when one look is in vain", async () => {
+  const answers = ["move", "", "done"];
+  const next = (): string => {
+    const phase = answers.shift();
+    return phase === "" ? "" : JSON.stringify({ processes: [[migration(phase ?? "done", 0)]] });
+  };
+  await beside(next, async (admin) => {
+    const { status, out, err } = await say(runMigrate, "status", "--watch", admin);
+    assert.is(status, 0);
+    assert.match(out, /move.*\n.*done/);
+    assert.match(err, "no ringmux answers there");
   });
 });
 
