@@ -103,10 +103,10 @@ test("status tells the rate at its first look, of all processes together", async
 });
 
 test("a watch goes on when one look is in vain", async () => {
-  const answers = ["move", "", "done"];
+  const answers = ["move", "<", "done"];
   const next = (): string => {
     const phase = answers.shift();
-    return phase === "" ? "" : JSON.stringify({ processes: [[migration(phase ?? "done", 0)]] });
+    return phase === "<" ? phase : JSON.stringify({ processes: [[migration(phase ?? "done", 0)]] });
   };
   await beside(next, async (admin) => {
     const { status, out, err } = await say(runMigrate, "status", "--watch", admin);
