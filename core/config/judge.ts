@@ -91,7 +91,10 @@ function judgeNear(
     note("near_cache.prefixes has to name at least one prefix, or near_cache.auto to be true");
   }
   if (pool.routes !== undefined) {
-    note("near_cache is not allowed in a pool with routes: give it to the pools they lead to");
+    note(
+      "near_cache is not allowed in a pool with routes: values are kept for the own clients of a pool " +
+        "with servers",
+    );
   }
   if (pool.distribution === "random") {
     note("near_cache is not allowed with distribution: random: a key is on no certain server");
