@@ -126,6 +126,10 @@ export class Pool extends PoolServers
     this.ring.rebuild();
   }
 
+  get shelvesBehind(): readonly ScriptShelf[] {
+    return this.front?.shelves ?? [];
+  }
+
   private makeCodec(): Codec {
     const { config, host, label, log } = this;
     const refused = logRefused(label, log, () => host.now());
