@@ -383,6 +383,7 @@ export class Proxy {
   }
 
   snapshot(): Snapshot {
+    const places = new Map(this.config.order.map((name, i) => [name, i]));
     return {
       source: this.options.source,
       version: VERSION,
@@ -390,7 +391,7 @@ export class Proxy {
       uptime: Math.floor((this.host.now() - this.startedAt) / 1000),
       time: this.host.wallClock(),
       workers: 1,
-      pools: this.pools.map((pool) => pool.snapshot()),
+      pools: this.pools.map((pool) => ({ ...pool.snapshot(), place: places.get(pool.name) ?? 0 })),
     };
   }
 }
