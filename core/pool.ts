@@ -370,6 +370,8 @@ export class Pool extends PoolServers
     const now = this.host.now();
     const late = this.lateness.at(now);
     this.now = now;
+    // What a server loses now another one gets, whose time begins now.
+    this.turn.enter();
     if (now >= this.warmUntil) this.coolDown();
     const { config } = this;
     this.cluster?.topology.tick(now, late);
@@ -391,6 +393,7 @@ export class Pool extends PoolServers
     this.hot.tick(now);
     this.near?.tick(now, config.timeout, late);
     this.log.tick(now);
+    this.turn.leave();
   }
 
   ringChanged(): void {

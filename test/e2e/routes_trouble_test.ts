@@ -28,9 +28,9 @@ import {
 // What the core does no runtime can do in its own way.
 const once = runtime === "node" && !isNutcracker ? test : test.skip;
 const CLIENTS = 3;
-const ROUNDS = Number(process.env.RINGMUX_ROUNDS ?? 30);
+const ROUNDS = Number(process.env.RINGMUX_ROUNDS ?? 20);
 /** Where each round takes as long as a server may take. */
-const FEW = 3;
+const FEW = 2;
 const TIMEOUT = 300;
 const WAITS = ["all", "majority", "fastest", "first", "none"] as const;
 type Wait = typeof WAITS[number];
@@ -59,7 +59,11 @@ const talk = {
     bad: /^-/,
     nothing: ["$-1\r\n", "$-1\r\n"],
     read: async (wire: Wire) => await wire.replies(2),
-    has: async (wire: Wire, key: string) => await wire.ask("EXISTS", key) === ":1\r\n",
+    /** Which of them are there. */
+    have: async (wire: Wire, keys: string[]) => {
+      wire.send(keys.map((key) => cmd("EXISTS", key)).join(""));
+      return (await wire.replies(keys.length)).map((reply) => reply === ":1\r\n");
+    },
     set: async (wire: Wire, key: string) => await wire.ask("SET", key, "old"),
     remove: async (wire: Wire, key: string) => await wire.ask("DEL", key),
     removed: ":1\r\n",
@@ -75,8 +79,12 @@ const talk = {
       const second = await wire.line();
       return [first, second.startsWith("VA ") ? second + await wire.line() : second];
     },
-    has: async (wire: Wire, key: string) =>
-      (await wire.send(`mg ${key}\r\n`).line()).startsWith("HD"),
+    have: async (wire: Wire, keys: string[]) => {
+      wire.send(keys.map((key) => `mg ${key}\r\n`).join(""));
+      const there: boolean[] = [];
+      for (const _ of keys) there.push((await wire.line()).startsWith("HD"));
+      return there;
+    },
     set: async (wire: Wire, key: string) => await wire.send(`set ${key} 0 0 3\r\nold\r\n`).line(),
     remove: async (wire: Wire, key: string) => await wire.send(`delete ${key}\r\n`).line(),
     removed: "DELETED\r\n",
@@ -174,10 +182,10 @@ async function missing(
   answered: readonly Answered[],
 ): Promise<string[]> {
   const wire = await Wire.open(port);
-  const none: string[] = [];
-  for (const { key } of answered) if (!await talk[kind].has(wire, key)) none.push(key);
+  const keys = answered.map(({ key }) => key);
+  const there = await talk[kind].have(wire, keys);
   wire.close();
-  return none;
+  return keys.filter((_, i) => !there[i]);
 }
 
 /** What a policy promises while the last of three children has trouble. */
@@ -289,7 +297,7 @@ for (const kind of KINDS) {
       const answered = await load(kind, `${kind}_failover_${trouble}`, during, rounds);
       for (const [first, second] of oddOf(kind, answered)) {
         if (bad.test(first)) assert.match(first, /may have been carried out/, trouble);
-        assert.not.match(second, bad, trouble);
+        assert.not.match(second, bad, `${trouble}: ${first} ${second}`);
       }
       if (trouble !== "sick") return;
       sick.kill("SIGCONT");
@@ -323,7 +331,7 @@ for (const kind of KINDS) {
   });
 
   once(`${kind}, all: a delete that a child has missed reaches it when it is back`, async () => {
-    const { set, has, remove, removed } = talk[kind];
+    const { set, have, remove, removed } = talk[kind];
     const front = `${kind}_first_sick`;
     const wire = await Wire.open(proxy.ports[front]);
     await set(wire, "gone");
@@ -333,7 +341,7 @@ for (const kind of KINDS) {
     const direct = await Wire.open(servers[kind][2].port);
     // An old value, as if it had slept meanwhile.
     await set(direct, "gone");
-    await until("it to be deleted there", async () => !await has(direct, "gone"));
+    await until("it to be deleted there", async () => !(await have(direct, ["gone"]))[0]);
     for (const one of [wire, direct]) one.close();
   });
 }
