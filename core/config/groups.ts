@@ -283,14 +283,16 @@ export const READS_KEYS = {
   },
 } as const satisfies Rows;
 
+const dnsName = v.pipe(text(), v.regex(/^[^\s:/]*$/, "has to be a name in DNS"));
+
 export const DISCOVERY_KEYS = {
   srv: {
-    type: text(),
+    type: dnsName,
     default: "",
     text: "Name of SRV records: their targets are the servers, and their names in the ring.",
   },
   dns: {
-    type: text(),
+    type: dnsName,
     default: "",
     text: "Name whose addresses (A, AAAA) are the servers, on `port`. They are named by address.",
   },
@@ -311,10 +313,40 @@ export const DISCOVERY_KEYS = {
     text: "URLs of etcd's nodes: under prefix + name is host:port or host:port:weight of a server.",
   },
   prefix: { type: text(), default: "", text: "What the keys begin with, with etcd." },
+  user: { type: text(), default: "", text: "User name that goes with auth towards etcd." },
+  auth: {
+    type: text(),
+    default: "",
+    secret: true,
+    text: "Password that is given to etcd; redis_auth is for the servers only.",
+  },
+  auth_file: {
+    type: text(),
+    default: "",
+    text: "File whose first line is the password: instead of auth.",
+  },
+  auth_env: {
+    type: text(),
+    default: "",
+    text: "Environment variable that holds the password: instead of auth.",
+  },
+  tls: {
+    keys: SERVER_TLS_KEYS,
+    optional: true,
+    text:
+      "TLS towards etcd (https), if the system's authorities do not do; server_tls is for the servers.",
+  },
   resolver: {
     type: v.pipe(
       text(),
       v.regex(/^$|^.+:[0-9]+$/, "has to be host:port"),
+      v.rawTransform<string, string>(({ dataset, addIssue, NEVER }) => {
+        const { value } = dataset;
+        const wrong = value === "" ? null : parseHostPort(value);
+        if (typeof wrong !== "string") return value;
+        addIssue({ message: wrong });
+        return NEVER;
+      }),
     ),
     default: "",
     text: "host:port of the DNS server, with srv or dns; else those of /etc/resolv.conf.",

@@ -6,7 +6,7 @@ import { COMMANDS as MEMCACHED_COMMANDS } from "../protocol/memcached/commands.t
 import { COMMAND_NAMES } from "./command_names.ts";
 import { nearest } from "./suggest.ts";
 import { shownKey } from "./group.ts";
-import type { AuthConfig, GlobalConfig, UserConfig } from "./groups.ts";
+import type { AuthConfig, DiscoveryConfig, GlobalConfig, UserConfig } from "./groups.ts";
 import type { PoolConfig, PoolKey } from "./schema.ts";
 
 export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string) => void): void {
@@ -92,8 +92,7 @@ function judgeNear(
   }
   if (pool.routes !== undefined) {
     note(
-      "near_cache is not allowed in a pool with routes: values are kept for the own clients of a pool " +
-        "with servers",
+      "near_cache is not allowed in a pool with routes, nor is it for clients that come by them",
     );
   }
   if (pool.distribution === "random") {
@@ -133,6 +132,13 @@ export function judgeCluster(
       "cluster.act_as_node is only valid where the pool listens on host:port: a cluster's nodes have " +
         "no other addresses",
     );
+  }
+  for (const key of Object.keys(pool.cluster?.address_map ?? {})) {
+    const address = parseHostPort(key);
+    const right = typeof address === "string" ? "" : `${address.host}:${address.port}`;
+    if (right === key) continue;
+    const how = right === "" ? "has to be host:port" : `has to be written "${right}"`;
+    note("cluster", `cluster.address_map: "${key}" ${how}, as the node calls itself`);
   }
   if (pool.redis_db !== 0) {
     note(
@@ -222,6 +228,7 @@ export function judgeDiscovery(
   if (resolver !== "" && srv === "" && dns === "") {
     tell("discovery.resolver is only valid with discovery.srv or discovery.dns");
   }
+  judgeEtcd(discovery, tell);
   if (given("servers")) note("servers", "servers is not allowed with discovery, which finds them");
   if ((sentinels ?? []).length > 0) {
     tell("discovery is not allowed with sentinels, which know the servers");
@@ -230,6 +237,29 @@ export function judgeDiscovery(
     tell("discovery is not allowed with distribution: cluster, whose nodes tell of one another");
   }
 }
+
+/** What is only for etcd, and goes together there. */
+function judgeEtcd(
+  { etcd, user, auth, auth_file, auth_env, tls }: DiscoveryConfig,
+  tell: (message: string) => void,
+): void {
+  const secrets = [auth, auth_file, auth_env].filter((value) => value !== "");
+  if (secrets.length > 1) {
+    tell("discovery: only one of auth, auth_file and auth_env can be given");
+  }
+  if ((user !== "") !== (secrets.length > 0)) {
+    tell("discovery.user and discovery.auth (or auth_file, auth_env) go together");
+  }
+  if (etcd.length === 0 && (user !== "" || secrets.length > 0 || tls !== undefined)) {
+    tell("discovery.user, discovery.auth and discovery.tls are only valid with discovery.etcd");
+  } else if (tls !== undefined && !etcd.some((url) => url.startsWith("https:"))) {
+    tell("discovery.tls needs a URL with https:// in discovery.etcd");
+  }
+  if (tls !== undefined && (tls.cert === "") !== (tls.key === "")) {
+    tell("discovery.tls.cert and discovery.tls.key go together");
+  }
+}
+
 const MEMCACHED_NAMES = [
   ...MEMCACHED_COMMANDS.map(({ name }) => name),
   ...BINARY_COMMANDS.flatMap((command) => command?.name ?? []),
@@ -237,7 +267,7 @@ const MEMCACHED_NAMES = [
 
 /** What concerns servers of its own, of which a pool with routes has none. */
 const SERVERS_OWN: readonly string[] = [
-  ...["sentinels", "sentinel", "reads", "discovery", "migrate", "near_cache"],
+  ...["sentinels", "sentinel", "reads", "discovery", "migrate"],
   ...["servers", "hash", "hash_tag", "distribution", "cluster", "wait", "park_bytes"],
   ...["retry"],
   ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"],

@@ -10,8 +10,10 @@ const MOST_PREFIXES = 10_000;
 const LONGEST_PREFIX = 250;
 const MOST_MIRRORS = 8;
 const MOST_RULES = 64;
-const ROUTES = ["default", "prefixes", "mirror", "limits", "faults"];
 const ABOUT = ["commands", "prefix", "user"];
+
+/** The keys of `routes`. */
+export const ROUTES: readonly string[] = ["default", "prefixes", "mirror", "limits", "faults"];
 
 /** Reads one `routes:`; what is wrong goes to `note`, the pools it names to `refer`. */
 export class RoutesReader extends TargetReader {

@@ -242,10 +242,22 @@ export abstract class PoolMoves extends PoolLanes {
   protected coolDown(): void {
     this.warmUntil = Infinity;
     if (!(this.route instanceof WarmRing)) return;
+    this.emptyClients();
     this.route = this.ring;
     this.log.notice(`${this.label}: keys are not looked for at earlier servers any more`, {
       event: "warm_end",
     });
+  }
+
+  /**
+   * Keys are reached by other connections from now on, maybe at the servers that they were at before:
+   * what clients have sent is answered first, else what they send next could overtake it.
+   */
+  emptyClients(): void {
+    for (const client of this.clients) {
+      if (client.head !== null && !client.isBlocked) client.emptyListening();
+    }
+    for (const front of this.fronts.values()) front.emptyClients();
   }
 
   /** Links that are closed when they have answered, at `deadline` (pool time) at the latest. */

@@ -124,6 +124,7 @@ export abstract class PoolServers extends PoolMoves {
     this.ring.rebuild();
     (cluster ?? watched ?? home)?.lot?.moveTo(transfer);
     for (const client of this.clients) client.moveOver();
+    this.emptyClients();
     turn.leave();
     if (this.timer === null) return;
     this.beginMoves();
@@ -269,6 +270,7 @@ export abstract class PoolServers extends PoolMoves {
       for (const client of this.clients) client.settleMode();
     } else if (this.migration === null) this.servers = shards.map(({ primary }) => primary);
     const removed = servers.filter((server) => !this.servers.includes(server));
+    if (removed.length > 0 || ringBefore !== null) this.emptyClients();
     for (const server of removed) this.retire(server, server.retire(), deadline);
     for (const server of this.servers) {
       if (reconnect) this.retire(server, server.renew(), deadline);

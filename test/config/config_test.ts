@@ -470,6 +470,10 @@ const WRONG: [string, string[]][] = [
   [file() + file().replace("p:", "q:"), [
     'c.yml:6: pool "q": listen "127.0.0.1:1": pool "p" listens there too (line 2)',
   ]],
+  ["p:\n  listen: a:1\n  max_lag: 5\n  prefixes: {}\n  servers:\n  - a:1:1\n", [
+    'c.yml:3: pool "p": key "max_lag" is not known; did you mean reads.max_lag?',
+    'c.yml:4: pool "p": key "prefixes" is not known; did you mean near_cache.prefixes or routes.prefixes?',
+  ]],
   ["p: x\n", ['c.yml:1: pool "p": has to be a mapping with at least listen and servers']],
   ["p:\n", ['c.yml:1: pool "p": has to be a mapping with at least listen and servers']],
   ["global:\n  wrokers: 2\n  admin: 127.0.0.1\n  log_level: loud\n" + file(), [
@@ -625,9 +629,15 @@ test("the value of a secret key shows in no message and in no line of a reload",
   for (const line of POOL_KEYS.flatMap((key) => [...secrets(key, POOL_ROWS[key])])) {
     seen++;
     const more = line("").startsWith("sentinel:") ? [`sentinels: ${VALUES.sentinels}`] : [];
-    const whole = (value: string) =>
+    const etcd = `{etcd: ['https://a:1'], prefix: c, ${
+      line("").includes("auth") ? "user: u, " : ""
+    }`;
+    const whole = (value: string) => {
       // They go together.
-      named(file("redis: true", ...more, line(value).replace("tls: {", "tls: {cert: a, ")));
+      const given = line(value).replace("tls: {", "tls: {cert: a, ");
+      if (!given.startsWith("discovery:")) return named(file("redis: true", ...more, given));
+      return `p:\n  listen: 127.0.0.1:1\n  ${given.replace("{", etcd)}\n`;
+    };
     const [before, after] = [whole("hunter2"), whole("hunter3")].map((text) => loadConfig(text));
     const lines = diffConfigs(before, after).changed.flatMap((pool) => pool.lines);
     assert.is(lines.length, 1, line(""));
@@ -637,9 +647,9 @@ test("the value of a secret key shows in no message and in no line of a reload",
       assert.not.match(told, /hunter/);
     }
   }
-  // redis_auth, auth.password, auth.users.*.password, tls.key, server_tls.key, sentinel.auth and
-  // sentinel.tls.key
-  assert.is(seen, 7);
+  // redis_auth, auth.password, auth.users.*.password, tls.key, server_tls.key, and auth and tls.key
+  // of sentinel and discovery
+  assert.is(seen, 9);
 });
 
 test("a value that follows its key without a space is not shown", () => {
@@ -689,7 +699,7 @@ test("what a reload does is said by the rows", () => {
     ...["workers", "admin", "statsd", "reuse_port"],
   ]);
   assert.equal(POOL_KEYS.filter((key) => hasSecret(POOL_ROWS[key])), [
-    ...["sentinel", "redis_auth", "auth", "tls", "server_tls"],
+    ...["sentinel", "redis_auth", "auth", "tls", "server_tls", "discovery"],
   ]);
 });
 
@@ -909,6 +919,29 @@ test("discovery: one place, and what belongs to it", () => {
     /discovery is not allowed with distribution: cluster/,
   );
   assert.match(of("{srv: a}", "routes: {default: p}"), /discovery is not allowed with routes/);
+  const etcd = (more: string, url = "https://a:2379") =>
+    of(`{etcd: ['${url}'], prefix: /c/, ${more}}`);
+  assert.is(etcd("user: u, auth_file: f, tls: {ca: a.pem}"), "");
+  assert.is(etcd("user: u, auth_env: E", "http://a:2379"), "");
+  const pair = "discovery.user and discovery.auth (or auth_file, auth_env) go together";
+  assert.is(etcd("user: u"), said(pair));
+  assert.is(etcd("auth: x"), said(pair));
+  assert.is(
+    etcd("user: u, auth: x, auth_env: E"),
+    said("discovery: only one of auth, auth_file and auth_env can be given"),
+  );
+  assert.is(
+    etcd("tls: {insecure: true}", "http://a:2379"),
+    said("discovery.tls needs a URL with https:// in discovery.etcd"),
+  );
+  assert.is(
+    etcd("tls: {cert: a.pem}"),
+    said("discovery.tls.cert and discovery.tls.key go together"),
+  );
+  assert.is(
+    of("{srv: a, user: u, auth: x}"),
+    said("discovery.user, discovery.auth and discovery.tls are only valid with discovery.etcd"),
+  );
 });
 
 test("proxy_protocol: networks, no unix socket", () => {
@@ -985,10 +1018,17 @@ test("the example files load", () => {
   }
 });
 
-test("the examples in docs/configuration.md load", () => {
-  const blocks = [...read(DOCS_FILE).matchAll(/```yaml\n(.*?)```/gs)];
-  assert.ok(blocks.length > 0);
-  for (const [, text] of blocks) loadConfig(text);
+test("the examples in docs/configuration.md load, and all pools that other documents show whole", () => {
+  const blocksOf = (file: string): string[] =>
+    [...read(file).matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text);
+  assert.ok(blocksOf(DOCS_FILE).length > 0);
+  for (const text of blocksOf(DOCS_FILE)) loadConfig(text);
+  const others = fs.readdirSync(path.join(root, "docs")).filter((name) => name.endsWith(".md"));
+  for (const file of ["README.md", ...others.map((name) => `docs/${name}`)]) {
+    for (const text of blocksOf(file)) {
+      if (/^ {2}listen:/m.test(text)) loadConfig(text, file);
+    }
+  }
 });
 
 // -------------------------------------------------------------------------- the same as nutcracker
@@ -1214,7 +1254,8 @@ test("with sentinels the servers have the names that those know, and nobody else
   ]);
   const wrong = (one: string) => mistakes(named(file("redis: true", `sentinels: ["${one}"]`)))[0];
   assert.match(wrong("10.0.0.1:26379:1 a"), "has to be host:port:weight, without a name");
-  assert.match(wrong("10.0.0.1"), 'has to be "host:port:weight');
+  assert.match(wrong("10.0.0.1"), "has to be host:port:weight");
+  assert.match(wrong("10.0.0.1:26379:1:1"), "has to be host:port:weight");
   assert.match(wrong("/tmp/a:1"), "has to be host:port:weight");
   assert.equal(mistakes(named(file("redis: true", "sentinels: []"))), [
     'c.yml:4: pool "p": sentinels has to name at least one',
@@ -1244,6 +1285,17 @@ test("what a Redis Cluster sees to itself is not for the configuration", () => {
     assert.is(found.length, 1, line);
     assert.match(found[0], `c.yml:5: pool "p": ${line.split(":", 1)[0]}`);
   }
+  const mapped = (key: string): string[] =>
+    mistakes(file(...lines, `cluster: {address_map: {"${key}": "b:2"}}`));
+  for (const key of ["a:1", "fd00::2:6379", "node-1.example.net:6379"]) {
+    assert.equal(mapped(key), [], key);
+  }
+  const map = 'c.yml:5: pool "p": cluster.address_map:';
+  const itself = ", as the node calls itself";
+  assert.equal(mapped("172.17.0.2"), [`${map} "172.17.0.2" has to be host:port${itself}`]);
+  assert.equal(mapped("[fd00::2]:6379"), [
+    `${map} "[fd00::2]:6379" has to be written "fd00::2:6379"${itself}`,
+  ]);
   const node = file(...lines, "cluster: {act_as_node: true}");
   assert.equal(mistakes(node), []);
   assert.equal(mistakes(node.replace("127.0.0.1:1\n", "/tmp/p.sock\n")), [

@@ -39,7 +39,7 @@ import {
   UNKNOWN,
   type Verdict,
 } from "./phases.ts";
-import { Tally } from "./tally.ts";
+import { shownKey, Tally } from "./tally.ts";
 
 /** For how long (ms) one process has the right to copy. */
 const LOCK = 5000;
@@ -215,7 +215,7 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
     for (const client of this.context.clients) client.settleMode();
     if (stage !== route.stage) this.context.routeChanged();
     else this.context.topicsChanged();
-    if (!isBarrier(phase)) this.clients.openAll();
+    this.clients.phaseChanged(!isBarrier(phase));
     if (isMoving(phase)) void this.copy(phase);
   }
 
@@ -402,7 +402,9 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
   }
 
   note(db: number, key: Uint8Array, outcome: Outcome): void {
-    this.tally.note(db, key, outcome);
+    this.tally.note(key, outcome, db);
+    if (outcome.is !== "gone" || !outcome.aside) return;
+    this.tally.setAside(`set aside: ${shownKey(key, db)}: its new server had one already`);
   }
 
   stop(): void {
@@ -410,5 +412,6 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
     this.timer?.cancel();
     this.copier?.stop();
     this.mover.stop();
+    this.clients.stop();
   }
 }

@@ -3,7 +3,7 @@
 
 import { Server } from "../../server/server.ts";
 import type { MigrateRoute } from "../../route/migrate.ts";
-import { after } from "../migrate/mover.ts";
+import { after } from "../migrate/after.ts";
 import { MOST_MOVING } from "../migrate/wishes.ts";
 import { type Keys, listKeys } from "./key_list.ts";
 import type { Puller, PullerContext } from "./puller.ts";
