@@ -47,7 +47,7 @@ export abstract class ReplyQueue implements Caller, PushListener {
   readonly session: Session;
   /** Unique in the pool; chooses among a server's links. */
   readonly id: number;
-  /** Which of a server's links it uses: see Pool.enterLane. */
+  /** Which of a server's links it uses: see pool/lanes.ts. */
   lane: number;
   /** How often its links were replaced by others. */
   renewals: number;

@@ -2,6 +2,7 @@
 // other, until one does it. What of it is the client's order is in managed.ts.
 
 import type { Attempt, Carrier } from "../link/attempt.ts";
+import { Question, UNHEARD } from "../link/question.ts";
 import { redirectsOf } from "../route/former.ts";
 import type { Asker, Intent, Redirects, Resendable, Route } from "../route/route.ts";
 import { type Parked, type Parking, Server, type Target } from "../server/server.ts";
@@ -10,7 +11,6 @@ import { Errand } from "./errand.ts";
 import type { Judge } from "./judge.ts";
 import { DOUBT } from "./outcome.ts";
 import type { Tree, Want } from "./plan.ts";
-import { Preface } from "./resend.ts";
 import type { ScriptShelf } from "./scripts.ts";
 
 const MINUS = 45;
@@ -197,7 +197,7 @@ export class Detour extends Errand implements Parked {
       return true;
     }
     const link = target.linkFor(this.want.caller);
-    if (preface !== null) link.send(new Preface(preface.length), preface, 0, preface.length);
+    if (preface !== null) link.send(new Question(UNHEARD), preface, 0, preface.length);
     this.resent++;
     this.goOver(target);
     return true;

@@ -27,7 +27,7 @@ export class Question implements Attempt {
   }
 }
 
-/** Hears nothing: any answer shows that the server is there. */
+/** Hears nothing, of any question. */
 export class Unheard implements Sink {
   readonly remote: string = "";
 
@@ -45,6 +45,9 @@ export class Unheard implements Sink {
 
   lost(): void {}
 }
+
+/** For what nobody waits for: any answer shows that the server is there. */
+export const UNHEARD: Sink = new Unheard();
 
 /** Gathers an answer, and gives it on whole; or says why there will be none. */
 export class Hearing extends Unheard {

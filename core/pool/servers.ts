@@ -71,6 +71,11 @@ export abstract class PoolServers extends PoolMoves {
   /** Whether a line about what goes wrong all the time may be logged now. */
   abstract mayComplain(): boolean;
 
+  /** Who says who the servers are; null: the configuration. */
+  get learned(): Cluster | Watched | null {
+    return this.cluster ?? this.watched;
+  }
+
   /** Servers have to keep what they are sent: it may be sent again. */
   protected get mustKeep(): boolean {
     const { config, context } = this;
@@ -102,13 +107,12 @@ export abstract class PoolServers extends PoolMoves {
    * old ones; what those refuse goes to the new ones.
    */
   protected remake(deadline: number): void {
-    const { cluster, watched, reading, home, turn, codec } = this;
+    const { learned, reading, home, turn, codec } = this;
     const before = this.own;
     const transfer = new Transfer(this);
     const error = codec.failure(OTHERS);
     const former = new FormerRoute(this, this.words, error, transfer);
-    cluster?.topology.stop();
-    watched?.topology.stop();
+    learned?.topology.stop();
     reading?.stop();
     this.endMoves();
     this.keeps = this.mustKeep;
@@ -122,17 +126,16 @@ export abstract class PoolServers extends PoolMoves {
       for (const link of links) if (server.keeps && link.state !== READY) link.discard();
     }
     this.ring.rebuild();
-    (cluster ?? watched ?? home)?.lot?.moveTo(transfer);
+    (learned ?? home)?.lot?.moveTo(transfer);
     for (const client of this.clients) client.moveOver();
     this.emptyClients();
     turn.leave();
     if (this.timer === null) return;
     this.beginMoves();
-    const topology = this.cluster?.topology ?? this.watched?.topology;
-    if (topology === undefined) return this.connectAhead();
+    if (this.learned === null) return this.connectAhead();
     // Until it is known who the servers are "all of them" has no meaning.
     this.pause.hold();
-    void topology.start().then(() => this.pause.release());
+    void this.learned.topology.start().then(() => this.pause.release());
   }
 
   protected makeCluster(): Cluster {

@@ -14,10 +14,9 @@
 
 import { conclude, DOUBT, fail, settle } from "../../exchange/outcome.ts";
 import { type Request, WATCHED } from "../../exchange/request.ts";
-import { Preface } from "../../exchange/resend.ts";
 import type { Carrier } from "../../link/attempt.ts";
 import type { Link } from "../../link/link.ts";
-import { Question, Unheard } from "../../link/question.ts";
+import { Question, UNHEARD, Unheard } from "../../link/question.ts";
 import { ASKED, OWN, type Waits } from "../../protocol/codec.ts";
 import type { Redirects, Resendable } from "../../route/route.ts";
 import type { Parked, Server, Target } from "../../server/server.ts";
@@ -309,7 +308,7 @@ function sendAgain(move: Move, server: Server): void {
   hold.move = null;
   hold.guest = preface;
   const link = hold.link as Link;
-  if (preface !== null) link.send(new Preface(preface.length), preface, 0, preface.length);
+  if (preface !== null) link.send(new Question(UNHEARD), preface, 0, preface.length);
   if (hold.state === BLOCKED) return blockAgain(hold, log, link, pended[0]);
   let next = 0;
   for (let i = 0; i < log.count; i++) {
