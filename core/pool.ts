@@ -177,6 +177,11 @@ export class Pool extends PoolServers
     this.changeServers(before, keys, reconnect, deadline);
   }
 
+  override clusterReplaced(): void {
+    super.clusterReplaced();
+    if (this.near !== null) this.renewNear();
+  }
+
   /** What was read with other settings, passwords or connections is forgotten. */
   private renewNear(): void {
     this.near?.stop();

@@ -14,7 +14,7 @@ import { Branching } from "./branching.ts";
 import { Course, type CourseOf } from "./course.ts";
 import { send } from "./errand.ts";
 import { type Judge, type Said, SILENCE, tell } from "./judge.ts";
-import { DOUBT } from "./outcome.ts";
+import { inDoubt } from "./outcome.ts";
 import type { Tree, Want } from "./plan.ts";
 import type { Request } from "./request.ts";
 
@@ -131,8 +131,7 @@ class Run extends Course<Failover> {
     }
     this.letGo();
     if (best.verdict >= 0 && isSafe) return tell(this.judge, this.index, this.tree.paper, best);
-    const isTold = isSafe || text === "" || text.endsWith(DOUBT);
-    this.judge.lost(this.index, isTold ? text : text + DOUBT, unsent);
+    this.judge.lost(this.index, inDoubt(text, unsent, want.reads), unsent);
   }
 
   private canGoOn(): boolean {

@@ -13,7 +13,7 @@ import { Course, type CourseOf } from "./course.ts";
 import { send } from "./errand.ts";
 import { Ghost, Unseen } from "./ghost.ts";
 import { type Said, SILENCE, tell } from "./judge.ts";
-import { DOUBT } from "./outcome.ts";
+import { inDoubt } from "./outcome.ts";
 import type { Party, Tree } from "./plan.ts";
 import type { Request } from "./request.ts";
 
@@ -158,8 +158,7 @@ export class WarmCourse extends Course<WarmBranch> {
   lost(index: number, text: string, unsent: boolean): void {
     if (index === WARM) return this.tellMissed();
     this.end();
-    const doubt = unsent || this.want.reads || text === "" ? "" : DOUBT;
-    this.judge.lost(this.index, text + doubt, unsent);
+    this.judge.lost(this.index, inDoubt(text, unsent, this.want.reads), unsent);
   }
 
   /** One value is that long: it is there. */

@@ -210,6 +210,20 @@ export abstract class PoolServers extends PoolMoves {
     this.context.maps?.(news);
   }
 
+  /** What waits for a connection to a node goes over its new links, and what is new. */
+  reconnect(server: Server): void {
+    const links = server.renew();
+    for (const link of links) if (link.state !== READY) link.discard();
+    this.retire(server, links, this.now + RETIREMENT);
+    this.topics.renewAt(server);
+    if (this.config.preconnect) server.connect();
+  }
+
+  /** All is made anew, as for servers of another kind. */
+  clusterReplaced(): void {
+    this.remake(this.now + RETIREMENT);
+  }
+
   /** Of whom a server that has come gets its functions; null: it has them, having been a replica. */
   protected modelFor(server: Server, before: readonly Server[]): Server | null {
     if (!this.idleServers().includes(server)) return null;
@@ -249,7 +263,10 @@ export abstract class PoolServers extends PoolMoves {
     deadline: number,
   ): void {
     const { config } = this;
-    if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
+    if (this.cluster !== null) {
+      if (keys.has("servers")) this.cluster.topology.serversChanged();
+      return this.changeCluster(this.cluster, reconnect, deadline);
+    }
     if (this.front !== null) return;
     const remade = RING_KEYS.some((key) => keys.has(key));
     const arrived = remade && this.migration?.phase === DONE ? before.migrate?.ring : undefined;

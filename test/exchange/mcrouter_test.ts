@@ -7,6 +7,7 @@ import * as path from "node:path";
 import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { viewPool } from "../../core/pool_view.ts";
 import { TreeFixture } from "../fake/tree.ts";
 
 const root = process.env.RINGMUX_ROOT ?? process.cwd();
@@ -51,7 +52,7 @@ test("NullRoute (wait: none): delete: not found, get: a miss, set: not stored, a
 test("DevNullRoute (wait: none): as NullRoute, and its requests are counted", async () => {
   const t = await start("{default: {all: [a, b], wait: none}}");
   t.say(SET);
-  const rows = t.front.snapshot().routes ?? [];
+  const rows = viewPool(t.front).routes ?? [];
   assert.equal(rows.map(({ target, requests }) => [target, requests]), [["a", 1], ["b", 1]]);
 });
 

@@ -12,7 +12,7 @@
 // Where it cannot be done again EXEC gets a *verdict*: nil if keys were watched, since nobody can
 // tell whether they are what they were; EXECABORT if the transaction is too large to be kept.
 
-import { conclude, DOUBT, fail, settle } from "../../exchange/outcome.ts";
+import { conclude, fail, inDoubt, settle } from "../../exchange/outcome.ts";
 import { type Request, WATCHED } from "../../exchange/request.ts";
 import type { Carrier } from "../../link/attempt.ts";
 import type { Link } from "../../link/link.ts";
@@ -169,7 +169,8 @@ export function heldLoss(
   if (!log.isLast(request.resent)) return true; // what to do depends on what comes behind it
   if (move.byLoss && log.ends && !unsent) {
     hold.move = null;
-    for (const one of move.pended) fail(one, text + DOUBT);
+    const told = inDoubt(text, unsent, false);
+    for (const one of move.pended) fail(one, told);
   } else if (isDoneFor(hold)) {
     hold.move = null;
     setVerdict(hold);
