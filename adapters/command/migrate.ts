@@ -24,6 +24,8 @@ const VERBS = ["plan", "start", "status", "pause", "resume", "abort", "finish"];
 const PATIENCE = 10_000;
 const PACE = 50;
 const WATCH_PACE = 1000;
+/** So often in a row may looks be in vain while it is watched. */
+const MOST_SILENT = 5;
 const ANSWER = 15_000;
 /** And how long (ms) one may take that only tells how it is. */
 const LOOK = 3000;
@@ -41,7 +43,8 @@ interface Wanted {
 export async function runMigrate(argv: readonly string[], terminal: Terminal): Promise<number> {
   const wanted = parse(argv);
   if (typeof wanted === "string") {
-    terminal.err(wanted === "" ? USAGE : `ringmux: migrate: ${wanted}\n${USAGE}`);
+    if (wanted === "") terminal.out(USAGE);
+    else terminal.err(`ringmux: migrate: ${wanted}\n${USAGE}`);
     return wanted === "" ? 0 : 1;
   }
   const drive = new Drive(wanted, terminal);
@@ -69,6 +72,7 @@ function parse(argv: readonly string[]): Wanted | string {
     else if (verb !== "") return `one of ${VERBS.join(", ")} is enough: "${verb}", "${name}"`;
     else verb = name;
   }
+  if (verb === "") return `what to do is missing (${VERBS.join(", ")})`;
   if (!VERBS.includes(verb)) return `"${verb}" is not known (${VERBS.join(", ")})`;
   if (admins.length === 0) return "--admin host:port is missing";
   const wrong = admins.find((admin) => typeof parseHostPort(admin) === "string");
@@ -118,7 +122,9 @@ class Drive {
       throw new Error(`${admin}: no answer: ${error.cause?.message ?? error.message}`);
     });
     if (reply.status === 404) throw new Error(`${admin}: it knows of no migrations`);
-    return await reply.json();
+    return await reply.json().catch(() => {
+      throw new Error(`${admin}: no ringmux answers there`);
+    });
   }
 
   /** Every process of every proxy. Throws when one does not answer. */
@@ -245,18 +251,22 @@ class Drive {
 
   private async status(all: Told[]): Promise<number> {
     let now = all;
-    const begun = Date.now();
-    const first = sum(all).keys;
+    let silent = 0;
     for (;;) {
       const total = sum(now);
-      const seconds = (Date.now() - begun) / 1000;
-      const rate = seconds > 0 ? Math.round((total.keys - first) / seconds) : 0;
-      this.terminal.out(
-        this.wanted.json ? `${JSON.stringify({ ...total, rate })}\n` : shown(total, rate),
-      );
+      if (silent === 0) {
+        this.terminal.out(this.wanted.json ? `${JSON.stringify(total)}\n` : shown(total));
+      }
       if (!this.wanted.watch || total.phase === "done") return 0;
       await new Promise((resolve) => setTimeout(resolve, WATCH_PACE));
-      now = await this.look();
+      try {
+        now = await this.look();
+        silent = 0;
+      } catch (error) {
+        // It may only be busy, or start anew.
+        if (++silent === MOST_SILENT) throw error;
+        this.terminal.err(`${(error as Error).message}\n`);
+      }
     }
   }
 
@@ -304,6 +314,7 @@ function sum(all: readonly Told[]): Total {
     parked: all.every((one) => one.status.parked),
     keys: add(({ keys }) => keys),
     bytes: add(({ bytes }) => bytes),
+    rate: Math.round(add(({ rate }) => rate)),
     errors: add(({ errors }) => errors),
     aside: add(({ aside }) => aside),
     waiting: add(({ waiting }) => waiting),
@@ -312,7 +323,8 @@ function sum(all: readonly Told[]): Total {
   };
 }
 
-function shown(total: Total, rate: number): string {
+function shown(total: Total): string {
+  const { rate } = total;
   const done = total.phase === "done" ? 1 : total.of === 0 ? 0 : total.seen / total.of;
   const full = Math.round(done * 30);
   const bar = "#".repeat(full) + "-".repeat(30 - full);

@@ -20,15 +20,11 @@ import {
   SPLIT,
   WALK,
 } from "../protocol/codec.ts";
-import type { Caller } from "../exchange/request.ts";
-import type { ClientContext } from "./context.ts";
+import { answerLocally, type LocalClient } from "./local.ts";
 import { LATER, TAKEN } from "./modes/taken.ts";
 
 /** A client whose command is carried out. */
-interface DispatchClient extends Caller {
-  readonly context: ClientContext;
-  /** Answers what is the proxy's own to answer. */
-  answerLocally(scan: Scan, buf: Uint8Array, at: number): void;
+interface DispatchClient extends LocalClient {
   /** `bytes` are its last ones. */
   sayGoodbye(bytes: Uint8Array): void;
 }
@@ -62,7 +58,7 @@ function run(
     case NOTHING:
       return;
     case LOCAL:
-      return client.answerLocally(scan, buf, at);
+      return answerLocally(client, scan, buf, at);
     case QUIT:
       return client.sayGoodbye(codec.answer(scan, buf, at, client.session));
     case SPLIT:

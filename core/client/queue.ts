@@ -2,9 +2,11 @@
 //
 //   link ─▶ accept, pass / reply / part / lost ─▶ out       queue: head ▸ … ▸ last
 //
-// Knows nothing of how a client is read, and how it ends: see life.ts.
+// Knows nothing of how a client is read, and how it ends: that is ClientLife (life.ts), which is a
+// ReplyQueue, as the Client (client.ts) is a ClientLife.
 
-import { DOUBT, fail, settle, settlePart } from "../exchange/outcome.ts";
+import { isAstray } from "../exchange/park.ts";
+import { fail, failLost, settle, settlePart } from "../exchange/outcome.ts";
 import {
   BOUND,
   type Caller,
@@ -47,7 +49,7 @@ export abstract class ReplyQueue implements Caller, PushListener {
   readonly session: Session;
   /** Unique in the pool; chooses among a server's links. */
   readonly id: number;
-  /** Which of a server's links it uses: see Pool.enterLane. */
+  /** Which of a server's links it uses: see pool/lanes.ts. */
   lane: number;
   /** How often its links were replaced by others. */
   renewals: number;
@@ -60,6 +62,7 @@ export abstract class ReplyQueue implements Caller, PushListener {
   protected queued: number;
   /** Requests that have come into the queue, ever: only counted where a route asks. */
   sent: number;
+  /** What it has read and written where, by shard; null where replicas are not read from. */
   standings: (Standing | undefined)[] | null;
   /** Requests ever put into its queue one by one (not those on the short way). */
   pushes: number;
@@ -67,6 +70,7 @@ export abstract class ReplyQueue implements Caller, PushListener {
   nearWrote: number;
   nearRead: number;
   nearBlind: number;
+  /** Bytes of replies that are held until their turn comes. */
   held: number;
   protected readonly requests: RequestPool;
   protected readonly socket: Socket;
@@ -299,9 +303,11 @@ export abstract class ReplyQueue implements Caller, PushListener {
     const redirects = redirectsOf(link, this.context.route.redirects);
     if (redirects === null) return fail(request, text);
     if (request.run !== null && unravelLost(request, redirects, link, text, unsent)) return;
-    if (!recovered(request, redirects, link, text, unsent)) {
-      fail(request, unsent ? text : text + DOUBT);
-    }
+    if (!recovered(request, redirects, link, text, unsent)) failLost(request, text, unsent);
+  }
+
+  isAstray(place: number, whole: unknown, way: number): boolean {
+    return isAstray(this.head, place, whole, way);
   }
 
   shift(request: Request): void {

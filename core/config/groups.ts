@@ -250,7 +250,8 @@ export const RETRY_KEYS = {
   writes: {
     type: flag(),
     default: false,
-    text: "Whether everything else is, too: then it may be carried out twice.",
+    text:
+      "Whether everything else is, too, as often: then it may be carried out twice. Not so EXEC.",
   },
 } as const satisfies Rows;
 

@@ -94,23 +94,25 @@ export interface Caller extends Sink, Origin, Asker {
   ): boolean;
 }
 
+// What may be done with its reply (`kind`).
 /** Goes straight from the server's bytes to the client's, if it is the client's next. */
 export const PLAIN = 0;
 /** Plain, and a part of its reply has gone to the client already. */
 export const STREAMED = 1;
 /** Plain, unless the server answers with an error: the route wants to see that (resend.ts). */
 export const MANAGED = 2;
-/**
- * `resent` (that, or more) of what goes over a link of the client's own: it cannot go elsewhere by
- * itself (see client/modes/moving.ts).
- */
-export const BOUND = 1000;
 /** Something about it is special: muted, partly held, or a fragment. */
 export const SPECIAL = 3;
 /** Special, and managed. */
 export const WATCHED = 4;
 /** A parent whose parts are parents themselves: see slices.ts. */
 export const SLICED = 5;
+
+/**
+ * `resent` (that, or more) of what goes over a link of the client's own: it cannot go elsewhere by
+ * itself (see client/modes/moving.ts).
+ */
+export const BOUND = 1000;
 
 const NO_PLACES = new Uint16Array(0);
 
@@ -148,6 +150,8 @@ export class Request implements Attempt, FanOut, Part {
   verb: number;
   /** How often it was sent again: see resend.ts. */
   resent: number;
+  /** Which way it was sent again, if it was: see route/ways.ts. */
+  way: number;
   /** How often it was sent again though a server may have seen to it: after a loss, a lost script. */
   repeated: number;
   /** Of managed routes: where its key is; -1 for none. Since when (ms) it waits; -1 if it does not. */
@@ -156,6 +160,7 @@ export class Request implements Attempt, FanOut, Part {
   /** The slow log's: note[0, noted) is the beginning of the key. */
   note: Uint8Array;
   noted: number;
+  /** What HotKeys is to be told when its reply is there; -1: nothing. */
   hot: number;
   /** What of a near cache it writes; null: nothing. */
   written: Over | null;
@@ -188,6 +193,7 @@ export class Request implements Attempt, FanOut, Part {
     this.parent = null;
     this.verb = 0;
     this.resent = 0;
+    this.way = 0;
     this.repeated = 0;
     this.place = -1;
     this.parkedAt = -1;
@@ -201,6 +207,11 @@ export class Request implements Attempt, FanOut, Part {
     this.awaiting = 0;
     this.nkeys = 0;
     this.picks = NO_PLACES;
+  }
+
+  /** Whose it is, as a route sees it. */
+  get by(): Caller {
+    return this.sink;
   }
 
   /** What stands for it in its client's queue. */
@@ -232,6 +243,10 @@ export class Request implements Attempt, FanOut, Part {
 }
 
 const NO_PARTS: Request[] = [];
+
+/** How many free ones are kept. */
+const MOST = 16384;
+const MOST_PARENTS = 256;
 
 /** Free requests, reused; parents apart, since they bring their arrays along. */
 export class RequestPool {
@@ -267,20 +282,22 @@ export class RequestPool {
     request.nextInFlight = null;
     if (request.kind !== PLAIN) {
       request.kind = PLAIN;
-      request.resent = 0;
-      request.repeated = 0;
-      request.place = -1;
-      request.parkedAt = -1;
-      request.hot = -1;
-      if (request.written !== null) this.over(request);
+      this.reset(request);
     }
     if (this.singles.length < MOST) this.singles.push(request);
   }
 
-  private over(request: Request): void {
+  /** What only a request that is not plain may have. */
+  private reset(request: Request): void {
+    request.resent = 0;
+    request.repeated = 0;
+    request.place = -1;
+    request.parkedAt = -1;
+    request.hot = -1;
     const { written } = request;
+    if (written === null) return;
     request.written = null;
-    written?.done();
+    written.done();
   }
 
   /** Takes back any request, a parent with its fragments. */
@@ -294,12 +311,7 @@ export class RequestPool {
     request.failure = "";
     request.parent = null;
     request.run = null;
-    request.resent = 0;
-    request.repeated = 0;
-    request.place = -1;
-    request.parkedAt = -1;
-    request.hot = -1;
-    if (request.written !== null) this.over(request);
+    this.reset(request);
     if (request.parts === NO_PARTS) {
       if (this.singles.length < MOST) this.singles.push(request);
       return;
@@ -311,6 +323,3 @@ export class RequestPool {
     }
   }
 }
-
-const MOST = 16384;
-const MOST_PARENTS = 256;

@@ -1,7 +1,6 @@
 // Where the keys of a pool move to: another ring, a cluster, Sentinels' shards; or from where they are
 // brought when a ring that was found changes.
 
-import type { Client } from "../client/client.ts";
 import type { MigrateConfig, PoolConfig, RingConfig } from "../config/schema.ts";
 import type { Home } from "../home.ts";
 import { Migration } from "../exchange/migrate/migration.ts";
@@ -21,6 +20,7 @@ import type { Route } from "../route/route.ts";
 import type { Server } from "../server/server.ts";
 import { Shard } from "../server/shard.ts";
 import type { PoolCounters } from "../stats/counters.ts";
+import { Clients } from "./clients.ts";
 import type { PoolContext } from "./context.ts";
 import { RING_KEYS, ringOf } from "./kinds.ts";
 import { PoolLanes } from "./lanes.ts";
@@ -41,11 +41,11 @@ export abstract class PoolMoves extends PoolLanes {
   /** Null: keys stay where they are. */
   migration: Moves | null;
   /** What they may move to. */
-  protected home: Home | null;
+  home: Home | null;
   /** Null: servers have no scripts. */
   protected abstract readonly shelf: ScriptShelf | null;
   abstract readonly counters: PoolCounters;
-  readonly clients: Set<Client>;
+  readonly clients: Clients;
   readonly retired: RetiredLinks;
   abstract readonly topics: Topics;
   /** When (pool time) keys are not looked for at servers of before any more. */
@@ -59,7 +59,7 @@ export abstract class PoolMoves extends PoolLanes {
     this.route = this.ring;
     this.migration = null;
     this.home = null;
-    this.clients = new Set();
+    this.clients = new Clients(context.limits.allOutput);
     this.retired = new RetiredLinks();
     this.warmUntil = Infinity;
   }
@@ -234,7 +234,7 @@ export abstract class PoolMoves extends PoolLanes {
     this.warmUntil = since + migrate_for;
     this.log.notice(
       `${this.label}: keys that have another server now are brought from the one they had`,
-      { event: "warm_begin" },
+      { event: "warm_begin", pool: this.name },
     );
   }
 
@@ -246,6 +246,7 @@ export abstract class PoolMoves extends PoolLanes {
     this.route = this.ring;
     this.log.notice(`${this.label}: keys are not looked for at earlier servers any more`, {
       event: "warm_end",
+      pool: this.name,
     });
   }
 

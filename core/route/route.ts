@@ -2,7 +2,7 @@
 // ring today, slots, prefixes, failover and mirrors are routes too.
 
 import type { Keys, Scan } from "../protocol/codec.ts";
-import type { Rounds } from "./rounds.ts";
+import type { Rounds, Walking } from "./rounds.ts";
 import type { Carrier } from "../link/attempt.ts";
 import type { Standing } from "../server/replicas.ts";
 import { type Server, type Target, Unavailable } from "../server/server.ts";
@@ -60,6 +60,8 @@ export interface Route {
    * none. `again`: the walk over the server of `place` has begun.
    */
   walkFrom(place: number, again: boolean): number;
+  /** What is walked over in rounds behind the last place: see tree_rounds.ts. Absent: nothing. */
+  readonly behind?: Walking<unknown> | null;
   /** Whether the keys of a request are in one place, where that matters more than the server. */
   isOnePlace(scan: Scan, buf: Uint8Array, at: number, keys: Keys): boolean;
   /** For a command without a key: any server. */
@@ -79,18 +81,29 @@ export interface Asker {
   readonly isBound: boolean;
   /** The route's notes, by shard; null until there are some. */
   standings: (Standing | undefined)[] | null;
+  /**
+   * Whether one of its unanswered requests for `place` (-1: for any), of those before `whole` (null: of
+   * all), has waited, or was sent again another way than `way` (NO_WAY: whatever way). What comes
+   * behind such a one waits, or it would overtake it.
+   */
+  isAstray(place: number, whole: unknown, way: number): boolean;
 }
+
+/** No request has taken it. */
+export const NO_WAY = -1;
 
 /** A request, as far as a route has to know it. */
 export interface Resendable {
   /** Whose it is and what it is to do; absent: it is one of a client's own connection. */
-  readonly sink?: Asker;
+  readonly by?: Asker;
   /** What stands for it in its client's queue. */
   readonly whole?: unknown;
   readonly intent?: Intent;
   readonly place: number;
   /** How often it was sent again. The route sets it to 0 if that is not to be counted. */
   resent: number;
+  /** Which way it was sent again last: the route's own number, set when it says where the request goes. */
+  way?: number;
   /** Since when (ms) it waits; -1 if it does not. */
   readonly parkedAt: number;
   readonly isJudged: boolean;

@@ -279,7 +279,8 @@ export class SentinelTopology implements PeerHearer, ShardHearer {
       links = server.move(address);
       if (!isNew) {
         const what = `shard "${shard.name}"`;
-        this.chronicle.failover(shard.name, `${address.host}:${address.port}`, what);
+        const [from, to] = [before, address].map(({ host, port }) => `${host}:${port}`);
+        this.chronicle.failover(from, to, what, shard.name);
       }
     }
     this.chronicle.calm(shard.name);
@@ -300,8 +301,12 @@ export class SentinelTopology implements PeerHearer, ShardHearer {
   refused(shard: SentinelShard, { host, port }: Address, why: string, isNews: boolean): void {
     const { log, name } = this.context;
     const line = `pool "${name}": ${host}:${port} is not the primary of "${shard.name}": ${why}`;
-    if (isNews) log.notice(line);
-    else log.info(line);
+    const fields = {
+      ...{ event: "primary_refused", pool: name, server: shard.name },
+      ...{ address: `${host}:${port}`, reason: why },
+    };
+    if (isNews) log.notice(line, fields);
+    else log.info(line, fields);
     if (this.shards.every(({ state, trouble }) => state !== SEEKING || trouble !== "")) {
       this.begin();
     }
@@ -339,9 +344,14 @@ export class SentinelTopology implements PeerHearer, ShardHearer {
 
   /** Sentinels are to be spoken to in another way. */
   changeSentinels(): void {
-    for (const peer of this.peers) peer.stop();
+    const before = this.peers;
+    for (const peer of before) peer.stop();
     this.peers = [];
     this.change();
+    const isKnown = ({ address }: SentinelPeer): boolean =>
+      before.some((one) => isSame(one.address, address));
+    // Epochs of others say nothing about those of the ones before.
+    if (!this.peers.some(isKnown)) { for (const shard of this.shards) shard.beginAnew(); }
     this.refresh("the configuration has changed", true);
   }
 
