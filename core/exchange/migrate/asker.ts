@@ -1,10 +1,8 @@
 // Questions of a migration to one server, over a link that no client uses. Each answer is gathered
 // whole.
 
-import { EMPTY } from "../../bytes.ts";
-import type { Attempt, Carrier } from "../../link/attempt.ts";
 import type { Link } from "../../link/link.ts";
-import { Question, Unheard } from "../../link/question.ts";
+import { Hearing, Question } from "../../link/question.ts";
 import type { Lost } from "../../protocol/migrating.ts";
 import type { Server } from "../../server/server.ts";
 
@@ -17,47 +15,6 @@ export interface AskContext {
 }
 
 export type Answer = Uint8Array | Lost;
-
-class Ask extends Unheard {
-  private gathered: Uint8Array[];
-  private readonly done: (answer: Answer) => void;
-
-  constructor(done: (answer: Answer) => void) {
-    super();
-    this.gathered = [];
-    this.done = done;
-  }
-
-  override part(
-    _attempt?: Attempt,
-    _link?: Carrier,
-    buf: Uint8Array = EMPTY,
-    start = 0,
-    end = 0,
-  ): void {
-    this.gathered.push(buf.slice(start, end));
-  }
-
-  override reply(_: Attempt, _link: Carrier, buf: Uint8Array, start: number, end: number): void {
-    this.gathered.push(buf.slice(start, end));
-    this.done(joined(this.gathered));
-  }
-
-  override lost(_attempt?: Attempt, _link?: Carrier, why = "", unsent = false): void {
-    this.done({ is: "lost", unsent, why: why === "" ? "the connection was closed" : why });
-  }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0];
-  const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
 
 export class Asker {
   readonly server: Server;
@@ -78,7 +35,7 @@ export class Asker {
       this.link = this.server.takeExtra(lane);
       this.link.patience = PATIENCE;
     }
-    this.link.send(new Question(new Ask(done)), request, 0, request.length);
+    this.link.send(new Question(new Hearing(done)), request, 0, request.length);
   }
 
   /** As `ask`, for what is not in a hurry. */
