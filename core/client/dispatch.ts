@@ -20,13 +20,16 @@ import {
   SPLIT,
   WALK,
 } from "../protocol/codec.ts";
+import { type GateClient, GO, WAIT } from "../exchange/migrate/phases.ts";
 import type { Caller } from "../exchange/request.ts";
 import type { ClientContext } from "./context.ts";
 import { LATER, TAKEN } from "./modes/taken.ts";
 
 /** A client whose command is carried out. */
-interface DispatchClient extends Caller {
+interface DispatchClient extends Caller, GateClient {
   readonly context: ClientContext;
+  /** Answers with `bytes`; TAKEN. */
+  replied(bytes: Uint8Array): number;
   /** Answers what is the proxy's own to answer. */
   answerLocally(scan: Scan, buf: Uint8Array, at: number): void;
   /** `bytes` are its last ones. */
@@ -42,6 +45,12 @@ export function carryOut(
   length: number,
 ): number {
   const { action } = scan;
+  const { migration } = client.context;
+  if (migration !== null && action !== FORWARD) {
+    const verdict = migration.still(client, scan, buf, at);
+    if (verdict === WAIT) return LATER;
+    if (verdict !== GO) return client.replied(verdict);
+  }
   if ((action === APART || action === RESCUE) && client.head !== null) return LATER;
   run(client, scan, buf, at, length);
   return TAKEN;

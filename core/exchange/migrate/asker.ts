@@ -3,15 +3,19 @@
 
 import { EMPTY } from "../../bytes.ts";
 import type { Attempt, Carrier } from "../../link/attempt.ts";
+import type { Host } from "../../host.ts";
 import type { Link } from "../../link/link.ts";
 import { Question, Unheard } from "../../link/question.ts";
 import type { Lost } from "../../protocol/migrating.ts";
 import type { Server } from "../../server/server.ts";
+import type { Gauge, Strain } from "./strain.ts";
 
 /** How much longer (ms) than `timeout` a server may take: values are large now and then. */
 const PATIENCE = 10_000;
 
 export interface AskContext {
+  readonly host: Pick<Host, "now">;
+  readonly strain: Strain;
   readonly lane: number;
   readonly turn: { enter(): void };
 }
@@ -20,11 +24,17 @@ export type Answer = Uint8Array | Lost;
 
 class Ask extends Unheard {
   private gathered: Uint8Array[];
+  private readonly host: Pick<Host, "now">;
+  private readonly gauge: Gauge;
+  private readonly askedAt: number;
   private readonly done: (answer: Answer) => void;
 
-  constructor(done: (answer: Answer) => void) {
+  constructor(host: Pick<Host, "now">, gauge: Gauge, done: (answer: Answer) => void) {
     super();
     this.gathered = [];
+    this.host = host;
+    this.gauge = gauge;
+    this.askedAt = host.now();
     this.done = done;
   }
 
@@ -40,6 +50,8 @@ class Ask extends Unheard {
 
   override reply(_: Attempt, _link: Carrier, buf: Uint8Array, start: number, end: number): void {
     this.gathered.push(buf.slice(start, end));
+    const now = this.host.now();
+    this.gauge.heard(now, now - this.askedAt);
     this.done(joined(this.gathered));
   }
 
@@ -62,23 +74,25 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
 export class Asker {
   readonly server: Server;
   private readonly context: AskContext;
+  private readonly gauge: Gauge;
   private link: Link | null;
 
   constructor(context: AskContext, server: Server) {
     this.context = context;
     this.server = server;
+    this.gauge = context.strain.gauge();
     this.link = null;
   }
 
   ask(request: Uint8Array, done: (answer: Answer) => void): void {
-    const { turn, lane } = this.context;
+    const { turn, lane, host } = this.context;
     // Not left: this may be called amid a turn's end, which must not begin within itself.
     turn.enter();
     if (this.link === null || this.link.retired) {
       this.link = this.server.takeExtra(lane);
       this.link.patience = PATIENCE;
     }
-    this.link.send(new Question(new Ask(done)), request, 0, request.length);
+    this.link.send(new Question(new Ask(host, this.gauge, done)), request, 0, request.length);
   }
 
   /** As `ask`, for what is not in a hurry. */

@@ -1,6 +1,6 @@
 // Whether a client's request may be carried out now: what it names has to be where it will look for it.
 
-import { WHOLE_NONE } from "../../protocol/migrating.ts";
+import { WHOLE_FLUSH, WHOLE_NONE } from "../../protocol/migrating.ts";
 import type { Keys, Scan } from "../../protocol/codec.ts";
 import {
   ALL,
@@ -17,6 +17,7 @@ import type { MigrateRoute } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
 import type { Mover } from "./mover.ts";
 import {
+  DONE,
   type GateClient,
   GO,
   isBarrier,
@@ -31,6 +32,9 @@ import { askWhole, type WholeContext } from "./whole.ts";
 
 /** How long (ms) a client's request may wait. */
 const MOST_WAIT = 10_000;
+const MINUS = 45;
+/** What may be about all keys. */
+const ABOUT_ALL: ReadonlySet<number> = new Set([ALL, APART, ANY, GATHER, WALK]);
 
 export interface GateContext extends WholeContext {
   readonly phase: Phase;
@@ -49,6 +53,8 @@ export class Gate {
   private readonly parked: Map<GateClient, number>;
   /** What becomes of the request that a client has waited for. */
   private readonly verdicts: Map<GateClient, typeof GO | Uint8Array>;
+  /** While no keys move servers are asked what clients ask. */
+  private isPlain: boolean;
 
   constructor(context: GateContext, pool: MigrationContext, mover: Mover) {
     this.context = context;
@@ -57,6 +63,7 @@ export class Gate {
     this.mover = mover;
     this.parked = new Map();
     this.verdicts = new Map();
+    this.isPlain = false;
   }
 
   get waiting(): number {
@@ -97,6 +104,22 @@ export class Gate {
     return this.askKeys(client, scan, buf, at);
   }
 
+  /** As `ask`, while no keys move: who asks for all keys is told of nothing of the migration's own. */
+  askStill(client: GateClient, scan: Scan, buf: Uint8Array, at: number): Verdict {
+    const verdict = this.verdicts.get(client);
+    if (verdict !== undefined) {
+      this.verdicts.delete(client);
+      return verdict;
+    }
+    const { isOn, words, isCluster, phase } = this.context;
+    if (isOn || this.isPlain || !ABOUT_ALL.has(scan.action)) return GO;
+    const whole = words.wholeOf(scan);
+    if (client.session.locked || client.holdsOn) return GO;
+    if (whole === WHOLE_NONE || whole === WHOLE_FLUSH) return GO;
+    // A cluster's nodes have nothing of that.
+    return isCluster && phase === DONE ? GO : this.askWhole(client, scan, buf, at);
+  }
+
   private askWhole(client: GateClient, scan: Scan, buf: Uint8Array, at: number): Verdict {
     const { context } = this;
     if (client.holdsOn) return context.words.refusesWithin(scan);
@@ -104,7 +127,10 @@ export class Gate {
     if (client.head !== null) return WAIT;
     client.stopForWork();
     void askWhole(context, scan, buf, at, client.session).then((reply) => {
-      if (!context.stopped) this.release(client, reply);
+      if (context.stopped) return;
+      // Servers that take no scripts cannot have keys of a migration either.
+      this.isPlain = !context.isOn && reply[0] === MINUS;
+      this.release(client, this.isPlain ? null : reply);
     });
     return WAIT;
   }

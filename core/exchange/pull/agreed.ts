@@ -10,7 +10,7 @@ import type { Host } from "../../host.ts";
 import type { Note, Pulling, Reply } from "../../protocol/pulling.ts";
 import type { Server } from "../../server/server.ts";
 import type { Answer, Asker } from "../migrate/asker.ts";
-import { after } from "../migrate/mover.ts";
+import { after } from "../migrate/after.ts";
 
 /** How long (ms) a server may take to tell the state. */
 const MOST_READ = 2000;

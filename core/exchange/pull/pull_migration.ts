@@ -23,6 +23,7 @@ import type { Pulling } from "../../protocol/pulling.ts";
 import { ALL, FORWARD, type Scan, SPLIT } from "../../protocol/scan.ts";
 import { BOTH, type MigrateRoute, NEW, OLD, partsOf } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
+import type { Estimate } from "../estimate.ts";
 import { LONGEST_BARRIER, SHORTEST_BARRIER } from "../migrate/barrier.ts";
 import {
   BARRIER,
@@ -39,13 +40,16 @@ import {
   UNKNOWN,
   WAIT,
 } from "../migrate/phases.ts";
-import { after } from "../migrate/mover.ts";
+import { after } from "../migrate/after.ts";
 import type { Moves } from "../migrate/moves.ts";
+import { Pace } from "../migrate/pace.ts";
+import { Strain } from "../migrate/strain.ts";
 import { shownKey } from "../migrate/tally.ts";
 import { Agreed, NOTHING, type State } from "./agreed.ts";
 import { checkServers } from "./check.ts";
 import type { Pulled } from "./key_pull.ts";
 import { Puller } from "./puller.ts";
+import { sampleItems } from "./sample.ts";
 import { Settling } from "./settling.ts";
 import { Walker } from "./walker.ts";
 
@@ -73,6 +77,8 @@ const AGREED: readonly Phase[] = [BARRIER, PULL, DRAIN, DONE];
 export class PullMigration implements Moves {
   phase: Phase;
   readonly route: MigrateRoute;
+  readonly strain: Strain;
+  readonly pace: Pace;
   readonly puller: Puller;
   readonly walker: Walker;
   private readonly context: MigrationContext;
@@ -105,6 +111,8 @@ export class PullMigration implements Moves {
   private seen: number;
   private of: number;
   private told: string[];
+  /** What would move, as it was asked for last. */
+  private estimate: Estimate | null;
 
   /** `id` is the same in all processes that move the same keys. */
   constructor(context: MigrationContext, route: MigrateRoute, id: string, target: Target) {
@@ -114,6 +122,8 @@ export class PullMigration implements Moves {
     this.to = target.name;
     this.target = target;
     this.phase = UNKNOWN;
+    this.strain = new Strain();
+    this.pace = new Pace(this);
     this.puller = new Puller(this);
     this.walker = new Walker(this);
     this.agreed = new Agreed(this, route.everyone());
@@ -137,6 +147,7 @@ export class PullMigration implements Moves {
     this.seen = 0;
     this.of = 0;
     this.told = [];
+    this.estimate = null;
   }
 
   // ---------------------------------------------------------------- what its parts are told
@@ -164,6 +175,10 @@ export class PullMigration implements Moves {
 
   get rate(): number {
     return this.context.rate;
+  }
+
+  get latency(): number {
+    return this.context.latency;
   }
 
   get bigKey(): number {
@@ -284,6 +299,8 @@ export class PullMigration implements Moves {
     switch (what) {
       case "check":
         return phase === PREPARE ? await this.check() : `the phase is ${phase}, not prepare`;
+      case "estimate":
+        return await this.sample();
       case "start":
         if (phase !== PREPARE) return `the phase is ${phase}, not prepare`;
         if (this.preparing) return "it is being started";
@@ -308,8 +325,15 @@ export class PullMigration implements Moves {
         if (phase !== PULL) return `the phase is ${phase}, not pull`;
         return await this.swap(PULL, what === "pause");
       default:
-        return `"${what}" is not known (check, start, commit, commit-paused, abort, pause, resume)`;
+        return `"${what}" is not known (check, estimate, start, commit, commit-paused, abort, pause, resume)`;
     }
+  }
+
+  private async sample(): Promise<string> {
+    const estimate = await sampleItems(this);
+    if (typeof estimate === "string") return estimate;
+    this.estimate = estimate;
+    return "";
   }
 
   private async check(): Promise<string> {
@@ -349,12 +373,15 @@ export class PullMigration implements Moves {
       aside: this.lost,
       waiting: this.parked.size,
       copying: this.copying,
+      added: this.copying ? Math.round(this.strain.added(this.host.now()) * 10) / 10 : 0,
+      slowed: this.copying && this.pace.isSlowed,
       left,
       seen: this.seen,
       of: this.of,
       told: this.told,
       id: this.id,
       plan: partsOf(this.route, this.target.parts()),
+      estimate: this.estimate,
       rate: 0,
       bigs: 0,
       servers: this.context.lines,
@@ -485,6 +512,10 @@ export class PullMigration implements Moves {
         if (--left === 0) this.release(client, "");
       });
     }
+  }
+
+  still(): typeof GO {
+    return GO;
   }
 
   isLeaving(): boolean {

@@ -5,7 +5,7 @@ import type { Host } from "../../host.ts";
 import type { Pulling, Reply } from "../../protocol/pulling.ts";
 import type { Server } from "../../server/server.ts";
 import { type AskContext, type Asker, Askers } from "../migrate/asker.ts";
-import { after } from "../migrate/mover.ts";
+import { after } from "../migrate/after.ts";
 import { type Wish, Wishes, type Worker } from "../migrate/wishes.ts";
 import { KeyPull, type Pulled, type PullEnds } from "./key_pull.ts";
 
