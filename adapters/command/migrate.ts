@@ -26,6 +26,8 @@ const VERBS = ["plan", "start", "status", "pause", "resume", "abort", "finish"];
 /** How long (ms) proxies may take to let nothing be on its way. */
 const PATIENCE = 10_000;
 const PACE = 10;
+/** What may be left of a migration at Redis servers. */
+const NOTES = ["state", "moved", "backs"].map((name) => `ringmux:migrate:${name}`);
 const WATCH_PACE = 1000;
 const ANSWER = 15_000;
 /** And how long (ms) one may take that only tells how it is. */
@@ -276,7 +278,7 @@ class Drive {
         all[0].status.addresses.map((at) =>
           all[0].status.memcached
             ? `  delete ringmux:migrate:state    (to ${at})\n`
-            : `  redis-cli -u redis://${at} DEL ringmux:migrate:state ringmux:migrate:moved\n`
+            : `  redis-cli -u redis://${at} DEL ${NOTES.join(" ")}\n`
         )
           .join(""),
     );

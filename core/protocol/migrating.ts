@@ -129,6 +129,9 @@ export interface Migrating {
 
   /** What a server keeps beside keys (functions); equal answers mean the same. */
   readonly library: Uint8Array;
+  readonly modules: Uint8Array;
+  /** Names of what a server has loaded; none if it does not say. */
+  readModules(reply: Uint8Array): string[];
   readonly time: Uint8Array;
   /** ms since 1970; NaN if it is none. */
   readTime(reply: Uint8Array): number;

@@ -199,6 +199,13 @@ export const MIGRATING: Migrating = {
     script(RELEASE, [key, holdOf(key), HOLDS, asideOf(key), BACKS], [String(db), token, "back"]),
   readReleased,
   library: request("FUNCTION", "DUMP"),
+  modules: request("MODULE", "LIST"),
+  readModules(buf) {
+    const reply = read(buf);
+    if (!Array.isArray(reply)) return [];
+    // Each is a list of names and values: "name", "ReJSON", "ver", 20007, ...
+    return reply.flatMap((one) => Array.isArray(one) && one.length > 1 ? [word(one[1])] : []);
+  },
   time: request("TIME"),
   readTime(buf) {
     const reply = read(buf);
