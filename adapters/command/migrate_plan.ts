@@ -63,7 +63,9 @@ export function shownPlan({ pool, to, phase, servers, flows, bigs, wrong }: Plan
   lines.push(`to move: about ${count(keys)} keys, ${megabytes(bytes)} as the servers count them`);
   const seen = servers.filter((one) => one.sampled > 0 && one.sampled < one.keys);
   for (const { server, sampled, keys: all } of seen) {
-    lines.push(`  told from ${count(sampled)} of the ${count(all)} keys of ${server}; ± holds in 95 %`);
+    lines.push(
+      `  told from ${count(sampled)} of the ${count(all)} keys of ${server}; ± holds in 95 %`,
+    );
   }
   for (const { server, key, bytes: size } of bigs) {
     lines.push(`  big: ${key} on ${server}, ${megabytes(size)}: goes last`);

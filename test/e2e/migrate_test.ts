@@ -211,7 +211,10 @@ once(
     assert.match(await (await reload()).text(), "its keys move to other servers");
 
     // How fast they go may change.
-    const repaced = changed.replace(/:5 s1/, ":1 s1").replace(/rate: \d+/, "rate: 5000, latency: 30");
+    const repaced = changed.replace(/:5 s1/, ":1 s1").replace(
+      /rate: \d+/,
+      "rate: 5000, latency: 30",
+    );
     fs.writeFileSync(site.proxy.confPath, repaced);
     assert.match(await (await reload()).text(), '"reloaded":true');
     assert.is((await statusOf(site)).phase, "move");

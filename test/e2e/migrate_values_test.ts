@@ -6,15 +6,7 @@ import * as fs from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { migrate, start, startSite, untilDone } from "./migrate_site.ts";
-import {
-  at,
-  run,
-  runtime,
-  type ServerProcess,
-  startRedis,
-  tempPath,
-  Wire,
-} from "./harness.ts";
+import { at, run, runtime, type ServerProcess, startRedis, tempPath, Wire } from "./harness.ts";
 
 const once = runtime === "node" ? test : test.skip;
 

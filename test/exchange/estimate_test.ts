@@ -11,12 +11,11 @@ interface Key {
   to: string;
 }
 
-/** Keys of which a third go to c and a tenth to d; a few are large. */
+/** Keys of which a third go to c and a tenth to d. */
 function population(n: number, below: (n: number) => number): Key[] {
   return Array.from({ length: n }, () => {
     const dice = below(30);
-    const bytes = below(100) === 0 ? 50_000 + below(50_000) : 50 + below(500);
-    return { bytes, to: dice < 10 ? "c" : dice < 13 ? "d" : "" };
+    return { bytes: 50 + below(5000), to: dice < 10 ? "c" : dice < 13 ? "d" : "" };
   });
 }
 
@@ -48,9 +47,9 @@ test("what is told is within its error of what there is, nearly always", () => {
       assert.ok(flow.keysError < 0.2 * keys.length, `${flow.keysError}`);
     }
   }
-  // 95 % are to be; of bytes fewer, since a few large ones may be missed.
+  // 95 % are to be.
   assert.ok(within.keys > 0.92 * within.of, JSON.stringify(within));
-  assert.ok(within.bytes > 0.85 * within.of, JSON.stringify(within));
+  assert.ok(within.bytes > 0.92 * within.of, JSON.stringify(within));
 });
 
 test("of what was seen whole there is no error", () => {

@@ -16,7 +16,7 @@ export const LEAST_PARKED = 60;
 /** Nobody commits: it ends by itself. */
 export const LONGEST_BARRIER = 10_000;
 /** How long (ms) transactions and watched keys may go on in a barrier. */
-const GRACE = 300;
+const GRACE = 1000;
 /** And what waits at a server, if nobody can free it. */
 const CUT_OFF = 4000;
 

@@ -217,7 +217,7 @@ export class Migration extends Surroundings implements Moves, Contexts {
     const { agreement, barrier, phase } = this;
     const isAgreed = agreement.phaseOf(agreement.text) !== phase;
     if (barrier.age > LONGEST_BARRIER && !isAgreed) {
-      void this.swap(agreement.saying(phase === BARRIER ? PREPARE : MOVE));
+      void this.swap(agreement.saying(phase === BARRIER ? PREPARE : MOVE, this.isPaused));
       return;
     }
     barrier.look(isAgreed);

@@ -23,7 +23,16 @@ import {
   type Target,
 } from "./phases.ts";
 
-const ORDERS = ["check", "estimate", "start", "commit", "commit-paused", "abort", "pause", "resume"];
+const ORDERS = [
+  "check",
+  "estimate",
+  "start",
+  "commit",
+  "commit-paused",
+  "abort",
+  "pause",
+  "resume",
+];
 
 export interface OrdersContext {
   readonly host: Pick<Host, "every">;
