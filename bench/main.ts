@@ -13,7 +13,7 @@ import { derived, table } from "./report.ts";
 import type { Results } from "./results.ts";
 import { Servers } from "./servers.ts";
 import { countSyscalls } from "./syscalls.ts";
-import { WORKLOADS } from "./workloads.ts";
+import { type Workload, WORKLOADS } from "./workloads.ts";
 
 /** Runs the benchmark; `folder` is for temporary files. Returns the exit code. */
 export async function main(args: readonly string[], folder: string): Promise<number> {
@@ -70,15 +70,25 @@ async function compare(session: Session, workloads: typeof WORKLOADS): Promise<v
     windowMs: options.windowMs,
     rows: [],
   };
-  for (const workload of workloads) {
-    const row = await measure(session, workload);
-    results.rows.push(row);
-    console.log(`\n${table(row)}\n`);
+  for (const group of together(workloads)) {
+    const rows = await measure(session, group);
+    results.rows.push(...rows);
+    for (const row of rows) console.log(`\n${table(row)}\n`);
     save(results);
   }
   const more = derived(results);
   if (more !== "") console.log(`${more}\n`);
   console.log("written: bench/results/latest.json, bench/results/chart.svg");
+}
+
+/** Those to be compared with each other in one group, in the order of their first. */
+function together(workloads: typeof WORKLOADS): Workload[][] {
+  const groups = new Map<string, Workload[]>();
+  for (const workload of workloads) {
+    const name = workload.beside === "" ? workload.name : workload.beside;
+    groups.set(name, [...groups.get(name) ?? [], workload]);
+  }
+  return [...groups.values()];
 }
 
 /** After every row: a run that is broken off leaves what it has. */

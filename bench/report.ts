@@ -6,6 +6,7 @@ import type { Outcome } from "./loader.ts";
 import {
   type Figure,
   median,
+  middle,
   ratio,
   type Results,
   type Row,
@@ -106,6 +107,18 @@ export function derived(results: Results): string {
     return a && b ? (a / per / b).toFixed(2) : null;
   };
 
+  /** Window by window, for rows that are measured in turns: what slows the machine down slows both. */
+  const paired = (one: string, other: string) => (name: string) => {
+    const [a, b] = [one, other].map((row) =>
+      rows.get(row)?.cells.find(({ contestant }) => contestant === name)?.runs ?? []
+    );
+    const found = a.flatMap((run, i) => i < b.length ? [run.cpu / b[i].cpu] : []);
+    if (found.length === 0) return null;
+    const sorted = found.sort((x, y) => x - y);
+    const [low, high] = [sorted[0], sorted[sorted.length - 1]];
+    return `${middle(sorted).toFixed(2)} (${low.toFixed(2)}-${high.toFixed(2)})`;
+  };
+
   add("added latency of 1 client, p50, µs", "redis-get-c1", (name) => {
     const [own, none] = [get("redis-get-c1", name, "p50"), get("redis-get-c1", "none", "p50")];
     return own === null || none === null || name === "none" ? null : whole((own - none) * 1000);
@@ -132,14 +145,8 @@ export function derived(results: Results): string {
     "burst-100000",
     quotient("burst-100000", "burst-10000", 1),
   );
-  for (const { name } of WORKLOADS.filter((workload) => workload.cluster)) {
-    const ring = name.replace(/^cluster/, "ring").replace("moving", "get-p16");
-    const what = name.replace(/^cluster-\d+-/, "");
-    add(`CPU, a cluster / a ring: ${what}`, name, quotient(name, ring, 1));
-  }
-  for (const what of ["get", "get-p16", "mget-10"]) {
-    const name = `route-${what}`;
-    add(`CPU, a default route / the pool: ${what}`, name, quotient(name, `${name}-pool`, 1));
+  for (const { name, beside } of WORKLOADS.filter((workload) => workload.beside !== "")) {
+    add(`CPU, ${name} / ${beside}`, name, paired(name, beside));
   }
   for (const big of ["big-get", "big-set"]) {
     const op = big === "big-get" ? "GET" : "SET";

@@ -40,11 +40,13 @@ export interface Summary {
 export function summary(cell: Cell | undefined, figure: Figure): Summary | null {
   if (cell === undefined || cell.runs.length === 0) return null;
   const values = cell.runs.map((run) => run[figure]).sort((a, b) => a - b);
-  const middle = values.length >> 1;
-  const median = values.length % 2 === 1
-    ? values[middle]
-    : (values[middle - 1] + values[middle]) / 2;
-  return { median, low: values[0], high: values[values.length - 1] };
+  return { median: middle(values), low: values[0], high: values[values.length - 1] };
+}
+
+/** The median of sorted numbers. */
+export function middle(sorted: readonly number[]): number {
+  const half = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
 export function median(row: Row | undefined, contestant: string, figure: Figure): number | null {

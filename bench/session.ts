@@ -46,64 +46,104 @@ function isForAll({ cluster, special }: Workload): boolean {
   return !cluster && special === "";
 }
 
-/** Measures all contestants on `workload`. */
-export async function measure(session: Session, workload: Workload): Promise<Row> {
-  const { options } = session;
-  const contestants = session.contestants.filter((c) =>
-    c.clients !== (workload.tls ? "plain" : "tls") && (c.takes?.(workload.shape) ?? true) &&
-    (c.kind === "ringmux" || isForAll(workload) ||
-      (workload.special === "near" && c.name.startsWith("answer-")))
-  );
-  const cells: Cell[] = contestants.map((c) => ({ contestant: c.name, runs: [], failure: "" }));
-  const row: Row = { workload: workload.name, title: workload.title, cells };
-  const { servers } = session;
-  const ports = await (workload.cluster ? servers.cluster : servers)
-    .provide(workload.shape, workload.servers);
-  const still = workload.moving ? servers.cluster.move() : () => Promise.resolve();
-  const running: (Running | null)[] = contestants.map(() => null);
-  const rate = workload.load * (workload.load > 0 ? await capacity(session, workload, ports) : 0);
-  const windowMs = workload.load > 0 ? options.openMs : options.windowMs;
+/** One contestant on one workload. */
+interface Entrant {
+  readonly workload: Workload;
+  readonly contestant: Contestant;
+  readonly cell: Cell;
+  readonly ports: readonly number[];
+  /** Requests a second of an open loop; 0: a closed one. */
+  readonly rate: number;
+  running: Running | null;
+}
 
-  /** Runs `work`; a failure takes the contestant out of this workload. */
-  const attempt = async (i: number, work: () => Promise<void>) => {
-    if (cells[i].failure !== "") return;
-    try {
-      await work();
-    } catch (error) {
-      cells[i].failure = (error as Error).message;
-      console.log(`${workload.name}  ${contestants[i].title}: skipped: ${cells[i].failure}`);
+function takesPart(contestant: Contestant, workload: Workload): boolean {
+  return contestant.clients !== (workload.tls ? "plain" : "tls") &&
+    (contestant.takes?.(workload.shape) ?? true) &&
+    (contestant.kind === "ringmux" || isForAll(workload) ||
+      (workload.special === "near" && contestant.name.startsWith("answer-")));
+}
+
+/**
+ * Measures all contestants on workloads that are to be compared with each other, in turns: each
+ * contestant's windows of all of them, one after the other, in every round.
+ */
+export async function measure(session: Session, workloads: readonly Workload[]): Promise<Row[]> {
+  const entrants: Entrant[] = [];
+  const rows: Row[] = [];
+  for (const workload of workloads) {
+    const cells: Cell[] = [];
+    const ports = await provide(session, workload);
+    const rate = workload.load > 0 ? workload.load * await capacity(session, workload, ports) : 0;
+    for (const contestant of session.contestants) {
+      if (!takesPart(contestant, workload)) continue;
+      const cell: Cell = { contestant: contestant.name, runs: [], failure: "" };
+      cells.push(cell);
+      entrants.push({ workload, contestant, cell, ports, rate, running: null });
     }
-  };
-
+    rows.push({ workload: workload.name, title: workload.title, cells });
+  }
+  const { contestants, options } = session;
+  entrants.sort((a, b) => contestants.indexOf(a.contestant) - contestants.indexOf(b.contestant));
   try {
-    for (let i = 0; i < contestants.length && !workload.fresh; i++) {
-      await attempt(i, async () => {
-        running[i] = await launch(session, contestants[i], workload, ports);
-        // Compilers of the runtimes have then done their work.
-        const batches = Math.min(workload.batches, 1);
-        await load(session, running[i] as Running, workload, { windowMs: options.warmMs, batches });
-      });
+    for (const entrant of entrants) {
+      if (!entrant.workload.fresh) await attempt(entrant, () => warmUp(session, entrant));
     }
     for (let round = 1; round <= options.rounds; round++) {
-      for (let i = 0; i < contestants.length; i++) {
-        await attempt(i, async () => {
-          if (workload.fresh) running[i] = await launch(session, contestants[i], workload, ports);
-          const rampMs = workload.fresh ? options.warmMs : options.rampMs;
-          const job = { rampMs, rate, windowMs };
-          (running[i] as Running).pauses.take();
-          const run = await load(session, running[i] as Running, workload, job);
-          cells[i].runs.push(run);
-          if (options.gc) tellPauses(running[i] as Running);
-          console.log(progress(workload, round, options.rounds, contestants[i].title, run));
-        });
-        if (workload.fresh && running[i] !== null) await stop(running[i] as Running);
-      }
+      for (const entrant of entrants) await attempt(entrant, () => turn(session, entrant, round));
     }
   } finally {
-    await still();
-    await Promise.all(running.map((one) => one === null ? undefined : stop(one)));
+    await Promise.all(entrants.map(({ running }) => running === null ? undefined : stop(running)));
   }
-  return row;
+  return rows;
+}
+
+/** Ports of the servers of `workload`, filled. */
+function provide({ servers }: Session, { cluster, shape, servers: count }: Workload) {
+  return (cluster ? servers.cluster : servers).provide(shape, count);
+}
+
+/** Runs `work`; a failure takes the contestant out of this workload. */
+async function attempt(entrant: Entrant, work: () => Promise<void>): Promise<void> {
+  const { cell, workload, contestant } = entrant;
+  if (cell.failure !== "") return;
+  try {
+    await work();
+  } catch (error) {
+    cell.failure = (error as Error).message;
+    console.log(`${workload.name}  ${contestant.title}: skipped: ${cell.failure}`);
+  }
+}
+
+/** Afterwards the compilers of the runtimes have done their work. */
+async function warmUp(session: Session, entrant: Entrant): Promise<void> {
+  const { workload, contestant, ports } = entrant;
+  entrant.running = await launch(session, contestant, workload, ports);
+  const batches = Math.min(workload.batches, 1);
+  await load(session, entrant.running, workload, { windowMs: session.options.warmMs, batches });
+}
+
+async function turn(session: Session, entrant: Entrant, round: number): Promise<void> {
+  const { options, servers } = session;
+  const { workload, contestant, ports, rate, cell } = entrant;
+  if (workload.fresh) entrant.running = await launch(session, contestant, workload, ports);
+  const running = entrant.running as Running;
+  const still = workload.moving ? servers.cluster.move() : () => Promise.resolve();
+  try {
+    const rampMs = workload.fresh ? options.warmMs : options.rampMs;
+    const windowMs = rate > 0 ? options.openMs : options.windowMs;
+    running.pauses.take();
+    const run = await load(session, running, workload, { rampMs, rate, windowMs });
+    cell.runs.push(run);
+    if (options.gc) tellPauses(running);
+    console.log(progress(workload, round, options.rounds, contestant.title, run));
+  } finally {
+    await still();
+    if (workload.fresh) {
+      entrant.running = null;
+      await stop(running);
+    }
+  }
 }
 
 /** What nutcracker could do if it had all of its core, from a closed loop. */

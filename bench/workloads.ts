@@ -24,6 +24,8 @@ export interface Workload {
   readonly cluster: boolean;
   /** Its slots move all the while. */
   readonly moving: boolean;
+  /** The workload that it is compared with, and measured in turns with; "": none. */
+  readonly beside: string;
   /** What ringmux alone can do: a pool by a route, keys from a near cache; "": neither. */
   readonly special: "" | "route" | "near";
   /** A new process for every round: what it measures is memory taken for the first time. */
@@ -57,6 +59,7 @@ function row(name: string, title: string, rest: Rest): Workload {
     extra: rest.extra ?? false,
     cluster: rest.cluster ?? false,
     moving: rest.moving ?? false,
+    beside: rest.beside ?? "",
     special: rest.special ?? "",
     fresh: rest.fresh ?? false,
     quick: rest.quick ?? false,
@@ -89,10 +92,12 @@ function three(): Workload[] {
   return [
     ...kinds.flatMap(([name, title, rest]) => [
       row(`ring-3-${name}`, `${title}, a ring of 3 servers`, { ...common, ...rest }),
-      row(`cluster-3-${name}`, `${title}, a Redis Cluster of 3 nodes`, { ...cluster, ...rest }),
+      row(`cluster-3-${name}`, `${title}, a Redis Cluster of 3 nodes`, {
+        ...{ ...cluster, ...rest, beside: `ring-3-${name}` },
+      }),
     ]),
     row("cluster-3-moving", "GET, pipeline 16, a Redis Cluster of 3 nodes while slots move", {
-      ...{ ...cluster, pipeline: 16, moving: true },
+      ...{ ...cluster, pipeline: 16, moving: true, beside: "ring-3-get-p16" },
     }),
   ];
 }
@@ -108,7 +113,7 @@ function specials(): Workload[] {
   return kinds.flatMap(([name, title, rest]) => [
     row(`route-${name}-pool`, `${title}, a pool by itself`, { ...common, ...rest }),
     row(`route-${name}`, `${title}, by a default route to it`, {
-      ...{ ...common, ...rest, special: "route" },
+      ...{ ...common, ...rest, special: "route", beside: `route-${name}-pool` },
     }),
     row(`near-${name}`, `${title}, 100 keys from the near cache`, {
       ...{ ...common, ...rest, special: "near", keyspace: 100 },

@@ -42,7 +42,8 @@ export function generateMetrics(docs: string): string {
 const WHOSE = {
   redis: "Redis pools",
   memcached: "memcached pools",
-  followed: "Pools before a Redis Cluster",
+  followed: "Pools before a Redis Cluster or with `sentinels`",
+  cluster: "Pools before a Redis Cluster",
   reading: "Pools that read from replicas",
   watched: "Pools with `sentinels`",
   discovered: "Pools with `discovery`",

@@ -40,6 +40,18 @@ test("every relative link in a document leads to a file", () => {
   }
 });
 
+test("docs/logs.md has every event", () => {
+  const logs = read("docs/logs.md");
+  for (const folder of ["core", "adapters"]) {
+    for (const file of fs.readdirSync(path.join(root, folder), { recursive: true })) {
+      if (!String(file).endsWith(".ts")) continue;
+      for (const [, event] of read(`${folder}/${file}`).matchAll(/event: "([a-z]+_[a-z_]+)"/g)) {
+        assert.ok(logs.includes(`\`${event}\``), `${event} of ${folder}/${file}`);
+      }
+    }
+  }
+});
+
 /** A heading's anchor as GitHub makes it. */
 function slug(title: string): string {
   return title.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-");

@@ -307,6 +307,7 @@ function usage(): string {
                [-i stats interval] [-p pid file] [-m mbuf size]
                [--workers number] [--takeover] [--admin host:port]
                [--title name] [--ask-servers] [conf file]
+       ringmux hot|route|migrate ... (of a running ringmux: --help behind it says how)
 
 Options:
   -h, --help             : this help

@@ -3,6 +3,7 @@
 
 import { utf8 } from "../bytes.ts";
 import type { Address } from "../host.ts";
+import { parseIp } from "../networks.ts";
 
 export interface ServerConfig {
   /** What the ring hashes and the stats show; never holds the weight. */
@@ -38,9 +39,15 @@ export function parseListen(text: string): Address | string {
 
 /** `host:port`. Returns what is wrong as a string. */
 export function parseHostPort(text: string): Address | string {
+  if (!/^[^/].*:/.test(text)) return "has to be host:port";
   const address = parseListen(text);
   if (typeof address === "string") return address;
-  return address.path === "" ? address : "has to be host:port";
+  return isHost(address.host) ? address : "has to be host:port";
+}
+
+/** A colon is in addresses of IPv6 only (where `%` and a zone may follow): else it is one part too many. */
+function isHost(host: string): boolean {
+  return !host.includes(":") || parseIp(host.replace(/%.*$/, "")) !== null;
 }
 
 /** `host:port` of a replica, which is named by that. */
@@ -81,11 +88,12 @@ export function parseServer(text: string): ServerConfig | string {
 
 /** `host:port:weight` of a Sentinel; the weight may be left out. */
 export function parseSentinel(text: string): ServerConfig | string {
-  if (text.startsWith("/")) return "has to be host:port:weight";
   const parts = text.split(":");
+  if (text.startsWith("/") || parts.length < 2) return "has to be host:port:weight";
   const isBare = !text.includes("]") && parts.length === 2;
   const server = parseServer(isBare ? `${text}:1` : text);
   if (typeof server === "string") return server;
+  if (!isHost(server.address.host)) return "has to be host:port:weight";
   return text.includes(" ") ? "has to be host:port:weight, without a name" : server;
 }
 

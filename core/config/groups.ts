@@ -290,14 +290,16 @@ export const READS_KEYS = {
   },
 } as const satisfies Rows;
 
+const dnsName = v.pipe(text(), v.regex(/^[^\s:/]*$/, "has to be a name in DNS"));
+
 export const DISCOVERY_KEYS = {
   srv: {
-    type: text(),
+    type: dnsName,
     default: "",
     text: "Name of SRV records: their targets are the servers, and their names in the ring.",
   },
   dns: {
-    type: text(),
+    type: dnsName,
     default: "",
     text: "Name whose addresses (A, AAAA) are the servers, on `port`. They are named by address.",
   },
@@ -322,6 +324,13 @@ export const DISCOVERY_KEYS = {
     type: v.pipe(
       text(),
       v.regex(/^$|^.+:[0-9]+$/, "has to be host:port"),
+      v.rawTransform<string, string>(({ dataset, addIssue, NEVER }) => {
+        const { value } = dataset;
+        const wrong = value === "" ? null : parseHostPort(value);
+        if (typeof wrong !== "string") return value;
+        addIssue({ message: wrong });
+        return NEVER;
+      }),
     ),
     default: "",
     text: "host:port of the DNS server, with srv or dns; else those of /etc/resolv.conf.",

@@ -91,7 +91,9 @@ function judgeNear(
     note("near_cache.prefixes has to name at least one prefix, or near_cache.auto to be true");
   }
   if (pool.routes !== undefined) {
-    note("near_cache is not allowed in a pool with routes: give it to the pools they lead to");
+    note(
+      "near_cache is not allowed in a pool with routes, nor is it for clients that come by them",
+    );
   }
   if (pool.distribution === "random") {
     note("near_cache is not allowed with distribution: random: a key is on no certain server");
@@ -130,6 +132,13 @@ export function judgeCluster(
       "cluster.act_as_node is only valid where the pool listens on host:port: a cluster's nodes have " +
         "no other addresses",
     );
+  }
+  for (const key of Object.keys(pool.cluster?.address_map ?? {})) {
+    const address = parseHostPort(key);
+    const right = typeof address === "string" ? "" : `${address.host}:${address.port}`;
+    if (right === key) continue;
+    const how = right === "" ? "has to be host:port" : `has to be written "${right}"`;
+    note("cluster", `cluster.address_map: "${key}" ${how}, as the node calls itself`);
   }
   if (pool.redis_db !== 0) {
     note(
@@ -234,7 +243,7 @@ const MEMCACHED_NAMES = [
 
 /** What concerns servers of its own, of which a pool with routes has none. */
 const SERVERS_OWN: readonly string[] = [
-  ...["sentinels", "sentinel", "reads", "discovery", "migrate", "near_cache"],
+  ...["sentinels", "sentinel", "reads", "discovery", "migrate"],
   ...["servers", "hash", "hash_tag", "distribution", "cluster", "wait", "park_bytes"],
   ...["retry"],
   ...["preconnect", "redis_auth", "redis_auth_file", "redis_auth_env", "redis_user"],

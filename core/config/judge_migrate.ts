@@ -3,9 +3,10 @@
 import { shownKey } from "./group.ts";
 import type { PoolConfig, PoolKey, RingConfig } from "./schema.ts";
 
-/** Pools that keys are to move to: what their servers are, and whether they can. */
+/** Pools that keys are to move to: what their servers are, and whether they can. `names`: of all pools. */
 export function judgeMigrations(
   pools: readonly PoolConfig[],
+  names: ReadonlySet<string>,
   targets: ReadonlySet<string>,
   note: (pool: PoolConfig, message: string) => void,
 ): void {
@@ -14,8 +15,10 @@ export function judgeMigrations(
     if (migrate === undefined) continue;
     const to = pools.find(({ name }) => name === migrate.to);
     if (to === undefined || to === pool) {
-      const names = pools.filter((one) => one !== pool).map(({ name }) => name).join(", ");
-      note(pool, `migrate.to "${shownKey(migrate.to)}" has to be another pool (${names})`);
+      if (to !== pool && names.has(migrate.to)) continue; // its own mistakes are told
+      const others = [...names].filter((name) => name !== pool.name).join(", ");
+      const known = others === "" ? "there is none" : others;
+      note(pool, `migrate.to "${shownKey(migrate.to)}" has to be another pool (${known})`);
       continue;
     }
     if (targets.has(to.name)) {

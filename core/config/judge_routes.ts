@@ -2,7 +2,7 @@
 
 import type { Reference } from "./routes.ts";
 import { poolsOf } from "./routes.ts";
-import type { PoolConfig } from "./schema.ts";
+import type { PoolConfig, PoolKey } from "./schema.ts";
 import { nearest } from "./suggest.ts";
 import type { Place } from "./yaml.ts";
 
@@ -61,6 +61,25 @@ function misfit(front: PoolConfig, pool: PoolConfig): string {
   return pool.migrate === undefined
     ? ""
     : "cannot be a target: it has migrate, and only its own clients know where its keys are now";
+}
+
+/** What is for a pool's own clients: those that come by routes go by the pool that they connect to. */
+const CLIENTS_OWN: readonly PoolKey[] = [
+  ...["auth", "tls", "proxy_protocol", "commands", "client_connections", "backlog"] as const,
+  ...["tcpkeepalive", "multi", "pubsub_output_limit", "near_cache"] as const,
+];
+
+/** A pool without `listen` that routes lead to. */
+export function judgeTarget(
+  given: (key: PoolKey) => boolean,
+  note: (key: PoolKey, message: string) => void,
+): void {
+  for (const key of CLIENTS_OWN.filter(given)) {
+    note(
+      key,
+      `${key} is only valid with listen: it is for the pool's own clients, not for those that come by routes`,
+    );
+  }
 }
 
 /** What makes a pool something else than a plain ring; "" if nothing does. */

@@ -371,7 +371,8 @@ export const POOL_ROWS = {
     optional: true,
     reload: ["ring"],
     text: "The servers: host:port:weight [name] or /path:weight [name], one a line; with " +
-      "replicas, {server: the same, replicas: [host:port, ...]}, see `reads`.",
+      "replicas, {server: the same, replicas: [host:port, ...]}, see `reads`. `discovery` or `routes` " +
+      "may stand in their place.",
   },
   reads: {
     keys: READS_KEYS,

@@ -16,11 +16,11 @@ import {
   judgeSentinels,
 } from "./judge.ts";
 import { judgeMigrations } from "./judge_migrate.ts";
-import { judgeRoutes, type Naming } from "./judge_routes.ts";
+import { judgeRoutes, judgeTarget, type Naming } from "./judge_routes.ts";
 import { POOL_ROWS, ReplicaSchema, ServerSchema } from "./keys.ts";
 import type { RoutesConfig } from "./routes.ts";
-import { RoutesReader } from "./routes_reader.ts";
-import { schemaOf, type ValuesOf } from "./rows.ts";
+import { ROUTES, RoutesReader } from "./routes_reader.ts";
+import { type Row, schemaOf, type ValuesOf } from "./rows.ts";
 import { type Config, POOL_KEYS, type PoolConfig, type PoolKey } from "./schema.ts";
 import { nearest } from "./suggest.ts";
 import { type Mapping, type Node, parseYaml, type Place, type Scalar } from "./yaml.ts";
@@ -96,7 +96,9 @@ class Check {
   private readonly replicas: Set<string>;
   /** Where pools name others; pools that do not listen. */
   private readonly namings: Naming[];
-  private readonly silent: { readonly name: Scalar; readonly message: string }[];
+  /** Pools that others name as where their keys are to move to. */
+  private readonly migrated: Set<string>;
+  private readonly silent: { readonly name: Scalar; readonly nodes: ReadonlyMap<PoolKey, Node> }[];
 
   constructor(file: string) {
     this.mistakes = [];
@@ -105,6 +107,7 @@ class Check {
     this.pool = "";
     this.replicas = new Set();
     this.namings = [];
+    this.migrated = new Set();
     this.silent = [];
   }
 
@@ -155,15 +158,13 @@ class Check {
       if (pool !== null) pools.push(pool);
     }
     const targets = new Set(this.namings.map(({ name }) => name));
-    judgeMigrations(pools, targets, (pool, message) => {
+    judgeMigrations(pools, new Set(names.keys()), targets, (pool, message) => {
       this.pool = pool.name;
       const body = root.entries.find(({ key }) => key.text === pool.name)?.value as Mapping;
       const at = body.entries.find(({ key }) => key.text === "migrate")?.key ?? body;
       this.note(at, message, "migrate");
     });
-    this.judgeSilent(
-      new Set(pools.flatMap(({ migrate }) => migrate === undefined ? [] : [migrate.to])),
-    );
+    this.judgeSilent();
     judgeRoutes(pools, new Set(names.keys()), this.namings, (pool, place, message) => {
       this.pool = pool;
       this.note(place, message, "routes");
@@ -183,7 +184,12 @@ class Check {
   private readPool(name: Scalar, body: Mapping): PoolConfig | null {
     const before = this.mistakes.length;
     const nodes = this.collectKeys(body);
-    if (!nodes.has("listen")) this.silent.push({ name, message: "listen is missing" });
+    if (!nodes.has("listen")) this.silent.push({ name, nodes });
+    const migration = nodes.get("migrate");
+    if (migration?.kind === "mapping") {
+      const to = migration.entries.find(({ key }) => key.text === "to")?.value;
+      if (to?.kind === "scalar") this.migrated.add(to.text);
+    }
     if (!nodes.has("servers") && !nodes.has("routes") && !nodes.has("discovery")) {
       this.note(name, "servers is missing", "servers");
     }
@@ -238,12 +244,17 @@ class Check {
   }
 
   /** Pools without `listen` are of use only to those that name them. */
-  private judgeSilent(migrated: ReadonlySet<string>): void {
-    for (const { name, message } of this.silent) {
-      if (this.namings.some((naming) => naming.name === name.text)) continue;
-      if (migrated.has(name.text)) continue;
+  private judgeSilent(): void {
+    for (const { name, nodes } of this.silent) {
       this.pool = name.text;
-      this.note(name, message, "listen");
+      if (this.namings.some((naming) => naming.name === name.text)) {
+        judgeTarget(
+          (key) => nodes.has(key),
+          (key, message) => this.note(nodes.get(key) ?? name, message, key),
+        );
+      } else if (!this.migrated.has(name.text)) {
+        this.note(name, "listen is missing", "listen");
+      }
     }
   }
 
@@ -259,7 +270,7 @@ class Check {
       }
       places.set(key.text, key);
       if (!(POOL_KEYS as string[]).includes(key.text)) {
-        const near = nearest(key.text.split(":", 1)[0], POOL_KEYS);
+        const near = whereIs(key.text) || nearest(key.text.split(":", 1)[0], POOL_KEYS);
         const hint = near !== "" ? `did you mean ${near}?` : `known: ${POOL_KEYS.join(", ")}`;
         const name = shownKey(key.text);
         this.note(key, `key "${name}" is not known; ${hint}`, name);
@@ -331,7 +342,9 @@ class Check {
     if (this.mistakes.length > before) return null;
     if (server === null) note(item, "server is missing: host:port:weight [name]");
     else if (replicas.size === 0) note(item, "replicas is missing: a list of host:port");
-    else return { ...server, replicas: [...replicas.values()] };
+    else if (replicas.has(`${server.address.host}:${server.address.port}`)) {
+      note(item, `server "${server.text}" is named as its own replica`);
+    } else return { ...server, replicas: [...replicas.values()] };
     return null;
   }
 
@@ -358,6 +371,17 @@ class Check {
     }
     seen.set(node.text, { pool: this.pool, line: node.line });
   }
+}
+
+/** A key of a mapping that stands where the mapping should: with its path; "" if it is none. */
+function whereIs(name: string): string {
+  const groups = POOL_KEYS.filter((group) => {
+    const row: Row = POOL_ROWS[group];
+    return group === "routes"
+      ? ROUTES.includes(name)
+      : "keys" in row && Object.hasOwn(row.keys, name);
+  });
+  return groups.map((group) => `${group}.${name}`).join(" or ");
 }
 
 function hasKey(body: Mapping, name: string): boolean {

@@ -28,7 +28,8 @@ const MOST_RULES = 64;
 const ABOUT = ["commands", "prefix", "user"];
 const NO_POOL: TargetConfig = { kind: "pool", pool: "" };
 
-const ROUTES = ["default", "prefixes", "mirror", "limits", "faults"];
+/** The keys of `routes`. */
+export const ROUTES: readonly string[] = ["default", "prefixes", "mirror", "limits", "faults"];
 const KINDS = ["pool", "failover", "all", "read", "warm"] as const;
 const KEYS: Readonly<Record<typeof KINDS[number], readonly string[]>> = {
   pool: ["pool"],

@@ -11,11 +11,15 @@ import { OutBuffer } from "../wire/out_buffer.ts";
 
 const NONE = -1;
 
-/** By place: its first key, NONE between uses. By key: the next one of its place. */
+/** By place: its first key, NONE between uses. */
 let heads = new Int32Array(0);
-let tails = new Int32Array(0);
-let counts = new Int32Array(0);
+/** By a place's first key: its last key, how many it has. */
+let tails = new Int32Array(256);
+let counts = new Int32Array(256);
+/** By key: the next one of its place. */
 let nexts = new Int32Array(256);
+/** The places' first keys, in their order. */
+let firsts = new Int32Array(256);
 
 /** `parent.picks` are the places of the keys, which are several. */
 export function splitByPlace(
@@ -33,25 +37,22 @@ export function splitByPlace(
   const { picks } = parent;
   // Targets that are no servers have places behind the others: one for each key at most.
   const places = route.places + (route.mixed ? nkeys : 0);
-  if (heads.length < places) {
-    heads = new Int32Array(places).fill(NONE);
-    tails = new Int32Array(places);
-    counts = new Int32Array(places);
-  }
-  if (nexts.length < nkeys) nexts = new Int32Array(nkeys);
-  const order: number[] = [];
+  if (heads.length < places) heads = new Int32Array(places).fill(NONE);
+  if (nexts.length < nkeys) enlarge(nkeys);
+  let several = 0;
   for (let i = 0; i < nkeys; i++) {
-    const place = picks[i];
+    const head = heads[picks[i]];
     nexts[i] = NONE;
-    if (heads[place] === NONE) {
-      heads[place] = i;
-      counts[place] = 0;
-      order.push(place);
+    if (head === NONE) {
+      heads[picks[i]] = i;
+      tails[i] = i;
+      counts[i] = 1;
+      firsts[several++] = i;
     } else {
-      nexts[tails[place]] = i;
+      nexts[tails[head]] = i;
+      tails[head] = i;
+      counts[head]++;
     }
-    tails[place] = i;
-    counts[place]++;
   }
   // So that it is not over before its last part is on its way.
   parent.awaiting++;
@@ -59,19 +60,20 @@ export function splitByPlace(
     ? null
     : keys.runs;
   single?.ready(scan, buf, at);
-  for (const place of order) {
+  for (let n = 0; n < several; n++) {
+    const first = firsts[n];
+    const place = picks[first];
+    heads[place] = NONE;
     const target = route.owner(place, intent, caller);
     const link = target.available ? target.linkFor(caller) : null;
     const out = link === null ? new OutBuffer(context.buffers) : link.out;
-    const first = heads[place];
     // Its key follows those of the places before it, as the replies to them do.
-    if (single !== null && link !== null && counts[place] === 1) {
+    if (single !== null && link !== null && counts[first] === 1) {
       picks[first] = joinRun(parent, link, place, single.alone(scan, buf, at, first, out));
-      heads[place] = NONE;
       continue;
     }
     const begin = out.size;
-    keys.begin(scan, buf, at, counts[place], out);
+    keys.begin(scan, buf, at, counts[first], out);
     const number = parent.parts.length;
     for (let i = first; i !== NONE; i = nexts[i]) {
       picks[i] = number;
@@ -81,10 +83,9 @@ export function splitByPlace(
     const part = addPart(parent, link, out.size - begin, route.mixed ? SPECIAL : WATCHED);
     part.place = place;
     if (context.slow.on) {
-      keys.select(scan, heads[place]);
+      keys.select(scan, first);
       context.slow.note(part, buf, at + scan.keyStart, at + scan.keyEnd);
     }
-    heads[place] = NONE;
     if (target.available) continue;
     if (target.parking !== null) {
       target.parking.park(part, out, part.bytes);
@@ -97,4 +98,11 @@ export function splitByPlace(
   if (parent.awaiting > 0 || parent.sink.isClosed) return;
   parent.ready = true;
   if (caller.head === parent) caller.advance();
+}
+
+function enlarge(nkeys: number): void {
+  tails = new Int32Array(nkeys);
+  counts = new Int32Array(nkeys);
+  nexts = new Int32Array(nkeys);
+  firsts = new Int32Array(nkeys);
 }

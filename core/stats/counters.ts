@@ -13,6 +13,7 @@ export type Kind =
   | "redis"
   | "memcached"
   | "followed"
+  | "cluster"
   | "discovered"
   | "watched"
   | "front"
@@ -196,21 +197,21 @@ export const POOL_COUNTERS = [
     kind: "counter",
     metric: "moved_total",
     help: "Redirections followed because a slot has another owner (MOVED).",
-    only: "followed",
+    only: "cluster",
   },
   {
     name: "ask",
     kind: "counter",
     metric: "ask_total",
     help: "Redirections followed by one request while its slot moves (ASK).",
-    only: "followed",
+    only: "cluster",
   },
   {
     name: "tryagain",
     kind: "counter",
     metric: "tryagain_total",
     help: "Requests tried again because their keys were on their way (TRYAGAIN).",
-    only: "followed",
+    only: "cluster",
   },
   {
     name: "unfit",

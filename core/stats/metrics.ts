@@ -108,14 +108,14 @@ const DISCOVERY_METRICS: readonly Metric<PoolSnapshot>[] = [
   },
 ];
 
-/** Of pools whose servers are learned and followed. */
-const FOLLOWED_METRICS: readonly Metric<PoolSnapshot>[] = [
+/** Of pools before a Redis Cluster. */
+const CLUSTER_METRICS: readonly Metric<PoolSnapshot>[] = [
   {
     name: "pool_primaries",
     kind: "gauge",
     help: "Primaries that have slots.",
     statsd: "primaries",
-    only: "followed",
+    only: "cluster",
     value: ({ topology }) =>
       topology?.nodes.filter(({ role, slots }) => role === "primary" && slots > 0).length,
   },
@@ -124,7 +124,7 @@ const FOLLOWED_METRICS: readonly Metric<PoolSnapshot>[] = [
     kind: "gauge",
     help: "Replicas.",
     statsd: "replicas",
-    only: "followed",
+    only: "cluster",
     value: ({ topology }) => topology?.nodes.filter(({ role }) => role === "replica").length,
   },
   {
@@ -132,7 +132,7 @@ const FOLLOWED_METRICS: readonly Metric<PoolSnapshot>[] = [
     kind: "gauge",
     help: "Nodes, primaries and replicas, that the others have agreed to be down.",
     statsd: "failed_nodes",
-    only: "followed",
+    only: "cluster",
     value: ({ topology }) => topology?.nodes.filter(({ failed }) => failed).length,
   },
   {
@@ -140,7 +140,7 @@ const FOLLOWED_METRICS: readonly Metric<PoolSnapshot>[] = [
     kind: "gauge",
     help: "Slots that nobody has.",
     statsd: "ownerless_slots",
-    only: "followed",
+    only: "cluster",
     value: ({ topology }) => topology?.ownerless,
   },
   {
@@ -148,7 +148,7 @@ const FOLLOWED_METRICS: readonly Metric<PoolSnapshot>[] = [
     kind: "gauge",
     help: "Slots whose owner is down.",
     statsd: "unreachable_slots",
-    only: "followed",
+    only: "cluster",
     value: ({ topology }) => topology?.unreachable,
   },
   {
@@ -156,14 +156,14 @@ const FOLLOWED_METRICS: readonly Metric<PoolSnapshot>[] = [
     kind: "gauge",
     help: "The highest epoch of the configuration that the servers have agreed on.",
     statsd: "epoch",
-    only: "followed",
+    only: "cluster",
     value: ({ topology }) => topology?.epoch,
   },
   {
     name: "pool_last_refresh_timestamp_seconds",
     kind: "gauge",
     help: "When somebody last told who the servers are; 0: never.",
-    only: "followed",
+    only: "cluster",
     value: ({ topology }) => topology === undefined ? undefined : topology.look.at / 1000,
   },
 ];
@@ -320,7 +320,7 @@ export const POOL_METRICS: readonly Metric<PoolSnapshot>[] = [
     value: (pool) => pool.servers.filter((server) => server.live).length,
   },
   ...POOL_COUNTERS.map((row) => counted<PoolSnapshot>("pool_", row)),
-  ...FOLLOWED_METRICS,
+  ...CLUSTER_METRICS,
   ...DISCOVERY_METRICS,
   ...WATCHED_METRICS,
   ...MIGRATION_METRICS,

@@ -83,6 +83,7 @@ export function kindsOf(
 ): Kind[] {
   const kinds: Kind[] = [protocol];
   if (topology !== undefined || sentinel !== undefined) kinds.push("followed");
+  if (topology !== undefined) kinds.push("cluster");
   if (sentinel !== undefined) kinds.push("watched");
   if (discovery !== undefined) kinds.push("discovered");
   if (isFront) kinds.push("front");

@@ -237,6 +237,7 @@ test("-V, -h and -D answer on stderr with status 0", () => {
   if (!("exit" in help)) return assert.unreachable();
   assert.is(help.exit, 0);
   assert.ok(help.stderr.startsWith(`${version}Usage: ringmux [-?hVdDt]`));
+  assert.match(help.stderr, "ringmux hot|route|migrate");
 });
 
 test("the version is that of package.json", () => {

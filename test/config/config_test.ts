@@ -470,6 +470,10 @@ const WRONG: [string, string[]][] = [
   [file() + file().replace("p:", "q:"), [
     'c.yml:6: pool "q": listen "127.0.0.1:1": pool "p" listens there too (line 2)',
   ]],
+  ["p:\n  listen: a:1\n  max_lag: 5\n  prefixes: {}\n  servers:\n  - a:1:1\n", [
+    'c.yml:3: pool "p": key "max_lag" is not known; did you mean reads.max_lag?',
+    'c.yml:4: pool "p": key "prefixes" is not known; did you mean near_cache.prefixes or routes.prefixes?',
+  ]],
   ["p: x\n", ['c.yml:1: pool "p": has to be a mapping with at least listen and servers']],
   ["p:\n", ['c.yml:1: pool "p": has to be a mapping with at least listen and servers']],
   ["global:\n  wrokers: 2\n  admin: 127.0.0.1\n  log_level: loud\n" + file(), [
@@ -985,10 +989,17 @@ test("the example files load", () => {
   }
 });
 
-test("the examples in docs/configuration.md load", () => {
-  const blocks = [...read(DOCS_FILE).matchAll(/```yaml\n(.*?)```/gs)];
-  assert.ok(blocks.length > 0);
-  for (const [, text] of blocks) loadConfig(text);
+test("the examples in docs/configuration.md load, and all pools that other documents show whole", () => {
+  const blocksOf = (file: string): string[] =>
+    [...read(file).matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text);
+  assert.ok(blocksOf(DOCS_FILE).length > 0);
+  for (const text of blocksOf(DOCS_FILE)) loadConfig(text);
+  const others = fs.readdirSync(path.join(root, "docs")).filter((name) => name.endsWith(".md"));
+  for (const file of ["README.md", ...others.map((name) => `docs/${name}`)]) {
+    for (const text of blocksOf(file)) {
+      if (/^ {2}listen:/m.test(text)) loadConfig(text, file);
+    }
+  }
 });
 
 // -------------------------------------------------------------------------- the same as nutcracker
@@ -1214,7 +1225,8 @@ test("with sentinels the servers have the names that those know, and nobody else
   ]);
   const wrong = (one: string) => mistakes(named(file("redis: true", `sentinels: ["${one}"]`)))[0];
   assert.match(wrong("10.0.0.1:26379:1 a"), "has to be host:port:weight, without a name");
-  assert.match(wrong("10.0.0.1"), 'has to be "host:port:weight');
+  assert.match(wrong("10.0.0.1"), "has to be host:port:weight");
+  assert.match(wrong("10.0.0.1:26379:1:1"), "has to be host:port:weight");
   assert.match(wrong("/tmp/a:1"), "has to be host:port:weight");
   assert.equal(mistakes(named(file("redis: true", "sentinels: []"))), [
     'c.yml:4: pool "p": sentinels has to name at least one',
@@ -1244,6 +1256,17 @@ test("what a Redis Cluster sees to itself is not for the configuration", () => {
     assert.is(found.length, 1, line);
     assert.match(found[0], `c.yml:5: pool "p": ${line.split(":", 1)[0]}`);
   }
+  const mapped = (key: string): string[] =>
+    mistakes(file(...lines, `cluster: {address_map: {"${key}": "b:2"}}`));
+  for (const key of ["a:1", "fd00::2:6379", "node-1.example.net:6379"]) {
+    assert.equal(mapped(key), [], key);
+  }
+  const map = 'c.yml:5: pool "p": cluster.address_map:';
+  const itself = ", as the node calls itself";
+  assert.equal(mapped("172.17.0.2"), [`${map} "172.17.0.2" has to be host:port${itself}`]);
+  assert.equal(mapped("[fd00::2]:6379"), [
+    `${map} "[fd00::2]:6379" has to be written "fd00::2:6379"${itself}`,
+  ]);
   const node = file(...lines, "cluster: {act_as_node: true}");
   assert.equal(mistakes(node), []);
   assert.equal(mistakes(node.replace("127.0.0.1:1\n", "/tmp/p.sock\n")), [

@@ -85,6 +85,8 @@ const ROWS: [string, string, string[]][] = [
       '{server: "10.0.0.1:4:1 d", replicas: ["10.0.0.2:1", "10.0.0.2:1"]}',
       '{replicas: ["10.0.0.3:1"]}',
       '{server: "10.0.0.1:5:1 e"}',
+      '{server: "10.0.0.1:6:1 f", replicas: ["10.0.0.4:6:1"]}',
+      '{server: "10.0.0.1:7:1 g", replicas: ["10.0.0.1:7"]}',
     ]),
     [
       `c.yml:6: ${FILE_P} replica "10.0.0.2" has to be`,
@@ -93,6 +95,8 @@ const ROWS: [string, string, string[]][] = [
       `c.yml:9: ${FILE_P} replica "10.0.0.2:1" is named twice in this pool`,
       `c.yml:10: ${FILE_P} server is missing: host:port:weight [name]`,
       `c.yml:11: ${FILE_P} replicas is missing: a list of host:port`,
+      `c.yml:12: ${FILE_P} replica "10.0.0.4:6:1" has to be host:port`,
+      `c.yml:13: ${FILE_P} server "10.0.0.1:7:1 g" is named as its own replica`,
     ],
   ],
 ];

@@ -195,6 +195,34 @@ test("-t tells what belongs to the targets", () => {
   ]);
 });
 
+test("what is for a target's own clients is of no use where it has none", () => {
+  const own = (key: string, listen = ""): string[] =>
+    mistakes(
+      front("default: local", 'prefixes: {"x": far}').replace(
+        "far:\n  redis: true",
+        `far:\n  redis: true\n  ${key}${listen}`,
+      ),
+    );
+  const keys = [
+    ...["auth: {password: x}", "commands: {deny: [keys]}", "client_connections: 5"],
+    ...["near_cache: {prefixes: [a]}", "proxy_protocol: {from: [10.0.0.0/8]}", "multi: split"],
+  ];
+  for (const key of keys) {
+    const [name] = key.split(":");
+    assert.equal(own(key), [
+      `c.yml:12: pool "far": ${name} is only valid with listen: it is for the pool's own clients, ` +
+      "not for those that come by routes",
+    ]);
+    assert.equal(own(key, "\n  listen: 127.0.0.1:99"), [], key);
+  }
+  assert.match(
+    mistakes(
+      front("default: local").replace("  redis", "  near_cache: {prefixes: [a]}\n  redis"),
+    )[0],
+    "near_cache is not allowed in a pool with routes, nor is it for clients that come by them",
+  );
+});
+
 test("a warm route is of two plain rings", () => {
   const of = (target: string): string[] => mistakes(front(`default: {warm: ${target}}`));
   assert.equal(of("{cold: local, warm: far}"), []);

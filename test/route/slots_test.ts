@@ -3,9 +3,11 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bytes } from "../../core/bytes.ts";
+import { crc16 } from "../../core/hash/crc.ts";
 import { slotOf } from "../../core/route/slots.ts";
 import type { Server } from "../../core/server/server.ts";
 import { type Node, SlotMap, SLOTS } from "../../core/topology/slot_map.ts";
+import { seeded } from "../fuzz/streams.ts";
 
 const GOLDEN: [string, number][] = [
   ["", 0],
@@ -31,6 +33,28 @@ const GOLDEN: [string, number][] = [
 test("keys belong to the slots that Redis says", () => {
   for (const [key, slot] of GOLDEN) {
     assert.is(slotOf(bytes(`xx${key}}y`), 2, 2 + key.length), slot, JSON.stringify(key));
+  }
+});
+
+test("four bytes at a time, keys of any length and braces have the slot they have byte by byte", () => {
+  // As the specification says it.
+  const slowly = (key: Uint8Array): number => {
+    const open = key.indexOf(123);
+    const close = open < 0 ? -1 : key.indexOf(125, open);
+    const [from, to] = close > open + 1 ? [open + 1, close] : [0, key.length];
+    return crc16(key, from, to) & (SLOTS - 1);
+  };
+  const some = seeded(7);
+  for (let i = 0; i < 20000; i++) {
+    const key = Uint8Array.from(
+      { length: some(24) },
+      () => [123, 125, some(256), some(256)][some(4)],
+    );
+    if (i % 2 === 0) { for (let j = 0; j < key.length; j++) key[j] &= 0xfb; // hardly a brace
+     }
+    const buf = new Uint8Array(key.length + 6).fill(123);
+    buf.set(key, 3);
+    assert.is(slotOf(buf, 3, 3 + key.length), slowly(key), String(key));
   }
 });
 

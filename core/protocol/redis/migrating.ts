@@ -217,7 +217,8 @@ export const MIGRATING: Migrating = {
   sizes: (db, cursor, count) => script(SIZES, [], [String(db), cursor, String(count)]),
   readSizes,
   holds: (db) => script(HELD, [HOLDS, BACKS], [String(db)]),
-  keyspace: request("INFO", "keyspace"),
+  // As a script: INFO alone is answered by a server that loads its file, too, and knows few keys then.
+  keyspace: script("return redis.call('INFO', 'keyspace')", [], []),
   readKeyspace,
   trial: script(TRY, [TRIAL], ["0"]),
   readTrial(buf) {
