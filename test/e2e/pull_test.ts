@@ -45,7 +45,7 @@ interface Setting {
 async function startSite({ old, next, rate = 0, workers = 1 }: Setting): Promise<Site> {
   const admin = `127.0.0.1:${await freePort()}`;
   const proxy = await startProxy({
-    alpha: { migrate: `{to: beta2, rate: ${rate}, big_key: 100000}`, ...old },
+    alpha: { migrate: `{to: beta2, rate: ${rate}, latency: 0, big_key: 100000}`, ...old },
     beta2: { ...next },
   }, { admin, args: workers === 1 ? [] : ["--workers", String(workers)] });
   return { proxy, port: proxy.ports.alpha, admin };
@@ -246,7 +246,13 @@ once("what is not safe is refused, what is wrong is told, the configuration foll
   const say = (line: string): Promise<string> => wire.send(`${line}\r\n`).line();
   await fill(site.port, 50);
   await say(`set big 0 0 300000\r\n${"x".repeat(300_000)}`);
-  assert.match((await migrate([site], "plan")).said, "the servers can do it");
+  const plan = JSON.parse((await migrate([site], "plan", "--json")).said);
+  assert.is(plan.wrong, "");
+  // Few enough to be counted.
+  const keys = plan.servers.map((one: { keys: number }) => one.keys);
+  assert.is(keys[0] + keys[1], 51, JSON.stringify(plan));
+  assert.ok(plan.servers[2].gains > 5, JSON.stringify(plan));
+  assert.equal(plan.bigs.length, plan.flows.some((one: { bytes: number }) => one.bytes > 3e5) ? 1 : 0);
   assert.match(await order(site, "abort"), "nothing has begun");
   await exchange(servers[2].port, "set stray 0 0 1\r\nx\r\nquit\r\n");
   assert.match(await order(site, "start"), "new servers have to be empty");

@@ -79,7 +79,7 @@ test("keys go slowly while servers answer too late, and recover", async () => {
   assert.ok(added > 45 && added <= 50, `${added} ms are added`);
   assert.ok(one.pace.isSlowed);
   const slow = await one.pass(2000);
-  assert.ok(slow < 20, `${slow} keys in two seconds`);
+  assert.ok(slow < 30, `${slow} keys in two seconds`);
   delay = 1;
   await one.pass(15_000);
   assert.not(one.pace.isSlowed);

@@ -12,7 +12,7 @@ import type { Strain } from "./strain.ts";
 const STEP = 100;
 /** The gap (ms) at first, and at most. */
 const SHORTEST = 1;
-const LONGEST = 1000;
+const LONGEST = 100;
 const SHRINKS = 0.8;
 /** Keys of so many ms may go at once after a while in which none went. */
 const CREDIT = 100;
