@@ -59,6 +59,8 @@ export interface FrontOwner extends RetryContext {
   readonly turn: { enter(): void; leave(): void };
   /** Something behind it has changed. */
   behindChanged(): void;
+  /** Its clients send nothing more until all is answered that they have sent. */
+  emptyClients(): void;
   /** A pool behind it has forgotten its lanes. */
   enterAgain(pool: PoolBehind): void;
 }

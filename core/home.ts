@@ -11,9 +11,10 @@ import type { Destination, MigrateRoute } from "./route/migrate.ts";
 import { MovingRounds } from "./route/moving_rounds.ts";
 import { RingRoute } from "./route/ring.ts";
 import type { Rounds } from "./route/rounds.ts";
-import type { Route } from "./route/route.ts";
+import type { Resendable, Route } from "./route/route.ts";
 import { SentinelRoute } from "./route/sentinel.ts";
 import { SlotRoute } from "./route/slots.ts";
+import type { Way } from "./route/ways.ts";
 import { type Parking, Server, Unavailable } from "./server/server.ts";
 import { Shard } from "./server/shard.ts";
 import type { PoolCounters } from "./stats/counters.ts";
@@ -171,10 +172,11 @@ class Waiting {
     this.route = route;
   }
 
-  /** `place` as the new servers' own route counts them. */
-  holds(place: number, by: unknown, whole: unknown): boolean {
+  /** The request's place is as the new servers' own route counts them. */
+  isBehind(request: Resendable, way: Way | null): boolean {
+    const { place } = request;
     const before = this.route?.old.places ?? 0;
-    return this.lot.holds(place < 0 ? place : place + before, by, whole);
+    return this.lot.isBehind({ ...request, place: place < 0 ? place : place + before }, way);
   }
 }
 
@@ -271,6 +273,13 @@ class ClusterHome extends LearnedHome implements ClusterChange {
 
   /** Each process asks for itself, as long as keys move. */
   mapTold(): void {}
+
+  reconnect(server: Server): void {
+    this.owner.primaryFound(server, server.renew(), false);
+  }
+
+  /** Never: other servers of the configuration are another migration. */
+  clusterReplaced(): void {}
 
   shares(): Float64Array {
     return this.slots.shares(this.shards.map(({ primary }) => primary));

@@ -1,7 +1,28 @@
-import { type Home, makeHome } from "./home.ts";
 // One pool: what it listens for, and what all its clients share. It puts the floors together; nothing
 // of it is on the data path.
 
+import { Client } from "./client/client.ts";
+import type { ClientContext } from "./client/context.ts";
+import {
+  clientConnected,
+  clientFailsAtHeader,
+  clientFailsAtTls,
+  clientRefused,
+} from "./client/journal.ts";
+import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
+import { type PoolConfig, protocolOf, type RingConfig } from "./config/schema.ts";
+import { Front, type FrontOwner, makeMeter, type PoolBehind } from "./front.ts";
+import { type Home, type HomeOwner, makeHome } from "./home.ts";
+import type { Meter } from "./exchange/meter.ts";
+import { NearCache } from "./exchange/near_cache.ts";
+import { ScriptShelf } from "./exchange/scripts.ts";
+import { Topics, type TopicsContext } from "./exchange/topics.ts";
+import type { Address, Socket } from "./host.ts";
+import { BigWatch } from "./link/big_watch.ts";
+import { SlowLog } from "./link/slow_log.ts";
+import { PoolListener } from "./listener.ts";
+import { Lateness } from "./lateness.ts";
+import { makeCodec } from "./pool/codec.ts";
 import type { LaneSetting, PoolContext, Routing } from "./pool/context.ts";
 import {
   hasSentinels,
@@ -13,47 +34,11 @@ import {
   tickOf,
 } from "./pool/kinds.ts";
 import { PoolServers } from "./pool/servers.ts";
-import { Client } from "./client/client.ts";
-import type { ClientContext, Ticking } from "./client/context.ts";
-import {
-  clientConnected,
-  clientFailsAtHeader,
-  clientFailsAtTls,
-  clientRefused,
-} from "./client/journal.ts";
-import { codecChanges, connectionsChange, tickChanges } from "./config/keys.ts";
-import { type PoolConfig, protocolOf, type RingConfig } from "./config/schema.ts";
-import { Front, type FrontOwner, makeMeter, type PoolBehind } from "./front.ts";
-import type { HomeOwner } from "./home.ts";
-import type { Meter } from "./exchange/meter.ts";
-import { viewMigration } from "./exchange/migrate/moves.ts";
-import { NearCache } from "./exchange/near_cache.ts";
-import { ScriptShelf } from "./exchange/scripts.ts";
-import { Topics, type TopicsContext } from "./exchange/topics.ts";
-import type { Address, Socket } from "./host.ts";
-import { BigWatch } from "./link/big_watch.ts";
-import { SlowLog } from "./link/slow_log.ts";
-import { PoolListener } from "./listener.ts";
-import { Lateness } from "./lateness.ts";
-import { type Codec, type Facts, Scan } from "./protocol/codec.ts";
-import { newCodec } from "./protocol/mod.ts";
-import { CHANNEL, PATTERN, SHARD } from "./protocol/publishing.ts";
+import { type Codec, Scan } from "./protocol/codec.ts";
 import type { Lanes } from "./server/lanes.ts";
-import {
-  infoFields,
-  newPoolCounters,
-  type PoolCounters,
-  type SeenPoolCounters,
-} from "./stats/counters.ts";
+import { newPoolCounters, type PoolCounters } from "./stats/counters.ts";
 import { HotKeys } from "./stats/hot_keys.ts";
-import type { PoolSnapshot } from "./stats/snapshot.ts";
 import { Throttle } from "./throttle.ts";
-import { viewCluster } from "./topology/cluster_view.ts";
-import { viewSentinels } from "./topology/sentinel_view.ts";
-import { logRefused, usersOf } from "./users.ts";
-
-/** Part of all requests for keys that makes a key hot. */
-const HOT = 0.01;
 
 export { hasSentinels, isCluster, isReading, type PoolContext, type Routing };
 
@@ -76,13 +61,6 @@ export class Pool extends PoolServers
   readonly counters: PoolCounters;
   readonly big: BigWatch;
   meter: Meter | null;
-  /** Clients that were told all and have not closed yet. */
-  readonly lingering: Set<Client>;
-  /** Clients that have a link of their own. */
-  private readonly holding: Set<Client>;
-  private readonly monitorings: Set<Ticking>;
-  /** Bytes of replies that clients have not read. */
-  private unreadBytes: number;
   /** Links are closed by us: no server has failed. */
   stopped: boolean;
   scan: Scan;
@@ -100,15 +78,11 @@ export class Pool extends PoolServers
     this.slow = new SlowLog(this.label, log);
     this.slow.tick(0, config.slowlog_ms);
     this.meter = null;
-    this.codec = this.makeCodec();
+    this.codec = makeCodec(this, context);
     this.front = config.routes === undefined ? null : new Front(this);
     this.lanes = this.makeLanes();
     this.lane = this.enterLane(this.codec.newSession(0, "", 0), this.codec);
     this.bareLane = this.enterBareLane();
-    this.lingering = new Set();
-    this.holding = new Set();
-    this.monitorings = new Set();
-    this.unreadBytes = 0;
     this.counters = newPoolCounters();
     this.near = null;
     this.hot = new HotKeys(host.random(0x7fffffff) + 1, host.now());
@@ -126,24 +100,6 @@ export class Pool extends PoolServers
     this.ring.rebuild();
   }
 
-  private makeCodec(): Codec {
-    const { config, host, label, log } = this;
-    const refused = logRefused(label, log, () => host.now());
-    return newCodec(protocolOf(config), {
-      auth: config.redis_auth,
-      user: config.redis_user,
-      users: usersOf(config, label, refused),
-      refused,
-      db: config.redis_db,
-      maxRequest: this.limits.request,
-      hashTag: isCluster(config) ? "{}" : config.hash_tag,
-      clustered: isCluster(config) || config.migrate?.ring.distribution === "cluster",
-      ...(config.cluster?.act_as_node && { asNode: { addresses: config.cluster.address_map } }),
-      commands: config.commands,
-      migrating: config.migrate !== undefined,
-    }, this.facts());
-  }
-
   protected makeHome(ring: RingConfig): Home {
     return makeHome(this, ring);
   }
@@ -152,8 +108,7 @@ export class Pool extends PoolServers
   async start(): Promise<void> {
     this.keepTime();
     this.beginMoves();
-    if (this.cluster !== null) await this.cluster.topology.start();
-    if (this.watched !== null) await this.watched.topology.start();
+    if (this.learned !== null) await this.learned.topology.start();
     if (this.listens) {
       this.listener = await PoolListener.open(this.host, this, this.context.reusePort);
     }
@@ -164,8 +119,7 @@ export class Pool extends PoolServers
   begin(): void {
     this.keepTime();
     this.beginMoves();
-    void this.cluster?.topology.start();
-    void this.watched?.topology.start();
+    void this.learned?.topology.start();
     this.connectAhead();
   }
 
@@ -222,6 +176,11 @@ export class Pool extends PoolServers
     this.changeServers(before, keys, reconnect, deadline);
   }
 
+  override clusterReplaced(): void {
+    super.clusterReplaced();
+    if (this.near !== null) this.renewNear();
+  }
+
   /** What was read with other settings, passwords or connections is forgotten. */
   private renewNear(): void {
     this.near?.stop();
@@ -239,7 +198,7 @@ export class Pool extends PoolServers
   /** New clients get the new codec at once; those that are there too, if they can. */
   private changeCodec(sameProtocol: boolean, reconnect: boolean): void {
     const before = this.codec;
-    this.codec = this.makeCodec();
+    this.codec = makeCodec(this, this.context);
     const session = this.codec.newSession(0, "", 0);
     if (reconnect) {
       this.front?.forgetLanes();
@@ -276,11 +235,9 @@ export class Pool extends PoolServers
     for (const client of [...this.clients]) client.drop("the proxy stops");
     this.migration?.stop();
     this.home?.stop();
-    this.cluster?.topology.stop();
+    this.learned?.topology.stop();
     this.reading?.stop();
-    this.cluster?.lot.stop();
-    this.watched?.topology.stop();
-    this.watched?.lot.stop();
+    this.learned?.lot.stop();
     this.front?.stop();
     for (const server of this.own) server.stop();
     this.near?.stop();
@@ -330,35 +287,8 @@ export class Pool extends PoolServers
   }
 
   closed(client: Client): void {
-    this.clients.delete(client);
-    this.lingering.delete(client);
+    this.clients.remove(client);
     this.counters.client_connections--;
-  }
-
-  lingers(client: Client): void {
-    this.lingering.add(client);
-  }
-
-  holds(client: Client, on: boolean): void {
-    if (on) this.holding.add(client);
-    else this.holding.delete(client);
-  }
-
-  monitors(monitoring: Ticking, on: boolean): void {
-    if (on) this.monitorings.add(monitoring);
-    else this.monitorings.delete(monitoring);
-  }
-
-  unread(bytes: number): void {
-    this.unreadBytes += bytes;
-    const most = this.limits.allOutput;
-    if (bytes < 0 || this.unreadBytes <= most) return;
-    let worst: Client | null = null;
-    for (const client of this.clients) {
-      if (worst === null || client.out.size > worst.out.size) worst = client;
-    }
-    const size = worst?.out.size ?? 0;
-    worst?.cutOff(`did not read ${size} bytes of replies, and all clients more than ${most}`);
   }
 
   mayComplain(): boolean {
@@ -371,20 +301,14 @@ export class Pool extends PoolServers
     this.now = now;
     if (now >= this.warmUntil) this.coolDown();
     const { config } = this;
-    this.cluster?.topology.tick(now, late);
-    this.watched?.topology.tick(now, late);
+    this.learned?.topology.tick(now, late);
     this.home?.tick(now, late);
     for (const server of this.own) server.tick(now, late);
     this.reading?.tick(late);
     this.front?.retries.tick(now);
     this.topics.tick(now, config.timeout, late);
-    for (const monitoring of this.monitorings) monitoring.tick(now, config.timeout, late);
-    for (const client of this.lingering) client.tick(now, late);
     this.retired.tick(now, config.timeout, late);
-    const { pinned_idle_timeout } = config;
-    if (pinned_idle_timeout > 0) {
-      for (const client of this.holding) client.tickHold(now, pinned_idle_timeout, late);
-    }
+    this.clients.tick(now, config, late);
     if (config.lane_idle_timeout > 0) this.lanes.tick(now, config.lane_idle_timeout);
     this.slow.tick(now, this.front?.slowMs ?? config.slowlog_ms);
     this.hot.tick(now);
@@ -422,77 +346,5 @@ export class Pool extends PoolServers
 
   enterAgain(pool: PoolBehind): void {
     this.front?.enterAgain(pool);
-  }
-
-  snapshot(): PoolSnapshot {
-    const others = (this.home?.shards ?? []).filter(({ primary }) =>
-      !this.shards.some((shard) => shard.primary === primary)
-    );
-    return {
-      name: this.name,
-      listen: this.config.listen_text,
-      protocol: protocolOf(this.config),
-      counters: { ...this.counters, ...this.seen() },
-      servers: [...this.shards, ...others].map(({ primary, weight }) => primary.snapshot(weight)),
-      ...(this.front !== null && { isFront: true, routes: this.front.tallies.rows }),
-      ...(this.near !== null && { near: true }),
-      ...(this.migration !== null && { migration: viewMigration(this.migration) }),
-      ...(this.cluster !== null && { topology: viewCluster(this.cluster.topology) }),
-      ...(this.reading !== null && { replicas: this.reading.snapshot() }),
-      ...(this.watched !== null && { sentinel: viewSentinels(this.watched.topology) }),
-    };
-  }
-
-  /** What nobody counts in `counters`. */
-  private seen(): SeenPoolCounters {
-    const { topology } = this.cluster ?? this.watched ?? {};
-    const lot = this.cluster?.lot ?? this.watched?.lot ?? this.home?.lot;
-    return {
-      replica_reads: this.reading?.count ?? 0,
-      hot_keys: this.hot.countAbove(HOT),
-      near_keys: this.near?.keys ?? 0,
-      near_bytes: this.near?.bytes ?? 0,
-      near_staleness: (this.config.near_cache?.ttl ?? 0) * 1000,
-      parked: lot?.parked ?? 0,
-      parked_in_vain: lot?.overdue ?? 0,
-      parked_now: lot?.waiting ?? 0,
-      parked_bytes: lot?.bytes ?? 0,
-      refreshes: topology?.refreshes ?? 0,
-      refresh_failures: topology?.failures ?? 0,
-    };
-  }
-
-  private facts(): Facts {
-    const { host, version, startedAt } = this.context;
-    return {
-      pool: this.name,
-      version,
-      runtime: host.runtime,
-      wallClock: () => host.wallClock(),
-      uptime: () => Math.floor((host.now() - startedAt) / 1000),
-      port: () => this.port,
-      listen: () => this.config.listen_text,
-      peers: () => [...this.clients],
-      servers: () => this.servers.length,
-      pause: (ms, onlyWrites) => ms > 0 ? this.pause.begin(ms, onlyWrites) : this.pause.end(),
-      hidden: (kind, name) => this.topics.census.hidden(kind, name),
-      counters: () => this.infoSections(),
-    };
-  }
-
-  private infoSections(): [string, [string, number | string][]][] {
-    const counters = this.servers.map((server) => server.counters);
-    const away = this.cluster === null ? "ejected" : "down";
-    return [
-      ["Clients", infoFields("Clients", this.counters, counters)],
-      ["Stats", [
-        ...infoFields("Stats", this.counters, counters),
-        ["pubsub_channels", this.topics.count(CHANNEL)],
-        ["pubsub_patterns", this.topics.count(PATTERN)],
-        ["pubsubshard_channels", this.topics.count(SHARD)],
-        ["pubsub_messages", this.topics.messages],
-      ]],
-      ["Servers", this.servers.map(({ name, live }) => [name, live ? "live" : away])],
-    ];
   }
 }

@@ -1,7 +1,7 @@
 // The whole proxy: all pools of a configuration and the stats port, on one runtime.
 
 import { type Config, type PoolConfig, protocolOf } from "./config/schema.ts";
-import { diffConfigs } from "./config/diff.ts";
+import { type ConfigDiff, diffConfigs } from "./config/diff.ts";
 import { needsNewStart } from "./config/keys.ts";
 import type { Address, Host, Listener, Timer } from "./host.ts";
 import { Lateness } from "./lateness.ts";
@@ -13,6 +13,7 @@ import { VERSION } from "./version.ts";
 import { listening, placeOf, PoolListener } from "./listener.ts";
 import type { Limits } from "./client/context.ts";
 import { Pool, type Routing } from "./pool.ts";
+import { viewPool } from "./pool_view.ts";
 import { type HotView, viewHot } from "./hot_view.ts";
 import { askCluster, type ClusterAnswer } from "./topology/cluster_answer.ts";
 import type { MapNews } from "./topology/cluster.ts";
@@ -58,6 +59,41 @@ const DRAIN_TICK = 20;
 function connectRoutes(pools: readonly Pool[]): void {
   const all = new Map(pools.map((pool) => [pool.name, pool]));
   for (const pool of pools) pool.connectRoutes(all);
+}
+
+/** Throws when a pool cannot change like that while it runs. */
+function checkChanges({ changed }: ConfigDiff, pools: ReadonlyMap<string, Pool>): void {
+  for (const { before, after } of changed) {
+    if ((before.routes === undefined) !== (after.routes === undefined)) {
+      throw new Error(
+        `pool "${after.name}": servers cannot become routes, nor routes servers, while clients ` +
+          "use the pool; give it another name, or start ringmux anew",
+      );
+    }
+  }
+  for (const { after, keys } of changed) {
+    const why = pools.get(after.name)?.refusal(after, keys) ?? "";
+    if (why !== "") throw new Error(why);
+  }
+  // Throws when a secret was not looked for.
+  for (const { after } of changed) usersOf(after, `pool "${after.name}"`, () => {});
+}
+
+/** Each pool listens at its place, which was just `opened`, or `open` before; others are closed. */
+function giveListeners(
+  pools: readonly Pool[],
+  opened: ReadonlyMap<string, PoolListener>,
+  open: Map<string, PoolListener>,
+): void {
+  for (const pool of pools) {
+    if (!pool.listens) continue;
+    const place = placeOf(pool.config);
+    const listener = opened.get(place) ?? open.get(place) as PoolListener;
+    open.delete(place);
+    listener.pool = pool;
+    pool.listener = listener;
+  }
+  for (const listener of open.values()) listener.close();
 }
 
 export class Proxy {
@@ -152,50 +188,40 @@ export class Proxy {
    * has changed, a line for each, which it has logged.
    */
   async reload(config: Config): Promise<string[]> {
-    const { log } = this.options;
     const diff = diffConfigs(this.config, config);
     const old = new Map(this.pools.map((pool) => [pool.name, pool]));
-    for (const { before, after } of diff.changed) {
-      if ((before.routes === undefined) !== (after.routes === undefined)) {
-        throw new Error(
-          `pool "${after.name}": servers cannot become routes, nor routes servers, while clients ` +
-            "use the pool; give it another name, or start ringmux anew",
-        );
-      }
-    }
-    for (const { after, keys } of diff.changed) {
-      const why = old.get(after.name)?.refusal(after, keys) ?? "";
-      if (why !== "") throw new Error(why);
-    }
-    // Throws when a secret was not looked for.
-    for (const { after } of diff.changed) usersOf(after, `pool "${after.name}"`, () => {});
+    checkChanges(diff, old);
     const pools = config.pools.map((pool) => old.get(pool.name) ?? this.makePool(pool));
     const opened = await this.openListeners(config, pools).catch((error) => {
       for (const pool of pools) if (!old.has(pool.name)) pool.stop();
       throw error;
     });
     // From here on nothing can fail, and nobody comes in between.
-    const open = new Map(
-      this.pools.flatMap(({ listener }) => listener === null ? [] : [[listener.place, listener]]),
-    );
-    for (const pool of this.pools) pool.listener = null;
+    const open = this.takeListeners();
     const patience = config.global.drain_timeout;
     for (const { after, keys } of diff.changed) old.get(after.name)?.change(after, keys, patience);
     connectRoutes(pools);
-    for (const pool of pools) {
-      if (!pool.listens) continue;
-      const place = placeOf(pool.config);
-      const listener = opened.get(place) ?? open.get(place) as PoolListener;
-      open.delete(place);
-      listener.pool = pool;
-      pool.listener = listener;
-    }
-    for (const listener of open.values()) listener.close();
+    giveListeners(pools, opened, open);
     for (const pool of pools) if (!old.has(pool.name)) pool.begin();
     this.remove(this.pools.filter((pool) => !pools.includes(pool)), patience);
     this.pools = pools;
     this.config = config;
+    return this.tellChanges(diff);
+  }
 
+  /** The listeners that there are, by their places; the pools have none then. */
+  private takeListeners(): Map<string, PoolListener> {
+    const open = new Map<string, PoolListener>();
+    for (const pool of this.pools) {
+      if (pool.listener !== null) open.set(pool.listener.place, pool.listener);
+      pool.listener = null;
+    }
+    return open;
+  }
+
+  /** Logs what has changed, and returns it. */
+  private tellChanges(diff: ConfigDiff): string[] {
+    const { log } = this.options;
     const lines = diff.changed.flatMap((pool) => pool.lines);
     for (const { name } of diff.removed) lines.push(`pool "${name}": removed`);
     for (const key of diff.global) {
@@ -205,7 +231,7 @@ export class Proxy {
     for (const line of lines) log.notice(line);
     for (const { name } of diff.added) {
       lines.push(`pool "${name}": added`);
-      this.tellListening(pools.find((pool) => pool.name === name) as Pool);
+      this.tellListening(this.pools.find((pool) => pool.name === name) as Pool);
     }
     return lines;
   }
@@ -390,7 +416,7 @@ export class Proxy {
       uptime: Math.floor((this.host.now() - this.startedAt) / 1000),
       time: this.host.wallClock(),
       workers: 1,
-      pools: this.pools.map((pool) => pool.snapshot()),
+      pools: this.pools.map(viewPool),
     };
   }
 }

@@ -22,10 +22,10 @@ const LONGEST = 2 ** 31 - 1;
 
 /** `folder`: where relative paths begin. */
 function providerOf(config: DiscoveryConfig, folder: string): Provider {
-  const { srv, dns, port, file, etcd, prefix, resolver } = config;
+  const { srv, dns, port, file, resolver } = config;
   if (srv !== "") return srvProvider(srv, resolver);
   if (dns !== "") return addressProvider(dns, port, resolver);
-  return file !== "" ? fileProvider(file, folder) : etcdProvider(etcd, prefix);
+  return file !== "" ? fileProvider(file, folder) : etcdProvider(config);
 }
 
 /** Looks for the servers of one pool. */
@@ -52,9 +52,10 @@ class Finder {
     provider: Provider,
     log: Log,
     changed: () => void,
+    before: readonly ServerConfig[],
   ) {
     this.config = config;
-    this.set = new DiscoveredSet();
+    this.set = new DiscoveredSet(before);
     this.provider = provider;
     this.label = `pool "${pool.name}": discovery (${provider.label})`;
     this.log = log;
@@ -260,7 +261,10 @@ export class Discovery {
         continue;
       }
       const provider = this.make(pool.discovery, this.folder);
-      const finder = new Finder(pool, pool.discovery, provider, this.log, () => this.changed());
+      // It is another source: what the one before knew is kept until this one answers.
+      const before = old?.set.servers ?? [];
+      const changed = (): void => this.changed();
+      const finder = new Finder(pool, pool.discovery, provider, this.log, changed, before);
       finders.set(pool.name, finder);
       fresh.push(finder);
     }

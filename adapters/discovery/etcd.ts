@@ -2,17 +2,18 @@
 // PREFIX + name, its value host:port or host:port:weight. The keys are listed, then watched from the
 // revision on that the list had; at any change, and after a compaction, they are listed again.
 
+import type { DiscoveryConfig } from "../../core/config/groups.ts";
 import { serversOf } from "../../core/config/server_list.ts";
 import type { Answer, Provider } from "../../core/topology/discovery.ts";
+import { askEtcd, type Question, watchEtcd } from "./etcd_http.ts";
 
 /** How long (ms) it may take to answer. */
 const PATIENCE = 5000;
 /** Listed again after so long (ms), whatever the watch says: it may hang. */
 const AGAIN = 60_000;
-/** Before it is watched anew. */
+/** Before it is watched anew (ms): at first, and at most where it fails again and again. */
 const PAUSE = 1000;
-/** Bytes of one answer. */
-const LARGEST = 4 << 20;
+const LONGEST_PAUSE = 8000;
 
 interface Range {
   header?: { revision?: string };
@@ -24,6 +25,7 @@ interface Watched {
     events?: unknown[];
     canceled?: boolean;
     compact_revision?: string;
+    cancel_reason?: string;
     header?: { revision?: string };
   };
   error?: unknown;
@@ -50,25 +52,34 @@ export function lineOf(name: string, value: string): string {
   return `${hasWeight || text.startsWith("/") ? text : `${text}:1`} ${name}`;
 }
 
-export function etcdProvider(endpoints: readonly string[], prefix: string): Provider {
-  return new Etcd(endpoints, prefix);
+/** What is said of etcd in a configuration. */
+export type EtcdSettings = Pick<DiscoveryConfig, "etcd" | "prefix" | "user" | "auth" | "tls">;
+
+export function etcdProvider(settings: EtcdSettings): Provider {
+  return new Etcd(settings);
 }
 
 class Etcd implements Provider {
   readonly label: string;
+  private readonly settings: EtcdSettings;
   private readonly endpoints: readonly string[];
   private readonly prefix: string;
   /** Up to which revision all changes are known. */
   private revision: bigint;
   /** The endpoint that answered last. */
   private at: number;
+  /** Who we are, for the time being; "" for nobody, or not yet. */
+  private token: string;
 
-  constructor(endpoints: readonly string[], prefix: string) {
+  constructor(settings: EtcdSettings) {
+    const { etcd, prefix } = settings;
     this.label = `etcd ${prefix}`;
-    this.endpoints = endpoints.map((url) => url.replace(/\/+$/, ""));
+    this.settings = settings;
+    this.endpoints = etcd.map((url) => url.replace(/\/+$/, ""));
     this.prefix = prefix;
     this.revision = 0n;
     this.at = 0;
+    this.token = "";
   }
 
   async ask(): Promise<Answer> {
@@ -83,22 +94,48 @@ class Etcd implements Provider {
         return { servers: this.servers(kvs), ttl: AGAIN };
       } catch (error) {
         if (error instanceof Mistake) throw error;
-        const { message, cause } = error as Error & { cause?: Error & { code?: string } };
-        why.push(`${url}: ${cause?.code ?? cause?.message ?? message}`);
+        const { message, code } = error as Error & { code?: string };
+        why.push(`${url}: ${code ?? message}`);
       }
     }
     throw new Error(`no answer from etcd: ${why.join("; ")}`);
   }
 
   private async range(url: string): Promise<Range> {
-    const response = await fetch(`${url}/v3/kv/range`, {
-      method: "POST",
-      body: JSON.stringify(rangeOf(this.prefix)),
-      signal: AbortSignal.timeout(PATIENCE),
-    });
-    const text = await readAll(response);
-    if (!response.ok) throw new Error(`HTTP ${response.status}: ${text.slice(0, 200)}`);
-    return JSON.parse(text) as Range;
+    const isOld = this.token !== "";
+    const question = async (): Promise<Range> => {
+      await this.authenticate(url);
+      const asked = this.question(`${url}/v3/kv/range`, rangeOf(this.prefix));
+      return await askEtcd(asked) as Range;
+    };
+    try {
+      return await question();
+    } catch (error) {
+      // A token that is over is answered with an error, or with nothing at all (etcd#20332).
+      if (!isOld) throw error;
+      this.token = "";
+      return await question();
+    }
+  }
+
+  private question(url: string, body: unknown, signal?: AbortSignal): Question {
+    const { token, settings: { tls = null } } = this;
+    return { url, body, token, tls, signal: signal ?? inTime() };
+  }
+
+  /** Says who we are, if there is a user and etcd wants to know: docs, "auth", and authenticate.go. */
+  private async authenticate(url: string): Promise<void> {
+    const { user: name, auth: password } = this.settings;
+    if (name === "" || this.token !== "") return;
+    const path = `${url}/v3/auth/authenticate`;
+    try {
+      const { token = "" } = await askEtcd(this.question(path, { name, password })) as {
+        token?: string;
+      };
+      this.token = token;
+    } catch (error) {
+      if (!(error as Error).message.includes("authentication is not enabled")) throw error;
+    }
   }
 
   private servers(kvs: readonly { key: string; value?: string }[]): Answer["servers"] {
@@ -120,43 +157,42 @@ class Etcd implements Provider {
   }
 
   private async follow(changed: () => void, signal: AbortSignal): Promise<void> {
+    let wait = PAUSE;
     while (!signal.aborted) {
       try {
-        await this.watchOnce(changed, signal);
+        await this.watchOnce(changed, signal, () => wait = PAUSE);
       } catch {
         // Whoever asks tells why it does not answer.
         this.at = (this.at + 1) % this.endpoints.length;
+        this.token = "";
         if (!signal.aborted) changed();
       }
-      if (!signal.aborted) await pause(PAUSE, signal);
+      if (!signal.aborted) await pause(wait, signal);
+      wait = Math.min(LONGEST_PAUSE, 2 * wait);
     }
   }
 
   /** Watches until the stream ends. What happened while nobody watched comes first: by revision. */
-  private async watchOnce(changed: () => void, signal: AbortSignal): Promise<void> {
+  private async watchOnce(
+    changed: () => void,
+    signal: AbortSignal,
+    begun: () => void,
+  ): Promise<void> {
+    const url = this.endpoints[this.at];
+    await this.authenticate(url);
     const start_revision = String(this.revision + 1n);
-    const response = await fetch(`${this.endpoints[this.at]}/v3/watch`, {
-      method: "POST",
-      body: JSON.stringify({ create_request: { ...rangeOf(this.prefix), start_revision } }),
-      signal,
-    });
-    if (!response.ok || response.body === null) throw new Error(`HTTP ${response.status}`);
-    const decoder = new TextDecoder();
-    let rest = "";
-    for await (const chunk of response.body) {
-      rest += decoder.decode(chunk, { stream: true });
-      const lines = rest.split("\n");
-      rest = lines.pop() as string;
-      if (rest.length > LARGEST) throw new Error("an event is too large");
-      for (const line of lines.filter((one) => one.trim() !== "")) {
-        const { result, error } = JSON.parse(line) as Watched;
-        if (error !== undefined) throw new Error("the watch failed");
-        if ((result?.events ?? []).length > 0) changed();
-        if (result?.canceled) {
-          changed(); // compacted: what came between is seen in the list only
-          return;
-        }
+    const create_request = { ...rangeOf(this.prefix), start_revision };
+    const asked = this.question(`${url}/v3/watch`, { create_request }, signal);
+    for await (const event of watchEtcd(asked)) {
+      const { result, error } = event as Watched;
+      if (error !== undefined) throw new Error("the watch failed");
+      if (result?.canceled) {
+        // Compacted: what came between is seen in the list only. Else it is not allowed, or not any more.
+        if (result.compact_revision === undefined) throw new Error(result.cancel_reason);
+        return changed();
       }
+      begun();
+      if ((result?.events ?? []).length > 0) changed();
     }
   }
 }
@@ -164,10 +200,11 @@ class Etcd implements Provider {
 /** The data are wrong, whoever is asked. */
 class Mistake extends Error {}
 
-async function readAll(response: Response): Promise<string> {
-  const text = await response.text();
-  if (text.length > LARGEST) throw new Error("its answer is too large");
-  return text;
+function inTime(): AbortSignal {
+  const stop = new AbortController();
+  const why = new Error(`no answer within ${PATIENCE} ms`);
+  setTimeout(() => stop.abort(why), PATIENCE).unref?.();
+  return stop.signal;
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -15,41 +15,32 @@ import type { Carrier } from "../link/attempt.ts";
 import type { Link } from "../link/link.ts";
 import {
   BAD,
+  type Codec,
   FORWARD,
   LOCAL,
   MORE,
   type Peer,
-  PIN_MONITOR,
-  PIN_RESET,
-  PIN_TRACK,
   REFUSE,
   Scan,
   type Session,
 } from "../protocol/codec.ts";
-import { ALOUD } from "../protocol/session.ts";
 import type { Redirects } from "../route/route.ts";
 import { NO_LANE } from "../server/lanes.ts";
 import type { ClientContext } from "./context.ts";
 import { carryOut } from "./dispatch.ts";
 import { protocolError } from "./journal.ts";
-import { ClientLife, DOOMED, FINISHING, FULL, LISTENED, MAX_QUEUED, OPEN } from "./life.ts";
-import { monitor } from "./monitoring.ts";
+import { ClientLife, DOOMED, FINISHING, OPEN } from "./life.ts";
 import { type Hold, type ModeClient, TRANSACTION } from "./modes/hold.ts";
-import { CACHED_ONCE, confirm, isToldNoMore, tooManyLanes } from "./modes/cached_once.ts";
-import { HOLDING } from "./modes/holding.ts";
-import { LISTENING } from "./modes/listening.ts";
-import { LOCKED } from "./modes/locked.ts";
-import { MIGRATING_CLIENT } from "./modes/migrating.ts";
+import { modeBelow, modeOf } from "./modes/layers.ts";
 import type { Mode } from "./modes/mode.ts";
 import { heldLoss, heldReply } from "./modes/moving.ts";
 import { BESIDE, NEAR } from "./modes/near.ts";
-import { PAUSED_CLIENT } from "./modes/paused.ts";
-import { RESTRICTED, SHARED } from "./modes/shared.ts";
-import { SILENT_CLIENT } from "./modes/silent.ts";
-import { UPLOAD, Upload } from "./modes/upload.ts";
+import { SHARED } from "./modes/shared.ts";
 import { LATER, ORDINARY } from "./modes/taken.ts";
-import { noteKeys, sample } from "./sampling.ts";
-import { outOfPlace } from "./renewed.ts";
+import { beginUpload, isPassable, type Upload } from "./modes/upload.ts";
+import { renew } from "./renewed.ts";
+import { Sampling } from "./sampling.ts";
+import { FULL, LISTENED, MAX_QUEUED, PAUSED } from "./stops.ts";
 
 /** Least number of bytes taken at a time to complete an unfinished request. */
 const STITCH = 512;
@@ -68,21 +59,17 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   private metered: number;
   /** The route's epoch when its queue was last empty: see Route.redirects. */
   private epoch: number;
-  /** Which of its requests (`taken`) is looked at next: see stats/hot_keys.ts. */
-  private sampleAt: number;
-  /** What it stands for: see HotKeys.note. */
-  private sampleUnit: number;
+  private readonly sampling: Sampling;
 
   constructor(context: ClientContext, socket: Socket, id: number) {
     super(context, socket, id);
-    this.mode = this.session.locked ? LOCKED : this.modeBeneath();
+    this.mode = SHARED;
     this.heardAt = context.now;
     this.scan = null;
     this.metered = 0;
     this.epoch = context.route.epoch;
-    this.sampleAt = context.hot.gap();
-    this.sampleUnit = context.hot.unit;
-    if (context.pause.isOn || context.migration !== null) this.settleMode();
+    this.sampling = new Sampling(context.hot);
+    this.settleMode();
   }
 
   open(): void {}
@@ -99,7 +86,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       this.begin(buf[start]);
       if (this.phase >= FINISHING) return turn.leave();
     }
-    if (this.stops !== 0) this.keepUnhandled(buf, start, end);
+    if (this.stops.any) this.keepUnhandled(buf, start, end);
     else if (this.input.end === 0) this.take(buf, start, end);
     else this.complete(buf, start, end);
     turn.leave();
@@ -107,7 +94,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   private keepUnhandled(buf: Uint8Array, start: number, end: number): void {
     this.input.keep(buf, start, end);
-    if (this.input.size >= LISTENED) this.listen(false);
+    if (this.input.size >= LISTENED) this.stops.listen(false);
   }
 
   /** The first byte tells which of a port's dialects the client speaks. */
@@ -119,7 +106,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       context.handshakeFailed(this.socket.remote, "it speaks TLS, and the pool has no tls");
       this.finish();
     }
-    this.codec = this.codec.dialects?.of(byte) ?? this.codec;
+    this.codec = this.dialect;
     if (this.codec === context.codec) return;
     context.leaveLane(this.lane);
     const lane = context.enterLane(this.session, this.codec);
@@ -127,6 +114,12 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     context.leaveLane(this.lane);
     this.lane = lane;
     if (context.near !== null) this.settleMode(); // what is kept is for the other dialect
+  }
+
+  /** The one of the pool that it speaks; the pool's own until its first byte has come. */
+  private get dialect(): Codec {
+    const { codec } = this.context;
+    return this.firstByte < 0 ? codec : codec.dialects?.of(this.firstByte) ?? codec;
   }
 
   /** Handles what is complete and keeps the rest. */
@@ -156,7 +149,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
         input.drop();
         return input.keep(buf, this.feed(this.upload, buf, to, end), end);
       }
-      if (this.stops !== 0) {
+      if (this.stops.any) {
         if (input.buf === carry) input.start += used;
         return input.keep(buf, to, end);
       }
@@ -184,7 +177,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     let spanStart = 0;
     // Where a large request may be, all are looked at.
     const all = end - start > context.big.bytes;
-    let sampleAt = all ? 0 : this.sampleAt;
+    let sampleAt = all ? 0 : this.sampling.next;
     let pos = start;
     while (pos < end) {
       let result = codec.parseRequest(scan, buf, pos, end);
@@ -226,7 +219,9 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
           request.tagLow = scan.tagLow;
           request.verb = scan.verb;
           if (slow !== null) slow.note(request, buf, pos + scan.keyStart, pos + scan.keyEnd);
-          if (this.taken >= sampleAt) sampleAt = this.lookAt(scan, buf, pos, request, all);
+          if (this.taken >= sampleAt) {
+            sampleAt = this.sampling.look(this, scan, buf, pos, request, all);
+          }
           link.enqueue(request, scan.length);
           if (this.head === null) this.head = request;
           else (this.last as Request).next = request;
@@ -246,7 +241,7 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
       const at = pos;
       pos += scan.length;
       // Before it is carried out: what is split in slices takes the scan with it.
-      if (this.taken >= sampleAt) sampleAt = this.lookAt(scan, buf, at, null, all);
+      if (this.taken >= sampleAt) sampleAt = this.sampling.look(this, scan, buf, at, null, all);
       const taken = scan.scratch === null
         ? this.special(scan, buf, at, scan.length)
         : this.special(scan, scan.scratch, 0, scan.scratchLength);
@@ -258,43 +253,17 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
         break;
       }
       if (this.phase >= FINISHING) return end;
-      if (this.queued >= MAX_QUEUED) this.stop(FULL);
-      if (this.stops !== 0) break;
+      if (this.queued >= MAX_QUEUED) this.stops.add(FULL);
+      if (this.stops.any) break;
     }
     if (spanLink !== null) this.sendSpan(spanLink, buf, spanStart, pos);
-    if (pos < end && this.stops === 0) {
-      if (scan.length > UPLOAD && this.startUpload(scan, buf, pos, end)) return end;
+    if (pos < end && !this.stops.any) {
+      if (isPassable(scan, end - pos) && this.startUpload(scan, buf, pos, end)) return end;
       this.remember(scan, end - pos);
     } else if (this.scan !== null) {
       this.scan = null;
     }
     return pos;
-  }
-
-  /**
-   * The request at `buf[at...]` is one of the sample, or `all` are looked at. `request`: it was made
-   * of it just now, and has one key. Returns which one is to be looked at next.
-   */
-  private lookAt(
-    scan: Scan,
-    buf: Uint8Array,
-    at: number,
-    request: Request | null,
-    all: boolean,
-  ): number {
-    const { hot, big } = this.context;
-    if (this.session.locked) return this.taken + 1; // whatever it sends
-    const whole = scan.scratch ?? buf;
-    const from = scan.scratch === null ? at : 0;
-    if (all && scan.length > big.bytes) big.request(this.codec, scan, whole, from, scan.length);
-    if (this.taken >= this.sampleAt) {
-      const unit = this.sampleUnit;
-      this.sampleAt = this.taken + hot.gap();
-      this.sampleUnit = hot.unit;
-      if (request === null) noteKeys(this.codec, hot, scan, whole, from, unit);
-      else sample(this.context, request, scan, whole, from, unit);
-    }
-    return all ? 0 : this.sampleAt;
   }
 
   /** The place that the route gave last is newer than what is in flight: see Route. */
@@ -434,48 +403,30 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   // ---------------------------------------------------------------- uploads
 
   /**
-   * Passes on the unfinished request at `buf[start, end)` instead of gathering it, if it is one of
-   * a single key and that is there. False when it is to be kept: because it has to be gathered, or
-   * because earlier requests are not answered yet, which it might overtake on its own link.
+   * Passes on the unfinished request at `buf[start, end)` instead of gathering it. False when it is
+   * to be kept: because it has to be gathered, or because earlier requests are not answered yet,
+   * which it might overtake on its own link.
    */
   private startUpload(scan: Scan, buf: Uint8Array, start: number, end: number): boolean {
-    const { context } = this;
-    if (scan.action !== FORWARD || scan.left <= 0 || start + scan.keyEnd > end) return false;
-    const { mode } = this;
-    if (mode !== SHARED && mode !== NEAR && mode !== BESIDE) return false;
-    if (context.meter !== null) return false;
+    const { mode, context: { meter, route, near } } = this;
+    if ((mode !== SHARED && mode !== NEAR && mode !== BESIDE) || meter !== null) return false;
     if (this.head !== null) {
       this.emptyFirst();
       return false;
     }
-    this.epoch = context.route.epoch;
-    const { keyStart, keyEnd, verb, length } = scan;
-    const intent = this.codec.intents[verb + 1];
-    const server = context.route.pick(buf, start + keyStart, start + keyEnd, intent, this);
-    if (!server.available) return false;
-    const link = server.takeExtra(this.lane);
-    const request = context.requests.take(this);
-    request.tagHigh = scan.tagHigh;
-    request.tagLow = scan.tagLow;
-    request.verb = verb;
-    if (context.route.redirects !== null) {
-      request.kind = MANAGED;
-      request.place = context.route.place;
-    }
-    if (context.slow.on) context.slow.note(request, buf, start + keyStart, start + keyEnd);
-    if (length > context.big.bytes) context.big.request(this.codec, scan, buf, start, length);
+    this.epoch = route.epoch;
+    const upload = beginUpload(this, scan, buf, start);
+    if (upload === null) return false;
     this.taken++;
-    this.push(request);
-    const written = context.near?.write(this, scan, buf, start) ?? null;
+    const written = near?.write(this, scan, buf, start) ?? null;
     if (written !== null) {
-      written.goesWith(request);
+      written.goesWith(upload.request);
       this.nearWrote = this.pushes;
     }
-    link.enqueue(request, length);
-    this.upload = new Upload(server, link, request, length);
+    this.upload = upload;
     scan.reset();
     this.scan = null;
-    this.feed(this.upload, buf, start, end);
+    this.feed(upload, buf, start, end);
     return true;
   }
 
@@ -489,78 +440,28 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
 
   // ---------------------------------------------------------------- modes
 
-  /** Its mode when it does not listen. */
-  private modeBeneath(): Mode {
-    const { session } = this;
-    if (session.locked) return LOCKED;
-    if (this.hold !== null) return HOLDING;
-    if (session.restricted) return RESTRICTED;
-    const { near } = this.context;
-    if (near === null) return SHARED;
-    return near.serves(this) ? NEAR : BESIDE;
-  }
-
-  takeBeneath(scan: Scan, buf: Uint8Array, at: number, length: number): number {
-    return this.modeBeneath().take(this, scan, buf, at, length);
-  }
-
-  /** The session, the hold or the subscriptions are others now. */
+  /** The session, the hold or the subscriptions are others now; or what the whole pool does is. */
   settleMode(): void {
-    this.mode = this.context.pause.isOn ? PAUSED_CLIENT : this.modeServed();
+    this.mode = modeOf(this);
   }
 
-  /** The mode while the pool is not paused. */
-  private modeServed(): Mode {
-    const { migration } = this.context;
-    return migration !== null && migration.isOn ? MIGRATING_CLIENT : this.modeSettled();
+  passOn(from: Mode, scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    return modeBelow(from, this).take(this, scan, buf, at, length);
   }
 
-  /** The mode while no key of the pool moves. */
-  private modeSettled(): Mode {
-    const { caching } = this.codec;
-    const isUnsaid = caching === null || caching.isUnsaid(this.session);
-    return isUnsaid ? this.modeUnsaid() : CACHED_ONCE;
-  }
-
-  /** The mode when nothing is to be said before its next command. */
-  private modeUnsaid(): Mode {
-    return this.session.silence === ALOUD ? this.modeAloud() : SILENT_CLIENT;
-  }
-
-  /** The mode while it wants replies. */
-  private modeAloud(): Mode {
-    const { subscriptions, session } = this;
-    const listens = subscriptions !== null && !session.locked && subscriptions.total > 0 &&
-      subscriptions.isExclusive();
-    return listens ? LISTENING : this.modeBeneath();
-  }
-
-  takeAloud(scan: Scan, buf: Uint8Array, at: number, length: number): number {
-    const how = this.modeAloud().take(this, scan, buf, at, length);
-    return how === ORDINARY ? carryOut(this, scan, buf, at, length) : how;
-  }
-
-  takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number {
-    return this.modeServed().take(this, scan, buf, at, length);
-  }
-
-  takeSettled(scan: Scan, buf: Uint8Array, at: number, length: number): number {
-    return this.modeSettled().take(this, scan, buf, at, length);
-  }
-
-  takeUnsaid(scan: Scan, buf: Uint8Array, at: number, length: number): number {
-    return this.modeUnsaid().take(this, scan, buf, at, length);
+  carryOut(scan: Scan, buf: Uint8Array, at: number, length: number): number {
+    return carryOut(this, scan, buf, at, length);
   }
 
   /** The pool is not paused any more. */
   resume(): void {
     this.settleMode();
-    this.unpauseReading();
+    if (this.stops.has(PAUSED)) this.stops.end(PAUSED);
   }
 
   beginHold(hold: Hold): void {
     this.hold = hold;
-    this.context.holds(this, true);
+    this.context.clients.holds(this, true);
     this.settleMode();
   }
 
@@ -571,62 +472,22 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   endHold(): void {
     this.hold = null;
     this.context.route.redirects?.released?.(this);
-    this.context.holds(this, false);
+    this.context.clients.holds(this, false);
     this.settleMode();
-  }
-
-  /** Answers what is the proxy's own to answer; may change the session. */
-  answerLocally(scan: Scan, buf: Uint8Array, at: number): void {
-    const { session, codec, context } = this;
-    if (scan.pin === PIN_MONITOR) return monitor(this, scan.verb);
-    const kind = codec.lane(session);
-    const wasTold = session.ownLinks;
-    const reply = codec.answer(scan, buf, at, session);
-    if (scan.pin === PIN_RESET) {
-      this.subscriptions?.drop();
-      this.monitoring?.drop();
-    }
-    if (codec.lane(session) !== kind) {
-      const lane = context.enterLane(session, codec, this);
-      if (lane === NO_LANE) {
-        const why = tooManyLanes(session, context.config);
-        codec.lanes?.goBack(session, kind);
-        return this.answer(codec.failure(why));
-      }
-      context.leaveLane(this.lane);
-      this.lane = lane;
-      // Later requests take other links: they must not overtake the earlier ones.
-      if (this.head !== null) this.emptyFirst();
-    }
-    this.settleMode();
-    if (scan.pin === PIN_TRACK && session.ownLinks && codec.lane(session) !== kind) {
-      confirm(this, scan);
-    } else this.answer(reply);
-    if (wasTold && isToldNoMore(session, scan)) this.finish();
-    if (this.phase === DOOMED) this.finish();
   }
 
   /**
-   * Goes on with the pool's new codec; `old` and `now` are what a new session was and is.
-   * Replies to what is in flight are the same by both.
+   * Goes on with the pool's new codec: see renewed.ts. `reconnect`: its links are others, too.
+   * Replies to what is in flight are the same by both codecs.
    */
   changeCodec(old: Session, now: Session, reconnect: boolean): void {
     if (this.phase >= FINISHING) return;
     const { context, session } = this;
-    this.codec = this.firstByte < 0
-      ? context.codec
-      : context.codec.dialects?.of(this.firstByte) ?? context.codec;
-    // Parsed again from its first byte.
-    this.scan = null;
-    const { user, locked, ownLinks } = session;
-    const misfit = this.codec.renew(session, old, now);
-    this.settleMode();
-    const why = misfit || outOfPlace(this, { user, locked });
+    this.codec = this.dialect;
+    this.scan = null; // parsed again from its first byte
+    const why = renew(this, old, now);
     if (why !== "") return this.drop(why);
-    if (this.monitoring !== null) {
-      return this.drop("monitored servers that are reached otherwise now");
-    }
-    if (ownLinks && !session.ownLinks) return this.drop("its user may not hear all it is told");
+    this.settleMode();
     if (!reconnect) return;
     const lane = context.enterLane(session, this.codec, this);
     if (lane === NO_LANE) return this.cutOff("there are too many kinds of connections");
@@ -663,6 +524,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     unsent: boolean,
   ): boolean {
     return this.hold !== null && heldLoss(this.hold, request, redirects, link, text, unsent);
+  }
+
+  get isDoomed(): boolean {
+    return this.phase === DOOMED;
   }
 
   get queuedInMulti(): number {

@@ -28,16 +28,32 @@ export interface Limits {
   readonly segment: number;
 }
 
-/** A client that is about to go. */
+/** A client, as its pool looks after it. */
 export interface Lingering {
-  /** Called every tick. */
+  /** Its replies that are not written yet. */
+  readonly out: { readonly size: number };
+  /** Called every tick while it lingers. */
   tick(now: number, late: number): void;
+  /** Called every tick while it has a link of its own. */
+  tickHold(now: number, most: number, late: number): void;
 }
 
 /** What a client has open that waits for servers. */
 export interface Ticking {
   /** Called every tick; see Link.tick for `late`. */
   tick(now: number, timeout: number, late: number): void;
+}
+
+/** Where clients say what their pool is to look after. */
+export interface ClientRegister {
+  /** It has been told all, and is waited for: its `tick` is to be called. */
+  lingers(client: Lingering): void;
+  /** It has a link of its own from now on, or no more: its `tickHold` is to be called. */
+  holds(client: Lingering, on: boolean): void;
+  /** A client monitors the servers from now on, or no more. */
+  monitors(monitoring: Ticking, on: boolean): void;
+  /** So many bytes more (or less) are unread. */
+  unread(bytes: number): void;
 }
 
 export interface ClientContext extends ExchangeContext {
@@ -72,13 +88,7 @@ export interface ClientContext extends ExchangeContext {
   leaveLane(lane: number): void;
   /** A client is turned away because of TLS. */
   handshakeFailed(remote: string, why: string): void;
-  /** It has been told all, and is waited for: its `tick` is to be called. */
-  lingers(client: Lingering): void;
-  /** It has a link of its own from now on, or no more: its `idle` is to be looked at. */
-  holds(client: Lingering, on: boolean): void;
-  /** A client monitors the servers from now on, or no more. */
-  monitors(monitoring: Ticking, on: boolean): void;
-  /** It leaves so many bytes more (or less) unread. */
-  unread(bytes: number): void;
+  readonly clients: ClientRegister;
+  /** The client is gone. */
   closed(client: Lingering): void;
 }

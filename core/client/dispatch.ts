@@ -21,17 +21,13 @@ import {
   WALK,
 } from "../protocol/codec.ts";
 import { type GateClient, GO, WAIT } from "../exchange/migrate/phases.ts";
-import type { Caller } from "../exchange/request.ts";
-import type { ClientContext } from "./context.ts";
+import { answerLocally, type LocalClient } from "./local.ts";
 import { LATER, TAKEN } from "./modes/taken.ts";
 
 /** A client whose command is carried out. */
-interface DispatchClient extends Caller, GateClient {
-  readonly context: ClientContext;
+interface DispatchClient extends LocalClient, GateClient {
   /** Answers with `bytes`; TAKEN. */
   replied(bytes: Uint8Array): number;
-  /** Answers what is the proxy's own to answer. */
-  answerLocally(scan: Scan, buf: Uint8Array, at: number): void;
   /** `bytes` are its last ones. */
   sayGoodbye(bytes: Uint8Array): void;
 }
@@ -71,7 +67,7 @@ function run(
     case NOTHING:
       return;
     case LOCAL:
-      return client.answerLocally(scan, buf, at);
+      return answerLocally(client, scan, buf, at);
     case QUIT:
       return client.sayGoodbye(codec.answer(scan, buf, at, client.session));
     case SPLIT:

@@ -8,7 +8,7 @@
 //   | LINGERING | its FIN, or a second has passed                        | CLOSED               |
 //   | any       | the socket is lost, it is cut off                      | CLOSED               |
 //
-// While OPEN it is read unless there are reasons against it (`stops`), each of which ends by itself.
+// While OPEN it is read unless there are reasons against it: see stops.ts.
 
 import { errnoText } from "../errno.ts";
 import type { Request } from "../exchange/request.ts";
@@ -18,10 +18,11 @@ import type { Link, Waiter } from "../link/link.ts";
 import type { ClientContext } from "./context.ts";
 import { Input } from "./input.ts";
 import { clientClosed, clientFails } from "./journal.ts";
-import { BLOCKED, type Hold, TRANSACTION, WATCHING } from "./modes/hold.ts";
+import { BLOCKED, type Hold } from "./modes/hold.ts";
 import type { Upload } from "./modes/upload.ts";
 import type { Monitoring } from "./monitoring.ts";
 import { ReplyQueue } from "./queue.ts";
+import { FULL, HIGH_WATER, MAX_QUEUED, PAUSED, Stops, UNREAD, WORKING } from "./stops.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
 export const OPEN = 0;
@@ -30,22 +31,6 @@ export const FINISHING = 2;
 const LINGERING = 3;
 const CLOSED = 4;
 
-/** Why it is not read from (`stops`); 0 = it is. */
-/** Too many of its requests are in flight. */
-export const FULL = 1;
-/** It does not read its replies. */
-const UNREAD = 2;
-/** A link that it feeds has too much to write. */
-const CONGESTED = 4;
-/** Every earlier request is to be answered first. */
-const EMPTYING = 8;
-/** Nothing any more: it goes on at the end of the turn. */
-const RESUMING = 16;
-/** The pool is paused (CLIENT PAUSE). */
-const PAUSED = 32;
-/** One of its requests is carried out bit by bit: see exchange/slices.ts. */
-const WORKING = 64;
-
 /** How it is to end when it is read to the end of what it has sent (`farewell`). */
 const STAYS = 0;
 /** We want it to leave. */
@@ -53,22 +38,15 @@ const LEAVES = 1;
 /** It has sent FIN. */
 const ENDED = 2;
 
-/** Requests in flight of one client; at the limit its reading stops until half are answered. */
-export const MAX_QUEUED = 8192;
-/** Unwritten replies (bytes) above which its reading stops. */
-const HIGH_WATER = 1 << 20;
-/** Input (bytes) that is read, unhandled, to see whether the client leaves. */
-export const LISTENED = 65536;
 /** How long (ms) a new client may take to send its first command when the proxy stops. */
 const FRESH = 1000;
 /** How long (ms) a client we are done with may take to close its side. */
 const LINGER = 1000;
 
-export abstract class ClientLife extends ReplyQueue implements Waiter {
+export abstract class ClientLife extends ReplyQueue {
   protected phase: number;
-  protected stops: number;
-  /** The link that it waits for (CONGESTED). */
-  private congestedBy: Link | null;
+  /** Why it is not read from. */
+  protected readonly stops: Stops;
   private farewell: number;
   /** For the log: requests and bytes taken, and why it was closed. */
   taken: number;
@@ -83,8 +61,6 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
   /** The huge request that is passed on, until it is answered; null when there is none. */
   protected upload: Upload | null;
   protected readonly input: Input;
-  /** Its socket is read. It may be read while there are stops: what comes is then kept. */
-  private listens: boolean;
   /** Its first byte, which tells the dialect; -1 until it has come. */
   protected firstByte: number;
   /** Since when it lingers (pool time). */
@@ -95,8 +71,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
   constructor(context: ClientContext, socket: Socket, id: number) {
     super(context, socket, id);
     this.phase = OPEN;
-    this.stops = 0;
-    this.congestedBy = null;
+    this.stops = new Stops(this, socket);
     this.farewell = STAYS;
     this.taken = 0;
     this.received = 0;
@@ -106,7 +81,6 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     this.monitoring = null;
     this.upload = null;
     this.input = new Input(context.buffers);
-    this.listens = true;
     this.firstByte = -1;
     this.lingersSince = 0;
     this.unread = 0;
@@ -137,18 +111,12 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
 
   /** It is to end what it has begun with a server of its own. */
   get holdsOn(): boolean {
-    const { hold } = this;
-    if (hold === null || hold.doomed || hold.moved) return false;
-    if (hold.commands !== null) return hold.commands.count > 0;
-    return hold.link !== null && (hold.state === WATCHING || hold.state === TRANSACTION);
+    return this.hold !== null && this.hold.goesOn;
   }
 
   /** It waits at a server, which its key is to leave. */
   get isBlockedAway(): boolean {
-    const { hold } = this;
-    if (hold === null || hold.state !== BLOCKED) return false;
-    // What waits at all servers (WAIT) stays.
-    return hold.again === null ? hold.sent !== null : hold.again.moves;
+    return this.hold !== null && this.hold.waitsForMoved;
   }
 
   loseHold(): void {
@@ -175,7 +143,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
         migration.words.isUnblocked(buf, start, end)
       ) {
         this.shift(request);
-        this.input.putBack(again.rest(again.wait - (host.now() - again.since)));
+        this.input.putBack(again.rest(host.now()));
         return this.touch();
       }
     }
@@ -211,7 +179,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
   /** Something has been written. */
   protected goOn(): void {
     if (this.holdsUp !== null && this.out.size < HIGH_WATER) this.letGo();
-    if (this.stops !== 0) this.readOn();
+    if (this.stops.any) this.readOn();
     if (this.phase === FINISHING && this.head === null && this.out.size === 0) this.linger();
   }
 
@@ -220,7 +188,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     const more = this.out.size - this.unread;
     if (more === 0) return;
     this.unread += more;
-    this.context.unread(more);
+    this.context.clients.unread(more);
   }
 
   /** The client does not take its replies as fast as they come; false when it was cut off. */
@@ -243,110 +211,72 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
       this.cutOff(`did not read ${size} bytes of replies`);
       return false;
     }
-    if (size > HIGH_WATER && this.phase < FINISHING) this.stop(UNREAD);
+    if (size > HIGH_WATER && this.phase < FINISHING) this.stops.add(UNREAD);
     return true;
-  }
-
-  protected listen(on: boolean): void {
-    if (this.listens === on) return;
-    this.listens = on;
-    if (on) this.socket.resume();
-    else this.socket.pause();
-  }
-
-  /** Does not read any more, because of `reason`. */
-  protected stop(reason: number): void {
-    if (this.stops === 0) this.listen(false);
-    this.stops |= reason;
   }
 
   /** Stops because its queue is full, or because `link` is congested. */
   protected stopFor(link: Link): void {
     if (link.congested) this.waitForLink(link);
-    if (this.queued >= MAX_QUEUED) this.stop(FULL);
+    if (this.queued >= MAX_QUEUED) this.stops.add(FULL);
   }
 
   waitForLink(link: Link): void {
-    if ((this.stops & CONGESTED) === 0) link.addWaiter(this);
-    this.stop(CONGESTED);
-    this.congestedBy = link;
+    this.stops.waitForLink(link);
   }
 
   waitsForLink(waiter: Waiter): boolean {
-    const link = this.congestedBy;
-    if (link === null || !link.congested) return false;
-    link.addWaiter(waiter);
-    return true;
+    return this.stops.waitsForLink(waiter);
   }
 
   stopForWork(): void {
-    this.stop(WORKING);
+    this.stops.add(WORKING);
   }
 
   workDone(): void {
-    this.stops = (this.stops & ~WORKING) | RESUMING;
-    if (this.phase !== CLOSED) this.touch();
+    this.stops.end(WORKING);
   }
 
-  /** The pool is paused: what comes waits for `unpauseReading`. */
+  /** The pool is paused: what comes waits until it is not. */
   pauseReading(): void {
-    this.stop(PAUSED);
-  }
-
-  protected unpauseReading(): void {
-    if ((this.stops & PAUSED) === 0) return;
-    this.stops = (this.stops & ~PAUSED) | RESUMING;
-    this.touch();
-  }
-
-  linkRelaxed(): void {
-    this.stops = (this.stops & ~CONGESTED) | RESUMING;
-    this.congestedBy = null;
-    if (this.phase !== CLOSED) this.touch();
+    this.stops.add(PAUSED);
   }
 
   /** Takes no further requests until all earlier ones are answered. */
-  protected emptyFirst(): void {
-    this.stop(EMPTYING);
-    this.touch();
+  emptyFirst(): void {
+    this.stops.emptyFirst();
   }
 
   /** As `emptyFirst`, but sees it at once when the client leaves. */
   emptyListening(): void {
-    this.stops |= EMPTYING;
-    if (this.input.size < LISTENED) this.listen(true);
-    this.touch();
+    this.stops.emptyListening(this.input.size);
   }
 
   /** Reads on after a stop, if nothing speaks against it any more. */
   protected readOn(): void {
-    if ((this.stops & EMPTYING) !== 0) {
-      if (this.head !== null) return;
-      this.stops &= ~EMPTYING;
-    }
+    const { stops } = this;
+    if (!stops.emptied(this.head === null)) return;
     if (this.head === null) this.allAnswered();
-    this.stops &= ~RESUMING;
-    if (this.queued <= MAX_QUEUED >> 1) this.stops &= ~FULL;
-    if (this.out.size <= HIGH_WATER >> 1) this.stops &= ~UNREAD;
-    if (this.stops !== 0) return;
+    stops.ease(this.queued, this.out.size);
+    if (stops.any) return;
     const { input } = this;
     if (input.size > 0) {
       const carry = input.buf;
       const used = this.process(carry, input.start, input.end);
-      if (this.phase >= FINISHING) return this.listen(true); // what still comes is dropped
+      if (this.phase >= FINISHING) return stops.listen(true); // what still comes is dropped
       if (input.buf === carry) {
         input.start = used;
         if (used === input.end) input.drop();
       }
       // It has left, or is to leave, and would be blocked.
       if (this.isBlocked && this.farewell !== STAYS) return this.drop("");
-      if (this.stops !== 0) return;
+      if (stops.any) return;
     } else {
       input.drop();
     }
     if (this.farewell === ENDED) this.finish();
     else if (this.farewell === LEAVES) this.leaveNow();
-    else this.listen(true);
+    else stops.listen(true);
   }
 
   /** Every request is answered that was sent before it stopped. */
@@ -381,7 +311,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     if (this.isBlocked) return this.drop("");
     this.farewell = LEAVES;
     // A huge request that is half there is waited for; and see readOn.
-    if (this.stops === 0 && this.upload === null) this.leaveNow();
+    if (!this.stops.any && this.upload === null) this.leaveNow();
   }
 
   protected leaveNow(): void {
@@ -394,8 +324,8 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     if (this.farewell === ENDED) return this.socket.close();
     this.phase = LINGERING;
     this.lingersSince = this.context.now;
-    this.context.lingers(this);
-    this.listen(true);
+    this.context.clients.lingers(this);
+    this.stops.listen(true);
     this.socket.shutdown();
   }
 
@@ -410,7 +340,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
    */
   tickHold(now: number, most: number, late: number): void {
     const hold = this.hold as Hold;
-    if (hold.state === BLOCKED || this.head !== null || (this.stops & PAUSED) !== 0) {
+    if (hold.state === BLOCKED || this.head !== null || this.stops.has(PAUSED)) {
       hold.usedAt = now;
     } else if (late === 0 && now - hold.usedAt > most && this.idle > most) {
       this.cutOff(`kept a connection to a server and sent nothing for ${most} ms`);
@@ -427,7 +357,7 @@ export abstract class ClientLife extends ReplyQueue implements Waiter {
     // Redis too hangs up on a client that is blocked and sends FIN: it has most likely left.
     if (this.isBlocked) return this.drop("");
     // Requests that wait in `input` because of a stop are handled first: see readOn.
-    if (this.stops === 0) this.finish();
+    if (!this.stops.any) this.finish();
   }
 
   /** Closes at once, with unwritten replies; that is worth a line in the log. */

@@ -61,7 +61,7 @@ export class Monitoring implements MonitorListener {
     client.emptyListening();
     const { monitor: request } = context.codec.publishing as Publishing;
     this.links = servers.map((server) => server.monitor(request, this));
-    context.monitors(this, true);
+    context.clients.monitors(this, true);
     for (const link of this.links) link.connect();
   }
 
@@ -110,7 +110,7 @@ export class Monitoring implements MonitorListener {
     client.monitoring = null;
     if (request !== null && client.isClosed) client.context.requests.give(request);
     this.request = null;
-    client.context.monitors(this, false);
+    client.context.clients.monitors(this, false);
     for (const link of this.links) link.close();
     for (const server of this.servers) server.release(user);
   }

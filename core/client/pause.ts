@@ -26,9 +26,9 @@ export class Pause {
   /** How many wait for something to be known without which nobody is served. */
   private holds: number;
   private readonly host: Host;
-  private readonly clients: ReadonlySet<Paused>;
+  private readonly clients: Iterable<Paused>;
 
-  constructor(host: Host, clients: ReadonlySet<Paused>) {
+  constructor(host: Host, clients: Iterable<Paused>) {
     this.isOn = false;
     this.onlyWrites = false;
     this.until = 0;

@@ -4,7 +4,8 @@
 //
 // Knows nothing of how a client is read, and how it ends: see life.ts.
 
-import { DOUBT, fail, settle, settlePart } from "../exchange/outcome.ts";
+import { isAstray } from "../exchange/park.ts";
+import { fail, failLost, settle, settlePart } from "../exchange/outcome.ts";
 import {
   BOUND,
   type Caller,
@@ -47,7 +48,7 @@ export abstract class ReplyQueue implements Caller, PushListener {
   readonly session: Session;
   /** Unique in the pool; chooses among a server's links. */
   readonly id: number;
-  /** Which of a server's links it uses: see Pool.enterLane. */
+  /** Which of a server's links it uses: see pool/lanes.ts. */
   lane: number;
   /** How often its links were replaced by others. */
   renewals: number;
@@ -299,9 +300,11 @@ export abstract class ReplyQueue implements Caller, PushListener {
     const redirects = redirectsOf(link, this.context.route.redirects);
     if (redirects === null) return fail(request, text);
     if (request.run !== null && unravelLost(request, redirects, link, text, unsent)) return;
-    if (!recovered(request, redirects, link, text, unsent)) {
-      fail(request, unsent ? text : text + DOUBT);
-    }
+    if (!recovered(request, redirects, link, text, unsent)) failLost(request, text, unsent);
+  }
+
+  isAstray(place: number, whole: unknown, way: number): boolean {
+    return isAstray(this.head, place, whole, way);
   }
 
   shift(request: Request): void {

@@ -5,26 +5,41 @@
 
 import { widens } from "../protocol/access.ts";
 import type { User } from "../protocol/user.ts";
-import type { Session } from "../protocol/codec.ts";
+import type { Codec, Session } from "../protocol/codec.ts";
 import type { Hold } from "./modes/hold.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
 /** A client, with what it has open. */
 interface Renewed {
   readonly session: Session;
+  readonly codec: Codec;
   readonly subscriptions: Subscriptions | null;
   readonly hold: Hold | null;
   readonly isBlocked: boolean;
+  readonly isMonitoring: boolean;
 }
 
 /** Who a client was. */
-export interface Before {
+interface Before {
   readonly user: User | null;
   readonly locked: boolean;
 }
 
-/** `client.session` is what it is now. Why the client has to go; "" if it may stay. */
-export function outOfPlace(client: Renewed, before: Before): string {
+/**
+ * The client's session is renewed; `old` and `now` are what a new session was and is. Why the client
+ * has to go; "" if it may stay.
+ */
+export function renew(client: Renewed, old: Session, now: Session): string {
+  const { session, codec } = client;
+  const { user, locked, ownLinks } = session;
+  const why = codec.renew(session, old, now) || outOfPlace(client, { user, locked });
+  if (why !== "") return why;
+  if (client.isMonitoring) return "monitored servers that are reached otherwise now";
+  return ownLinks && !session.ownLinks ? "its user may not hear all it is told" : "";
+}
+
+/** `client.session` is what it is now. */
+function outOfPlace(client: Renewed, before: Before): string {
   const { session, subscriptions } = client;
   const listens = subscriptions !== null && subscriptions.total > 0;
   if (session.locked) {

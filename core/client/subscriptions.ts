@@ -10,71 +10,14 @@ import type { Scan } from "../protocol/codec.ts";
 import { KINDS, PATTERN, type Publishing, SHARD } from "../protocol/publishing.ts";
 import type { ClientContext } from "./context.ts";
 import { LATER, TAKEN } from "./modes/taken.ts";
-import { type Caller, type Request, SPECIAL } from "../exchange/request.ts";
+import { type Caller, SPECIAL } from "../exchange/request.ts";
 import { inSlices, SLICE } from "../exchange/in_slices.ts";
-import type { Hearer, Topic, TopicWaiter } from "../exchange/topic.ts";
+import type { Hearer, Topic } from "../exchange/topic.ts";
+import { Subscribing } from "./subscribing.ts";
 
 /** Of `pubsub_output_limit`: who has more than this unread for so long (ms) is cut off, as in Redis. */
 const SOFT_SHARE = 0.25;
 const SOFT_TIME = 60_000;
-
-/** One confirmation of a request to subscribe. */
-interface Line {
-  readonly topic: Topic;
-  readonly count: number;
-}
-
-/** What is wrong with topics, by topic. */
-type Errors = Map<Topic, Uint8Array>;
-
-/** A request to subscribe, until it is confirmed. */
-class Waiting implements TopicWaiter {
-  /** Its place in the client's queue; null while it needs none. */
-  request: Request | null;
-  readonly topics: Set<Topic>;
-  readonly lines: Line[];
-  readonly errors: Errors;
-  /** How many of them are not settled, and one more while not all are asked for. */
-  private left: number;
-  private readonly owner: Subscriptions;
-
-  constructor(owner: Subscriptions) {
-    this.owner = owner;
-    this.request = null;
-    this.topics = new Set();
-    this.lines = [];
-    this.errors = new Map();
-    this.left = 1;
-  }
-
-  add(topic: Topic): void {
-    if (this.topics.has(topic)) return;
-    this.topics.add(topic);
-    if (topic.awaiting === 0) return;
-    this.left++;
-    topic.waiting.push(this);
-  }
-
-  /** Told once of each topic. */
-  settled(topic: Topic, error: Uint8Array): void {
-    if (!this.topics.has(topic)) return;
-    if (error.length > 0) this.errors.set(topic, error);
-    this.oneLess();
-  }
-
-  /** Every topic is asked for. */
-  allAsked(): void {
-    this.oneLess();
-  }
-
-  get isSettled(): boolean {
-    return this.left === 0;
-  }
-
-  private oneLess(): void {
-    if (--this.left === 0) this.owner.answer(this);
-  }
-}
 
 /** A client, as far as it hears topics. */
 export interface SubscribedClient extends Caller, Hearer {
@@ -136,7 +79,8 @@ export class Subscriptions {
   private readonly words: Publishing;
   /** By kind: topics by name. */
   private readonly topics: Map<string, Topic>[];
-  private waiting: Waiting | null;
+  /** The request that is not confirmed yet. */
+  private subscribing: Subscribing | null;
   /** Topics it does not hear any more, which are still to be told so. */
   private leaving: number;
   /** Messages that have to wait; null while there are none. */
@@ -149,7 +93,7 @@ export class Subscriptions {
     this.words = client.context.codec.publishing as Publishing;
     this.topics = [];
     for (let kind = 0; kind < KINDS; kind++) this.topics.push(new Map());
-    this.waiting = null;
+    this.subscribing = null;
     this.leaving = 0;
     this.held = null;
     this.slowSince = -1;
@@ -197,8 +141,8 @@ export class Subscriptions {
     const { context } = client;
     this.release();
     const table = this.topics[kind];
-    const waiting = this.waiting = new Waiting(this);
-    const { lines, errors } = waiting;
+    const subscribing = this.subscribing = new Subscribing(this);
+    const { lines, errors } = subscribing;
     const ask = (i: number): void => {
       if (client.isFinishing) return;
       const name = names[i];
@@ -206,8 +150,8 @@ export class Subscriptions {
       if (topic === undefined) {
         topic = context.topics.join(client, kind, name);
         table.set(name, topic);
-        waiting.add(topic);
-      } else if (topic.awaiting > 0) waiting.add(topic);
+        subscribing.add(topic);
+      } else if (topic.awaiting > 0) subscribing.add(topic);
       lines.push({ topic, count: this.count(kind) });
       if (topic.awaiting === 0 && topic.states.size === 0) {
         errors.set(topic, context.codec.failure("Connection refused"));
@@ -216,13 +160,13 @@ export class Subscriptions {
     this.work(names.length, ask, () => {
       if (client.isFinishing) return;
       this.tell();
-      waiting.allAsked();
-      if (waiting.isSettled) return;
+      subscribing.allAsked();
+      if (subscribing.isSettled) return;
       const request = context.requests.take(client);
       request.kind = SPECIAL;
       request.verb = verb;
       client.push(request);
-      waiting.request = request;
+      subscribing.request = request;
       client.emptyListening();
     });
   }
@@ -238,7 +182,7 @@ export class Subscriptions {
   }
 
   /** Confirms. */
-  answer({ request, lines, errors }: Waiting): void {
+  answer({ request, lines, errors }: Subscribing): void {
     const { client, words } = this;
     const { session } = client;
     const out: Uint8Array[] = [];
@@ -248,8 +192,8 @@ export class Subscriptions {
       if (error !== undefined) this.remove(topic);
       out.push(error ?? words.confirm(topic.kind, true, topic.name, count, session));
     }, () => {
-      if (this.waiting === null) return; // the client has left
-      this.waiting = null;
+      if (this.subscribing === null) return; // the client has left
+      this.subscribing = null;
       this.tell();
       client.settleMode();
       const all = joined(out);
@@ -298,10 +242,10 @@ export class Subscriptions {
   drop(): void {
     const { client } = this;
     const { context } = client;
-    if (this.waiting !== null && client.isClosed) {
-      if (this.waiting.request !== null) context.requests.give(this.waiting.request);
-      this.waiting.topics.clear();
-      this.waiting = null;
+    if (this.subscribing !== null && client.isClosed) {
+      if (this.subscribing.request !== null) context.requests.give(this.subscribing.request);
+      this.subscribing.topics.clear();
+      this.subscribing = null;
     }
     const topics = this.topics.flatMap((table) => [...table.values()]);
     for (const table of this.topics) table.clear();
@@ -326,9 +270,9 @@ export class Subscriptions {
     const { client } = this;
     let { out } = client;
     if (this.leaving > 0 && this.topics[topic.kind].get(topic.name) !== topic) return;
-    if (this.waiting?.topics.has(topic) || client.isAmidReply) {
+    if (this.subscribing?.topics.has(topic) || client.isAmidReply) {
       out = this.held ??= new OutBuffer(client.context.buffers);
-    } else if (this.waiting === null) {
+    } else if (this.subscribing === null) {
       this.release();
     }
     out.byte(this.words.mark(client.session));
@@ -339,7 +283,7 @@ export class Subscriptions {
   /** Messages that had to wait go out, if nothing speaks against it any more. */
   release(): void {
     const { held, client } = this;
-    if (held === null || this.waiting !== null || client.isAmidReply) return;
+    if (held === null || this.subscribing !== null || client.isAmidReply) return;
     this.held = null;
     held.moveTo(client.out);
     client.touch();

@@ -79,6 +79,11 @@ export async function resolveCertificates(
     if (sentinel?.tls !== undefined) {
       next.sentinel = { ...sentinel, tls: await group(pool.name, "sentinel.tls", sentinel.tls) };
     }
+    const { discovery } = pool;
+    if (discovery?.tls !== undefined) {
+      const tls = await group(pool.name, "discovery.tls", discovery.tls);
+      next.discovery = { ...discovery, tls };
+    }
     pools.push(next);
   }
   const lines = (list: Mistake[]) => list.map(formatMistake);

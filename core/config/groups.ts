@@ -257,7 +257,8 @@ export const RETRY_KEYS = {
   writes: {
     type: flag(),
     default: false,
-    text: "Whether everything else is, too: then it may be carried out twice.",
+    text:
+      "Whether everything else is, too, as often: then it may be carried out twice. Not so EXEC.",
   },
 } as const satisfies Rows;
 
@@ -320,6 +321,29 @@ export const DISCOVERY_KEYS = {
     text: "URLs of etcd's nodes: under prefix + name is host:port or host:port:weight of a server.",
   },
   prefix: { type: text(), default: "", text: "What the keys begin with, with etcd." },
+  user: { type: text(), default: "", text: "User name that goes with auth towards etcd." },
+  auth: {
+    type: text(),
+    default: "",
+    secret: true,
+    text: "Password that is given to etcd; redis_auth is for the servers only.",
+  },
+  auth_file: {
+    type: text(),
+    default: "",
+    text: "File whose first line is the password: instead of auth.",
+  },
+  auth_env: {
+    type: text(),
+    default: "",
+    text: "Environment variable that holds the password: instead of auth.",
+  },
+  tls: {
+    keys: SERVER_TLS_KEYS,
+    optional: true,
+    text:
+      "TLS towards etcd (https), if the system's authorities do not do; server_tls is for the servers.",
+  },
   resolver: {
     type: v.pipe(
       text(),

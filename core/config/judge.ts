@@ -6,7 +6,7 @@ import { COMMANDS as MEMCACHED_COMMANDS } from "../protocol/memcached/commands.t
 import { COMMAND_NAMES } from "./command_names.ts";
 import { nearest } from "./suggest.ts";
 import { shownKey } from "./group.ts";
-import type { AuthConfig, GlobalConfig, UserConfig } from "./groups.ts";
+import type { AuthConfig, DiscoveryConfig, GlobalConfig, UserConfig } from "./groups.ts";
 import type { PoolConfig, PoolKey } from "./schema.ts";
 
 export function judgePool(pool: PoolConfig, note: (key: PoolKey, message: string) => void): void {
@@ -228,6 +228,7 @@ export function judgeDiscovery(
   if (resolver !== "" && srv === "" && dns === "") {
     tell("discovery.resolver is only valid with discovery.srv or discovery.dns");
   }
+  judgeEtcd(discovery, tell);
   if (given("servers")) note("servers", "servers is not allowed with discovery, which finds them");
   if ((sentinels ?? []).length > 0) {
     tell("discovery is not allowed with sentinels, which know the servers");
@@ -236,6 +237,29 @@ export function judgeDiscovery(
     tell("discovery is not allowed with distribution: cluster, whose nodes tell of one another");
   }
 }
+
+/** What is only for etcd, and goes together there. */
+function judgeEtcd(
+  { etcd, user, auth, auth_file, auth_env, tls }: DiscoveryConfig,
+  tell: (message: string) => void,
+): void {
+  const secrets = [auth, auth_file, auth_env].filter((value) => value !== "");
+  if (secrets.length > 1) {
+    tell("discovery: only one of auth, auth_file and auth_env can be given");
+  }
+  if ((user !== "") !== (secrets.length > 0)) {
+    tell("discovery.user and discovery.auth (or auth_file, auth_env) go together");
+  }
+  if (etcd.length === 0 && (user !== "" || secrets.length > 0 || tls !== undefined)) {
+    tell("discovery.user, discovery.auth and discovery.tls are only valid with discovery.etcd");
+  } else if (tls !== undefined && !etcd.some((url) => url.startsWith("https:"))) {
+    tell("discovery.tls needs a URL with https:// in discovery.etcd");
+  }
+  if (tls !== undefined && (tls.cert === "") !== (tls.key === "")) {
+    tell("discovery.tls.cert and discovery.tls.key go together");
+  }
+}
+
 const MEMCACHED_NAMES = [
   ...MEMCACHED_COMMANDS.map(({ name }) => name),
   ...BINARY_COMMANDS.flatMap((command) => command?.name ?? []),

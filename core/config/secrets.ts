@@ -62,7 +62,7 @@ class Resolver {
   }
 
   async pool(pool: PoolConfig): Promise<PoolConfig> {
-    const { redis_auth, redis_auth_file, redis_auth_env, auth, sentinel } = pool;
+    const { redis_auth, redis_auth_file, redis_auth_env, auth, sentinel, discovery } = pool;
     const at = [pool.name];
     const own = await this.secret(redis_auth, redis_auth_file, redis_auth_env, at, "redis_auth");
     const resolved = { ...pool, redis_auth: own };
@@ -70,6 +70,11 @@ class Resolver {
       const { auth: given, auth_file, auth_env } = sentinel;
       const theirs = await this.secret(given, auth_file, auth_env, [...at, "sentinel"], "auth");
       resolved.sentinel = { ...sentinel, auth: theirs };
+    }
+    if (discovery !== undefined) {
+      const { auth: given, auth_file, auth_env } = discovery;
+      const found = await this.secret(given, auth_file, auth_env, [...at, "discovery"], "auth");
+      resolved.discovery = { ...discovery, auth: found };
     }
     return auth === undefined ? resolved : { ...resolved, auth: await this.auth(auth, pool.name) };
   }

@@ -1,16 +1,21 @@
 // One request at a pool whose keys change their servers by themselves: at its servers one after the
 // other, until one does it. What of it is the client's order is in managed.ts.
+//
+//   begin ─▶ sent ─ refused, lost ─▶ sent again, or waits (park.ts) ─ go ─▶ sent ...
+//            └─ answered, in vain ─▶ end: the judge is told
 
 import type { Attempt, Carrier } from "../link/attempt.ts";
+import { Question, UNHEARD } from "../link/question.ts";
 import { redirectsOf } from "../route/former.ts";
 import type { Asker, Intent, Redirects, Resendable, Route } from "../route/route.ts";
-import { type Parked, type Parking, Server, type Target } from "../server/server.ts";
+import { type Parking, Server, type Target } from "../server/server.ts";
+import { CLASS_READ } from "../stats/latency.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import { Errand } from "./errand.ts";
 import type { Judge } from "./judge.ts";
-import { DOUBT } from "./outcome.ts";
+import { inDoubt } from "./outcome.ts";
+import type { ParkedInOrder } from "./park.ts";
 import type { Tree, Want } from "./plan.ts";
-import { Preface } from "./resend.ts";
 import type { ScriptShelf } from "./scripts.ts";
 
 const MINUS = 45;
@@ -25,11 +30,12 @@ export interface DetourOwner extends Asker {
     readonly route: Route;
     readonly pool: { readonly scripts: ScriptShelf | null };
   };
+  readonly isClosed: boolean;
   /** It has its reply, or will have none. */
   done(detour: Detour): void;
 }
 
-export class Detour extends Errand implements Parked {
+export class Detour extends Errand implements Resendable, ParkedInOrder {
   /** Which of its client's it is, and what is behind it. */
   number: number;
   after: Detour | null;
@@ -37,16 +43,17 @@ export class Detour extends Errand implements Parked {
   parkedAt: number;
   place: number;
   readonly where: { readonly number: number; readonly picked: number };
-  private readonly guest: DetourOwner;
-  /** How often it was sent again, and how often though a server may have seen to it. */
-  private resent: number;
+  readonly by: DetourOwner;
+  resent: number;
+  way: number;
+  /** How often it was sent again though a server may have seen to it. */
   private repeated: number;
   /** Its bytes, while it waits for a server. */
   private kept: OutBuffer;
   private size: number;
 
   constructor(
-    guest: DetourOwner,
+    by: DetourOwner,
     where: Detour["where"],
     want: Want,
     judge: Judge,
@@ -59,8 +66,9 @@ export class Detour extends Errand implements Parked {
     this.parkedAt = -1;
     this.place = where.number;
     this.where = where;
-    this.guest = guest;
+    this.by = by;
     this.resent = 0;
+    this.way = 0;
     this.repeated = 0;
     this.kept = new OutBuffer(want.caller.context.buffers);
     this.size = 0;
@@ -68,6 +76,28 @@ export class Detour extends Errand implements Parked {
 
   get intent(): Intent {
     return this.want.intent;
+  }
+
+  get isJudged(): boolean {
+    return this.want.caller.codec.judged[this.verb + 1] === 1;
+  }
+
+  get whole(): Detour {
+    return this;
+  }
+
+  isBefore({ number }: Detour): boolean {
+    return this.number < number;
+  }
+
+  /** See `Asker.isAstray`. */
+  isAstray(place: number, way: number): boolean {
+    if (this.isOver || (place >= 0 && this.place !== place)) return false;
+    return this.parkedAt >= 0 || (this.resent > 0 && this.way !== way);
+  }
+
+  private get class(): Intent {
+    return this.want.caller.codec.classes[this.verb + 1];
   }
 
   /** What it asks for, while it waits. */
@@ -96,7 +126,7 @@ export class Detour extends Errand implements Parked {
   /** Its judge is told, and its client may go on. */
   private end(tell: () => void): void {
     tell();
-    this.guest.done(this);
+    this.by.done(this);
   }
 
   /** It was not sent at all. */
@@ -121,41 +151,34 @@ export class Detour extends Errand implements Parked {
 
   override lost(attempt: Attempt, link: Carrier, text: string, unsent: boolean): void {
     if (this.isUnanswered && this.recovers(link, unsent)) return;
-    const told = unsent || text === "" ? text : text + DOUBT;
+    const told = inDoubt(text, unsent, this.class === CLASS_READ);
     this.end(() => super.lost(attempt, link, told, unsent));
   }
 
   private redirectsAt(link: Carrier): Redirects | null {
-    const { redirects } = this.guest.branch.route;
+    const { redirects } = this.by.branch.route;
     return this.want.caller.isClosed ? null : redirectsOf(link, redirects);
-  }
-
-  /** As the route sees it. */
-  private get seen(): Resendable {
-    const { guest, intent, place, resent, parkedAt, verb, want } = this;
-    const isJudged = want.caller.codec.judged[verb + 1] === 1;
-    return { sink: guest, intent, place, resent, parkedAt, isJudged };
   }
 
   /** Whether the error at `buf[start, end)` is no answer yet. */
   private goesOn(link: Carrier, buf: Uint8Array, start: number, end: number): boolean {
     const redirects = this.redirectsAt(link);
     if (redirects === null) return false;
-    const { scripts } = this.guest.branch.pool;
+    const { scripts } = this.by.branch.pool;
     if (scripts !== null && scripts.words.isMissing(buf, start, end)) {
       if (this.goesWithScript(scripts, link)) return true;
     }
-    const target = redirects.refused(buf, start, end, this.seen, link);
+    const target = redirects.refused(buf, start, end, this, link);
     if (target === null) return false;
     if (!target.available && target.parking === null) {
       this.end(() => this.judge.lost(this.index, target.reason, true));
       return true;
     }
     if (target.available && this.resent >= redirects.most) {
-      return this.answers(redirects.tooMany(this.seen));
+      return this.answers(redirects.tooMany(this));
     }
     return this.goesTo(target, redirects.preface, link) ||
-      this.answers(redirects.forgotten(this.seen));
+      this.answers(redirects.forgotten(this));
   }
 
   /** The server has no such script: it gets it, and the request again; once. */
@@ -175,9 +198,8 @@ export class Detour extends Errand implements Parked {
   private recovers(link: Carrier, unsent: boolean): boolean {
     const redirects = this.redirectsAt(link);
     if (redirects === null) return false;
-    const target = redirects.lost(link, this.seen);
-    const { codec } = this.want.caller;
-    if (!unsent && !redirects.mayRepeat(codec.classes[this.verb + 1], this.repeated)) return false;
+    const target = redirects.lost(link, this);
+    if (!unsent && !redirects.mayRepeat(this.class, this.repeated)) return false;
     if (target === null) return false;
     if (!target.available && target.parking === null) {
       this.end(() => this.judge.lost(this.index, target.reason, unsent));
@@ -197,21 +219,21 @@ export class Detour extends Errand implements Parked {
       return true;
     }
     const link = target.linkFor(this.want.caller);
-    if (preface !== null) link.send(new Preface(preface.length), preface, 0, preface.length);
+    if (preface !== null) link.send(new Question(UNHEARD), preface, 0, preface.length);
     this.resent++;
-    this.goOver(target);
+    this.go(target);
     return true;
   }
 
   /** The proxy's own words are the answer, if there are any. */
   private answers(error: Uint8Array | null): boolean {
     if (error === null) return false;
-    const { judge, index, guest, want } = this;
+    const { judge, index, by, want } = this;
     const text = want.caller.codec.errorText(error, 0, error.length);
     // No server has said it, and none has carried anything out.
     if (text.startsWith(ERR)) {
       this.end(() => judge.lost(index, text.slice(ERR.length), true));
-    } else this.end(() => judge.reply(index, guest.branch.tree.paper, error, 0, error.length));
+    } else this.end(() => judge.reply(index, by.branch.tree.paper, error, 0, error.length));
     return true;
   }
 
@@ -226,10 +248,6 @@ export class Detour extends Errand implements Parked {
   }
 
   go(server: Server): void {
-    this.goOver(server);
-  }
-
-  private goOver(server: Server): void {
     const { caller } = this.want;
     const link = server.linkFor(caller);
     link.enqueue(this, this.size);

@@ -11,7 +11,7 @@ import type { Intent } from "../route/route.ts";
 import type { Target } from "../server/server.ts";
 import type { RouteTally } from "../stats/routes.ts";
 import { Branching } from "./branching.ts";
-import { DOUBT } from "./outcome.ts";
+import { inDoubt } from "./outcome.ts";
 import { send } from "./errand.ts";
 import { type Judge, type Said, SILENCE, tell } from "./judge.ts";
 import type { Tree, Want } from "./plan.ts";
@@ -162,8 +162,7 @@ class Run implements Judge {
     }
     this.end();
     if (best.verdict >= 0 && isSafe) return tell(this.judge, this.index, this.tree.paper, best);
-    const isTold = isSafe || text === "" || text.endsWith(DOUBT);
-    this.judge.lost(this.index, isTold ? text : text + DOUBT, unsent);
+    this.judge.lost(this.index, inDoubt(text, unsent, want.reads), unsent);
   }
 
   private canGoOn(): boolean {

@@ -167,6 +167,17 @@ class Guest implements DetourOwner {
     return this.first === null ? this.sent : this.first.number - 1;
   }
 
+  get isClosed(): boolean {
+    return this.caller.isClosed;
+  }
+
+  isAstray(place: number, whole: unknown, way: number): boolean {
+    for (let one = this.first; one !== null && one !== whole; one = one.after) {
+      if (one.isAstray(place, way)) return true;
+    }
+    return false;
+  }
+
   take(detour: Detour, buf: Uint8Array, start: number, end: number): void {
     if (this.waiting.length === 0 && !this.mustWait(detour)) {
       return this.go(detour, buf, start, end);

@@ -2,6 +2,7 @@
 
 import type { Carrier } from "../link/attempt.ts";
 import { OWN } from "../protocol/codec.ts";
+import { CLASS_READ } from "../stats/latency.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import { ReplyChunk } from "../wire/reply_store.ts";
 import { type Caller, type Request, SPECIAL, STREAMED } from "./request.ts";
@@ -12,7 +13,18 @@ const STREAM = 16384;
 const HIGH_WATER = 1 << 20;
 
 /** Said of a write whose reply is lost where others are sent again. */
-export const DOUBT = "; it may have been carried out";
+const DOUBT = "; it may have been carried out";
+
+/** Why there is no reply, as its client is told. What was not sent, or only reads, has done nothing. */
+export function inDoubt(text: string, unsent: boolean, reads: boolean): string {
+  return unsent || reads || text === "" || text.endsWith(DOUBT) ? text : text + DOUBT;
+}
+
+/** As `inDoubt`, of a request that will not be sent again. */
+export function failLost(request: Request, text: string, unsent: boolean): void {
+  const { sink: { codec }, verb } = request;
+  fail(request, inDoubt(text, unsent, codec.classes[verb + 1] === CLASS_READ));
+}
 
 /** `tagHigh` of a request with mute OWN: if it is refused its link is of no more use. */
 export const VITAL = 1;

@@ -6,8 +6,10 @@ import type { Timer } from "../host.ts";
 import type { Parked, Parking, Server, Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import type { BufferPool } from "../wire/out_buffer.ts";
+import { type Asker, NO_WAY, type Resendable } from "../route/route.ts";
+import type { Way } from "../route/ways.ts";
 import { abandon, answerWith } from "./outcome.ts";
-import type { Caller, Request } from "./request.ts";
+import { BOUND, type Caller, type Request } from "./request.ts";
 
 const SHORTEST = 10;
 const LONGEST = 200;
@@ -29,8 +31,22 @@ export interface LotRoute {
   overdue(place: number): Uint8Array;
 }
 
+/** Whose requests are to be carried out in their order: a client, or what stands for one. */
+interface Orderly extends Asker {
+  readonly isClosed: boolean;
+}
+
+/** What waits, and has its place among others of whoever sent it. */
+export interface ParkedInOrder extends Parked {
+  readonly by: Orderly;
+  /** What stands for it in the queue of `by`. */
+  readonly whole: unknown;
+  /** Whether it stands before another one of the same `by`. */
+  isBefore(other: ParkedInOrder): boolean;
+}
+
 /** A request, and its bytes as a server is to get them. */
-export class ParkedRequest implements Parked {
+export class ParkedRequest implements ParkedInOrder {
   readonly cost: number;
   private readonly request: Request;
   private readonly span: OutBuffer;
@@ -62,12 +78,11 @@ export class ParkedRequest implements Parked {
     return this.request.sink;
   }
 
-  /** What stands for it in its client's queue. */
   get whole(): Request {
     return this.request.whole;
   }
 
-  /** Whether it stands before another one of its client's; as a rule it is the next one behind. */
+  /** As a rule it is the next one behind. */
   isBefore(other: ParkedRequest): boolean {
     const [own, others] = [this.whole, other.whole];
     for (let next = others.next; next !== null; next = next.next) if (next === own) return false;
@@ -107,39 +122,48 @@ export class ParkedRequest implements Parked {
 interface Queue {
   parked: Parked[];
   /** Of each client those that are its, in the order of its queue, which they are carried out in. */
-  readonly by: Map<Caller, ParkedRequest[]>;
+  readonly by: Map<Orderly, ParkedInOrder[]>;
   pause: number;
   dueAt: number;
 }
 
-/**
- * Whether a client has unanswered requests that have waited for a place (-1: for any), those behind
- * `whole` not counted: they wait still, or were tried again.
- */
-function hasWaited(client: Caller, place: number, whole: Request | null): boolean {
-  const isTried = (one: Request): boolean =>
-    one.parkedAt >= 0 && !one.ready && (place < 0 || one.place === place);
-  for (let one = client.head; one !== null && one !== whole; one = one.next) {
-    if (isTried(one) || one.parts.some(isTried)) return true;
+/** See `Asker.isAstray`; `head` is the oldest request of the client. */
+export function isAstray(
+  head: Request | null,
+  place: number,
+  whole: unknown,
+  way: number,
+): boolean {
+  const isOne = (one: Request): boolean => {
+    if (one.ready || (place >= 0 && one.place !== place)) return false;
+    const { parkedAt, resent } = one;
+    return parkedAt >= 0 || (resent > 0 && resent < BOUND && one.way !== way);
+  };
+  for (let one = head; one !== null && one !== whole; one = one.next) {
+    if (isOne(one) || one.parts.some(isOne)) return true;
   }
   return false;
 }
 
-function ownOf({ by }: Queue, client: Caller): ParkedRequest[] {
+function isInOrder(one: Parked): one is ParkedInOrder {
+  return "isBefore" in one;
+}
+
+function ownOf({ by }: Queue, client: Orderly): ParkedInOrder[] {
   const known = by.get(client);
   if (known !== undefined) return known;
-  const own: ParkedRequest[] = [];
+  const own: ParkedInOrder[] = [];
   by.set(client, own);
   return own;
 }
 
-function append(queue: Queue, one: ParkedRequest, own: ParkedRequest[]): void {
+function append(queue: Queue, one: ParkedInOrder, own: ParkedInOrder[]): void {
   queue.parked.push(one);
   own.push(one);
 }
 
 /** Behind what is before it in its client's queue: it may have been tried meanwhile, and come back. */
-function queueInOrder(queue: Queue, one: ParkedRequest): void {
+function queueInOrder(queue: Queue, one: ParkedInOrder): void {
   const own = ownOf(queue, one.by);
   const last = own[own.length - 1];
   if (last === undefined || one.isGone || !one.isBefore(last)) return append(queue, one, own);
@@ -159,7 +183,7 @@ export class ParkingLot {
   private readonly route: () => LotRoute;
   private readonly queues: Map<number, Queue>;
   /** Clients that have unanswered requests which have waited. */
-  private readonly restless: Set<Caller>;
+  private readonly restless: Set<Orderly>;
   private timer: Timer | null;
   /** What comes here goes there, since the pool has another route; null: it stays. */
   private next: Parking | null;
@@ -199,7 +223,7 @@ export class ParkingLot {
       this.queues.set(one.place, queue);
     }
     if (queue.parked.length === 0) queue.dueAt = now + queue.pause;
-    if (one instanceof ParkedRequest) {
+    if (isInOrder(one)) {
       this.restless.add(one.by);
       queueInOrder(queue, one);
     } else queue.parked.push(one);
@@ -209,14 +233,15 @@ export class ParkingLot {
   }
 
   /**
-   * Whether a request of `by` for a place would overtake another one of its, that waits for the place
-   * or has. `whole` is what stands for it in its client's queue.
+   * Whether a request that was refused would overtake an earlier one of its client's for its place,
+   * that waits or has, or is on another way. `way` is the one that it would take; null: none.
    */
-  holds(place: number, by: unknown, whole: unknown): boolean {
-    const client = by as Caller;
-    if (!this.restless.has(client)) return false;
-    return this.queues.get(place)?.by.has(client) === true ||
-      hasWaited(client, place, whole as Request);
+  isBehind({ by, place, whole }: Resendable, way: Way | null): boolean {
+    if (by === undefined) return false;
+    // With those that wait it goes on in its order, be it the first of them.
+    if (this.queues.get(place)?.by.has(by as Orderly)) return true;
+    const mayBe = way?.isTurned === true || this.restless.has(by as Orderly);
+    return mayBe && by.isAstray(place, whole, way?.number ?? NO_WAY);
   }
 
   /** Copies `buf[start, end)`, a request that was not sent yet. */
@@ -246,7 +271,7 @@ export class ParkingLot {
     }
     turn.leave();
     for (const client of this.restless) {
-      if (client.isClosed || !hasWaited(client, -1, null)) this.restless.delete(client);
+      if (client.isClosed || !client.isAstray(-1, null, NO_WAY)) this.restless.delete(client);
     }
     if (this.queues.size + this.restless.size > 0) return;
     this.timer?.cancel();
@@ -260,16 +285,16 @@ export class ParkingLot {
     queue.dueAt = now + queue.pause;
     const { parked } = queue;
     queue.parked = [];
-    const waits = new Set<Caller>();
+    const waits = new Set<Orderly>();
     for (const [client, [first]] of queue.by) {
-      if (!first.isGone && hasWaited(client, place, first.whole)) waits.add(client);
+      if (!first.isGone && client.isAstray(place, first.whole, NO_WAY)) waits.add(client);
     }
     queue.by.clear();
     for (const one of parked) {
-      const isLater = one instanceof ParkedRequest && waits.has(one.by);
+      const isLater = isInOrder(one) && waits.has(one.by);
       const isEarly = !target.available || isLater;
       if (!one.isGone && isEarly && now - one.parkedAt < wait) {
-        if (one instanceof ParkedRequest) append(queue, one, ownOf(queue, one.by));
+        if (isInOrder(one)) append(queue, one, ownOf(queue, one.by));
         else queue.parked.push(one);
         continue;
       }

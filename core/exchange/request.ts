@@ -148,6 +148,8 @@ export class Request implements Attempt, FanOut, Part {
   verb: number;
   /** How often it was sent again: see resend.ts. */
   resent: number;
+  /** Which way it was sent again, if it was: see route/ways.ts. */
+  way: number;
   /** How often it was sent again though a server may have seen to it: after a loss, a lost script. */
   repeated: number;
   /** Of managed routes: where its key is; -1 for none. Since when (ms) it waits; -1 if it does not. */
@@ -188,6 +190,7 @@ export class Request implements Attempt, FanOut, Part {
     this.parent = null;
     this.verb = 0;
     this.resent = 0;
+    this.way = 0;
     this.repeated = 0;
     this.place = -1;
     this.parkedAt = -1;
@@ -201,6 +204,11 @@ export class Request implements Attempt, FanOut, Part {
     this.awaiting = 0;
     this.nkeys = 0;
     this.picks = NO_PLACES;
+  }
+
+  /** Whose it is, as a route sees it. */
+  get by(): Caller {
+    return this.sink;
   }
 
   /** What stands for it in its client's queue. */

@@ -1,9 +1,8 @@
 // Sends a request again, at its old place in its client's queue: for routes that keep what they send
 // and know better than the server that refused it, or was lost, where it belongs.
 
-import { EMPTY } from "../bytes.ts";
-import { type Attempt, type Carrier, HOLD, type Sink } from "../link/attempt.ts";
-import { ASKED } from "../protocol/scan.ts";
+import type { Carrier } from "../link/attempt.ts";
+import { Question, UNHEARD } from "../link/question.ts";
 import type { Redirects } from "../route/route.ts";
 import { type Parking, Server, type Target } from "../server/server.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
@@ -139,45 +138,11 @@ function sendTo(
     // The request counts only right behind the preface.
     const bytes = new OutBuffer(request.sink.context.buffers);
     if (!from.sent(request, bytes)) return false;
-    link.send(new Preface(preface.length), preface, 0, preface.length);
+    link.send(new Question(UNHEARD), preface, 0, preface.length);
     bytes.moveTo(link.out);
   }
   request.resent++;
   link.enqueue(request, request.bytes);
   if (link.congested) request.sink.waitForLink(link);
   return true;
-}
-
-/** Hears what nobody waits for. */
-const NO_ONE: Sink = {
-  remote: "",
-  accept: () => HOLD,
-  pass() {},
-  advance() {},
-  reply() {},
-  part() {},
-  lost() {},
-};
-
-/** What goes before a request: its reply is no one's. */
-export class Preface implements Attempt {
-  readonly sink: Sink;
-  nextInFlight: Attempt | null;
-  sentAt: number;
-  bytes: number;
-  readonly verb: number;
-  readonly note: Uint8Array;
-  readonly noted: number;
-  readonly mute: number;
-
-  constructor(bytes: number) {
-    this.sink = NO_ONE;
-    this.nextInFlight = null;
-    this.sentAt = 0;
-    this.bytes = bytes;
-    this.verb = ASKED;
-    this.note = EMPTY;
-    this.noted = 0;
-    this.mute = 0;
-  }
 }

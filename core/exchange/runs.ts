@@ -11,7 +11,7 @@ import type { Redirects } from "../route/route.ts";
 import type { ReplyStore } from "../wire/reply_store.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import { addPart } from "./part.ts";
-import { abandon, DOUBT, fail, settle } from "./outcome.ts";
+import { abandon, failLost, settle } from "./outcome.ts";
 import { type Request, WATCHED } from "./request.ts";
 import { recovered, redirected } from "./resend.ts";
 
@@ -101,7 +101,7 @@ export function unravelLost(
   return eachOf(request, link, (part, strand) => {
     if (reply(part, redirects, strand)) return;
     if (recovered(part, redirects, strand, text, unsent)) return;
-    fail(part, unsent ? text : text + DOUBT);
+    failLost(part, text, unsent);
   });
 }
 

@@ -16,7 +16,7 @@ import type { Target } from "../server/server.ts";
 import type { RouteTally } from "../stats/routes.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
 import { Branching } from "./branching.ts";
-import { DOUBT } from "./outcome.ts";
+import { inDoubt } from "./outcome.ts";
 import { MOST_KEPT } from "./failover.ts";
 import { send } from "./errand.ts";
 import { type Judge, type Said, SILENCE, tell } from "./judge.ts";
@@ -266,8 +266,7 @@ class Run implements Judge {
   lost(index: number, text: string, unsent: boolean): void {
     this.end();
     if (index === WARM) return tell(this.judge, this.index, this.context.paper, this.missed);
-    const doubt = unsent || this.want.reads || text === "" ? "" : DOUBT;
-    this.judge.lost(this.index, text + doubt, unsent);
+    this.judge.lost(this.index, inDoubt(text, unsent, this.want.reads), unsent);
   }
 
   /** Whether it is a hit is seen by its beginning. */

@@ -26,7 +26,7 @@ export class Question implements Attempt {
   }
 }
 
-/** Hears nothing: any answer shows that the server is there. */
+/** Hears nothing, of any question. */
 export class Unheard implements Sink {
   readonly remote: string = "";
 
@@ -44,3 +44,6 @@ export class Unheard implements Sink {
 
   lost(): void {}
 }
+
+/** For what nobody waits for: any answer shows that the server is there. */
+export const UNHEARD: Sink = new Unheard();

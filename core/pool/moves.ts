@@ -1,7 +1,6 @@
 // Where the keys of a pool move to: another ring, a cluster, Sentinels' shards; or from where they are
 // brought when a ring that was found changes.
 
-import type { Client } from "../client/client.ts";
 import type { MigrateConfig, PoolConfig, RingConfig } from "../config/schema.ts";
 import type { Home } from "../home.ts";
 import { Migration } from "../exchange/migrate/migration.ts";
@@ -21,6 +20,7 @@ import type { Route } from "../route/route.ts";
 import type { Server } from "../server/server.ts";
 import { Shard } from "../server/shard.ts";
 import type { PoolCounters } from "../stats/counters.ts";
+import { Clients } from "./clients.ts";
 import type { PoolContext } from "./context.ts";
 import { RING_KEYS, ringOf } from "./kinds.ts";
 import { PoolLanes } from "./lanes.ts";
@@ -41,11 +41,11 @@ export abstract class PoolMoves extends PoolLanes {
   /** Null: keys stay where they are. */
   migration: Moves | null;
   /** What they may move to. */
-  protected home: Home | null;
+  home: Home | null;
   /** Null: servers have no scripts. */
   protected abstract readonly shelf: ScriptShelf | null;
   abstract readonly counters: PoolCounters;
-  readonly clients: Set<Client>;
+  readonly clients: Clients;
   readonly retired: RetiredLinks;
   abstract readonly topics: Topics;
   /** When (pool time) keys are not looked for at servers of before any more. */
@@ -59,7 +59,7 @@ export abstract class PoolMoves extends PoolLanes {
     this.route = this.ring;
     this.migration = null;
     this.home = null;
-    this.clients = new Set();
+    this.clients = new Clients(context.limits.allOutput);
     this.retired = new RetiredLinks();
     this.warmUntil = Infinity;
   }
@@ -262,10 +262,22 @@ export abstract class PoolMoves extends PoolLanes {
   protected coolDown(): void {
     this.warmUntil = Infinity;
     if (!(this.route instanceof WarmRing)) return;
+    this.emptyClients();
     this.route = this.ring;
     this.log.notice(`${this.label}: keys are not looked for at earlier servers any more`, {
       event: "warm_end",
     });
+  }
+
+  /**
+   * Keys are reached by other connections from now on, maybe at the servers that they were at before:
+   * what clients have sent is answered first, else what they send next could overtake it.
+   */
+  emptyClients(): void {
+    for (const client of this.clients) {
+      if (client.head !== null && !client.isBlocked) client.emptyListening();
+    }
+    for (const front of this.fronts.values()) front.emptyClients();
   }
 
   /** Links that are closed when they have answered, at `deadline` (pool time) at the latest. */

@@ -71,6 +71,11 @@ export abstract class PoolServers extends PoolMoves {
   /** Whether a line about what goes wrong all the time may be logged now. */
   abstract mayComplain(): boolean;
 
+  /** Who says who the servers are; null: the configuration. */
+  get learned(): Cluster | Watched | null {
+    return this.cluster ?? this.watched;
+  }
+
   /** Servers have to keep what they are sent: it may be sent again. */
   protected get mustKeep(): boolean {
     const { config, context } = this;
@@ -102,13 +107,12 @@ export abstract class PoolServers extends PoolMoves {
    * old ones; what those refuse goes to the new ones.
    */
   protected remake(deadline: number): void {
-    const { cluster, watched, reading, home, turn, codec } = this;
+    const { learned, reading, home, turn, codec } = this;
     const before = this.own;
     const transfer = new Transfer(this);
     const error = codec.failure(OTHERS);
     const former = new FormerRoute(this, this.words, error, transfer);
-    cluster?.topology.stop();
-    watched?.topology.stop();
+    learned?.topology.stop();
     reading?.stop();
     this.endMoves();
     this.keeps = this.mustKeep;
@@ -122,16 +126,16 @@ export abstract class PoolServers extends PoolMoves {
       for (const link of links) if (server.keeps && link.state !== READY) link.discard();
     }
     this.ring.rebuild();
-    (cluster ?? watched ?? home)?.lot?.moveTo(transfer);
+    (learned ?? home)?.lot?.moveTo(transfer);
     for (const client of this.clients) client.moveOver();
+    this.emptyClients();
     turn.leave();
     if (this.timer === null) return;
     this.beginMoves();
-    const topology = this.cluster?.topology ?? this.watched?.topology;
-    if (topology === undefined) return this.connectAhead();
+    if (this.learned === null) return this.connectAhead();
     // Until it is known who the servers are "all of them" has no meaning.
     this.pause.hold();
-    void topology.start().then(() => this.pause.release());
+    void this.learned.topology.start().then(() => this.pause.release());
   }
 
   protected makeCluster(): Cluster {
@@ -206,6 +210,20 @@ export abstract class PoolServers extends PoolMoves {
     this.context.maps?.(news);
   }
 
+  /** What waits for a connection to a node goes over its new links, and what is new. */
+  reconnect(server: Server): void {
+    const links = server.renew();
+    for (const link of links) if (link.state !== READY) link.discard();
+    this.retire(server, links, this.now + RETIREMENT);
+    this.topics.renewAt(server);
+    if (this.config.preconnect) server.connect();
+  }
+
+  /** All is made anew, as for servers of another kind. */
+  clusterReplaced(): void {
+    this.remake(this.now + RETIREMENT);
+  }
+
   /** Of whom a server that has come gets its functions; null: it has them, having been a replica. */
   protected modelFor(server: Server, before: readonly Server[]): Server | null {
     if (!this.idleServers().includes(server)) return null;
@@ -243,7 +261,10 @@ export abstract class PoolServers extends PoolMoves {
     deadline: number,
   ): void {
     const { config } = this;
-    if (this.cluster !== null) return this.changeCluster(this.cluster, reconnect, deadline);
+    if (this.cluster !== null) {
+      if (keys.has("servers")) this.cluster.topology.serversChanged();
+      return this.changeCluster(this.cluster, reconnect, deadline);
+    }
     if (this.front !== null) return;
     const remade = RING_KEYS.some((key) => keys.has(key));
     const arrived = remade && this.migration?.phase === DONE ? before.migrate?.ring : undefined;
@@ -267,6 +288,7 @@ export abstract class PoolServers extends PoolMoves {
       for (const client of this.clients) client.settleMode();
     } else if (this.migration === null) this.servers = shards.map(({ primary }) => primary);
     const removed = servers.filter((server) => !this.servers.includes(server));
+    if (removed.length > 0 || ringBefore !== null) this.emptyClients();
     for (const server of removed) this.retire(server, server.retire(), deadline);
     for (const server of this.servers) {
       if (reconnect) this.retire(server, server.renew(), deadline);

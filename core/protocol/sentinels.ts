@@ -76,6 +76,10 @@ export interface Sentinels {
   readRole(answer: Uint8Array): string;
   /** The first word of the error at `buf[start, end)`, if another server would carry it out; else "". */
   readRefusal(buf: Uint8Array, start: number, end: number): string;
+  /** Whether the server itself has said that, not a script: nothing was carried out. */
+  isServersOwn(buf: Uint8Array, start: number, end: number): boolean;
+  /** The one that no other server would do better: too few replicas follow. */
+  readonly scarce: string;
   /** Errors for clients; "" is nobody's name. */
   noPrimary(name: string, wait: number): Uint8Array;
   tooMany(name: string): Uint8Array;

@@ -226,9 +226,9 @@ class Onward implements Redirects {
     return place < 0 ? place : place - this.old.places;
   }
 
-  private request({ sink, whole, place, resent, parkedAt, isJudged }: Resendable): Resendable {
-    const request = { place: this.of(place), resent, parkedAt, isJudged };
-    return sink === undefined ? request : { ...request, sink, whole };
+  private request({ by, whole, place, resent, way, parkedAt, isJudged }: Resendable): Resendable {
+    const request = { place: this.of(place), resent, way, parkedAt, isJudged };
+    return by === undefined ? request : { ...request, by, whole };
   }
 
   refused(
@@ -241,6 +241,7 @@ class Onward implements Redirects {
     const own = this.request(request);
     const target = this.inner.refused(buf, start, end, own, link);
     request.resent = own.resent;
+    request.way = own.way;
     return target;
   }
 

@@ -249,11 +249,11 @@ export class ReplicaRoute implements Route, Redirects {
     return this.replica(replicas, request) ?? replicas.nobody ?? this.primaryOf(replicas, request);
   }
 
-  private replica(replicas: Replicas, { sink, intent, place }: Resendable): Server | null {
-    if (sink === undefined || intent !== CLASS_READ || sink.isBound) return null;
+  private replica(replicas: Replicas, { by, intent, place }: Resendable): Server | null {
+    if (by === undefined || intent !== CLASS_READ || by.isBound) return null;
     if (this.slotted && replicas.isMoving(place)) return null;
-    const standing = standingOf(sink, replicas);
-    return this.mayBeOld(standing, sink) ? replicas.serverFor(standing, sink.id) : null;
+    const standing = standingOf(by, replicas);
+    return this.mayBeOld(standing, by) ? replicas.serverFor(standing, by.id) : null;
   }
 
   /** Whoever has the keys now. */

@@ -1,4 +1,5 @@
-// How often a request is carried out again though a server may have seen to it: `retry`.
+// How often a request is carried out again though a server may have seen to it (`retry`), and how long it
+// may wait (`wait`).
 
 import { CLASS_READ } from "../stats/latency.ts";
 import type { Intent } from "./route.ts";
@@ -18,4 +19,9 @@ export function isRepeated(
   repeated: number,
 ): boolean {
   return repeated < reads && (writes || intent === CLASS_READ);
+}
+
+/** Whether a request has waited as long as it may (`wait`). */
+export function isOverdue(wait: number, now: number, parkedAt: number): boolean {
+  return wait === 0 || (parkedAt >= 0 && now - parkedAt >= wait);
 }

@@ -79,18 +79,29 @@ export interface Asker {
   readonly isBound: boolean;
   /** The route's notes, by shard; null until there are some. */
   standings: (Standing | undefined)[] | null;
+  /**
+   * Whether one of its unanswered requests for `place` (-1: for any), of those before `whole` (null: of
+   * all), has waited, or was sent again another way than `way` (NO_WAY: whatever way). What comes
+   * behind such a one waits, or it would overtake it.
+   */
+  isAstray(place: number, whole: unknown, way: number): boolean;
 }
+
+/** No request has taken it. */
+export const NO_WAY = -1;
 
 /** A request, as far as a route has to know it. */
 export interface Resendable {
   /** Whose it is and what it is to do; absent: it is one of a client's own connection. */
-  readonly sink?: Asker;
+  readonly by?: Asker;
   /** What stands for it in its client's queue. */
   readonly whole?: unknown;
   readonly intent?: Intent;
   readonly place: number;
   /** How often it was sent again. The route sets it to 0 if that is not to be counted. */
   resent: number;
+  /** Which way it was sent again last: the route's own number, set when it says where the request goes. */
+  way?: number;
   /** Since when (ms) it waits; -1 if it does not. */
   readonly parkedAt: number;
   readonly isJudged: boolean;

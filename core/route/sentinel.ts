@@ -8,13 +8,14 @@ import { Server, type Target, type Unavailable } from "../server/server.ts";
 import type { SentinelTopology } from "../topology/sentinel.ts";
 import { SERVED } from "../topology/sentinel_shard.ts";
 import type { RingRoute } from "./ring.ts";
-import { isRepeated, type Retry } from "./retry.ts";
+import { isOverdue, isRepeated, type Retry } from "./retry.ts";
 import type { Intent, Redirects, Resendable, Route } from "./route.ts";
 
 /** How often one request goes on to another primary. */
 const MOST = 5;
 
 export interface SentinelRouteContext {
+  readonly host: { now(): number };
   readonly config: {
     readonly wait: number;
     readonly retry?: Retry;
@@ -140,9 +141,14 @@ export class SentinelRoute implements Route, Redirects {
     request: Resendable,
     link: Carrier,
   ): Target | null {
-    const word = this.words.readRefusal(buf, start, end);
+    const { words, context: { config: { wait }, host, counters } } = this;
+    const word = words.readRefusal(buf, start, end);
     if (word === "") return null;
-    this.context.counters.unfit++;
+    // It may have run, and done something.
+    if (!request.isJudged && !words.isServersOwn(buf, start, end)) return null;
+    // Nobody else would do better: the client hears it when its time is over.
+    if (word === words.scarce && isOverdue(wait, host.now(), request.parkedAt)) return null;
+    counters.unfit++;
     return this.elsewhere(link, word, request);
   }
 

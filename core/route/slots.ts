@@ -10,8 +10,9 @@ import { Server, type Target, type Unavailable } from "../server/server.ts";
 import type { ClusterTopology } from "../topology/cluster.ts";
 import { type SlotMap, SLOTS } from "../topology/slot_map.ts";
 import { Rounds } from "./rounds.ts";
-import { isRepeated, type Retry } from "./retry.ts";
+import { isOverdue, isRepeated, type Retry } from "./retry.ts";
 import type { Intent, Redirects, Resendable, Route } from "./route.ts";
+import { type Way, Ways } from "./ways.ts";
 
 export { slotOf };
 
@@ -30,7 +31,8 @@ export interface SlotContext {
 
 /** Knows what waits for an owner of its slot. */
 export interface Waiting {
-  holds(place: number, by: unknown, whole: unknown): boolean;
+  /** Whether an earlier request of its client's for its place waits, or is on another way. */
+  isBehind(request: Resendable, way: Way | null): boolean;
 }
 
 export class SlotRoute implements Route, Redirects {
@@ -51,6 +53,7 @@ export class SlotRoute implements Route, Redirects {
   /** Stands for an owner where there is none: what goes there waits. */
   private readonly nowhere: Unavailable;
   private readonly lot: Waiting;
+  private readonly ways: Ways;
 
   constructor(
     context: SlotContext,
@@ -73,6 +76,7 @@ export class SlotRoute implements Route, Redirects {
     this.map = topology.map;
     this.nowhere = nowhere;
     this.lot = lot;
+    this.ways = new Ways();
   }
 
   get epoch(): number {
@@ -175,12 +179,15 @@ export class SlotRoute implements Route, Redirects {
     // It may have run, and done something.
     if (!request.isJudged && !context.words.isServersOwn(buf, start, end)) return null;
     // Nobody else would do better: the client hears it when its time is over.
-    if (refusal.what === SCARCE && this.isOverdue(request)) return null;
+    const { config: { wait }, host } = context;
+    if (refusal.what === SCARCE && isOverdue(wait, host.now(), request.parkedAt)) return null;
     this.preface = null;
     const { counters } = context;
-    this.apart = refusal.what === AGAIN;
-    if (this.apart) {
+    this.apart = false;
+    if (refusal.what === AGAIN) {
       counters.tryagain++;
+      // Key by key it would overtake what waits.
+      this.apart = !this.lot.isBehind(request, null);
       return this.waitAnew(request);
     }
     const sender = link.owner instanceof Server ? link.owner : null;
@@ -200,24 +207,20 @@ export class SlotRoute implements Route, Redirects {
       topology.refresh(null, refusal.word);
       return this.wait(request);
     }
-    // An earlier one of the client's waits for the slot: this one goes behind it.
-    const isLater = this.lot.holds(request.place, request.sink, request.whole);
-    if (refusal.what === ASK && !isLater) {
-      this.preface = context.words.asking;
-      return node.server;
+    const isAsk = refusal.what === ASK;
+    if (!isAsk) {
+      if (strange) map.patch(refusal.slot, number);
+      topology.refresh(node.server.address, refusal.word);
+      // Whoever has answered is another one by now, or the slot is about to be its.
+      if (node.server === sender && !link.retired) topology.suspect(sender);
+      // Back and forth, or to the one that says it is another's: not at once (redis#7116).
+      if (request.resent >= 2 || node.server === sender) return this.wait(request);
     }
-    if (refusal.what === ASK) return this.wait(request);
-    if (strange) map.patch(refusal.slot, number);
-    topology.refresh(node.server.address, refusal.word);
-    if (isLater) return this.wait(request);
-    // Back and forth, or to the one that says it is another's: not at once (redis#7116).
-    if (request.resent >= 2 || node.server === sender) return this.wait(request);
+    const way = this.ways.to(request.place, node.server);
+    if (this.lot.isBehind(request, way)) return this.wait(request);
+    if (isAsk) this.preface = context.words.asking;
+    request.way = way.number;
     return node.server;
-  }
-
-  private isOverdue({ parkedAt }: Resendable): boolean {
-    const { wait } = this.context.config;
-    return wait === 0 || (parkedAt >= 0 && this.context.host.now() - parkedAt >= wait);
   }
 
   lost({ owner }: Carrier, request: Resendable): Target | null {

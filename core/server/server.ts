@@ -32,7 +32,7 @@ const MOST_EXTRAS = 4;
 export interface Origin {
   /** Unique in the pool. */
   readonly id: number;
-  /** See Pool.enterLane. */
+  /** See pool/lanes.ts. */
   readonly lane: number;
 }
 
@@ -131,7 +131,7 @@ export class Server implements LinkOwner {
   ejectedAt: number;
   /** Asks now and then how it is; null when the pool wants no checks. */
   private health: HealthCheck | null;
-  /** Links by lane (see Pool.enterLane); a lane's are made when it is first used. */
+  /** Links by lane (see pool/lanes.ts); a lane's are made when it is first used. */
   private lanes: (Link[] | undefined)[];
   /** Links that serve one client at a time, while they serve none. */
   private extras: Link[];

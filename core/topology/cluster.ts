@@ -13,12 +13,16 @@ import { type AnswerHearer, Asker, linksToServers } from "./asker.ts";
 import { Chronicle, type ChronicleContext } from "./chronicle.ts";
 import { ClusterSight } from "./cluster_sight.ts";
 import { Inquiry, type Told } from "./inquiry.ts";
+import { APPOINTED, MapSources, OURS } from "./map_sources.ts";
 import { type Node, SlotMap } from "./slot_map.ts";
 
 /** Least time (ms) between two questions. */
 const DEBOUNCE = 100;
 /** A node that is in none of so many views in a row is none. */
 const MISSING = 2;
+
+/** Least time (ms) between two times that a node is connected to anew because of what it says. */
+const SUSPICION = 1000;
 
 /** How much later (ms) a map is asked for of which another process was told: that one goes on asking. */
 const ASIDE = 250;
@@ -42,6 +46,10 @@ export interface ClusterChange {
   clusterChanged(gone: readonly Server[]): void;
   /** A node has told us the map. */
   mapTold(news: MapNews): void;
+  /** Its links are to be made anew: somebody else answers over them. */
+  reconnect(server: Server): void;
+  /** `from`, which a reload has named, is of another cluster: that is to be followed from now on. */
+  clusterReplaced(from: Address): void;
 }
 
 export class ClusterTopology implements AnswerHearer {
@@ -63,12 +71,12 @@ export class ClusterTopology implements AnswerHearer {
   private first: Address | null;
   /** Why it is to be asked next. */
   private why: string;
-  private turn: number;
-  /** Nodes that have no slots, as far as anybody knows: they may be asked too. */
-  private others: Address[];
+  private readonly sources: MapSources;
   /** Whether the map was ever told. */
   known: boolean;
   private waiting: (() => void)[];
+  /** When (ms) nodes were connected to anew last. */
+  private readonly suspected: WeakMap<Server, number>;
 
   constructor(context: ServerContext & ChronicleContext, hearer: ClusterChange) {
     this.map = new SlotMap();
@@ -84,10 +92,10 @@ export class ClusterTopology implements AnswerHearer {
     this.dueAt = 0;
     this.first = null;
     this.why = START;
-    this.turn = 0;
-    this.others = [];
+    this.sources = new MapSources(context, this.map, this.sight);
     this.known = false;
     this.waiting = [];
+    this.suspected = new WeakMap();
   }
 
   private get words(): Clustering {
@@ -140,13 +148,12 @@ export class ClusterTopology implements AnswerHearer {
 
   /** What a node that is well says to a question of people. */
   inquire(request: Uint8Array): Promise<Told> {
-    return this.inquiry.ask(this.addresses()[0], request);
+    return this.inquiry.ask(this.sources.all()[0], request);
   }
 
   private ask(): void {
     const { context } = this;
-    const addresses = this.addresses();
-    const address = this.first ?? addresses[this.turn++ % addresses.length];
+    const address = this.first ?? this.sources.next();
     this.first = null;
     this.chronicle.asks(this.why === "" ? REGULARLY : this.why);
     this.why = "";
@@ -155,19 +162,10 @@ export class ClusterTopology implements AnswerHearer {
     this.asker.ask(address, [this.words.nodes]);
   }
 
-  /** Whom to ask: nodes that are well, then those that were configured. */
-  private addresses(): Address[] {
-    const nodes = this.map.nodes.flatMap((node) =>
-      node === null || node.failed ? [] : [node.server.address]
-    );
-    const all = [...nodes, ...this.others];
-    // Those of the configuration may have become another cluster's: only if there is nobody else.
-    const configured = this.context.config.servers.map(({ address }) => address);
-    return all.length === 0 ? configured : [...all, ...configured];
-  }
-
-  failed({ host, port }: Address, why: string): void {
+  failed(from: Address, why: string): void {
+    const { host, port } = from;
     this.failures++;
+    this.sources.failed(from);
     this.chronicle.inVain(`${host}:${port}`, why);
     this.why = AGAIN_ASKED;
     this.context.log.warn(`pool "${this.context.name}": cluster map of ${host}:${port}: ${why}`, {
@@ -175,7 +173,7 @@ export class ClusterTopology implements AnswerHearer {
       reason: why,
     });
     this.dueAt = this.context.now; // the next one, with the next tick
-    if (this.turn >= this.addresses().length) this.begin();
+    if (this.sources.wereAsked) this.begin();
   }
 
   answered(from: Address, [reply]: readonly Uint8Array[]): void {
@@ -188,10 +186,7 @@ export class ClusterTopology implements AnswerHearer {
   /** Another process was told. What has a reason of its own to be asked is asked all the same. */
   heard({ from, reply }: MapNews): void {
     const { now, config } = this.context;
-    const isOurs = this.find("", from) > 0 ||
-      config.servers.some(({ address: { host, port } }) =>
-        host === from.host && port === from.port
-      );
+    const isOurs = this.find("", from) > 0 || this.sources.isConfigured(from);
     if (!isOurs || this.asker.isAsking) return;
     this.chronicle.asks("another worker has asked");
     if (!this.told(from, bytes(reply))) return;
@@ -210,11 +205,23 @@ export class ClusterTopology implements AnswerHearer {
       this.failed(from, "it knows of no slots");
       return false;
     }
+    const what = this.sources.judge(from, views);
+    if (what === APPOINTED) this.replaced(from);
+    else if (what !== OURS) this.failed(from, "it is a node of another cluster");
+    if (what !== OURS) return false;
     this.chronicle.told(`${from.host}:${from.port}`);
     this.apply(from, views);
     this.known = true;
     this.begin();
     return true;
+  }
+
+  private replaced(from: Address): void {
+    const { log, name } = this.context;
+    log.notice(`pool "${name}": ${from.host}:${from.port} is of another cluster than before`, {
+      ...{ event: "cluster_replaced", pool: name, server: `${from.host}:${from.port}` },
+    });
+    this.hearer.clusterReplaced(from);
   }
 
   private begin(): void {
@@ -257,7 +264,7 @@ export class ClusterTopology implements AnswerHearer {
         }
       }
     }
-    this.others = others;
+    this.sources.others = others;
     for (const [number, node] of map.nodes.entries()) {
       if (node === null || seen.has(node) || ++node.missing < MISSING) continue;
       map.remove(number);
@@ -341,6 +348,22 @@ export class ClusterTopology implements AnswerHearer {
     const number = this.add("", address);
     this.hearer.clusterChanged([]);
     return number;
+  }
+
+  /** The configuration has other servers: they may be of another cluster. */
+  serversChanged(): void {
+    if (this.known) this.sources.changed();
+  }
+
+  /**
+   * A node sends those who ask for its own slot to itself: its name, or address, may mean another
+   * machine by now, and the old one answers still.
+   */
+  suspect(server: Server): void {
+    const { now } = this.context;
+    if (now - (this.suspected.get(server) ?? -Infinity) < SUSPICION) return;
+    this.suspected.set(server, now);
+    this.hearer.reconnect(server);
   }
 
   /** Nodes are to be spoken to in another way. */

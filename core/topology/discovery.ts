@@ -39,9 +39,13 @@ export class DiscoveredSet {
   /** The last answer that was refused, and how often it was given. */
   private doubtful: readonly ServerConfig[];
   private times: number;
+  /** They are another source's, and of no weight beside what this one says. */
+  private isBorrowed: boolean;
 
-  constructor() {
-    this.servers = [];
+  /** `before`: those to have until there is an answer. */
+  constructor(before: readonly ServerConfig[] = []) {
+    this.servers = before;
+    this.isBorrowed = true;
     this.at = 0;
     this.changes = 0;
     this.failures = 0;
@@ -65,7 +69,7 @@ export class DiscoveredSet {
       return "same";
     }
     const lost = this.lost(servers).length;
-    if (lost > this.servers.length * maxLoss) {
+    if (!this.isBorrowed && lost > this.servers.length * maxLoss) {
       this.times = sameSet(servers, this.doubtful) ? this.times + 1 : 1;
       this.doubtful = servers;
       if (this.times < EQUAL_ANSWERS) {
@@ -87,6 +91,7 @@ export class DiscoveredSet {
   }
 
   private settle(now: number): void {
+    this.isBorrowed = false;
     this.at = now;
     this.error = "";
     this.times = 0;

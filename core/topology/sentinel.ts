@@ -339,9 +339,14 @@ export class SentinelTopology implements PeerHearer, ShardHearer {
 
   /** Sentinels are to be spoken to in another way. */
   changeSentinels(): void {
-    for (const peer of this.peers) peer.stop();
+    const before = this.peers;
+    for (const peer of before) peer.stop();
     this.peers = [];
     this.change();
+    const isKnown = ({ address }: SentinelPeer): boolean =>
+      before.some((one) => isSame(one.address, address));
+    // Epochs of others say nothing about those of the ones before.
+    if (!this.peers.some(isKnown)) { for (const shard of this.shards) shard.beginAnew(); }
     this.refresh("the configuration has changed", true);
   }
 

@@ -97,6 +97,12 @@ export class SentinelShard implements AnswerHearer {
     if (isOther) this.seek(best.primary);
   }
 
+  /** Other Sentinels are asked from now on: what they say counts, whatever its epoch. */
+  beginAnew(): void {
+    this.epoch = -1;
+    this.lower = 0;
+  }
+
   /** Another one is said to be the primary. */
   private seek(primary: Place): void {
     this.state = SEEKING;

@@ -74,7 +74,7 @@ test("a client that was cut off is not touched again, whatever the runtime still
   handler.end();
   handler.data(bytes(command("PING")), 0, 14);
   f.settle();
-  assert.is(f.pool.lingering.size, 0);
+  assert.is(f.pool.clients.lingering.size, 0);
   assert.is(f.pool.counters.client_eof, 0);
 });
 

@@ -50,6 +50,19 @@ test("texts take the place of paths", async () => {
   assert.is(server_tls?.ca, "certificate of ca");
 });
 
+test("those for etcd too", async () => {
+  const text = "p:\n  listen: 127.0.0.1:1\n  discovery:\n    etcd: ['https://a:1']\n" +
+    "    prefix: /c/\n    tls: {ca: ca.pem}\n";
+  const { config } = await resolveCertificates(
+    loadConfig(text, "c.yml"),
+    source(FILES),
+    0,
+    text,
+    "c.yml",
+  );
+  assert.is(config.pools[0].discovery?.tls?.ca, "certificate of ca");
+});
+
 test("every file that cannot be used is told of with its line", async () => {
   const { errors } = await resolve({ "a.key": "key of certificate 1", "ca.pem": "nothing" });
   assert.equal(errors, [

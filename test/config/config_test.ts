@@ -629,9 +629,15 @@ test("the value of a secret key shows in no message and in no line of a reload",
   for (const line of POOL_KEYS.flatMap((key) => [...secrets(key, POOL_ROWS[key])])) {
     seen++;
     const more = line("").startsWith("sentinel:") ? [`sentinels: ${VALUES.sentinels}`] : [];
-    const whole = (value: string) =>
+    const etcd = `{etcd: ['https://a:1'], prefix: c, ${
+      line("").includes("auth") ? "user: u, " : ""
+    }`;
+    const whole = (value: string) => {
       // They go together.
-      named(file("redis: true", ...more, line(value).replace("tls: {", "tls: {cert: a, ")));
+      const given = line(value).replace("tls: {", "tls: {cert: a, ");
+      if (!given.startsWith("discovery:")) return named(file("redis: true", ...more, given));
+      return `p:\n  listen: 127.0.0.1:1\n  ${given.replace("{", etcd)}\n`;
+    };
     const [before, after] = [whole("hunter2"), whole("hunter3")].map((text) => loadConfig(text));
     const lines = diffConfigs(before, after).changed.flatMap((pool) => pool.lines);
     assert.is(lines.length, 1, line(""));
@@ -641,9 +647,9 @@ test("the value of a secret key shows in no message and in no line of a reload",
       assert.not.match(told, /hunter/);
     }
   }
-  // redis_auth, auth.password, auth.users.*.password, tls.key, server_tls.key, sentinel.auth and
-  // sentinel.tls.key
-  assert.is(seen, 7);
+  // redis_auth, auth.password, auth.users.*.password, tls.key, server_tls.key, and auth and tls.key
+  // of sentinel and discovery
+  assert.is(seen, 9);
 });
 
 test("a value that follows its key without a space is not shown", () => {
@@ -693,7 +699,7 @@ test("what a reload does is said by the rows", () => {
     ...["workers", "admin", "statsd", "reuse_port"],
   ]);
   assert.equal(POOL_KEYS.filter((key) => hasSecret(POOL_ROWS[key])), [
-    ...["sentinel", "redis_auth", "auth", "tls", "server_tls"],
+    ...["sentinel", "redis_auth", "auth", "tls", "server_tls", "discovery"],
   ]);
 });
 
@@ -913,6 +919,29 @@ test("discovery: one place, and what belongs to it", () => {
     /discovery is not allowed with distribution: cluster/,
   );
   assert.match(of("{srv: a}", "routes: {default: p}"), /discovery is not allowed with routes/);
+  const etcd = (more: string, url = "https://a:2379") =>
+    of(`{etcd: ['${url}'], prefix: /c/, ${more}}`);
+  assert.is(etcd("user: u, auth_file: f, tls: {ca: a.pem}"), "");
+  assert.is(etcd("user: u, auth_env: E", "http://a:2379"), "");
+  const pair = "discovery.user and discovery.auth (or auth_file, auth_env) go together";
+  assert.is(etcd("user: u"), said(pair));
+  assert.is(etcd("auth: x"), said(pair));
+  assert.is(
+    etcd("user: u, auth: x, auth_env: E"),
+    said("discovery: only one of auth, auth_file and auth_env can be given"),
+  );
+  assert.is(
+    etcd("tls: {insecure: true}", "http://a:2379"),
+    said("discovery.tls needs a URL with https:// in discovery.etcd"),
+  );
+  assert.is(
+    etcd("tls: {cert: a.pem}"),
+    said("discovery.tls.cert and discovery.tls.key go together"),
+  );
+  assert.is(
+    of("{srv: a, user: u, auth: x}"),
+    said("discovery.user, discovery.auth and discovery.tls are only valid with discovery.etcd"),
+  );
 });
 
 test("proxy_protocol: networks, no unix socket", () => {

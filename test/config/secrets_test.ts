@@ -56,6 +56,16 @@ test("secrets come from the first line of a file, or a variable", async () => {
   assert.is(pool.auth!.users.bob.password, "3");
 });
 
+test("etcd's password comes from a file or a variable as well", async () => {
+  const text = "p:\n  listen: 127.0.0.1:1\n  discovery:\n    etcd: ['http://a:1']\n" +
+    "    prefix: /c/\n    user: u\n    auth_file: gone\n";
+  const { config } = await resolve(text, source({ gone: "of etcd\n" }));
+  assert.is(config.pools[0].discovery!.auth, "of etcd");
+  assert.equal((await resolve(text, source({}))).errors, [
+    'c.yml:7: pool "p": discovery.auth_file: file "gone" cannot be read: no such file or directory',
+  ]);
+});
+
 test("what is wrong with a secret is told with its place", async () => {
   const text = file(
     "  redis_auth_env: NOT_SET",

@@ -4,20 +4,14 @@
 // Needs: redis-server redis-tools python3-redis
 // Runtimes: node
 
-import {
-  Batch,
-  ClusterBatch,
-  GlideClient,
-  GlideClusterClient,
-  Logger,
-  Script,
-} from "@valkey/valkey-glide";
+import { ClusterBatch, GlideClusterClient } from "@valkey/valkey-glide";
 import { type Job, Queue, QueueEvents, Worker } from "bullmq";
 import { Cluster as IoCluster, Redis } from "ioredis";
-import { createClient, createCluster } from "redis";
+import { createCluster } from "redis";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { at, type Cluster, type ProxyProcess, startCluster, startProxy } from "./harness.ts";
+import { glideTour, ioredisTour, names, nodeRedisTour } from "./client_tours.ts";
 import { script, tour } from "./languages.ts";
 
 const PYTHON = "/usr/bin/python3";
@@ -44,12 +38,6 @@ test.before(() =>
   })
 );
 
-// It writes every error of a server to the console.
-Logger.setLoggerConfig("off");
-
-const names = (prefix: string, n = 50): string[] =>
-  Array.from({ length: n }, (_, i) => `${prefix}:${i}`);
-
 /** Moves slots to and fro for as long as `work` takes. */
 async function whileSlotsMove<T>(work: () => Promise<T>): Promise<T> {
   let done = false;
@@ -68,85 +56,15 @@ async function whileSlotsMove<T>(work: () => Promise<T>): Promise<T> {
   return await result;
 }
 
-test("ioredis: many keys, pipelines, transactions, scripts, blocking, publish", async () => {
-  const client = new Redis({ port: proxy.ports.plain, host: "127.0.0.1" });
-  const other = client.duplicate();
-  try {
-    const keys = names("io");
-    await client.mset(Object.fromEntries(keys.map((key) => [key, key])));
-    assert.equal(await client.mget(...keys), keys);
-    const pipe = client.pipeline();
-    for (const key of keys) pipe.incrby(`${key}:n`, 2);
-    assert.equal(await pipe.exec(), keys.map(() => [null, 2]));
-    assert.equal(await client.multi().set("{io}a", "1").incr("{io}a").exec(), [
-      [null, "OK"],
-      [null, 2],
-    ]);
-    client.defineCommand("add", {
-      numberOfKeys: 1,
-      lua: "return redis.call('incrby', KEYS[1], ARGV[1])",
-    });
-    const add = (client as unknown as { add(key: string, n: number): Promise<number> }).add;
-    for (const [i, key] of keys.entries()) assert.is(await add.call(client, `${key}:s`, i), i);
-    const popped = other.blpop("io:list", 10);
-    await client.rpush("io:list", "x");
-    assert.equal(await popped, ["io:list", "x"]);
-    const heard = new Promise((resolve) => other.once("message", (_, text) => resolve(text)));
-    await other.subscribe("io:news");
-    await client.publish("io:news", "hi");
-    assert.is(await heard, "hi");
-    const seen: string[] = [];
-    for await (const page of client.scanStream({ match: "io:*:n", count: 10 })) seen.push(...page);
-    assert.equal([...new Set(seen)].sort(), keys.map((key) => `${key}:n`).sort());
-  } finally {
-    client.disconnect();
-    other.disconnect();
-  }
+test("ioredis: many keys, pipelines, transactions, scripts, blocking, publish", () => {
+  return ioredisTour(proxy.ports.plain);
 });
 
-test("node-redis: many keys, transactions, WATCH, SCAN", async () => {
-  const client = createClient({ url: `redis://127.0.0.1:${proxy.ports.plain}` });
-  await client.connect();
-  try {
-    const keys = names("nr");
-    await client.mSet(Object.fromEntries(keys.map((key) => [key, key])));
-    assert.equal(await client.mGet(keys), keys);
-    assert.equal(await Promise.all(keys.map((key) => client.get(key))), keys);
-    const counted = await client.multi().set("{nr}a", "1").incr("{nr}a").exec();
-    assert.equal(counted.map(String), ["OK", "2"]);
-    await client.watch("{nr}a");
-    assert.equal((await client.multi().incr("{nr}a").exec()).map(Number), [3]);
-    const seen: string[] = [];
-    for await (const page of client.scanIterator({ MATCH: "nr:*" })) seen.push(...page);
-    assert.equal([...new Set(seen)].sort(), [...keys].sort());
-    assert.is(await client.del(keys), keys.length);
-  } finally {
-    client.destroy();
-  }
-});
+test("node-redis: many keys, transactions, WATCH, SCAN", () => nodeRedisTour(proxy.ports.plain));
 
 test("redis-py", () => tour(PYTHON, script("redis_py.py"), proxy.ports.plain, 3, "cluster"));
 
-test("valkey-glide: many keys, batches, scripts", async () => {
-  const addresses = [{ host: "127.0.0.1", port: proxy.ports.plain }];
-  const client = await GlideClient.createClient({ addresses, requestTimeout: 10_000 });
-  try {
-    const keys = names("gl");
-    await client.mset(Object.fromEntries(keys.map((key) => [key, key])));
-    assert.equal(await client.mget(keys), keys);
-    const atomic = new Batch(true).set("{gl}a", "1").incr("{gl}a");
-    assert.equal(await client.exec(atomic, true), ["OK", 2]);
-    const loose = new Batch(false);
-    for (const key of keys) loose.get(key);
-    assert.equal(await client.exec(loose, true), keys);
-    const add = new Script("return redis.call('incrby', KEYS[1], ARGV[1])");
-    for (const key of keys) {
-      assert.is(await client.invokeScript(add, { keys: [`${key}:s`], args: ["5"] }), 5);
-    }
-  } finally {
-    client.close();
-  }
-});
+test("valkey-glide: many keys, batches, scripts", () => glideTour(proxy.ports.plain));
 
 test("BullMQ works on while its slot moves", async () => {
   const settings = { connection: { host: "127.0.0.1", port: proxy.ports.plain }, prefix: "{bull}" };

@@ -365,6 +365,23 @@ clusterTest("subscribers notice nothing when slots move", async () => {
   assert.is(await wire.ask("PUBSUB", "SHARDNUMSUB", "{p}late"), `*2\r\n${bulk("{p}late")}:1\r\n`);
 });
 
+clusterTest("events of keys are heard from all primaries, each once", async () => {
+  const [hearer, wire] = await Promise.all([Wire.open(proxy.port), Wire.open(proxy.port)]);
+  const ports = (await cluster.nodes()).filter(({ primary }) => primary).map(({ port }) => port);
+  for (const port of ports) {
+    await cluster.say(port, "CONFIG", "SET", "notify-keyspace-events", "E$");
+  }
+  const channel = "__keyevent@0__:set";
+  assert.match(await hearer.ask("SUBSCRIBE", channel), /subscribe/);
+  const keys = Array.from({ length: 12 }, (_, i) => `event${i}`);
+  for (const key of keys) assert.is(await wire.ask("SET", key, "x"), "+OK\r\n");
+  const heard = await hearer.replies(keys.length);
+  assert.equal(heard.sort(), keys.map((key) => array("message", channel, key)).sort());
+  for (const port of ports) {
+    await cluster.say(port, "CONFIG", "SET", "notify-keyspace-events", "");
+  }
+});
+
 clusterTest("what waits, for how long, and what it is told then", async () => {
   const wire = await Wire.open(proxy.port);
   const { slot, owner } = await cluster.whose("{q}n");

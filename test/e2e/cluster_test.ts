@@ -11,6 +11,7 @@ import {
   type ClusterNode,
   needs,
   type ProxyProcess,
+  readPage,
   scanAll,
   startCluster,
   startProxy,
@@ -106,6 +107,10 @@ clusterTest(
     assert.ok(sizes.every((size) => Number(/\d+/.exec(size)?.[0]) > 0), "each primary has some");
     const seen = new Set(await scanAll(wire, "COUNT", "20"));
     assert.equal([...seen].sort(), [...keys].sort());
+    const all = readPage(`*2\r\n$1\r\n0\r\n${await wire.ask("KEYS", "key*")}`).keys;
+    assert.equal(all.sort(), [...keys].sort());
+    assert.ok(keys.includes((await wire.ask("RANDOMKEY")).split("\r\n")[1]));
+    assert.match(await wire.ask("INFO", "keyspace"), /db0:keys=200,/);
     assert.is(await wire.ask("DEL", ...keys, "none"), ":200\r\n");
     assert.is(await wire.ask("DBSIZE"), ":0\r\n");
   },

@@ -73,6 +73,32 @@ test("--demo cluster: what it says to type works, and nothing is left", async ()
   for (const place of servers) assert.not.ok(await canConnect(Number(place.split(":")[1])));
 });
 
+test("--demo sentinel: a failover as it says, and nobody notices", async () => {
+  const { child, end, shown, failed } = await startDemo("sentinel");
+  assert.ok(shown.config, failed);
+  const text = fs.readFileSync(shown.config, "utf8");
+  const places = (key: string): string[] =>
+    new RegExp(`  ${key}:.*\\n((?:    - .*\\n?)+)`).exec(text)?.[1].trim().split(/\s*- /) ?? [];
+  const proxy = await startProxy({
+    pool: {
+      redis: true,
+      sentinels: places("sentinels").filter(Boolean),
+      servers: places("servers").filter(Boolean),
+    },
+  });
+  const wire = await Wire.open(proxy.port);
+  for (const word of ["a failover", "who is it now"]) {
+    assert.is(await wire.ask("MSET", "a", "1", "b", "2", "c", "3"), "+OK\r\n");
+    const [program, ...args] = commandOf(shown.text, word);
+    const { code, stdout, stderr } = await run(program, args);
+    assert.is(code, 0, `${word}: ${stdout}${stderr}`);
+  }
+  await until("the failover", () => proxy.output().includes("has taken over"));
+  assert.is(await wire.ask("MSET", "a", "4", "b", "5", "c", "6"), "+OK\r\n");
+  end();
+  await until("it to end", () => child.exitCode !== null);
+});
+
 test("--demo migrate: its configuration is right, and its third server is empty", async () => {
   const { child, end, shown, failed } = await startDemo("migrate");
   assert.ok(shown.config, failed);

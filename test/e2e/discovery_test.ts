@@ -1,7 +1,8 @@
 // Servers that are found: in DNS (a real dnsmasq), in etcd, in a file; and what becomes of the set
 // when they change, vanish, or whoever tells of them is gone.
-// Needs: memcached dnsmasq etcd
+// Needs: memcached dnsmasq etcd openssl
 
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -20,6 +21,7 @@ import {
   which,
   Wire,
 } from "./harness.ts";
+import { srvProvider } from "../../adapters/discovery/dns.ts";
 
 const [dnsmasq, etcd] = ["dnsmasq", "etcd"].map(which);
 const given = (program: string, name: string) =>
@@ -30,13 +32,13 @@ let adminPort = 0;
 let proxy: ProxyProcess;
 const list = tempPath("servers.yml");
 let dnsPort = 0;
-let etcdUrl = "";
 let dns: Running;
+const etcdData = tempPath("etcd");
 
 const line = (i: number, name: string) => `- 127.0.0.1:${servers[i].port}:1 ${name}\n`;
 
-/** dnsmasq whose SRV records are these servers. */
-async function startDns(which_: number[], addresses: string[]): Promise<void> {
+/** dnsmasq whose SRV records are these servers; `more`: lines of its configuration. */
+async function startDns(which_: number[], more: string[], ttl = 1): Promise<void> {
   if (dnsmasq === "") return;
   const conf = tempPath("dnsmasq.conf");
   const records = which_.map((i) =>
@@ -45,20 +47,97 @@ async function startDns(which_: number[], addresses: string[]): Promise<void> {
   );
   fs.writeFileSync(
     conf,
-    `port=${dnsPort}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\nlocal-ttl=1\n` +
-      `user=\nauth-ttl=1\nlocal=/test/\n${records.join("")}` +
-      addresses.map((address) => `host-record=plain.test,${address}\n`).join(""),
+    `port=${dnsPort}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\nlocal-ttl=${ttl}\n` +
+      `user=\nauth-ttl=${ttl}\nlocal=/test/\n${records.join("")}` +
+      more.map((line) => `${line}\n`).join(""),
   );
   dns = new Running("dnsmasq", dnsmasq, ["--keep-in-foreground", "--conf-file=" + conf]);
   await until(`dnsmasq to listen: ${dns.output()}`, () => dns.gone || canConnect(dnsPort));
   assert.not(dns.gone, dns.output());
 }
 
+async function anotherDns(which_: number[], more: string[]): Promise<void> {
+  await dns.stop("SIGKILL");
+  await startDns(which_, more);
+}
+
+const GONE = "host-record=gone.test,127.0.0.1";
+
+/** Of a name, all at the first server's port. */
+const address = (...all: string[]): string[] => all.map((one) => `host-record=plain.test,${one}`);
+
+// ------------------------------------------------------------------------------------ etcd
+
+const certificates = tempPath("certificates");
+const pem = (name: string): string => `${certificates}/${name}`;
+let etcdPorts: number[] = [];
+let running: Running;
+/** Who puts keys; "" for nobody. */
+let token = "";
+
+/** An authority, and a certificate for this machine. */
+function issue(): void {
+  fs.mkdirSync(certificates);
+  const openssl = (...args: string[]): void => {
+    execFileSync("openssl", args, { cwd: certificates, stdio: ["ignore", "ignore", "pipe"] });
+  };
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+  const own = (name: string): string[] => ["-keyout", `${name}.key`, "-subj", `/CN=${name}`];
+  openssl("req", "-x509", ...key, ...own("ca"), "-out", "ca.pem");
+  openssl("req", "-new", ...key, ...own("etcd"), "-out", "etcd.csr");
+  fs.writeFileSync(pem("san"), "subjectAltName=IP:127.0.0.1\n");
+  openssl(
+    ...["x509", "-req", "-in", "etcd.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"],
+    ...["-extfile", "san", "-days", "2", "-out", "etcd.pem"],
+  );
+}
+
+/** With the data that it had, if it has run before. */
+async function startEtcd(): Promise<void> {
+  const [plain, secure, peer] = etcdPorts;
+  const urls = `http://127.0.0.1:${plain},https://127.0.0.1:${secure}`;
+  running = new Running("etcd", etcd, [
+    ...["--data-dir", etcdData, "--log-level", "error", "--unsafe-no-fsync"],
+    ...["--listen-client-urls", urls, "--advertise-client-urls", urls],
+    ...["--listen-peer-urls", `http://127.0.0.1:${peer}`],
+    ...["--cert-file", pem("etcd.pem"), "--key-file", pem("etcd.key")],
+  ]);
+  await until(`etcd: ${running.output()}`, () => running.gone || canConnect(plain));
+  const health = (): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${plain}/health`).then((reply) => reply.ok, () => false);
+  await until("etcd to serve", health);
+}
+
+/** A request to etcd, whose answer it is. */
+async function tell(path: string, body: unknown): Promise<Record<string, unknown>> {
+  const headers: Record<string, string> = token === "" ? {} : { authorization: token };
+  const url = `http://127.0.0.1:${etcdPorts[0]}/v3/${path}`;
+  const reply = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+  const said = await reply.json();
+  if (!reply.ok) throw new Error(`${path}: ${JSON.stringify(said)}`);
+  return said as Record<string, unknown>;
+}
+
 async function put(key: string, value: string | null): Promise<void> {
-  const body = { key: btoa(key), ...(value !== null && { value: btoa(value) }) };
-  const what = value === null ? "deleterange" : "put";
-  const options = { method: "POST", body: JSON.stringify(body) };
-  assert.ok((await fetch(`${etcdUrl}/v3/kv/${what}`, options)).ok);
+  if (value === null) await tell("kv/deleterange", { key: btoa(key) });
+  else await tell("kv/put", { key: btoa(key), value: btoa(value) });
+}
+
+/** Only users get in from now on: root, and one who may read. */
+async function lock(): Promise<void> {
+  for (const [name, password] of [["root", "of-root"], ["reader", "of-reader"]]) {
+    await tell("auth/user/add", { name, password });
+    await tell("auth/role/add", { name });
+    await tell("auth/user/grant", { user: name, role: name });
+  }
+  const perm = { permType: "READ", key: btoa("/caches/"), range_end: btoa("/caches0") };
+  await tell("auth/role/grant", { name: "reader", perm });
+  await tell("auth/enable", {});
+}
+
+async function enter(): Promise<void> {
+  token = "";
+  token = String((await tell("auth/authenticate", { name: "root", password: "of-root" })).token);
 }
 
 interface Ring {
@@ -97,32 +176,33 @@ test.before(async () => {
   dnsPort = await freePort();
   adminPort = await freePort();
   fs.writeFileSync(list, line(0, "a") + line(1, "b"));
-  await startDns([0, 1, 2], ["127.0.0.1"]);
+  await startDns([0, 1, 2], [...address("127.0.0.1"), GONE]);
   if (etcd !== "") {
-    const [client, peer] = [await freePort(), await freePort()];
-    etcdUrl = `http://127.0.0.1:${client}`;
-    const args = ["--data-dir", tempPath("etcd"), "--log-level", "error"];
-    args.push("--listen-client-urls", etcdUrl, "--advertise-client-urls", etcdUrl);
-    args.push("--listen-peer-urls", `http://127.0.0.1:${peer}`);
-    const running = new Running("etcd", etcd, [...args, "--unsafe-no-fsync"]);
-    await until(`etcd: ${running.output()}`, () => running.gone || canConnect(client));
-    await until("etcd to serve", () => put("/other", "x").then(() => true, () => false));
+    issue();
+    etcdPorts = await several(3, freePort);
+    await startEtcd();
     await put("/caches/a", `127.0.0.1:${servers[0].port}`);
     await put("/caches/b", `127.0.0.1:${servers[1].port}:1`);
   }
   const more = "min: 100, max_loss: 0.5";
+  const asked = `port: ${servers[0].port}, resolver: "127.0.0.1:${dnsPort}", ${more}`;
+  const [plain, secure] = etcdPorts.map((port) => `127.0.0.1:${port}`);
+  const https = `etcd: ["https://${secure}"], prefix: /caches/`;
   proxy = await startProxy({
     list: { discovery: `{file: ${list}, ${more}}` },
     ...(dnsmasq !== "" && {
       srv: { discovery: `{srv: _mc._tcp.cache.test, resolver: "127.0.0.1:${dnsPort}", ${more}}` },
-      plain: {
-        discovery: `{dns: plain.test, port: ${
-          servers[0].port
-        }, resolver: "127.0.0.1:${dnsPort}", ${more}}`,
-      },
+      plain: { discovery: `{dns: plain.test, ${asked}}` },
+      gone: { discovery: `{dns: gone.test, ${asked}}` },
     }),
     ...(etcd !== "" && {
-      etcd: { discovery: `{etcd: ["${etcdUrl}"], prefix: /caches/, ${more}}` },
+      etcd: { discovery: `{etcd: ["http://${plain}"], prefix: /caches/, ${more}}` },
+      user: {
+        discovery: `{${https}, tls: {ca: ${
+          pem("ca.pem")
+        }}, user: reader, auth: of-reader, ${more}}`,
+      },
+      stranger: { discovery: `{${https}, ${more}}` },
     }),
   }, { admin: `127.0.0.1:${adminPort}` });
 });
@@ -156,22 +236,46 @@ given(dnsmasq, "dnsmasq")(
       /discovery \(dns plain\.test\): servers are named by their addresses/,
     );
     await served("srv");
-    await dns.stop("SIGKILL");
-    await until("it to be missed", async () => (await ring("srv")).discovery.error !== "");
-    assert.is((await ring("srv")).servers.length, 3);
-    await served("srv");
-    await startDns([1], []); // and plain.test is NXDOMAIN
+    // Addresses that change are servers that change.
+    await anotherDns([0, 1, 2], [...address("127.0.0.1", "127.0.0.3"), GONE]);
+    const { port } = servers[0];
+    await becomes("plain", `127.0.0.1:${port} 127.0.0.3:${port}`);
+    // A name without addresses, and one that there is not any more.
+    await anotherDns([1], ["txt-record=plain.test,x"]);
     await becomes("srv", "pod1.cache.test");
     assert.is((await ring("srv")).discovery.refused, 2);
     await served("srv");
-    await until(
-      "NXDOMAIN",
-      async () => (await ring("plain")).discovery.error.includes("no such name"),
-    );
-    assert.is((await ring("plain")).servers.length, 1);
+    const fails = (pool: string, why: string): Promise<boolean> =>
+      until(why, async () => (await ring(pool)).discovery.error.includes(why));
+    await fails("plain", "it has no records");
+    await fails("gone", "there is no such name");
+    assert.is((await ring("plain")).servers.length, 2);
+    assert.is((await ring("gone")).servers.length, 1);
+    // Nobody answers.
+    await dns.stop("SIGKILL");
+    await fails("srv", "ECONNREFUSED");
+    assert.is(await names("srv"), "pod1.cache.test");
+    await served("srv");
     const metrics = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
     assert.match(metrics, /ringmux_pool_discovered_servers\{pool="srv"\} 1\n/);
     assert.match(metrics, /ringmux_pool_discovery_refused_losses_total\{pool="srv"\} 2\n/);
+  },
+);
+
+given(dnsmasq, "dnsmasq")(
+  "DNS: a TTL is how long an answer holds; of priorities the lowest, weights where they differ",
+  async () => {
+    await startDns([], [
+      ...["host-record=x.test,127.0.0.1", "host-record=y.test,127.0.0.2"],
+      ...["srv-host=_w._tcp.test,x.test,1,10,3", "srv-host=_w._tcp.test,y.test,2,10,5"],
+      "srv-host=_w._tcp.test,z.test,3,20,9",
+    ], 7);
+    const answer = await srvProvider("_w._tcp.test", `127.0.0.1:${dnsPort}`).ask();
+    assert.is(answer.ttl, 7000);
+    assert.equal(answer.servers.map(({ name, text, weight }) => [name, text, weight]), [
+      ["x.test", "127.0.0.1:1", 3],
+      ["y.test", "127.0.0.2:2", 5],
+    ]);
   },
 );
 
@@ -180,12 +284,10 @@ given(etcd, "etcd")("etcd: changes are seen at once, also after a compaction", a
   await served("etcd");
   await put("/caches/c", `127.0.0.1:${servers[2].port}`);
   await becomes("etcd", "a b c");
-  const { header } = await (await fetch(`${etcdUrl}/v3/kv/range`, {
-    method: "POST",
-    body: JSON.stringify({ key: btoa("/caches/a") }),
-  })).json() as { header: { revision: string } };
-  const compact = { method: "POST", body: JSON.stringify({ revision: header.revision }) };
-  assert.ok((await fetch(`${etcdUrl}/v3/kv/compaction`, compact)).ok);
+  const { header } = await tell("kv/range", { key: btoa("/caches/a") }) as {
+    header: { revision: string };
+  };
+  await tell("kv/compaction", { revision: header.revision });
   await put("/caches/b", null);
   await becomes("etcd", "a c");
   await served("etcd");
@@ -195,6 +297,32 @@ given(etcd, "etcd")("etcd: changes are seen at once, also after a compaction", a
   assert.is(await names("etcd"), "a c");
   await put("/caches/d", null);
 });
+
+given(etcd, "etcd")(
+  "etcd over TLS, and with users: tokens are asked for when they are over",
+  async () => {
+    await becomes("user", "a c");
+    const { discovery: { error } } = await ring("stranger");
+    assert.match(
+      error,
+      /https:\/\/127\.0\.0\.1:\d+: .*(SELF_SIGNED|UNABLE_TO|issuer|certificate)/i,
+    );
+    await lock();
+    await enter();
+    await put("/caches/b", `127.0.0.1:${servers[1].port}`);
+    await becomes("user", "a b c");
+    assert.is(await names("etcd"), "a c", "it has no user, and keeps what it has");
+    // Started anew it knows no tokens of before.
+    await running.stop("SIGKILL");
+    await startEtcd();
+    await enter();
+    await put("/caches/c", null);
+    await becomes("user", "a b");
+    await until("nobody to be refused", async () => (await ring("etcd")).discovery.error !== "");
+    assert.match((await ring("etcd")).discovery.error, /user name is empty|HTTP 400/);
+    assert.not.match(proxy.output(), "of-reader");
+  },
+);
 
 ours("a reload keeps what was found", async () => {
   const text = fs.readFileSync(proxy.confPath, "utf8");

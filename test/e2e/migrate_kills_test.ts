@@ -99,9 +99,8 @@ class Scene {
     await until(`${phase} everywhere`, async () => {
       told = (await Promise.all(this.sites.map(({ admin }) => processesOf(admin)))).flat();
       return told.every((one) => one.startsWith(phase));
-    }, 20_000).catch((error) => {
-      const state = this.sites.map(({ proxy }) => proxy.output()).join("\n----\n");
-      throw new Error(`${error}: ${told.join("; ")}\n${state}`);
+    }, 60_000).catch((error) => {
+      throw new Error(`${error}: ${told.join("; ")}`);
     });
   }
 
@@ -141,10 +140,11 @@ once("kill -9 of a worker, a proxy, an old and a new server in each phase", asyn
   const scene = new Scene();
   await scene.open();
   const wire = await Wire.open(scene.sites[0].port);
-  for (let i = 0; i < 300; i++) wire.send(cmd("SET", `fill:${i}`, `v${i}`));
+  // Names that differ in front: others are all on one server.
+  for (let i = 0; i < 300; i++) wire.send(cmd("SET", `${i}:fill`, `v${i}`));
   assert.equal(new Set(await wire.replies(300)), new Set(["+OK\r\n"]));
+  wire.close();
   await scene.killAll("prepare", 0);
-  console.log(await wire.ask("DBSIZE"), JSON.stringify(await migrate(scene.sites, "plan")));
 
   await scene.untilPhase("prepare");
   await scene.ordered("start");
@@ -175,7 +175,7 @@ once("kill -9 of a worker, a proxy, an old and a new server in each phase", asyn
   await scene.check();
   const reader = await Wire.open(scene.sites[1].port);
   for (let i = 0; i < 300; i++) {
-    assert.is(await reader.ask("GET", `fill:${i}`), bulk(`v${i}`), `fill:${i}`);
+    assert.is(await reader.ask("GET", `${i}:fill`), bulk(`v${i}`), `${i}:fill`);
   }
   reader.close();
 });

@@ -42,7 +42,11 @@ export async function startSite(
   const admin = `127.0.0.1:${await freePort()}`;
   const big = bigKey === undefined ? "" : `, big_key: ${bigKey}`;
   const proxy = await startProxy({
-    alpha: { redis: true, migrate: `{to: beta2, rate: ${rate}, latency: ${latency}${big}}`, ...old },
+    alpha: {
+      redis: true,
+      migrate: `{to: beta2, rate: ${rate}, latency: ${latency}${big}}`,
+      ...old,
+    },
     beta2: { redis: true, ...next },
   }, { admin, args: workers === 1 ? [] : ["--workers", String(workers)] });
   return { proxy, port: proxy.ports.alpha, admin };

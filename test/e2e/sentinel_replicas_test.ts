@@ -61,6 +61,13 @@ if (runtime === "node") {
         timeout: 1000,
         wait: 15000,
       },
+      strict: {
+        redis: true,
+        sentinels: set.ports.map((port) => `127.0.0.1:${port}:1`),
+        servers: set.shards.map(({ name, servers }) => at(servers[0], 1, name)),
+        reads: "{from: replica, max_lag: 1000}",
+        timeout: 1000,
+      },
     }, { admin: `127.0.0.1:${adminPort = await freePort()}` });
   });
 }
@@ -86,6 +93,34 @@ ours("replicas that Sentinels tell of are read from; a promoted one is none", as
   await fit(...others(second));
   assert.ok(others(second).includes(first), "the old primary is a replica");
   wire.close();
+});
+
+ours("replicas that hang lose their reads to others, and get them back", async () => {
+  const primary = await set.primary(NAME);
+  await set.settled(NAME);
+  await fit(...others(primary));
+  const [wire, strict] = await Promise.all([Wire.open(proxy.port), Wire.open(proxy.ports.strict)]);
+  const none = `-ERR no replica of "${NAME}" within max_lag\r\n`;
+  await until("both to read", async () => await strict.ask("GET", "k") === bulk("w"));
+  const [one, other] = set.shards[0].servers.filter(({ port }) => port !== primary);
+  const read = async (): Promise<void> => {
+    for (let i = 0; i < 10; i++) assert.is(await wire.ask("GET", "k"), bulk("w"));
+  };
+  one.kill("SIGSTOP");
+  await read();
+  assert.is(await strict.ask("GET", "k"), bulk("w"));
+  await fit(other.port);
+  other.kill("SIGSTOP");
+  await read();
+  await until("no replica to be fit", async () => await strict.ask("GET", "k") === none);
+  await fit();
+  await read();
+  assert.is(await strict.ask("SET", "k", "w"), "+OK\r\n", "writes go on");
+  for (const server of [one, other]) server.kill("SIGCONT");
+  await fit(one.port, other.port);
+  await until("them to be read from", async () => await strict.ask("GET", "k") === bulk("w"));
+  await read();
+  for (const each of [wire, strict]) each.close();
 });
 
 ours("one that dies is left out, and reads never fail", async () => {

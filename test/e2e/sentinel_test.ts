@@ -234,6 +234,35 @@ ours("kill -9: reads are answered late, writes once or told to be in doubt", asy
 });
 
 ours(
+  "a failover by hand: an error for each write on the wire that is never answered, no other",
+  async () => {
+    const { name } = set.shards[1];
+    await set.settled(name);
+    const key = await keyOf(name);
+    const [writer, reader, later] = await Promise.all([1, 2, 3].map(() => Wire.open(proxy.port)));
+    const n = 20;
+    const old = await set.server(name);
+    old.kill("SIGSTOP");
+    writer.send(cmd("APPEND", key, "x").repeat(n));
+    reader.send(cmd("GET", key).repeat(n));
+    await until(
+      "all to be on the wire",
+      async () => (await proxy.stats()).pool[name].out_queue >= 2 * n,
+    );
+    await set.failover(name);
+    assert.is(await later.ask("SET", key, "later"), "+OK\r\n");
+    assert.is(writer.peek().length, 0, "they may be answered yet");
+    old.kill("SIGKILL");
+    for (const reply of await writer.replies(n)) {
+      assert.match(reply, /^-ERR [^\r]*; it may have been carried out\r\n$/);
+    }
+    // Reads are sent again.
+    assert.equal(await reader.replies(n), Array(n).fill(bulk("later")));
+    for (const wire of [writer, reader, later]) wire.close();
+  },
+);
+
+ours(
   "the old primary comes back, the Sentinels are lost and back, one is stopped, and again",
   async () => {
     const [{ name, servers }] = set.shards;

@@ -2,7 +2,7 @@
 // said of it, large values, certificates that change while it runs.
 // Needs: redis-server redis-cli memcached openssl
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import * as fs from "node:fs";
 import * as net from "node:net";
@@ -366,6 +366,57 @@ ours("new certificates are used after a reload; old connections live on", async 
   await asks(old, "GET a\r\n", "$1\r\n1\r\n");
   await proxy.stop();
   await server.redis.stop();
+});
+
+/** What openssl's client says of its connection once it has a reply; it keeps its session in `file`. */
+function visit(port: number, ...args: string[]): Promise<string> {
+  const child = spawn("openssl", [
+    ...["s_client", "-connect", `127.0.0.1:${port}`, "-cert", file("client.pem")],
+    ...["-key", file("client.key"), "-tls1_3", "-sess_out", file("session"), ...args],
+  ]);
+  let said = "";
+  child.stdout.on("data", (text) => {
+    said += text;
+    if (said.includes("+PONG")) child.stdin.end();
+  });
+  child.stderr.on("data", (text) => said += text);
+  child.stdin.on("error", () => {});
+  child.stdin.write("PING\r\n");
+  return new Promise((resolve) => child.once("close", () => resolve(said)));
+}
+
+ours("sessions are resumed, but only where their certificate is trusted now", async () => {
+  for (const name of ["ca", "other-ca"]) {
+    fs.copyFileSync(file(`${name}.pem`), file(`t-${name}.pem`));
+  }
+  const redis = await startRedis();
+  const wants = (ca: string) => shows("server", { ca: file(ca), require_client_cert: true });
+  const other = await freePort();
+  const open = await freePort();
+  const proxy = await startProxy({
+    cache: { redis: true, tls: wants("t-ca.pem"), servers: [at(redis)] },
+    other: {
+      listen: `127.0.0.1:${other}`,
+      redis: true,
+      tls: wants("other-ca.pem"),
+      servers: [at(redis)],
+    },
+    open: { listen: `127.0.0.1:${open}`, redis: true, tls: shows("server"), servers: [at(redis)] },
+  }, { args: ["-v", "6"] });
+  const again = ["-sess_in", file("session")];
+  assert.match(await visit(open), /^New, TLSv1\.3[^]*\+PONG/m);
+  assert.match(await visit(open, ...again), /^Reused, TLSv1\.3[^]*\+PONG/m, "without certificates");
+  assert.not.match(await visit(other, ...again), "+PONG", "a session of nobody");
+  assert.match(await visit(proxy.port), /^New, TLSv1\.3[^]*\+PONG/m);
+  assert.match(await visit(proxy.port, ...again), /^Reused, TLSv1\.3[^]*\+PONG/m);
+  assert.not.match(await visit(other, ...again), "+PONG", "another pool's authority");
+  assert.match(await visit(proxy.port), /^New, TLSv1\.3[^]*\+PONG/m);
+  fs.copyFileSync(file("other-ca.pem"), file("t-ca.pem"));
+  proxy.kill("SIGUSR2");
+  await logs(proxy, /configuration reloaded/);
+  assert.not.match(await visit(proxy.port, ...again), "+PONG", "after a reload");
+  await proxy.stop();
+  await redis.stop();
 });
 
 ours("clients at their handshake count as clients, and have handshake_timeout for it", async () => {

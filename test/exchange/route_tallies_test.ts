@@ -3,6 +3,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { loadConfig } from "../../core/config/load.ts";
+import { viewPool } from "../../core/pool_view.ts";
 import { mergeRoutes } from "../../core/stats/routes.ts";
 import { command } from "../fake/fixture.ts";
 import { TreeFixture } from "../fake/tree.ts";
@@ -12,7 +13,7 @@ const ROUTES = '{default: a, prefixes: {"f:": {failover: [a, b]}, "e:": {all: [a
   '"s:": {pool: b, strip: true}}, mirror: [{pool: c}]}';
 
 function rowsOf(t: TreeFixture): Record<string, string> {
-  return Object.fromEntries((t.front.snapshot().routes ?? []).map(
+  return Object.fromEntries((viewPool(t.front).routes ?? []).map(
     (
       { route, target, requests, errors = "-", failovers = "-" },
     ) => [`${route} > ${target}`, [requests, errors, failovers].join(" ")],

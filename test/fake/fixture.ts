@@ -26,6 +26,8 @@ export interface Setting {
   host?: FakeHost;
   /** Another route than the ring. */
   routing?: Routing;
+  /** More pools. */
+  more?: string;
   /** For `reload`: another port; the pool is removed. */
   port?: number;
   gone?: boolean;
@@ -95,7 +97,11 @@ export class Fixture {
       limits: setting.limits,
       routing: setting.routing,
     };
-    const proxy = new Proxy(host, loadConfig(`${lines.join("\n")}\n`), options);
+    const proxy = new Proxy(
+      host,
+      loadConfig(`${lines.join("\n")}\n${setting.more ?? ""}`),
+      options,
+    );
     const fixture = new Fixture(host, proxy, names, logged);
     await proxy.start();
     return fixture;

@@ -27,7 +27,7 @@ interface Awaited {
 }
 
 const DOUBT = /^-ERR [^\r\n]*; it may have been carried out\r\n$/;
-const LOSS = /^-ERR (Connection|server|the connection|Invalid)[^\r\n]*\r\n$/;
+const LOSS = /^-ERR (Connection|server|the connection|Invalid|unknown)[^\r\n]*\r\n$/;
 
 class ModelClient {
   readonly socket: FakeSocket;

@@ -87,13 +87,33 @@ test("a server that is removed answers what is in flight, then its connection cl
   f.host.pass(500);
   assert.not.ok(old.gone, "it has something to answer");
   f.say(client, get(key));
+  assert.is(f.attempts("a"), 0, "what comes later waits");
+  f.say(f.client(), get(key));
+  assert.is(f.server("a").received(), get(key), "but not what others send");
+  f.say(f.server("a"), bulk("new"));
+  f.say(old, bulk("old"));
   assert.is(f.server("a").received(), get(key));
   f.say(f.server("a"), bulk("new"));
-  assert.is(client.received(), "", "the earlier reply comes first");
-  f.say(old, bulk("old"));
   assert.is(client.received(), bulk("old") + bulk("new"));
   f.host.pass(200);
   assert.ok(old.gone);
+});
+
+test("a server that goes and comes back: nothing overtakes what was sent before", async () => {
+  const f = await Fixture.start({ servers: ["a", "b"] });
+  const client = f.client();
+  const key = f.key("b");
+  f.say(client, command("SET", key, "1"));
+  const old = f.server("b");
+  await f.reload({ servers: ["a"] });
+  await f.reload({ servers: ["a", "b"] });
+  f.say(client, get(key));
+  assert.is(f.connections("b").length, 1, "the GET waits for the SET");
+  f.say(old, "+OK\r\n");
+  const [, next] = f.connections("b");
+  assert.is(next.received(), get(key));
+  f.say(next, bulk("1"));
+  assert.is(client.received(), "+OK\r\n" + bulk("1"));
 });
 
 test("a removed server that does not answer is given up after drain_timeout", async () => {

@@ -8,7 +8,10 @@ import { lineOf, rangeOf } from "../../adapters/discovery/etcd.ts";
 import { namesToTry, parseResolvConf } from "../../adapters/discovery/dns.ts";
 import { parseServer, type ServerConfig } from "../../core/config/address.ts";
 import { loadServerList } from "../../core/config/server_list.ts";
-import { DiscoveredSet } from "../../core/topology/discovery.ts";
+import { loadConfig } from "../../core/config/load.ts";
+import type { Log } from "../../adapters/log/log.ts";
+import { Discovery } from "../../adapters/discovery/discovery.ts";
+import { DiscoveredSet, type Provider } from "../../core/topology/discovery.ts";
 import { decodeReply, encodeQuestion, SRV } from "../../core/topology/dns_message.ts";
 
 const servers = (...names: string[]): ServerConfig[] =>
@@ -48,6 +51,76 @@ test("a server with another address under its name is a change, and no loss", ()
   assert.is(set.answered(servers("a", "b").reverse(), 0, 2), "changed");
   const moved = [parseServer("10.9.9.9:1:1 a"), parseServer("10.0.0.2:1:1 b")] as ServerConfig[];
   assert.is(set.answered(moved, 0, 3), "changed");
+});
+
+test("servers of another source are kept until this one answers, and weigh nothing then", () => {
+  const set = new DiscoveredSet(servers("a", "b", "c"));
+  set.failed("timeout");
+  assert.is(set.servers.length, 3);
+  assert.is(set.answered(servers("d"), 0.1, 1), "changed");
+  assert.is(set.answered(servers("e"), 0.1, 2), "refused");
+});
+
+/** What a provider says next; a text is why it does not answer. */
+type Said = { servers: string[]; ttl: number } | string;
+
+test("it is asked again after the TTL, but not sooner than `min`; what fails changes nothing", async () => {
+  const said: Said[] = [
+    { servers: ["a", "b", "c"], ttl: 30_000 },
+    { servers: ["a", "b", "c", "d"], ttl: 7 },
+    "no such name",
+    { servers: [], ttl: 30_000 },
+    { servers: ["a"], ttl: 30_000 },
+    { servers: ["a"], ttl: 30_000 },
+    { servers: ["a"], ttl: 30_000 },
+  ];
+  const provider: Provider = {
+    label: "test",
+    ask: () => {
+      const next = said.shift() as Said;
+      return typeof next === "string"
+        ? Promise.reject(new Error(next))
+        : Promise.resolve({ servers: servers(...next.servers), ttl: next.ttl });
+    },
+  };
+  const none = (): void => {};
+  const log = { error: none, warn: none, notice: none, info: none, debug: none } as unknown as Log;
+  const config = loadConfig(
+    "p:\n  listen: 127.0.0.1:1\n  discovery: {srv: x, min: 100, max_loss: 0.5}\n",
+  );
+  // Timers that the test lets go off.
+  const timers: { ms: number; fn: () => void }[] = [];
+  const { setTimeout: real, clearTimeout: realClear } = globalThis;
+  Object.assign(globalThis, {
+    setTimeout: (fn: () => void, ms: number) => timers.push({ fn, ms }),
+    clearTimeout: () => {},
+  });
+  try {
+    const discovery = new Discovery(log, ".", () => provider);
+    let now = (await discovery.start(config)).pools[0].servers;
+    discovery.begin((changed) => void (now = changed.pools[0].servers));
+    const seen: [number, number][] = [];
+    while (said.length > 0) {
+      const { ms, fn } = timers.pop() as { ms: number; fn: () => void };
+      seen.push([ms, now.length]);
+      timers.length = 0;
+      fn();
+      await new Promise((resolve) => real(resolve, 0));
+    }
+    seen.push([timers[0].ms, now.length]);
+    assert.equal(seen, [
+      [30_000, 3],
+      [100, 4],
+      [5000, 4],
+      [5000, 4],
+      [100, 4],
+      [100, 4],
+      [30_000, 1],
+    ]);
+    discovery.stop();
+  } finally {
+    Object.assign(globalThis, { setTimeout: real, clearTimeout: realClear });
+  }
 });
 
 test("a DNS question and what is no answer to it", () => {

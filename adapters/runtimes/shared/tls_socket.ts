@@ -17,6 +17,7 @@ import {
   type SocketHandler,
 } from "../../../core/host.ts";
 import { nameOf } from "./listen.ts";
+import { Authorities } from "./resumed.ts";
 import { tlsReason } from "./tls_reason.ts";
 import { reread } from "./read_buffer.ts";
 
@@ -253,6 +254,8 @@ class Handshakes {
   }
 }
 
+const STRANGE = "TLS: it resumes a session, and its certificate is not signed by a known authority";
+
 /** Peers of accepted sockets: when TLS fails the address is not to be had any more. */
 const remotes = new WeakMap<object, string>();
 
@@ -270,8 +273,13 @@ function serve(
     handshakeTimeout: Math.min(2 ** 31 - 1, handshake_timeout + 1000),
     ...(ca === "" ? {} : { ca, requestCert: true, rejectUnauthorized: require_client_cert }),
   });
+  const authorities = ca === "" ? null : new Authorities(ca);
   server.on("secureConnection", (inner) => {
     handshakes.ended(inner);
+    if (inner.isSessionReused() && authorities?.admit(inner, require_client_cert) === false) {
+      options.refused?.(announcedBy(peerOf(inner)), STRANGE);
+      return void inner.destroy();
+    }
     const socket = new TlsSocket(announcedBy(peerOf(inner)), inner, null);
     const handler = accept(socket);
     if (handler === null) inner.destroySoon();

@@ -8,6 +8,7 @@
 
 import { MANAGED, PLAIN, SPECIAL, WATCHED } from "../../exchange/request.ts";
 import type { Scan } from "../../protocol/codec.ts";
+import { Again } from "./again.ts";
 import { BLOCKED, claim, ENDING, type Hold, type ModeClient, WATCHING } from "./hold.ts";
 import { HoldLog } from "./hold_log.ts";
 import { moveWith } from "./moving.ts";
@@ -49,14 +50,9 @@ export function block(
     const { sent: request } = hold;
     // Its reply may be no one's.
     request.kind = client.context.route.redirects === null ? SPECIAL : WATCHED;
-    hold.again = {
-      moves: migration.isLeaving(client, scan, buf, at),
-      request,
-      rest: migration.words.waiting(scan, buf, at, length),
-      since: client.context.host.now(),
-      wait: scan.wait,
-      askedAt: -1,
-    };
+    const moves = migration.isLeaving(client, scan, buf, at);
+    const waiting = migration.words.waiting(scan, buf, at, length);
+    hold.again = new Again(request, moves, waiting, client.context.host.now(), scan.wait);
   }
   client.emptyListening();
   return TAKEN;

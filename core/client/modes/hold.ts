@@ -3,7 +3,6 @@
 // which of them a request meets in holding.ts. What requests are called and what the answers say
 // is the codec's: see Scan.pin.
 
-import { VITAL } from "../../exchange/outcome.ts";
 import {
   crossServerError,
   NO_KEY,
@@ -11,18 +10,25 @@ import {
   SEVERAL,
   type Whereabouts,
 } from "../../exchange/place.ts";
-import { type Request, SPECIAL } from "../../exchange/request.ts";
+import type { Request } from "../../exchange/request.ts";
 import type { GateClient } from "../../exchange/migrate/phases.ts";
-import { Preface } from "../../exchange/resend.ts";
 import type { Link } from "../../link/link.ts";
-import { ASKED, OWN, type Scan, type Transactions } from "../../protocol/codec.ts";
+import { Question, UNHEARD } from "../../link/question.ts";
+import type { Scan, Transactions } from "../../protocol/codec.ts";
 import type { Server, Target } from "../../server/server.ts";
 import type { ClientContext } from "../context.ts";
 import type { SubscribedClient } from "../subscriptions.ts";
+import type { Again } from "./again.ts";
 import type { HoldLog } from "./hold_log.ts";
 import type { KeptCommands } from "./kept_commands.ts";
+import { sendOwn } from "./own.ts";
 import { LATER, TAKEN } from "./taken.ts";
 import { endWait } from "./unblock.ts";
+
+/** A mode: see mode.ts, which knows holds. */
+interface Named {
+  readonly name: string;
+}
 
 /** A client, as its modes see it. */
 export interface ModeClient extends SubscribedClient, GateClient {
@@ -33,16 +39,10 @@ export interface ModeClient extends SubscribedClient, GateClient {
   endHold(): void;
   /** Answers, and is TAKEN. */
   replied(bytes: Uint8Array): number;
-  /** What a command may do when the client does not listen. */
-  takeBeneath(scan: Scan, buf: Uint8Array, at: number, length: number): number;
-  /** What it may do while it wants replies; carried out if its mode has nothing to say. */
-  takeAloud(scan: Scan, buf: Uint8Array, at: number, length: number): number;
-  /** What it may do when nothing is to be said before it. */
-  takeUnsaid(scan: Scan, buf: Uint8Array, at: number, length: number): number;
-  /** What it may do while no key of the pool moves. */
-  takeSettled(scan: Scan, buf: Uint8Array, at: number, length: number): number;
-  /** What it may do while the pool is not paused. */
-  takeServed(scan: Scan, buf: Uint8Array, at: number, length: number): number;
+  /** What a command may do by the mode that is next below `from`. */
+  passOn(from: Named, scan: Scan, buf: Uint8Array, at: number, length: number): number;
+  /** What is done with a command of which no mode has anything to say. TAKEN or LATER. */
+  carryOut(scan: Scan, buf: Uint8Array, at: number, length: number): number;
   /** Nothing is answered to the command that is carried out now. */
   hushed: boolean;
   /** Takes nothing until the pool's pause is over. */
@@ -66,22 +66,6 @@ export const BLOCKED = 2;
 export const ENDING = 3;
 
 export const LOST = "the connection that was kept for this client is lost";
-
-/** How a request that waits at a server is made again at another one. */
-export interface Again {
-  /** Its key leaves the server. */
-  readonly moves: boolean;
-  readonly request: Request;
-  /** The request, with so much time (ms) left. */
-  readonly rest: (ms: number) => Uint8Array;
-  readonly since: number;
-  readonly wait: number;
-  /** When the server was last asked to end the wait (ms); -1: never. */
-  askedAt: number;
-}
-
-/** How often (ms) a server is asked to end a wait, which may not have begun when it first was. */
-const ASK_AGAIN = 100;
 
 export class Hold {
   state: number;
@@ -110,7 +94,7 @@ export class Hold {
   protected user: string;
   /** The client's latest requests went over other links. */
   elsewhere: boolean;
-  /** When it was last seen in use (pool time): see Life.tickHold. */
+  /** When it was last seen in use (pool time): see ClientLife.tickHold. */
   usedAt: number;
   /** WATCHING: its keys have left the server; the transaction finds that they have changed. */
   moved: boolean;
@@ -212,7 +196,7 @@ export class Hold {
     if (this.elsewhere && client.head !== null) return LATER;
     this.elsewhere = false;
     if (guest !== null && this.state !== TRANSACTION) {
-      link.send(new Preface(guest.length), guest, 0, guest.length);
+      link.send(new Question(UNHEARD), guest, 0, guest.length);
     }
     const request = client.sendOver(link, scan, buf, at, length);
     this.sent = request;
@@ -241,15 +225,7 @@ export class Hold {
 
   /** Sends a request of the proxy's own; if a `vital` one is refused the link is of no more use. */
   sendOwn(bytes: Uint8Array, vital: boolean): void {
-    const { client } = this;
-    const request = client.context.requests.take(client);
-    request.mute = OWN;
-    request.verb = ASKED;
-    request.kind = SPECIAL;
-    request.tagHigh = vital ? VITAL : 0;
-    request.noted = 0;
-    client.push(request);
-    (this.link as Link).send(request, bytes, 0, bytes.length);
+    sendOwn(this.client, this.link as Link, bytes, vital);
   }
 
   /** A transaction, if it is one, is not carried out. */
@@ -265,13 +241,25 @@ export class Hold {
     return endWait(server, link, withError);
   }
 
+  /** It is to come to its end: what its client has begun with WATCH or MULTI. */
+  get goesOn(): boolean {
+    if (this.doomed || this.moved) return false;
+    if (this.commands !== null) return this.commands.count > 0;
+    return this.link !== null && (this.state === WATCHING || this.state === TRANSACTION);
+  }
+
+  /** BLOCKED, and its key leaves the server. */
+  get waitsForMoved(): boolean {
+    if (this.state !== BLOCKED) return false;
+    // What waits at all servers (WAIT) stays.
+    return this.again === null ? this.sent !== null : this.again.moves;
+  }
+
   /** BLOCKED, and its key leaves the server: the wait is to end. False: nobody knows how. */
   freeWait(now: number): boolean {
     const { again, link, server } = this;
     if (again === null || link === null || server === null) return false;
-    if (again.askedAt >= 0 && now - again.askedAt < ASK_AGAIN) return true;
-    again.askedAt = now;
-    return endWait(server, link, true);
+    return !again.mayAsk(now) || endWait(server, link, true);
   }
 
   /** The server lets go of what it was told: see exchange/migrate/migration.ts. */

@@ -62,6 +62,7 @@ export function pinned(
 
 export const HOLDING: Mode = {
   name: "holding",
+  isInForce: ({ hold }) => hold !== null,
   take(client: ModeClient, scan: Scan, buf: Uint8Array, at: number, length: number): number {
     const hold = client.hold as Hold;
     if (hold.state === TRANSACTION) return inside(hold, scan, buf, at, length);

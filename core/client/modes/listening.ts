@@ -14,10 +14,14 @@ import type { ModeClient } from "./hold.ts";
 
 export const LISTENING: Mode = {
   name: "listening",
+  isInForce({ subscriptions, session }: ModeClient): boolean {
+    return subscriptions !== null && !session.locked && subscriptions.total > 0 &&
+      subscriptions.isExclusive();
+  },
   take(client: ModeClient, scan: Scan, buf: Uint8Array, at: number, length: number): number {
     const { codec } = client.context;
     const instead = (codec.publishing as Publishing).answerInstead(scan, buf, at);
-    if (instead === null) return client.takeBeneath(scan, buf, at, length);
+    if (instead === null) return client.passOn(LISTENING, scan, buf, at, length);
     client.answer(instead);
     return TAKEN;
   },

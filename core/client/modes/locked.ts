@@ -13,6 +13,7 @@ import type { ModeClient } from "./hold.ts";
 
 export const LOCKED: Mode = {
   name: "locked",
+  isInForce: ({ session }) => session.locked,
   take(client: ModeClient, scan: Scan): number {
     const { codec, hold } = client;
     if (scan.pin === PIN_RESET && hold !== null) return reset(hold);

@@ -12,10 +12,13 @@ import { LATER, TAKEN } from "./taken.ts";
 
 export const MIGRATING_CLIENT: Mode = {
   name: "migrating",
+  isInForce({ context: { migration } }: ModeClient): boolean {
+    return migration !== null && migration.isOn;
+  },
   take(client: ModeClient, scan: Scan, buf: Uint8Array, at: number, length: number): number {
     const verdict = client.context.migration?.gate(client, scan, buf, at) ?? GO;
     if (verdict === WAIT) return LATER;
-    if (verdict === GO) return client.takeSettled(scan, buf, at, length);
+    if (verdict === GO) return client.passOn(MIGRATING_CLIENT, scan, buf, at, length);
     if (scan.mute !== 0 && client.codec.quiet?.muted(scan.mute, verdict, 0)) return TAKEN;
     return client.replied(verdict);
   },

@@ -12,12 +12,11 @@
 // Where it cannot be done again EXEC gets a *verdict*: nil if keys were watched, since nobody can
 // tell whether they are what they were; EXECABORT if the transaction is too large to be kept.
 
-import { conclude, DOUBT, fail, settle } from "../../exchange/outcome.ts";
+import { conclude, fail, inDoubt, settle } from "../../exchange/outcome.ts";
 import { type Request, WATCHED } from "../../exchange/request.ts";
-import { Preface } from "../../exchange/resend.ts";
 import type { Carrier } from "../../link/attempt.ts";
 import type { Link } from "../../link/link.ts";
-import { Question, Unheard } from "../../link/question.ts";
+import { Question, UNHEARD, Unheard } from "../../link/question.ts";
 import { ASKED, OWN, type Waits } from "../../protocol/codec.ts";
 import type { Redirects, Resendable } from "../../route/route.ts";
 import type { Parked, Server, Target } from "../../server/server.ts";
@@ -170,7 +169,8 @@ export function heldLoss(
   if (!log.isLast(request.resent)) return true; // what to do depends on what comes behind it
   if (move.byLoss && log.ends && !unsent) {
     hold.move = null;
-    for (const one of move.pended) fail(one, text + DOUBT);
+    const told = inDoubt(text, unsent, false);
+    for (const one of move.pended) fail(one, told);
   } else if (isDoneFor(hold)) {
     hold.move = null;
     setVerdict(hold);
@@ -309,7 +309,7 @@ function sendAgain(move: Move, server: Server): void {
   hold.move = null;
   hold.guest = preface;
   const link = hold.link as Link;
-  if (preface !== null) link.send(new Preface(preface.length), preface, 0, preface.length);
+  if (preface !== null) link.send(new Question(UNHEARD), preface, 0, preface.length);
   if (hold.state === BLOCKED) return blockAgain(hold, log, link, pended[0]);
   let next = 0;
   for (let i = 0; i < log.count; i++) {

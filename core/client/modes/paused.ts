@@ -10,9 +10,10 @@ import { LATER } from "./taken.ts";
 
 export const PAUSED_CLIENT: Mode = {
   name: "paused",
+  isInForce: ({ context }) => context.pause.isOn,
   take(client: ModeClient, scan: Scan, buf: Uint8Array, at: number, length: number): number {
     if (!client.context.pause.stops(client.codec, scan)) {
-      return client.takeServed(scan, buf, at, length);
+      return client.passOn(PAUSED_CLIENT, scan, buf, at, length);
     }
     client.pauseReading();
     return LATER;

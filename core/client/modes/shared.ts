@@ -19,7 +19,11 @@ function take(client: ModeClient, scan: Scan, buf: Uint8Array, at: number, lengt
 }
 
 /** A request of one key needs no second look. */
-export const SHARED: Mode = { name: "shared", take };
+export const SHARED: Mode = { name: "shared", isInForce: () => true, take };
 
 /** A user who may not do all: what each request does is asked for before (`Codec.guard`). */
-export const RESTRICTED: Mode = { name: "restricted", take };
+export const RESTRICTED: Mode = {
+  name: "restricted",
+  isInForce: ({ session }) => session.restricted,
+  take,
+};

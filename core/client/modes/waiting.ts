@@ -9,13 +9,13 @@
 //   | the client leaves         | closed: the servers let go of it           |
 
 import { addPart, openParent } from "../../exchange/part.ts";
-import { SPECIAL } from "../../exchange/request.ts";
 import type { Link } from "../../link/link.ts";
-import { ASKED, OWN, type Scan } from "../../protocol/scan.ts";
+import type { Scan } from "../../protocol/scan.ts";
 import { CLASS_OTHER } from "../../stats/latency.ts";
 import { NOBODY } from "../../route/route.ts";
 import type { Server } from "../../server/server.ts";
 import { BLOCKED, ENDING, Hold, type ModeClient, WATCHING } from "./hold.ts";
+import { sendOwn } from "./own.ts";
 import { LATER, TAKEN } from "./taken.ts";
 
 const WHILE_WATCHING = "WAIT is not possible while keys are watched on one of several servers";
@@ -66,16 +66,7 @@ export function wait(
 
 /** The server is to see that the link has been used now. Nobody gets the reply. */
 function touch(client: ModeClient, link: Link): void {
-  const { requests, codec } = client.context;
-  const probe = codec.probe as Uint8Array;
-  const request = requests.take(client);
-  request.mute = OWN;
-  request.verb = ASKED;
-  request.kind = SPECIAL;
-  request.tagHigh = 0;
-  request.noted = 0;
-  client.push(request);
-  link.send(request, probe, 0, probe.length);
+  sendOwn(client, link, client.context.codec.probe as Uint8Array, false);
 }
 
 /** A hold on links to several servers. */

@@ -28,10 +28,9 @@ import {
   type Verdict,
   WAIT,
 } from "./phases.ts";
+import { MOST_WAIT, Parking } from "./parking.ts";
 import { askWhole, type WholeContext } from "./whole.ts";
 
-/** How long (ms) a client's request may wait. */
-const MOST_WAIT = 10_000;
 const MINUS = 45;
 /** What may be about all keys. */
 const ABOUT_ALL: ReadonlySet<number> = new Set([ALL, APART, ANY, GATHER, WALK]);
@@ -39,44 +38,41 @@ const ABOUT_ALL: ReadonlySet<number> = new Set([ALL, APART, ANY, GATHER, WALK]);
 export interface GateContext extends WholeContext {
   readonly phase: Phase;
   readonly isOn: boolean;
-  readonly stopped: boolean;
   /** Old servers that have nothing left to go. */
   readonly empty: ReadonlySet<Server>;
 }
 
 export class Gate {
   private readonly context: GateContext;
-  private readonly pool: MigrationContext;
   private readonly route: MigrateRoute;
   private readonly mover: Mover;
-  /** Clients that wait for another phase, and since when. */
-  private readonly parked: Map<GateClient, number>;
-  /** What becomes of the request that a client has waited for. */
-  private readonly verdicts: Map<GateClient, typeof GO | Uint8Array>;
+  private readonly parking: Parking<Uint8Array>;
   /** While no keys move servers are asked what clients ask. */
   private isPlain: boolean;
 
-  constructor(context: GateContext, pool: MigrationContext, mover: Mover) {
+  constructor(context: GateContext, pool: Pick<MigrationContext, "turn">, mover: Mover) {
     this.context = context;
-    this.pool = pool;
     this.route = context.route;
     this.mover = mover;
-    this.parked = new Map();
-    this.verdicts = new Map();
+    this.parking = new Parking({
+      host: context.host,
+      turn: pool.turn,
+      // Its keys are there, but from a barrier on that is not enough.
+      get isLate() {
+        return !isMoving(context.phase);
+      },
+    });
     this.isPlain = false;
   }
 
   get waiting(): number {
-    return this.parked.size;
+    return this.parking.waiting;
   }
 
   /** The request at `buf[at...]`. WAIT: it is looked at again later. */
   ask(client: GateClient, scan: Scan, buf: Uint8Array, at: number): Verdict {
-    const verdict = this.verdicts.get(client);
-    if (verdict !== undefined) {
-      this.verdicts.delete(client);
-      return verdict;
-    }
+    const verdict = this.parking.take(client);
+    if (verdict !== undefined) return verdict ?? GO;
     const { phase, isOn, words } = this.context;
     if (!isOn || (isBarrier(phase) && client.holdsOn)) return GO;
     switch (scan.action) {
@@ -85,7 +81,7 @@ export class Gate {
       case ANY:
       case GATHER:
       case WALK:
-        if (phase === UNKNOWN) return this.park(client);
+        if (phase === UNKNOWN) return this.parking.park(client);
         if (words.wholeOf(scan) !== WHOLE_NONE) return this.askWhole(client, scan, buf, at);
         return (isMoving(phase) ? words.refuses(scan, buf, at) : null) ?? GO;
       case FORWARD:
@@ -106,11 +102,8 @@ export class Gate {
 
   /** As `ask`, while no keys move: who asks for all keys is told of nothing of the migration's own. */
   askStill(client: GateClient, scan: Scan, buf: Uint8Array, at: number): Verdict {
-    const verdict = this.verdicts.get(client);
-    if (verdict !== undefined) {
-      this.verdicts.delete(client);
-      return verdict;
-    }
+    const verdict = this.parking.take(client);
+    if (verdict !== undefined) return verdict ?? GO;
     const { isOn, words, isCluster, phase } = this.context;
     if (isOn || this.isPlain || !ABOUT_ALL.has(scan.action)) return GO;
     const whole = words.wholeOf(scan);
@@ -125,14 +118,12 @@ export class Gate {
     if (client.holdsOn) return context.words.refusesWithin(scan);
     // It is not to overtake what the client has sent before.
     if (client.head !== null) return WAIT;
-    client.stopForWork();
     void askWhole(context, scan, buf, at, client.session).then((reply) => {
-      if (context.stopped) return;
       // Servers that take no scripts cannot have keys of a migration either.
       this.isPlain = !context.isOn && reply[0] === MINUS;
-      this.release(client, this.isPlain ? null : reply);
+      this.parking.done(client, this.isPlain ? null : reply);
     });
-    return WAIT;
+    return this.parking.serve(client);
   }
 
   private askKeys(client: GateClient, scan: Scan, buf: Uint8Array, at: number): Verdict {
@@ -159,16 +150,16 @@ export class Gate {
     }
     if (!isOne && count > 0) keys.select(scan, 0);
     if (isOwn) return words.own();
-    if (parks) return this.park(client);
+    if (parks) return this.parking.park(client);
     if (toGo.length === 0) return GO;
-    client.stopForWork();
+    this.parking.serve(client);
     let left = toGo.length;
     let failure = "";
     for (const { key, from } of toGo) {
       this.mover.move(db, key, from, true, (outcome) => {
         if (outcome.is === "failed") failure = outcome.why;
-        if (--left > 0 || context.stopped) return;
-        this.release(client, failure === "" ? GO : words.waited(MOST_WAIT, failure));
+        if (--left > 0) return;
+        this.parking.done(client, failure === "" ? null : words.waited(MOST_WAIT, failure));
       });
     }
     return WAIT;
@@ -186,40 +177,24 @@ export class Gate {
     return leaves;
   }
 
-  private park(client: GateClient): typeof WAIT {
-    this.parked.set(client, this.context.host.now());
-    client.stopForWork();
-    return WAIT;
-  }
-
-  /** Its request is looked at again; null: as if it had just come. */
-  private release(client: GateClient, verdict: typeof GO | Uint8Array | null): void {
-    this.parked.delete(client);
-    if (client.isClosed) return;
-    // Its keys are there, but from a barrier on that is not enough.
-    const isLate = verdict === GO && !isMoving(this.context.phase);
-    if (verdict !== null && !isLate) this.verdicts.set(client, verdict);
-    this.pool.turn.enter();
-    client.workDone();
-  }
-
-  /** There is another phase. */
-  openAll(): void {
-    for (const client of [...this.parked.keys()]) this.release(client, null);
+  /** There is another phase; `opens`: nobody waits for one any more. */
+  phaseChanged(opens: boolean): void {
+    this.parking.doubt();
+    if (opens) this.parking.openAll();
   }
 
   /** Those that have waited too long are told so. */
   tick(): void {
-    const { host, words } = this.context;
-    const now = host.now();
-    for (const [client, since] of this.parked) {
-      if (now - since >= MOST_WAIT) this.release(client, words.unknown());
-    }
+    this.parking.tick(() => this.context.words.unknown());
   }
 
   /** The client is gone. */
   forget(client: GateClient): void {
-    this.parked.delete(client);
-    this.verdicts.delete(client);
+    this.parking.forget(client);
+  }
+
+  /** No key moves any more. */
+  stop(): void {
+    this.parking.stop();
   }
 }

@@ -201,7 +201,7 @@ export class Migration extends Surroundings implements Moves, Contexts {
     for (const client of this.context.clients) client.settleMode();
     if (stage !== route.stage) this.context.routeChanged();
     else this.context.topicsChanged();
-    if (!isBarrier(phase)) this.clients.openAll();
+    this.clients.phaseChanged(!isBarrier(phase));
     if (isMoving(phase)) void this.copying.run(phase);
   }
 
@@ -260,7 +260,7 @@ export class Migration extends Surroundings implements Moves, Contexts {
       ...{ keys, bytes, rate, errors, aside, bigs, seen, of, told },
       waiting: this.clients.waiting,
       copying: this.copying.isOn,
-      added: this.copying.isOn ? Math.round(this.strain.added(this.host.now()) * 10) / 10 : 0,
+      added: this.copying.isOn ? this.strain.shown(this.host.now()) : 0,
       slowed: this.copying.isOn && this.pace.isSlowed,
       left: left.map(({ name }) => name),
       id: this.agreement.id,
@@ -301,5 +301,6 @@ export class Migration extends Surroundings implements Moves, Contexts {
     this.timer?.cancel();
     this.copying.stop();
     this.mover.stop();
+    this.clients.stop();
   }
 }

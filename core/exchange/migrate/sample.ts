@@ -80,7 +80,7 @@ async function sampleDatabase(
       const leaves = route.leaves(key, 0, key.length) === server;
       part.add(bytes, leaves ? goalOf(route, key) : "");
       if (leaves && bigKey > 0 && bytes > bigKey) {
-        bigs.push({ server: server.name, key: shownKey(key), bytes });
+        bigs.push({ server: server.name, key: shownKey(key, db), bytes });
       }
     }
     if (cursor === "0") part.isWhole();

@@ -81,4 +81,9 @@ export class Strain {
   added(now: number): number {
     return this.gauges.reduce((most, gauge) => Math.max(most, gauge.added(now)), 0);
   }
+
+  /** As people and programs see it. */
+  shown(now: number): number {
+    return Math.round(this.added(now) * 10) / 10;
+  }
 }

@@ -7,7 +7,7 @@ import type { Server } from "../../server/server.ts";
 import type { Outcome } from "./key_move.ts";
 import type { MigrationContext, Target } from "./phases.ts";
 import { Strain } from "./strain.ts";
-import { Tally } from "./tally.ts";
+import { shownKey, Tally } from "./tally.ts";
 
 export abstract class Surroundings {
   readonly route: MigrateRoute;
@@ -85,6 +85,8 @@ export abstract class Surroundings {
   }
 
   note(db: number, key: Uint8Array, outcome: Outcome): void {
-    this.tally.note(db, key, outcome);
+    this.tally.note(key, outcome, db);
+    if (outcome.is !== "gone" || !outcome.aside) return;
+    this.tally.setAside(`set aside: ${shownKey(key, db)}: its new server had one already`);
   }
 }

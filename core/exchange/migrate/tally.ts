@@ -1,13 +1,19 @@
 // What a process has moved, and what is told of it.
 
 import { clipped } from "../../bytes.ts";
-import type { Outcome } from "./key_move.ts";
 
 /** Big keys, errors and conflicts that are told by name. */
 const MOST_TOLD = 20;
 /** Over how long (ms) the rate is seen, and how often it is noted. */
 const WINDOW = 10_000;
 const STEP = 500;
+
+/** What has become of a key. */
+export type Noted =
+  /** It is not (any more) where it was; `bytes` of it were moved by us. */
+  | { readonly is: "gone"; readonly moved: boolean; readonly bytes: number }
+  | { readonly is: "big"; readonly size: number }
+  | { readonly is: "failed"; readonly why: string };
 
 export class Tally {
   keys: number;
@@ -54,26 +60,31 @@ export class Tally {
     while (marks.length > 1 && now - marks[1].at >= WINDOW) marks.shift();
   }
 
-  note(db: number, key: Uint8Array, outcome: Outcome): void {
+  /** `db`: the database of the key. */
+  note(key: Uint8Array, noted: Noted, db = 0): void {
     this.mark();
-    const shown = `${shownKey(key)}${db === 0 ? "" : ` (database ${db})`}`;
-    if (outcome.is === "big") {
-      this.bigs++;
-      this.tell(`big: ${shown}, ${outcome.size} bytes`);
+    switch (noted.is) {
+      case "big":
+        this.bigs++;
+        return this.tell(`big: ${shownKey(key, db)}, ${noted.size} bytes`);
+      case "failed":
+        this.errors++;
+        return this.tell(`error: ${shownKey(key, db)}: ${noted.why}`);
+      case "gone":
+        if (!noted.moved) return;
+        this.keys++;
+        this.bytes += noted.bytes;
     }
-    if (outcome.is === "failed") {
-      this.errors++;
-      this.tell(`error: ${shown}: ${outcome.why}`);
-    }
-    if (outcome.is !== "gone" || !outcome.moved && !outcome.aside) return;
-    if (outcome.moved) this.keys++;
-    this.bytes += outcome.bytes;
-    if (!outcome.aside) return;
-    this.aside++;
-    this.tell(`set aside: ${shown}: its new server had one already`);
   }
 
-  private tell(line: string): void {
+  /** A key is not where it was to go. */
+  setAside(line: string): void {
+    this.aside++;
+    this.tell(line);
+  }
+
+  /** Once, as long as it is among the last ones. */
+  tell(line: string): void {
     if (this.told.includes(line)) return;
     this.told.push(line);
     if (this.told.length > MOST_TOLD) this.told.shift();
@@ -82,6 +93,7 @@ export class Tally {
 }
 
 /** A key as people see it. */
-export function shownKey(key: Uint8Array): string {
-  return JSON.stringify(clipped(key, 0, key.length, 60));
+export function shownKey(key: Uint8Array, db = 0): string {
+  const shown = JSON.stringify(clipped(key, 0, key.length, 60));
+  return db === 0 ? shown : `${shown} (database ${db})`;
 }

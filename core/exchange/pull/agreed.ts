@@ -11,6 +11,8 @@ import type { Note, Pulling, Reply } from "../../protocol/pulling.ts";
 import type { Server } from "../../server/server.ts";
 import type { Answer, Asker } from "../migrate/asker.ts";
 import { after } from "../migrate/after.ts";
+import { BARRIER, DONE, DRAIN, PULL } from "../migrate/phases.ts";
+import { isRefused } from "./key_pull.ts";
 
 /** How long (ms) a server may take to tell the state. */
 const MOST_READ = 2000;
@@ -24,6 +26,18 @@ export interface State {
 }
 
 export const NOTHING: State = { change: 0, phase: "", id: "", paused: false };
+
+/** What was told to one that nobody runs was in its memory. */
+const FORGOTTEN: Note = { is: "note", text: "", cas: "" };
+
+/** In their order: of two changes that have the same number the further one counts. */
+const PHASES: readonly string[] = ["", "none", BARRIER, PULL, DRAIN, DONE];
+
+/** Whether `a` came after `b`. */
+export function isNewer(a: State, b: State): boolean {
+  if (a.change !== b.change) return a.change > b.change;
+  return PHASES.indexOf(a.phase) > PHASES.indexOf(b.phase);
+}
 
 export interface AgreedContext {
   readonly host: Pick<Host, "every">;
@@ -51,7 +65,7 @@ export class Agreed {
   /** Asks all servers; those that know less than `mine` are told it. */
   async look(mine: State): Promise<Look> {
     const { servers } = this;
-    const notes = await Promise.all(servers.map((server) => this.read(server)));
+    const notes = await this.readAll();
     let newest = NOTHING;
     let why = "";
     for (const [i, note] of notes.entries()) {
@@ -60,8 +74,8 @@ export class Agreed {
         continue;
       }
       const state = stateOf(note.text);
-      if (state.change > newest.change) newest = state;
-      if (state.change < mine.change) this.write(servers[i], mine, note.cas);
+      if (isNewer(state, newest)) newest = state;
+      if (isNewer(mine, state)) this.write(servers[i], mine, note.cas);
     }
     return { newest, why };
   }
@@ -71,20 +85,28 @@ export class Agreed {
     const { pulling } = this.context;
     const [arbiter, ...others] = this.servers;
     const where = `server "${arbiter.name}"`;
-    const note = await this.read(arbiter);
+    // All of them: the arbiter may have lost its memory.
+    const [note, ...notes] = await this.readAll();
+    for (const one of [note, ...notes]) {
+      if (one.is !== "note") continue;
+      if (isNewer(stateOf(one.text), from)) return `the state is "${one.text}" by now`;
+    }
     if (note.is !== "note") return `${where}: ${note.why}`;
-    const there = stateOf(note.text);
-    if (there.change > from.change) return `the state is "${note.text}" by now`;
     const reply = await this.ask(arbiter, pulling.setNote(textOf(to), note.cas));
     if (!(reply instanceof Uint8Array)) return `${where}: ${reply.why}`;
     const done = pulling.readFilled(reply);
     if (done.is === "other") return "another process has changed the state";
     if (done.is !== "done") return `${where} does not keep the state`;
-    await Promise.all(others.map(async (server) => {
-      const own = await this.read(server);
-      if (own.is === "note") await this.ask(server, pulling.setNote(textOf(to), own.cas));
+    // Who has changed meanwhile is told by the next look of anybody.
+    await Promise.all(others.map((server, i) => {
+      const own = notes[i];
+      return own.is === "note" ? this.ask(server, pulling.setNote(textOf(to), own.cas)) : null;
     }));
     return "";
+  }
+
+  private readAll(): Promise<Reply<Note>[]> {
+    return Promise.all(this.servers.map((server) => this.read(server)));
   }
 
   private write(server: Server, state: State, cas: string): void {
@@ -95,7 +117,8 @@ export class Agreed {
   private async read(server: Server): Promise<Reply<Note>> {
     const { pulling } = this.context;
     const reply = await this.ask(server, pulling.note);
-    return reply instanceof Uint8Array ? pulling.readNote(reply) : reply;
+    if (reply instanceof Uint8Array) return pulling.readNote(reply);
+    return isRefused(reply) ? FORGOTTEN : reply;
   }
 
   /** A server that hangs must not keep us from looking after those who wait. */
@@ -108,15 +131,20 @@ export class Agreed {
     return Promise.race([this.context.asker(server).tell(request), late]);
   }
 
-  /** Takes or keeps the lock of who copies, for so long (s); whether it is ours. */
-  async lock(who: string, seconds: number): Promise<boolean> {
+  /** Takes or keeps the lock of who copies, for so long (s). `why`: nobody can say who has it; or "". */
+  async lock(who: string, seconds: number): Promise<{ isOurs: boolean; why: string }> {
     const { pulling } = this.context;
     const [arbiter] = this.servers;
+    const fails = (why: string) => ({ isOurs: false, why: `server "${arbiter.name}": ${why}` });
     const reply = await this.ask(arbiter, pulling.lock);
     const held = reply instanceof Uint8Array ? pulling.readNote(reply) : reply;
-    if (held.is !== "note" || (held.text !== "" && held.text !== who)) return false;
+    if (held.is !== "note") return fails(held.why);
+    if (held.text !== "" && held.text !== who) return { isOurs: false, why: "" };
     const set = await this.ask(arbiter, pulling.setLock(who, held.cas, seconds));
-    return set instanceof Uint8Array && pulling.readFilled(set).is === "done";
+    if (!(set instanceof Uint8Array)) return fails(set.why);
+    const done = pulling.readFilled(set);
+    if (done.is === "error") return fails(done.why);
+    return { isOurs: done.is === "done", why: "" };
   }
 }
 

@@ -7,9 +7,15 @@ import { errnoText } from "../../errno.ts";
 import type { Host, Socket, SocketHandler, Timer } from "../../host.ts";
 import type { Pulling } from "../../protocol/pulling.ts";
 import type { Server } from "../../server/server.ts";
+import { after } from "../migrate/after.ts";
 
 /** How long (ms) nothing may come. */
 const SILENCE = 10_000;
+/** It makes one list at a time, and looks through its keys for itself now and then: that passes. */
+const BUSY = "it lists no keys now (BUSY)";
+/** For how long (ms) it is asked again, and how often. */
+const MOST_BUSY = 10_000;
+const PAUSE = 100;
 /** Most bytes of keys that are kept at a time: the rest is found the next time. */
 export const MOST_KEPT = 32 << 20;
 /** A line of the list is shorter. */
@@ -64,14 +70,21 @@ export class KeyStore {
 export type Wants = (key: Uint8Array, size: number) => boolean;
 
 /** The keys of a server for which `wants`; why there is no list, if there is none. `most`: are seen. */
-export function listKeys(
-  host: Pick<Host, "every">,
+export async function listKeys(
+  host: Pick<Host, "every" | "now">,
   server: Server,
   pulling: Pulling,
   wants: Wants,
   most = Infinity,
 ): Promise<Keys | string> {
-  return new Promise((resolve) => new KeyList(host, server, pulling, wants, most, resolve));
+  const until = host.now() + MOST_BUSY;
+  for (;;) {
+    const listed = await new Promise<Keys | string>((resolve) =>
+      new KeyList(host, server, pulling, wants, most, resolve)
+    );
+    if (listed !== BUSY || host.now() >= until) return listed;
+    await new Promise<void>((resolve) => void after(host, PAUSE, resolve));
+  }
 }
 
 class KeyList implements SocketHandler {
@@ -146,6 +159,7 @@ class KeyList implements SocketHandler {
     const { pulling } = this;
     const last = pulling.endOfKeys(buf, start, end);
     if (last !== "") {
+      if (last.startsWith("BUSY")) return this.finish(BUSY);
       if (last !== "END") return this.finish(`it lists no keys: ${last}`);
       const { keys, seen, more } = this;
       return this.finish({ keys, seen, more });

@@ -237,6 +237,6 @@ export class KeyPull {
 }
 
 /** Nobody listens there. */
-function isRefused(why: Said | Lost): boolean {
+export function isRefused(why: Said | Lost): boolean {
   return why.is === "lost" && why.unsent && why.why === "Connection refused";
 }

@@ -16,15 +16,15 @@
 // is kept by the servers: agreed.ts.
 
 import type { Host, Timer } from "../../host.ts";
-import type { Keys } from "../../protocol/codec.ts";
-import { INTENT_DELETE } from "../../protocol/intents.ts";
 import type { Migrating } from "../../protocol/migrating.ts";
 import type { Pulling } from "../../protocol/pulling.ts";
-import { ALL, FORWARD, type Scan, SPLIT } from "../../protocol/scan.ts";
+import type { Scan } from "../../protocol/scan.ts";
 import { BOTH, type MigrateRoute, NEW, OLD, partsOf } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
 import type { Estimate } from "../estimate.ts";
-import { LONGEST_BARRIER, SHORTEST_BARRIER } from "../migrate/barrier.ts";
+import { after } from "../migrate/after.ts";
+import type { Asker } from "../migrate/asker.ts";
+import type { Moves } from "../migrate/moves.ts";
 import {
   BARRIER,
   DONE,
@@ -38,19 +38,20 @@ import {
   PULL,
   type Target,
   UNKNOWN,
-  WAIT,
+  type Verdict,
 } from "../migrate/phases.ts";
-import { after } from "../migrate/after.ts";
-import type { Moves } from "../migrate/moves.ts";
 import { Pace } from "../migrate/pace.ts";
 import { Strain } from "../migrate/strain.ts";
-import { shownKey } from "../migrate/tally.ts";
-import { Agreed, NOTHING, type State } from "./agreed.ts";
-import { checkServers } from "./check.ts";
+import { shownKey, Tally } from "../migrate/tally.ts";
+import { Agreed, type State } from "./agreed.ts";
+import { Copying } from "./copying.ts";
 import type { Pulled } from "./key_pull.ts";
+import { Orders } from "./orders.ts";
+import { PullBarrier } from "./pull_barrier.ts";
+import { PullGate } from "./pull_gate.ts";
 import { Puller } from "./puller.ts";
 import { sampleItems } from "./sample.ts";
-import { Settling } from "./settling.ts";
+import { CALM, Standing } from "./standing.ts";
 import { Walker } from "./walker.ts";
 
 /** How often (ms) the state is read. */
@@ -58,21 +59,7 @@ const PACE: Readonly<Partial<Record<Phase, number>>> = {
   unknown: 100,
   prepare: 250,
   barrier: 20,
-  pull: 500,
-  drain: 500,
-  done: 2000,
 };
-/** All processes leave the phase before meanwhile (ms). */
-const SHORTEST_DRAIN = 1500;
-/** How long (ms) a client's request may wait. */
-const MOST_WAIT = 10_000;
-/** How long (s) a process that copies may say nothing. */
-const LOCK = 5;
-/** Big keys and errors that are told by name. */
-const MOST_TOLD = 20;
-
-/** What is agreed, in the phase's words. */
-const AGREED: readonly Phase[] = [BARRIER, PULL, DRAIN, DONE];
 
 export class PullMigration implements Moves {
   phase: Phase;
@@ -81,36 +68,20 @@ export class PullMigration implements Moves {
   readonly pace: Pace;
   readonly puller: Puller;
   readonly walker: Walker;
+  readonly agreed: Agreed;
+  readonly barrier: PullBarrier;
+  readonly empty: Set<Server>;
+  stopped: boolean;
   private readonly context: MigrationContext;
-  private readonly id: string;
-  private readonly to: string;
   private readonly target: Target;
-  private readonly agreed: Agreed;
+  private readonly standing: Standing;
+  private readonly clients: PullGate;
+  private readonly orders: Orders;
+  private readonly copying: Copying;
+  private readonly tally: Tally;
   private timer: Timer | null;
-  private stopped: boolean;
-  isPaused: boolean;
-  /** What this process acts by. */
-  private state: State;
-  private why: string;
-  /** A start has been ordered, and is not at the barrier yet. */
-  private preparing: boolean;
-  private copying: boolean;
   /** Since when (ms) the phase is what it is. */
   private since: number;
-  private settling: Settling | null;
-  private isParked: boolean;
-  /** Clients that wait for another phase, and since when. */
-  private readonly parked: Map<GateClient, number>;
-  /** What has gone wrong with the request that a client has waited for; "" for nothing. */
-  private readonly verdicts: Map<GateClient, string>;
-  private readonly empty: Set<Server>;
-  private keys: number;
-  private bytes: number;
-  private errors: number;
-  private lost: number;
-  private seen: number;
-  private of: number;
-  private told: string[];
   /** What would move, as it was asked for last. */
   private estimate: Estimate | null;
 
@@ -118,35 +89,23 @@ export class PullMigration implements Moves {
   constructor(context: MigrationContext, route: MigrateRoute, id: string, target: Target) {
     this.context = context;
     this.route = route;
-    this.id = id;
-    this.to = target.name;
     this.target = target;
     this.phase = UNKNOWN;
+    this.empty = new Set();
+    this.stopped = false;
     this.strain = new Strain();
     this.pace = new Pace(this);
     this.puller = new Puller(this);
     this.walker = new Walker(this);
     this.agreed = new Agreed(this, route.everyone());
+    this.standing = new Standing(id);
+    this.clients = new PullGate(this);
+    this.barrier = new PullBarrier(context, () => route.old.all());
+    this.orders = new Orders(this);
+    this.copying = new Copying(this, id);
+    this.tally = new Tally(() => context.host.now(), (line) => this.warn(line));
     this.timer = null;
-    this.stopped = false;
-    this.isPaused = false;
-    this.state = NOTHING;
-    this.why = "no server has been asked yet";
-    this.preparing = false;
-    this.copying = false;
     this.since = 0;
-    this.settling = null;
-    this.isParked = false;
-    this.parked = new Map();
-    this.verdicts = new Map();
-    this.empty = new Set();
-    this.keys = 0;
-    this.bytes = 0;
-    this.errors = 0;
-    this.lost = 0;
-    this.seen = 0;
-    this.of = 0;
-    this.told = [];
     this.estimate = null;
   }
 
@@ -185,6 +144,10 @@ export class PullMigration implements Moves {
     return this.context.bigKey;
   }
 
+  get isPaused(): boolean {
+    return this.standing.state.paused;
+  }
+
   get isOn(): boolean {
     return this.phase !== PREPARE && this.phase !== DONE;
   }
@@ -194,7 +157,7 @@ export class PullMigration implements Moves {
   }
 
   get isFixed(): boolean {
-    return this.phase !== PREPARE || this.preparing;
+    return this.phase !== PREPARE || this.orders.preparing;
   }
 
   /** Whether keys go on being copied. */
@@ -202,53 +165,61 @@ export class PullMigration implements Moves {
     return this.phase === PULL && !this.stopped;
   }
 
-  asker = (server: Server): ReturnType<Puller["asker"]> => this.puller.asker(server);
-
-  private say(message: string, event: string): void {
-    this.context.log.notice(`${this.context.label}: migration to "${this.to}": ${message}`, {
-      event,
-    });
+  /** How long (ms) the phase is what it is. */
+  get age(): number {
+    return this.host.now() - this.since;
   }
 
-  // ---------------------------------------------------------------- the state
+  /** What keeps it from going on; "" for nothing. */
+  get why(): string {
+    if (this.phase === UNKNOWN) return this.standing.why;
+    return this.phase === BARRIER ? this.barrier.why : this.orders.why || this.copying.why;
+  }
+
+  asker(server: Server): Asker {
+    return this.puller.asker(server);
+  }
+
+  private say(message: string, event: string): void {
+    const { log, label } = this.context;
+    log.notice(`${label}: migration to "${this.target.name}": ${message}`, { event });
+  }
+
+  private warn(line: string): void {
+    const { log, label } = this.context;
+    log.warn(`${label}: migration to "${this.target.name}": ${line}`, { event: "migrate_key" });
+  }
+
+  // ---------------------------------------------------------------- phases
 
   begin(): void {
     if (this.timer === null && !this.stopped) void this.poll();
   }
 
   private async poll(): Promise<void> {
-    const { newest, why } = await this.agreed.look(this.state);
+    const { standing } = this;
+    const { newest, why } = await this.agreed.look(standing.state);
     if (this.stopped) return;
-    const isMine = newest.id === this.id;
-    if (this.phase === UNKNOWN) {
-      // One server that knows of keys on their way is enough, else all have to say no.
-      this.why = why;
-      if (!isMine && isUnderWay(newest)) this.why = othersText(newest);
-      if (isMine && newest.phase !== "none" || this.why === "") this.follow(newest);
-    } else if (newest.change > this.state.change) this.follow(newest);
+    const isNews = this.phase === UNKNOWN
+      ? standing.learns(newest, why, this.host.now())
+      : standing.isNews(newest);
+    if (isNews) this.follow(newest);
     if (this.phase === BARRIER) this.lookAround(newest);
-    const now = this.host.now();
-    for (const [client, since] of this.parked) {
-      if (now - since >= MOST_WAIT) this.release(client, `it has waited ${MOST_WAIT} ms`);
-    }
+    this.clients.tick();
     this.timer?.cancel();
-    this.timer = after(this.host, PACE[this.phase] ?? 500, () => void this.poll());
-  }
-
-  private phaseOf({ id, phase }: State): Phase {
-    return id === this.id ? AGREED.find((one) => one === phase) ?? PREPARE : PREPARE;
+    this.timer = after(this.host, PACE[this.phase] ?? CALM, () => void this.poll());
   }
 
   private follow(state: State): void {
-    const next = this.phaseOf(state);
-    const { phase } = this;
+    const { phase, standing } = this;
+    const next = standing.phaseOf(state);
+    const isBegun = next !== PREPARE && next !== BARRIER;
     if (next === PREPARE && phase !== UNKNOWN && phase !== PREPARE && phase !== BARRIER) return;
     // What is on its way here goes first, also where the barrier has been missed.
-    if (phase === PREPARE && next !== PREPARE && next !== BARRIER) return this.become(BARRIER);
-    if (phase === BARRIER && next !== BARRIER && next !== PREPARE && !this.isParked) return;
-    this.state = state;
-    this.isPaused = state.paused;
-    if (next !== BARRIER || phase !== BARRIER) this.why = "";
+    if (isBegun && phase === PREPARE) return this.become(BARRIER);
+    if (isBegun && phase === BARRIER && !this.barrier.isPassable) return;
+    standing.state = state;
+    if (!this.orders.preparing) this.orders.why = "";
     if (next !== phase) this.become(next);
   }
 
@@ -258,134 +229,74 @@ export class PullMigration implements Moves {
     this.since = this.host.now();
     this.route.stage = phase === PULL ? BOTH : phase === DRAIN || phase === DONE ? NEW : OLD;
     this.say(`${phase}${before === UNKNOWN ? " (as the servers say)" : ""}`, `migrate_${phase}`);
-    this.isParked = false;
-    this.settling = phase === BARRIER
-      ? new Settling(this.context, this.route.old.all(), this.pulling.binaryFence)
-      : null;
+    if (phase === BARRIER) this.barrier.begin(this.pulling.binaryFence);
+    else this.barrier.end();
     for (const client of this.context.clients) client.settleMode();
     if (phase === PULL || phase === DONE || phase === DRAIN) this.context.routeChanged();
-    if (phase !== BARRIER) {
-      for (const client of [...this.parked.keys()]) this.release(client, null);
-    }
-    if (phase === PULL || (phase === DRAIN && before !== PULL)) void this.work();
+    this.clients.phaseChanged(phase !== BARRIER);
+    if (phase === PULL || (phase === DRAIN && before !== PULL)) void this.copying.run();
   }
 
-  private async swap(phase: string, paused = false): Promise<string> {
-    const { state, id } = this;
-    const to = { change: state.change + 1, phase, id, paused };
-    const wrong = await this.agreed.swap(state, to);
+  async swap(phase: string, paused = false): Promise<string> {
+    const { standing } = this;
+    const to = standing.after(phase, paused);
+    const wrong = await this.agreed.swap(standing.state, to);
     if (wrong === "" && !this.stopped) this.follow(to);
     return wrong;
   }
 
-  /** Whether all that was on its way is answered. */
   private lookAround(newest: State): void {
-    const age = this.host.now() - this.since;
-    const isAgreed = this.phaseOf(newest) !== BARRIER && newest.change > this.state.change;
-    if (age > LONGEST_BARRIER) {
-      // The others go on already: who still keeps this process from it has had its time.
-      if (isAgreed) this.settling?.cutOff();
-      else if (this.state.phase === BARRIER) return void this.swap("none");
+    const { barrier, standing } = this;
+    const isAgreed = standing.phaseOf(newest) !== BARRIER && standing.isNews(newest);
+    if (barrier.isOverdue && !isAgreed && standing.state.phase === BARRIER) {
+      return void this.swap("none");
     }
-    this.why = this.settling?.obstacle() ?? "";
-    this.isParked = this.why === "";
-    if (this.isParked && isAgreed) this.follow(newest);
+    barrier.look(isAgreed);
+    if (barrier.isPassable && isAgreed) this.follow(newest);
   }
 
   // ---------------------------------------------------------------- orders
 
-  async order(what: string): Promise<string> {
-    const { phase } = this;
-    switch (what) {
-      case "check":
-        return phase === PREPARE ? await this.check() : `the phase is ${phase}, not prepare`;
-      case "estimate":
-        return await this.sample();
-      case "start":
-        if (phase !== PREPARE) return `the phase is ${phase}, not prepare`;
-        if (this.preparing) return "it is being started";
-        return await this.check() || this.start();
-      case "commit":
-      case "commit-paused":
-        if (phase !== BARRIER) return `the phase is ${phase}, not barrier`;
-        if (!this.isParked) return `not parked yet: ${this.why}`;
-        if (this.host.now() - this.since < SHORTEST_BARRIER) return "too early";
-        return await this.swap(PULL, what === "commit-paused");
-      case "abort":
-        if (phase === BARRIER) return await this.swap("none");
-        if (phase === PREPARE && this.preparing) {
-          this.preparing = false;
-          return "";
-        }
-        if (phase === PREPARE) return "nothing has begun";
-        return `the phase is ${phase}: keys have moved already, and new ones are on the new servers; ` +
-          "let it come to its end, then move them back by another migration";
-      case "pause":
-      case "resume":
-        if (phase !== PULL) return `the phase is ${phase}, not pull`;
-        return await this.swap(PULL, what === "pause");
-      default:
-        return `"${what}" is not known (check, estimate, start, commit, commit-paused, abort, pause, resume)`;
-    }
+  order(what: string): Promise<string> {
+    return this.orders.carryOut(what);
   }
 
-  private async sample(): Promise<string> {
+  async sample(): Promise<string> {
     const estimate = await sampleItems(this);
     if (typeof estimate === "string") return estimate;
     this.estimate = estimate;
     return "";
   }
 
-  private async check(): Promise<string> {
-    const { newest, why } = await this.agreed.look(this.state);
-    if (why !== "") return why;
-    if (newest.id !== this.id && isUnderWay(newest)) return othersText(newest);
-    return await checkServers(this, this.route);
-  }
-
-  /** Goes on by itself: the barrier comes when nothing is left over on the new servers. */
-  private start(): string {
-    this.preparing = true;
-    this.why = "what is left over on the new servers is looked for";
-    void this.walker.sweep(() => this.preparing && !this.stopped).then(async (wrong) => {
-      if (!this.preparing || this.stopped) return;
-      this.why = wrong || await this.swap(BARRIER);
-      this.preparing = false;
-    });
-    return "";
+  async isFree(): Promise<string> {
+    const { newest, why } = await this.agreed.look(this.standing.state);
+    return why || this.standing.hindrance(newest);
   }
 
   status(): MigrationStatus {
-    const left = this.phase === DONE || this.phase === DRAIN
-      ? []
-      : this.route.old.all().filter((server) => !this.empty.has(server)).map(({ name }) => name);
+    const { phase, tally, route } = this;
+    const { keys, bytes, rate, errors, aside, bigs, seen, of, told } = tally;
+    const isOver = phase === DONE || phase === DRAIN;
+    const left = isOver ? [] : route.old.all().filter((server) => !this.empty.has(server));
     return {
       pool: this.context.name,
-      to: this.to,
-      phase: this.phase,
-      parked: this.isParked,
+      to: this.target.name,
+      phase,
+      parked: this.barrier.isPassable,
       paused: this.isPaused,
       why: this.why,
-      preparing: this.preparing,
-      keys: this.keys,
-      bytes: this.bytes,
-      errors: this.errors,
-      aside: this.lost,
-      waiting: this.parked.size,
-      copying: this.copying,
-      added: this.copying ? Math.round(this.strain.added(this.host.now()) * 10) / 10 : 0,
-      slowed: this.copying && this.pace.isSlowed,
-      left,
-      seen: this.seen,
-      of: this.of,
-      told: this.told,
-      id: this.id,
-      plan: partsOf(this.route, this.target.parts()),
+      preparing: this.orders.preparing,
+      ...{ keys, bytes, rate, errors, aside, bigs, seen, of, told },
+      waiting: this.clients.waiting,
+      copying: this.copying.isOurs,
+      added: this.copying.isOurs ? this.strain.shown(this.host.now()) : 0,
+      slowed: this.copying.isOurs && this.pace.isSlowed,
+      left: left.map(({ name }) => name),
+      id: this.standing.id,
+      plan: partsOf(route, this.target.parts()),
       estimate: this.estimate,
-      rate: 0,
-      bigs: 0,
       servers: this.context.lines,
-      addresses: this.route.everyone().map(({ address: { path, host, port } }) =>
+      addresses: route.everyone().map(({ address: { path, host, port } }) =>
         path !== "" ? path : `${host}:${port}`
       ),
       memcached: true,
@@ -394,124 +305,10 @@ export class PullMigration implements Moves {
 
   // ---------------------------------------------------------------- requests of clients
 
-  gate(
-    client: GateClient,
-    scan: Scan,
-    buf: Uint8Array,
-    at: number,
-  ): typeof GO | typeof WAIT | Uint8Array {
+  gate(client: GateClient, scan: Scan, buf: Uint8Array, at: number): Verdict {
     if (client.session.locked) return GO;
-    this.settling?.forget(client);
-    const verdict = this.verdicts.get(client);
-    if (verdict !== undefined) {
-      this.verdicts.delete(client);
-      return verdict === "" ? GO : client.codec.failure(verdict, scan);
-    }
-    if (!this.isOn) return GO;
-    if (scan.action === FORWARD || scan.action === SPLIT) {
-      return this.gateKeys(client, scan, buf, at);
-    }
-    if (scan.action !== ALL || !this.isFlush(client, scan)) return GO;
-    if (this.phase !== PULL) return this.phase === DRAIN ? GO : this.park(client);
-    return this.flush(client, scan, buf, at);
-  }
-
-  private isFlush(client: GateClient, { verb }: Scan): boolean {
-    return this.pulling.flushes.includes(client.codec.commandName(verb));
-  }
-
-  /**
-   * A key amid its move could be read at an old server before that is flushed, and filled in at the new
-   * one after that was. So all are flushed, and then all again.
-   */
-  private flush(
-    client: GateClient,
-    scan: Scan,
-    buf: Uint8Array,
-    at: number,
-  ): typeof WAIT | Uint8Array {
-    if (this.pulling.isDelayed(scan, buf, at)) {
-      return client.codec.failure("flush_all with a delay is not possible while keys move", scan);
-    }
-    const { flush } = this.pulling;
-    client.stopForWork();
-    void Promise.all(this.route.everyone().map((server) => this.asker(server).tell(flush)))
-      .then((answers) => {
-        const wrong = answers.find((answer) => !(answer instanceof Uint8Array));
-        const why = wrong === undefined || wrong instanceof Uint8Array ? "" : wrong.why;
-        this.release(client, why);
-      });
-    return WAIT;
-  }
-
-  private gateKeys(
-    client: GateClient,
-    scan: Scan,
-    buf: Uint8Array,
-    at: number,
-  ): typeof GO | typeof WAIT | Uint8Array {
-    const { route, phase, pulling } = this;
-    const isOne = scan.action === FORWARD;
-    const keys = client.codec.keys as Keys;
-    const count = isOne ? 1 : scan.nkeys;
-    const toGo: { key: Uint8Array; from: Server }[] = [];
-    let parks = false;
-    let isOwn = false;
-    for (let i = 0; i < count && !parks; i++) {
-      if (!isOne) keys.select(scan, i);
-      const start = at + scan.keyStart;
-      const end = at + scan.keyEnd;
-      isOwn ||= pulling.isOwn(buf, start, end);
-      const from = route.leaves(buf, start, end);
-      if (from === null) continue;
-      if (phase !== PULL && phase !== DRAIN) parks = true;
-      else if (
-        phase === DRAIN ? this.isDelete(client, scan) : this.isToPull(from, buf, start, end)
-      ) {
-        toGo.push({ key: buf.slice(start, end), from });
-      }
-    }
-    if (!isOne && count > 0) keys.select(scan, 0);
-    if (isOwn) return client.codec.failure("this key is the proxy's own", scan);
-    if (parks) return this.park(client);
-    if (toGo.length === 0) return GO;
-    client.stopForWork();
-    if (phase === DRAIN) this.deleteAtOld(client, toGo);
-    else this.pullFor(client, toGo);
-    return WAIT;
-  }
-
-  private isToPull(from: Server, buf: Uint8Array, start: number, end: number): boolean {
-    return !this.empty.has(from) && !this.puller.isGone(buf, start, end);
-  }
-
-  private isDelete(client: GateClient, { verb }: Scan): boolean {
-    return client.codec.intents[verb + 1] === INTENT_DELETE;
-  }
-
-  private pullFor(client: GateClient, toGo: readonly { key: Uint8Array; from: Server }[]): void {
-    let left = toGo.length;
-    let failure = "";
-    for (const { key, from } of toGo) {
-      const to = this.route.goal(key, 0, key.length) as Server;
-      this.puller.pull(key, from, to, true, (pulled) => {
-        if (pulled.is === "failed") failure = pulled.why;
-        if (--left === 0) this.release(client, failure);
-      });
-    }
-  }
-
-  /** Nothing is there any more, as far as anybody knows: the answers do not matter. */
-  private deleteAtOld(
-    client: GateClient,
-    toGo: readonly { key: Uint8Array; from: Server }[],
-  ): void {
-    let left = toGo.length;
-    for (const { key, from } of toGo) {
-      this.asker(from).ask(this.pulling.drop(key, ""), () => {
-        if (--left === 0) this.release(client, "");
-      });
-    }
+    if (client.head === null) this.barrier.forget(client);
+    return this.clients.ask(client, scan, buf, at);
   }
 
   still(): typeof GO {
@@ -522,87 +319,31 @@ export class PullMigration implements Moves {
     return false;
   }
 
-  private park(client: GateClient): typeof WAIT {
-    this.parked.set(client, this.host.now());
-    client.stopForWork();
-    return WAIT;
-  }
-
-  /** Its request goes on, or has failed; null: it is looked at again. */
-  private release(client: GateClient, failure: string | null): void {
-    this.parked.delete(client);
-    if (client.isClosed || this.stopped) return;
-    if (failure !== null) {
-      this.verdicts.set(client, failure === "" ? "" : `keys move between servers: ${failure}`);
-    }
-    this.turn.enter();
-    client.workDone();
-  }
-
   forget(client: GateClient): void {
-    this.parked.delete(client);
-    this.verdicts.delete(client);
-    this.settling?.forget(client);
+    this.barrier.forget(client);
+    this.clients.forget(client);
   }
 
   // ---------------------------------------------------------------- copying
 
-  /** Copies, if this process has the lock, until nothing is left; then ends it. */
-  private async work(): Promise<void> {
-    const who = `${this.id}.${this.host.random(0x7fffffff).toString(36)}`;
-    const isAtIt = (): boolean => !this.stopped && (this.phase === PULL || this.phase === DRAIN);
-    while (isAtIt()) {
-      this.copying = await this.agreed.lock(who, LOCK);
-      if (!this.copying || !isAtIt()) {
-        await this.walker.rest(1000);
-        continue;
-      }
-      const keep = this.host.every(1000, () => void this.agreed.lock(who, LOCK));
-      if (this.phase === PULL) await this.copy();
-      else if (this.host.now() - this.since > SHORTEST_DRAIN) await this.swap(DONE);
-      keep.cancel();
-      await this.walker.rest(100);
-    }
-    this.copying = false;
-  }
-
-  private async copy(): Promise<void> {
-    const servers = this.route.old.all();
-    for (const server of servers) {
-      if (this.empty.has(server) || !await this.walker.pass(server)) continue;
-      this.empty.add(server);
-      this.say(`server "${server.name}" has nothing left to go`, "migrate_emptied");
-    }
-    if (this.goesOn && servers.every((one) => this.empty.has(one))) await this.swap(DRAIN);
+  emptied(server: Server): void {
+    this.empty.add(server);
+    this.say(`server "${server.name}" has nothing left to go`, "migrate_emptied");
   }
 
   passed(seen: number, of: number): void {
-    this.seen = seen;
-    this.of = of;
+    this.tally.seen = seen;
+    this.tally.of = of;
   }
 
   note(key: Uint8Array, pulled: Pulled): void {
-    const shown = shownKey(key);
-    if (pulled.is === "big") this.tell(`big: ${shown}, ${pulled.size} bytes`);
-    if (pulled.is === "failed") {
-      this.errors++;
-      this.tell(`error: ${shown}: ${pulled.why}`);
-    }
-    if (pulled.is !== "gone") return;
-    if (pulled.moved) this.keys++;
-    this.bytes += pulled.bytes;
-    if (pulled.lost === "") return;
-    this.lost++;
-    this.tell(`dropped: ${shown}: ${pulled.lost}`);
+    this.tally.note(key, pulled);
+    if (pulled.is !== "gone" || pulled.lost === "") return;
+    this.tally.setAside(`dropped: ${shownKey(key)}: ${pulled.lost}`);
   }
 
   tell(line: string): void {
-    if (this.told.includes(line)) return;
-    this.told.push(line);
-    if (this.told.length > MOST_TOLD) this.told.shift();
-    this.context.log.warn(`${this.context.label}: migration to "${this.to}": ${line}`, {
-      event: "migrate_key",
-    });
+    this.tally.tell(line);
   }
 
   stop(): void {
@@ -610,13 +351,6 @@ export class PullMigration implements Moves {
     this.timer?.cancel();
     this.walker.stop();
     this.puller.stop();
+    this.clients.stop();
   }
-}
-
-function isUnderWay({ phase }: State): boolean {
-  return phase === BARRIER || phase === PULL || phase === DRAIN;
-}
-
-function othersText({ phase, id }: State): string {
-  return `another migration has not come to its end here: "${phase} ${id}"`;
 }

@@ -45,14 +45,17 @@ const BY_SCRIPT = / script: [0-9a-f]{40}/;
 const FIRST = new Uint8Array(256);
 for (const word of [...WORDS.keys(), "MOVED", "ASK"]) FIRST[word.charCodeAt(0)] = 1;
 
+/** Of UNBLOCKED: the one for which a client asks itself (CLIENT UNBLOCK) is the client's. */
+export function isDemotion(words: readonly string[]): boolean {
+  return words.includes("instance");
+}
+
 function readRefusal(buf: Uint8Array, start: number, end: number): Refusal | null {
   if (FIRST[buf[start + 1]] === 0 || end - start > LONGEST) return null;
   const words = text(buf, start + 1, end).trimEnd().split(" ");
   const plain = WORDS.get(words[0]);
   if (plain !== undefined) {
-    // The one for which a client asks itself (CLIENT UNBLOCK) is the client's.
-    const isOwn = plain.word !== "UNBLOCKED" || words.includes("instance");
-    return isOwn ? plain : null;
+    return plain.word !== "UNBLOCKED" || isDemotion(words) ? plain : null;
   }
   if (words[0] !== "MOVED" && words[0] !== "ASK") return null;
   const slot = Number(words[1]);
@@ -121,7 +124,8 @@ function cluster(sub: string): Uint8Array {
   return bytes(`*2\r\n$7\r\nCLUSTER\r\n$${sub.length}\r\n${sub}\r\n`);
 }
 
-function isServersOwn(buf: Uint8Array, start: number, end: number): boolean {
+/** See `Clustering.isServersOwn`. */
+export function isServersOwn(buf: Uint8Array, start: number, end: number): boolean {
   const error = text(buf, start, end);
   return /^-(MOVED|ASK) /.test(error) || (BEFORE_SCRIPTS.test(error) && !BY_SCRIPT.test(error));
 }

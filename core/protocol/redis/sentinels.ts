@@ -14,6 +14,7 @@ import {
   type SentinelView,
   SWITCHED,
 } from "../sentinels.ts";
+import { isDemotion, isServersOwn } from "./clustering.ts";
 import { errorReply } from "./errors.ts";
 import { type Plain, plainReply } from "./plain.ts";
 
@@ -131,7 +132,9 @@ function readRole(answer: Uint8Array): string {
 
 function readRefusal(buf: Uint8Array, start: number, end: number): string {
   if (FIRST[buf[start + 1]] === 0 || end - start > LONGEST) return "";
-  const word = text(buf, start + 1, end).split(/[ \r]/, 1)[0];
+  const words = text(buf, start + 1, end).trimEnd().split(" ");
+  const [word] = words;
+  if (word === "UNBLOCKED" && !isDemotion(words)) return "";
   return REFUSALS.has(word) ? word : "";
 }
 
@@ -167,6 +170,8 @@ export const SENTINELS: Sentinels = {
   role: request("ROLE"),
   readRole,
   readRefusal,
+  isServersOwn,
+  scarce: "NOREPLICAS",
   noPrimary: (name, wait) => errorReply(`ERR no primary${whose(name)} within ${wait} ms`),
   tooMany: (name) => errorReply(`ERR too many failovers${whose(name)} at a time`),
   moved: (name) =>

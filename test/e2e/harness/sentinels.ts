@@ -1,7 +1,8 @@
 // Real Sentinels over real primaries and replicas, on free ports of this machine.
 
 import * as fs from "node:fs";
-import { freePort } from "./ports.ts";
+import { connect } from "node:tls";
+import { canConnect, freePort } from "./ports.ts";
 import { Running, tempPath, until, which } from "./processes.ts";
 import { type ServerProcess, several, startRedis } from "./servers.ts";
 import { Wire } from "./wire.ts";
@@ -28,6 +29,37 @@ export interface SentinelOptions {
   /** Of the servers, and more of their arguments. */
   serverPassword?: string;
   serverArgs?: string[];
+  /** All of them speak TLS and nothing else: this certificate is theirs. */
+  tls?: { cert: string; key: string };
+}
+
+/** What makes redis-server speak TLS only, also to others. */
+function tlsSettings(
+  port: number,
+  { cert, key }: { cert: string; key: string },
+): [string, string][] {
+  return [
+    ["port", "0"],
+    ["tls-port", String(port)],
+    ["tls-replication", "yes"],
+    ["tls-cert-file", cert],
+    ["tls-key-file", key],
+    ["tls-ca-cert-file", cert],
+    ["tls-auth-clients", "no"],
+  ];
+}
+
+function open(port: number, { tls }: SentinelOptions): Promise<Wire> {
+  if (tls === undefined) return Wire.open(port);
+  return new Promise((resolve, reject) => {
+    const ca = fs.readFileSync(tls.cert);
+    const socket = connect({ host: "127.0.0.1", port, ca, checkServerIdentity: () => undefined });
+    socket.once("error", reject);
+    socket.once("secureConnect", () => {
+      socket.off("error", reject);
+      resolve(new Wire(socket));
+    });
+  });
 }
 
 export interface WatchedShard {
@@ -59,7 +91,7 @@ export class SentinelSet {
   }
 
   private async sayOnce(port: number, words: string[]): Promise<string> {
-    const wire = await Wire.open(port);
+    const wire = await open(port, this.options);
     try {
       const { password, serverPassword } = this.options;
       const secret = this.ports.includes(port) ? password : serverPassword;
@@ -147,7 +179,7 @@ async function startSentinel(
   port?: number,
   known?: string,
 ): Promise<ServerProcess> {
-  const { downAfter = 1000, quorum = 2, lines = [], password, serverPassword } = options;
+  const { downAfter = 1000, quorum = 2, lines = [], password, serverPassword, tls } = options;
   const { host = "127.0.0.1" } = options;
   const at = port ?? await freePort();
   const file = known ?? tempPath("sentinel.conf");
@@ -156,8 +188,10 @@ async function startSentinel(
     fs.writeFileSync(
       file,
       [
-        `port ${at}`,
-        "bind 127.0.0.1",
+        ...(tls === undefined
+          ? [`port ${at}`]
+          : tlsSettings(at, tls).map(([name, value]) => `${name} ${value}`)),
+        "bind 127.0.0.1 ::1",
         ...(password === undefined
           ? []
           : [`requirepass ${password}`, `sentinel sentinel-pass ${password}`]),
@@ -175,11 +209,7 @@ async function startSentinel(
   const running = new Running("sentinel", which("redis-server"), [file, "--sentinel"]);
   const server = running as ServerProcess;
   server.port = at;
-  await until("a Sentinel to listen", async () => {
-    const wire = await Wire.open(at).catch(() => null);
-    wire?.close();
-    return wire !== null || server.gone;
-  });
+  await until("a Sentinel to listen", async () => server.gone || await canConnect(at));
   if (server.gone) throw new Error(`a Sentinel does not start: ${server.output()}`);
   return server;
 }
@@ -187,17 +217,23 @@ async function startSentinel(
 /** Shards with replicas, and Sentinels that know each other. */
 export async function startSentinels(options: SentinelOptions = {}): Promise<SentinelSet> {
   const { shards: names = ["shard1", "shard2"], replicas = 1, sentinels = 3 } = options;
-  const { host = "127.0.0.1", serverPassword } = options;
+  const { host = "127.0.0.1", serverPassword, tls } = options;
+  const start = async (args: string[]): Promise<ServerProcess> => {
+    if (tls === undefined) return await startRedis({ args });
+    const port = await freePort();
+    const secure = tlsSettings(port, tls).flatMap(([name, value]) => [`--${name}`, value]);
+    return await startRedis({ port, args: [...secure, ...args] });
+  };
   const shards: WatchedShard[] = [];
   for (const name of names) {
     const args = ["--repl-diskless-sync-delay", "0", ...(options.serverArgs ?? [])];
     if (serverPassword !== undefined) {
       args.push("--requirepass", serverPassword, "--masterauth", serverPassword);
     }
-    const primary = await startRedis({ args });
+    const primary = await start(args);
     const followers = await several(
       replicas,
-      () => startRedis({ args: [...args, "--replicaof", host, String(primary.port)] }),
+      () => start([...args, "--replicaof", host, String(primary.port)]),
     );
     shards.push({ name, servers: [primary, ...followers] });
   }
