@@ -1,5 +1,6 @@
 // One pool: what it listens for, and what all its clients share. It puts the floors together; nothing
-// of it is on the data path.
+// of it is on the data path. A Pool is made floor by floor: PoolLanes (kinds of links), PoolMoves (where
+// keys go to), PoolServers (who the servers are), and what is here.
 
 import { Client } from "./client/client.ts";
 import type { ClientContext } from "./client/context.ts";
@@ -51,6 +52,7 @@ export class Pool extends PoolServers
   codec: Codec;
   /** The lane every client starts with. */
   lane: number;
+  /** The lane of links that say nothing to the server but who we are. */
   bareLane: number;
   protected lanes: Lanes<LaneSetting>;
   /** Null: keys go to its own servers. */
@@ -60,13 +62,17 @@ export class Pool extends PoolServers
   protected readonly shelf: ScriptShelf | null;
   readonly counters: PoolCounters;
   readonly big: BigWatch;
+  /** Limits and faults of its routes; null: none. */
   meter: Meter | null;
   /** Links are closed by us: no server has failed. */
   stopped: boolean;
+  /** Parser state that clients without a half-parsed long request share. */
   scan: Scan;
+  /** The next client's. */
   private nextId: number;
   /** Where it listens; null when it does not. */
   listener: PoolListener | null;
+  /** How late a tick comes: then servers and clients have had no chance to be heard. */
   private lateness: Lateness;
   /** Of clients and servers that fail at TLS. */
   private readonly complaints: Throttle;

@@ -29,6 +29,8 @@ const PACE = 10;
 /** What may be left of a migration at Redis servers. */
 const NOTES = ["state", "moved", "backs"].map((name) => `ringmux:migrate:${name}`);
 const WATCH_PACE = 1000;
+/** So often in a row may looks be in vain while it is watched. */
+const MOST_SILENT = 5;
 const ANSWER = 15_000;
 /** And how long (ms) one may take that only tells how it is. */
 const LOOK = 3000;
@@ -46,7 +48,8 @@ interface Wanted {
 export async function runMigrate(argv: readonly string[], terminal: Terminal): Promise<number> {
   const wanted = parse(argv);
   if (typeof wanted === "string") {
-    terminal.err(wanted === "" ? USAGE : `ringmux: migrate: ${wanted}\n${USAGE}`);
+    if (wanted === "") terminal.out(USAGE);
+    else terminal.err(`ringmux: migrate: ${wanted}\n${USAGE}`);
     return wanted === "" ? 0 : 1;
   }
   const drive = new Drive(wanted, terminal);
@@ -74,6 +77,7 @@ function parse(argv: readonly string[]): Wanted | string {
     else if (verb !== "") return `one of ${VERBS.join(", ")} is enough: "${verb}", "${name}"`;
     else verb = name;
   }
+  if (verb === "") return `what to do is missing (${VERBS.join(", ")})`;
   if (!VERBS.includes(verb)) return `"${verb}" is not known (${VERBS.join(", ")})`;
   if (admins.length === 0) return "--admin host:port is missing";
   const wrong = admins.find((admin) => typeof parseHostPort(admin) === "string");
@@ -117,7 +121,9 @@ class Drive {
       throw new Error(`${admin}: no answer: ${error.cause?.message ?? error.message}`);
     });
     if (reply.status === 404) throw new Error(`${admin}: it knows of no migrations`);
-    return await reply.json();
+    return await reply.json().catch(() => {
+      throw new Error(`${admin}: no ringmux answers there`);
+    });
   }
 
   /** Every process of every proxy. Throws when one does not answer. */
@@ -246,18 +252,22 @@ class Drive {
 
   private async status(all: Told[]): Promise<number> {
     let now = all;
-    const begun = Date.now();
-    const first = sum(all).keys;
+    let silent = 0;
     for (;;) {
       const total = sum(now);
-      const seconds = (Date.now() - begun) / 1000;
-      const rate = seconds > 0 ? Math.round((total.keys - first) / seconds) : 0;
-      this.terminal.out(
-        this.wanted.json ? `${JSON.stringify({ ...total, rate })}\n` : shown(total, rate),
-      );
+      if (silent === 0) {
+        this.terminal.out(this.wanted.json ? `${JSON.stringify(total)}\n` : shown(total));
+      }
       if (!this.wanted.watch || total.phase === "done") return 0;
       await new Promise((resolve) => setTimeout(resolve, WATCH_PACE));
-      now = await this.look();
+      try {
+        now = await this.look();
+        silent = 0;
+      } catch (error) {
+        // It may only be busy, or start anew.
+        if (++silent === MOST_SILENT) throw error;
+        this.terminal.err(`${(error as Error).message}\n`);
+      }
     }
   }
 

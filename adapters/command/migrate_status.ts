@@ -30,6 +30,7 @@ export function sum(all: readonly Told[]): Total {
     parked: all.every((one) => one.status.parked),
     keys: add(({ keys }) => keys),
     bytes: add(({ bytes }) => bytes),
+    rate: Math.round(add(({ rate }) => rate)),
     errors: add(({ errors }) => errors),
     aside: add(({ aside }) => aside),
     waiting: add(({ waiting }) => waiting),
@@ -38,7 +39,8 @@ export function sum(all: readonly Told[]): Total {
   };
 }
 
-export function shown(total: Total, rate: number): string {
+export function shown(total: Total): string {
+  const { rate } = total;
   const done = total.phase === "done" ? 1 : total.of === 0 ? 0 : total.seen / total.of;
   const full = Math.round(done * 30);
   const bar = "#".repeat(full) + "-".repeat(30 - full);

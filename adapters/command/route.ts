@@ -35,7 +35,10 @@ async function show({ admin, pool, json, words: [key, command = ""] }: Look): Pr
   const query = new URLSearchParams(pool === "" ? { key } : { pool, key });
   const rings = await askAdmin<RingView[]>(admin, `/ring?${query}`);
   const fronts = rings.filter(({ ways }) => ways !== undefined);
-  const shown = fronts.length > 0 && pool === "" ? fronts : rings;
+  const asked = fronts.length > 0 && pool === "" ? fronts : rings;
+  // Pools of the other protocol may not know the command.
+  const shown = asked.filter(({ protocol }) => command === "" || verbOf(protocol, command) >= 0);
+  if (shown.length === 0) throw new Error(`command "${command}" is not known`);
   if (json) return `${JSON.stringify(shown, null, 2)}\n`;
   return shown.map((ring) => tell(ring, command)).join("");
 }
@@ -51,12 +54,15 @@ function lines({ what, to }: Step, indent: string): string {
   return `${indent}${printable(what)}\n${to.map((step) => lines(step, `${indent}  `)).join("")}`;
 }
 
+/** Below 0: it has no such command. */
+function verbOf(protocol: RingView["protocol"], command: string): number {
+  const name = command.toLowerCase();
+  return protocol === "redis" ? redisVerb(name) : memcachedVerb(name);
+}
+
 /** What routes make of a command. */
 function wayOf(protocol: RingView["protocol"], command: string): Way {
-  const name = command.toLowerCase();
-  const verb = protocol === "redis" ? redisVerb(name) : memcachedVerb(name);
-  if (verb < 0) throw new Error(`command "${command}" is not known`);
-  switch ((protocol === "redis" ? REDIS : MEMCACHED)[verb + 1]) {
+  switch ((protocol === "redis" ? REDIS : MEMCACHED)[verbOf(protocol, command) + 1]) {
     case CLASS_READ:
       return "read";
     case INTENT_DELETE:

@@ -1,7 +1,8 @@
 // One client: takes its commands apart and sends each on its way.
 //
 //   socket ═▶ data ─▶ process ─▶ route.pick ─▶ link            its replies: queue.ts
-//                       └▶ mode ─▶ dispatch.ts ─▶ exchange     when it is read, how it ends: life.ts
+//                       └▶ mode ─▶ dispatch.ts ─▶ exchange     when it is read: stops.ts
+//                                                              how it ends: life.ts
 //
 // What may be done with a command is said by its mode: see modes/mode.ts.
 

@@ -2,7 +2,8 @@
 //
 //   link ─▶ accept, pass / reply / part / lost ─▶ out       queue: head ▸ … ▸ last
 //
-// Knows nothing of how a client is read, and how it ends: see life.ts.
+// Knows nothing of how a client is read, and how it ends: that is ClientLife (life.ts), which is a
+// ReplyQueue, as the Client (client.ts) is a ClientLife.
 
 import { isAstray } from "../exchange/park.ts";
 import { fail, failLost, settle, settlePart } from "../exchange/outcome.ts";
@@ -61,6 +62,7 @@ export abstract class ReplyQueue implements Caller, PushListener {
   protected queued: number;
   /** Requests that have come into the queue, ever: only counted where a route asks. */
   sent: number;
+  /** What it has read and written where, by shard; null where replicas are not read from. */
   standings: (Standing | undefined)[] | null;
   /** Requests ever put into its queue one by one (not those on the short way). */
   pushes: number;
@@ -68,6 +70,7 @@ export abstract class ReplyQueue implements Caller, PushListener {
   nearWrote: number;
   nearRead: number;
   nearBlind: number;
+  /** Bytes of replies that are held until their turn comes. */
   held: number;
   protected readonly requests: RequestPool;
   protected readonly socket: Socket;

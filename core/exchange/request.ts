@@ -94,23 +94,25 @@ export interface Caller extends Sink, Origin, Asker {
   ): boolean;
 }
 
+// What may be done with its reply (`kind`).
 /** Goes straight from the server's bytes to the client's, if it is the client's next. */
 export const PLAIN = 0;
 /** Plain, and a part of its reply has gone to the client already. */
 export const STREAMED = 1;
 /** Plain, unless the server answers with an error: the route wants to see that (resend.ts). */
 export const MANAGED = 2;
-/**
- * `resent` (that, or more) of what goes over a link of the client's own: it cannot go elsewhere by
- * itself (see client/modes/moving.ts).
- */
-export const BOUND = 1000;
 /** Something about it is special: muted, partly held, or a fragment. */
 export const SPECIAL = 3;
 /** Special, and managed. */
 export const WATCHED = 4;
 /** A parent whose parts are parents themselves: see slices.ts. */
 export const SLICED = 5;
+
+/**
+ * `resent` (that, or more) of what goes over a link of the client's own: it cannot go elsewhere by
+ * itself (see client/modes/moving.ts).
+ */
+export const BOUND = 1000;
 
 const NO_PLACES = new Uint16Array(0);
 
@@ -158,6 +160,7 @@ export class Request implements Attempt, FanOut, Part {
   /** The slow log's: note[0, noted) is the beginning of the key. */
   note: Uint8Array;
   noted: number;
+  /** What HotKeys is to be told when its reply is there; -1: nothing. */
   hot: number;
   /** What of a near cache it writes; null: nothing. */
   written: Over | null;
@@ -241,6 +244,10 @@ export class Request implements Attempt, FanOut, Part {
 
 const NO_PARTS: Request[] = [];
 
+/** How many free ones are kept. */
+const MOST = 16384;
+const MOST_PARENTS = 256;
+
 /** Free requests, reused; parents apart, since they bring their arrays along. */
 export class RequestPool {
   private readonly singles: Request[];
@@ -275,20 +282,22 @@ export class RequestPool {
     request.nextInFlight = null;
     if (request.kind !== PLAIN) {
       request.kind = PLAIN;
-      request.resent = 0;
-      request.repeated = 0;
-      request.place = -1;
-      request.parkedAt = -1;
-      request.hot = -1;
-      if (request.written !== null) this.over(request);
+      this.reset(request);
     }
     if (this.singles.length < MOST) this.singles.push(request);
   }
 
-  private over(request: Request): void {
+  /** What only a request that is not plain may have. */
+  private reset(request: Request): void {
+    request.resent = 0;
+    request.repeated = 0;
+    request.place = -1;
+    request.parkedAt = -1;
+    request.hot = -1;
     const { written } = request;
+    if (written === null) return;
     request.written = null;
-    written?.done();
+    written.done();
   }
 
   /** Takes back any request, a parent with its fragments. */
@@ -302,12 +311,7 @@ export class RequestPool {
     request.failure = "";
     request.parent = null;
     request.run = null;
-    request.resent = 0;
-    request.repeated = 0;
-    request.place = -1;
-    request.parkedAt = -1;
-    request.hot = -1;
-    if (request.written !== null) this.over(request);
+    this.reset(request);
     if (request.parts === NO_PARTS) {
       if (this.singles.length < MOST) this.singles.push(request);
       return;
@@ -319,6 +323,3 @@ export class RequestPool {
     }
   }
 }
-
-const MOST = 16384;
-const MOST_PARENTS = 256;

@@ -254,7 +254,7 @@ export abstract class PoolMoves extends PoolLanes {
     this.warmUntil = since + migrate_for;
     this.log.notice(
       `${this.label}: keys that have another server now are brought from the one they had`,
-      { event: "warm_begin" },
+      { event: "warm_begin", pool: this.name },
     );
   }
 
@@ -266,6 +266,7 @@ export abstract class PoolMoves extends PoolLanes {
     this.route = this.ring;
     this.log.notice(`${this.label}: keys are not looked for at earlier servers any more`, {
       event: "warm_end",
+      pool: this.name,
     });
   }
 

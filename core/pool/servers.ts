@@ -42,17 +42,20 @@ export abstract class PoolServers extends PoolMoves {
   cluster: Cluster | null;
   /** Null: no Sentinels are asked who the primaries are. */
   watched: Watched | null;
+  /** Its links keep what they have sent until it is answered: it may be sent again. */
   keeps: boolean;
   /** Null: only primaries are read from. */
   reading: Reading | null;
   readonly pause: Pause;
   abstract near: NearCache | null;
+  /** `auto_eject_hosts`: servers that fail leave the ring for a while. */
   autoEject: boolean;
   readonly requests: RequestPool;
   abstract readonly slow: SlowLog;
   abstract readonly big: BigWatch;
   abstract stopped: boolean;
   readonly limits: Limits;
+  /** Of its tick; null until it has begun to keep time. */
   protected timer: Timer | null;
 
   constructor(config: PoolConfig, context: PoolContext) {

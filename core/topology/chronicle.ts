@@ -54,11 +54,12 @@ export class Chronicle {
     this.troubles.delete(name);
   }
 
-  failover(from: string, to: string, what: string): void {
+  /** `troubled`: the name that its trouble was told under. */
+  failover(from: string, to: string, what: string, troubled = from): void {
     const { name, host, log, counters } = this.context;
     const now = host.now();
-    const ms = Math.round(now - (this.troubles.get(from) ?? now));
-    this.calm(from);
+    const ms = Math.round(now - (this.troubles.get(troubled) ?? now));
+    this.calm(troubled);
     counters.failovers++;
     counters.failover_time += ms * 1000;
     const one: Failover = { at: host.wallClock(), from, to, what, ms };

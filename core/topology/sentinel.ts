@@ -279,7 +279,8 @@ export class SentinelTopology implements PeerHearer, ShardHearer {
       links = server.move(address);
       if (!isNew) {
         const what = `shard "${shard.name}"`;
-        this.chronicle.failover(shard.name, `${address.host}:${address.port}`, what);
+        const [from, to] = [before, address].map(({ host, port }) => `${host}:${port}`);
+        this.chronicle.failover(from, to, what, shard.name);
       }
     }
     this.chronicle.calm(shard.name);
@@ -300,8 +301,12 @@ export class SentinelTopology implements PeerHearer, ShardHearer {
   refused(shard: SentinelShard, { host, port }: Address, why: string, isNews: boolean): void {
     const { log, name } = this.context;
     const line = `pool "${name}": ${host}:${port} is not the primary of "${shard.name}": ${why}`;
-    if (isNews) log.notice(line);
-    else log.info(line);
+    const fields = {
+      ...{ event: "primary_refused", pool: name, server: shard.name },
+      ...{ address: `${host}:${port}`, reason: why },
+    };
+    if (isNews) log.notice(line, fields);
+    else log.info(line, fields);
     if (this.shards.every(({ state, trouble }) => state !== SEEKING || trouble !== "")) {
       this.begin();
     }

@@ -9,6 +9,7 @@ import {
   bulk,
   type Cluster,
   type ClusterNode,
+  cmd,
   needs,
   type ProxyProcess,
   readPage,
@@ -189,7 +190,7 @@ clusterTest("a failover by hand under load: no error", async () => {
   // A client that blocks there is told UNBLOCKED by the old primary, and waits on at the new one.
   const list = await keyAt(nodes.find(({ id }) => id === replica.of) as ClusterNode);
   const wire = await Wire.open(proxy.port);
-  const blocked = wire.ask("BLPOP", list, "60");
+  wire.send(cmd("BLPOP", list, "60"));
   const clients = await loaded(proxy, async () => {
     const found = await scanning(proxy, async () => {
       await cluster.at(replica.port, "CLUSTER", "FAILOVER");
@@ -204,7 +205,7 @@ clusterTest("a failover by hand under load: no error", async () => {
   });
   nothingWrong(clients);
   assert.is(await (await Wire.open(proxy.port)).ask("RPUSH", list, "x"), ":1\r\n");
-  assert.is(await blocked, array(list, "x"));
+  assert.is(await wire.reply(), array(list, "x"));
 });
 
 /** A key of one of a node's slots. */
@@ -244,14 +245,14 @@ clusterTest("a primary is killed: served again as soon as the cluster has anothe
   killed?.kill("SIGKILL");
   await killed?.exited();
   // It waits in the proxy until the cluster has another primary, and hardly longer.
-  const reply = wire.ask("SET", key, "after");
+  wire.send(cmd("SET", key, "after"));
   await until(
     "a client of the replica itself to be served",
     async () => (await cluster.say(heir.port, "SET", `{${key}}direct`, "x")) === "+OK\r\n",
     30_000,
   );
   const { refreshes } = (await proxy.stats()).pool;
-  assert.is(await reply, "+OK\r\n");
+  assert.is(await wire.reply(), "+OK\r\n");
   const looks = (await proxy.stats()).pool.refreshes - refreshes;
   assert.ok(looks <= LOOKS, `${looks} looks at the map`);
   await cluster.agreed();

@@ -112,7 +112,14 @@ ours("metrics, /ring and the failover in the log", async () => {
   const [{ name }] = set.shards;
   assert.is(sentinel.shards[0].primary, `127.0.0.1:${await set.primary(name)}`);
   assert.is(sentinel.failovers[0].what, `shard "${name}"`);
-  assert.match(proxy.output(), /failover: 127[^ ]* has taken over shard "shard1"/);
+  const [{ from, to }] = sentinel.failovers;
+  assert.is(to, sentinel.shards[0].primary);
+  assert.match(from, /^127\.0\.0\.1:[0-9]+$/);
+  assert.is.not(from, to);
+  assert.match(
+    proxy.output(),
+    `failover: ${to} has taken over shard "shard1" from ${from}`,
+  );
 });
 
 /** Counts by itself, and notes what it is told that cannot be. */

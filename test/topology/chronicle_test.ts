@@ -79,6 +79,15 @@ test("views that lag behind tell no failover twice, and slots that move are none
   assert.equal(chronicle.failovers.map(({ from, to }) => [from, to]), [["b", "a"], ["a", "b"]]);
 });
 
+test("trouble may be told under another name than the server that has it", () => {
+  const { clock, chronicle } = begin();
+  chronicle.trouble("shard1");
+  clock.time += 300;
+  chronicle.failover("a:1", "b:2", 'shard "shard1"', "shard1");
+  const [{ from, to, ms }] = chronicle.failovers;
+  assert.equal([from, to, ms], ["a:1", "b:2", 300]);
+});
+
 test("only so many are remembered", () => {
   const { chronicle, counters } = begin();
   for (let i = 0; i < 40; i++) chronicle.failover("a", `b${i}`, "1 slot");

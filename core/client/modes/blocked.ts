@@ -9,7 +9,8 @@
 import { MANAGED, PLAIN, SPECIAL, WATCHED } from "../../exchange/request.ts";
 import type { Scan } from "../../protocol/codec.ts";
 import { Again } from "./again.ts";
-import { BLOCKED, claim, ENDING, type Hold, type ModeClient, WATCHING } from "./hold.ts";
+import { claim } from "./claim.ts";
+import { BLOCKED, ENDING, type Hold, type ModeClient, WATCHING } from "./hold.ts";
 import { HoldLog } from "./hold_log.ts";
 import { moveWith } from "./moving.ts";
 import { TAKEN } from "./taken.ts";

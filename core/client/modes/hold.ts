@@ -1,15 +1,8 @@
 // A client's hold on a link of its own: for what it watches, for a transaction, for a request that
-// blocks. Its life here; what its states do is in watching.ts, transaction.ts and blocked.ts, and
-// which of them a request meets in holding.ts. What requests are called and what the answers say
-// is the codec's: see Scan.pin.
+// blocks. Its life here; at which server it is to be is said by claim.ts, what its states do by
+// watching.ts, transaction.ts and blocked.ts, and which of them a request meets by holding.ts. What
+// requests are called and what the answers say is the codec's: see Scan.pin.
 
-import {
-  crossServerError,
-  NO_KEY,
-  serverOf,
-  SEVERAL,
-  type Whereabouts,
-} from "../../exchange/place.ts";
 import type { Request } from "../../exchange/request.ts";
 import type { GateClient } from "../../exchange/migrate/phases.ts";
 import type { Link } from "../../link/link.ts";
@@ -64,8 +57,6 @@ export const TRANSACTION = 1;
 export const BLOCKED = 2;
 /** It ends when all is answered. */
 export const ENDING = 3;
-
-export const LOST = "the connection that was kept for this client is lost";
 
 export class Hold {
   state: number;
@@ -323,52 +314,4 @@ export class Hold {
     // A link that was lost is as good as new.
     server.givePinned(link, this.clean || link.losses !== this.losses, this.user);
   }
-}
-
-/**
- * The client's hold on the server of a request's keys, a new one if it has none. TAKEN when the
- * client was answered with an error, LATER when earlier requests are to be answered first.
- */
-export function claim(client: ModeClient, scan: Scan, buf: Uint8Array, at: number): Hold | number {
-  const { codec, route } = client.context;
-  let server = serverOf(client, scan, buf, at);
-  if (server === NO_KEY) server = route.any(); // a wrong count: for a server to refuse
-  let { hold } = client;
-  if (hold !== null && !hold.isAlive()) {
-    // What it watched is watched no more, and it has to be told.
-    hold.drop();
-    return client.replied(codec.failure(LOST));
-  }
-  if (server === SEVERAL || (hold !== null && server !== hold.server && !hold.isGuest())) {
-    return client.replied(misplaced(client, scan, buf, at, server, hold?.server ?? null));
-  }
-  if (hold !== null) return hold;
-  if (client.head !== null) return LATER;
-  hold = new Hold(client);
-  hold.place = client.context.route.place;
-  if (!server.available && server.waits) {
-    client.beginHold(hold);
-    return hold; // its server will come
-  }
-  const error = hold.acquire(server);
-  return error === "" ? hold : client.replied(codec.failure(error));
-}
-
-/**
- * The error for keys that are not all on one server, or not on the one that the client holds on to
- * (`held`). `server` is what `serverOf` has said.
- */
-export function misplaced(
-  client: ModeClient,
-  scan: Scan,
-  buf: Uint8Array,
-  at: number,
-  server: Whereabouts,
-  held: Server | null,
-): Uint8Array {
-  const { codec } = client.context;
-  if (server === SEVERAL || server === NO_KEY) return crossServerError(client, scan, buf, at);
-  if (!server.available) return codec.failure(server.reason);
-  const words = codec.transactions as Transactions;
-  return words.astray(scan, buf, at, held?.name ?? server.name, server.name);
 }

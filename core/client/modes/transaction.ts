@@ -32,7 +32,8 @@ import {
   WALK,
 } from "../../protocol/codec.ts";
 import type { Target } from "../../server/server.ts";
-import { type Hold, LOST, misplaced, TRANSACTION } from "./hold.ts";
+import { LOST, misplaced } from "./claim.ts";
+import { type Hold, TRANSACTION } from "./hold.ts";
 import { HoldLog } from "./hold_log.ts";
 import { KeptCommands } from "./kept_commands.ts";
 import { isDoneFor, moveWith, setVerdict } from "./moving.ts";

@@ -22,7 +22,8 @@ import {
   WALK,
 } from "../../protocol/codec.ts";
 import { serverOf } from "../../exchange/place.ts";
-import { claim, type Hold, type ModeClient } from "./hold.ts";
+import { claim } from "./claim.ts";
+import type { Hold, ModeClient } from "./hold.ts";
 import { HoldLog } from "./hold_log.ts";
 import { moveWith, setVerdict } from "./moving.ts";
 import { LATER, ORDINARY, TAKEN } from "./taken.ts";
