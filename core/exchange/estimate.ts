@@ -8,14 +8,17 @@ const SURE = 1.96;
 /** Big keys that are told by name. */
 const MOST_BIGS = 20;
 
-export interface Flow {
-  readonly from: string;
-  readonly to: string;
+interface Amount {
   readonly keys: number;
   /** So much more or less. */
   readonly keysError: number;
   readonly bytes: number;
   readonly bytesError: number;
+}
+
+export interface Flow extends Amount {
+  readonly from: string;
+  readonly to: string;
 }
 
 /** What a server has now. */
@@ -117,7 +120,7 @@ export class Part {
 }
 
 /** Adds up what parts have; `to`: what goes there. */
-function total(parts: readonly Part[], to: string): Omit<Flow, "from" | "to"> {
+function total(parts: readonly Part[], to: string): Amount {
   let [keys, bytes, keysVar, bytesVar] = [0, 0, 0, 0];
   for (const part of parts) {
     const [k, b, kv, bv] = part.guess(to);
