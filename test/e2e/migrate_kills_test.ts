@@ -164,7 +164,8 @@ once("kill -9 of a worker, a proxy, an old and a new server in each phase", asyn
   const { said, status } = await migrate(scene.sites, "abort", "--paused");
   assert.is(status, 0, said);
   await scene.killAll("back", 0);
-  await scene.ordered("resume");
+  // It is over already if clients have asked for all of them.
+  await scene.order("resume");
   await scene.untilPhase("prepare");
 
   await start(scene.sites);
