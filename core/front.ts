@@ -1,29 +1,25 @@
-// A pool with `routes`: it has clients and no servers of its own. Builds the tree of its targets, and
-// keeps the lanes of its clients (database, RESP version, dialect) in the pools behind it, under the
-// numbers that they have here. Nothing of it is on the data path.
+// A pool with `routes`: it has clients and no servers of its own. Keeps the lanes of its clients
+// (database, RESP version, dialect) in the pools behind it, under the numbers that they have here. The
+// tree of its targets is built in front_routes.ts. Nothing of it is on the data path.
 
 import { bytes, utf8 } from "./bytes.ts";
-import type { MirrorConfig, PrefixConfig, RoutesConfig, TargetConfig } from "./config/routes.ts";
-import { poolsOf } from "./config/routes.ts";
-import { Every } from "./exchange/every.ts";
-import { Failover } from "./exchange/failover.ts";
-import { Meter, type MeterContext } from "./exchange/meter.ts";
-import { Mirror, MirroredBranch, MirrorTrace } from "./exchange/mirror.ts";
+import { poolsOf, type RoutesConfig } from "./config/routes.ts";
 import { Paper } from "./exchange/judge.ts";
-import { Managed, type ManagedPool } from "./exchange/managed.ts";
-import type { Tree, TreeCounters, Want } from "./exchange/plan.ts";
-import { Strip } from "./exchange/strip.ts";
-import { Warm, type WarmContext } from "./exchange/warm.ts";
+import type { ManagedPool } from "./exchange/managed.ts";
+import { Meter, type MeterContext } from "./exchange/meter.ts";
+import type { TreeCounters, Want } from "./exchange/plan.ts";
 import { Retries, type RetryContext } from "./exchange/retries.ts";
+import type { ScriptShelf } from "./exchange/scripts.ts";
+import type { WarmContext } from "./exchange/warm_course.ts";
+import { buildRoute } from "./front_routes.ts";
 import type { Host } from "./host.ts";
 import type { PushListener } from "./link/pushes.ts";
 import type { Codec, Handshake } from "./protocol/codec.ts";
-import { type Branch, Leaf, type Prefix, PrefixRoute, type Step } from "./route/prefix.ts";
-import { Fork } from "./route/fork.ts";
+import { Leaf, PrefixRoute, type Step } from "./route/prefix.ts";
 import type { Intent, Route } from "./route/route.ts";
 import type { Server, Target } from "./server/server.ts";
 import { CLASS_READ } from "./stats/latency.ts";
-import { RouteTallies, type RouteTally } from "./stats/routes.ts";
+import { RouteTallies } from "./stats/routes.ts";
 import type { BufferPool } from "./wire/out_buffer.ts";
 
 /** A client's lane, as it is told to the pools behind. */
@@ -68,7 +64,7 @@ export interface FrontOwner extends RetryContext {
 /** See `Leaf.trace`. */
 const SERVER = "server ";
 
-export class Front implements Tree, WarmContext {
+export class Front implements WarmContext {
   readonly paper: Paper;
   readonly retries: Retries;
   readonly tallies: RouteTallies;
@@ -85,7 +81,7 @@ export class Front implements Tree, WarmContext {
     this.tallies = new RouteTallies();
     this.kept = 0;
     this.pools = [];
-    this.route = new PrefixRoute([], null, false, () => owner.codec.intents);
+    this.route = new PrefixRoute([], null, false, () => owner.codec.intents, null, () => 0);
     this.lanes = new Map();
   }
 
@@ -141,41 +137,17 @@ export class Front implements Tree, WarmContext {
       for (const [lane, of] of this.lanes) pool.enterFrom(owner.name, lane, of);
     }
     this.pools = after;
-    this.route = this.build(routes, all);
-  }
-
-  private build(routes: RoutesConfig, all: ReadonlyMap<string, PoolBehind>): Route {
-    this.tallies.begin();
-    const { prefixes, default: fallback, mirror } = routes;
-    // One pool for all keys: nothing stands between.
-    if (prefixes.length === 0 && mirror.length === 0 && fallback?.kind === "pool") {
-      const { route } = all.get(fallback.pool) as PoolBehind;
-      if (isPlain(route)) return route;
-    }
-    const of = (route: string) => new Builder(this, all, this.tallies, route);
-    const copies = of("mirror");
-    const mirrors = mirror.map((one) => copies.mirror(one));
-    const around = (branch: Branch): Branch =>
-      mirrors.length === 0 ? branch : new MirroredBranch(this, mirrors, branch);
-    const made: Prefix[] = prefixes.map(({ prefix, target, strip }: PrefixConfig) => {
-      const name = bytes(utf8(prefix));
-      const child = of(`prefix ${prefix}`).branch(target, true);
-      const branch = strip ? new Strip(this, child, name.length) : child;
-      return { name: prefix, bytes: name, branch: around(branch) };
-    });
-    const rest = fallback === undefined ? null : around(of("default").branch(fallback, true));
-    const asks = (target: TargetConfig): boolean =>
-      target.kind !== "pool" || !isPlain((all.get(target.pool) as PoolBehind).route);
-    const tells = mirrors.length > 0 ||
-      prefixes.some(({ target, strip }) => strip || asks(target)) ||
-      (fallback !== undefined && asks(fallback));
-    const aside = mirrors.length === 0 ? null : new MirrorTrace(mirrors);
-    return new PrefixRoute(made, rest, tells, () => this.owner.codec.intents, aside);
+    this.route = buildRoute(this, routes, all, () => owner.codec.intents);
   }
 
   /** Whether keys are to be noted for a slow log: the greatest of the pools behind. */
   get slowMs(): number {
     return this.pools.reduce((most, { config }) => Math.max(most, config.slowlog_ms), 0);
+  }
+
+  /** What the pools behind keep of scripts. */
+  get shelves(): ScriptShelf[] {
+    return this.pools.flatMap(({ scripts }) => scripts === null ? [] : [scripts]);
   }
 
   /** All servers of the pools behind. */
@@ -250,77 +222,4 @@ export function makeMeter(
     prefix: bytes(utf8(rule.prefix)),
   });
   return new Meter(context, limits.map(about), faults.map(about));
-}
-
-/** A ring: not a front's, whose route may be another one after it, nor one that redirects. */
-function isPlain(route: Route): boolean {
-  return route.redirects === null && !(route instanceof PrefixRoute);
-}
-
-/** What a target is called where its requests are counted. */
-function nameOf(target: TargetConfig): string {
-  if (target.kind === "pool") return target.pool;
-  return target.kind === "split" ? "read/write" : target.kind;
-}
-
-/** Builds the branches of one route. */
-class Builder {
-  private readonly tree: WarmContext;
-  private readonly all: ReadonlyMap<string, PoolBehind>;
-  private readonly tallies: RouteTallies;
-  private readonly route: string;
-
-  constructor(
-    tree: WarmContext,
-    all: ReadonlyMap<string, PoolBehind>,
-    tallies: RouteTallies,
-    route: string,
-  ) {
-    this.tree = tree;
-    this.all = all;
-    this.tallies = tallies;
-    this.route = route;
-  }
-
-  /** `counts`: nobody else counts its requests. */
-  branch(target: TargetConfig, counts: boolean): Branch {
-    const { tree, route, tallies } = this;
-    switch (target.kind) {
-      case "pool": {
-        const pool = this.all.get(target.pool) as PoolBehind;
-        const tally = counts ? tallies.of(route, target.pool, false) : null;
-        return pool.route.redirects === null
-          ? new Leaf(pool, tally, tallies)
-          : new Managed(tree, pool, tally);
-      }
-      case "failover":
-        return new Failover(tree, ...this.children(target.of), target.on, target.rate);
-      case "all":
-        return new Every(tree, ...this.children(target.of), target.wait);
-      case "warm": {
-        const [of, tallies] = this.children([target.cold, target.warm]);
-        return new Warm(tree, [of[0], of[1]], tallies);
-      }
-      case "split": {
-        const { read, write, delete: remove } = target;
-        return new Fork(
-          this.branch(read, counts),
-          this.branch(write, counts),
-          this.branch(remove, counts),
-        );
-      }
-    }
-  }
-
-  private children(of: readonly TargetConfig[]): [Branch[], RouteTally[]] {
-    return [
-      of.map((one) => this.branch(one, false)),
-      of.map((one) => this.tallies.of(this.route, nameOf(one), true)),
-    ];
-  }
-
-  mirror({ pool, percent, of }: MirrorConfig): Mirror {
-    const tally = this.tallies.of(this.route, nameOf(pool), true);
-    return new Mirror(this.branch(pool, false), tally, percent, of);
-  }
 }

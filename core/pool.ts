@@ -106,6 +106,10 @@ export class Pool extends PoolServers
     this.ring.rebuild();
   }
 
+  get shelvesBehind(): readonly ScriptShelf[] {
+    return this.front?.shelves ?? [];
+  }
+
   protected makeHome(ring: RingConfig): Home {
     return makeHome(this, ring);
   }
@@ -305,6 +309,8 @@ export class Pool extends PoolServers
     const now = this.host.now();
     const late = this.lateness.at(now);
     this.now = now;
+    // What a server loses now another one gets, whose time begins now.
+    this.turn.enter();
     if (now >= this.warmUntil) this.coolDown();
     const { config } = this;
     this.learned?.topology.tick(now, late);
@@ -320,6 +326,7 @@ export class Pool extends PoolServers
     this.hot.tick(now);
     this.near?.tick(now, config.timeout, late);
     this.log.tick(now);
+    this.turn.leave();
   }
 
   ringChanged(): void {

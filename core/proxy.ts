@@ -409,6 +409,7 @@ export class Proxy {
   }
 
   snapshot(): Snapshot {
+    const places = new Map(this.config.order.map((name, i) => [name, i]));
     return {
       source: this.options.source,
       version: VERSION,
@@ -416,7 +417,7 @@ export class Proxy {
       uptime: Math.floor((this.host.now() - this.startedAt) / 1000),
       time: this.host.wallClock(),
       workers: 1,
-      pools: this.pools.map(viewPool),
+      pools: this.pools.map((pool) => ({ ...viewPool(pool), place: places.get(pool.name) ?? 0 })),
     };
   }
 }

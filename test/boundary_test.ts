@@ -110,7 +110,7 @@ const FLOORS = [
   ["core/ring_view.ts", "core/hot_view.ts", "core/pool_view.ts"],
   ["core/pool.ts"],
   ["core/pool/"],
-  ["core/front.ts", "core/home.ts"],
+  ["core/front.ts", "core/front_routes.ts", "core/home.ts"],
   ["core/client/"],
   ["core/exchange/"],
   ["core/route/"],

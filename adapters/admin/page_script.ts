@@ -615,23 +615,31 @@ function showTiles() {
   }
 }
 
+/** Those with routes first, for they are what clients see; then as in the file. */
+function inOrder(pools) {
+  const rank = (pool) => pool.isFront ? 0 : 1;
+  return [...pools].sort((a, b) => rank(a) - rank(b) || a.place - b.place);
+}
+
 function showPools() {
-  const names = status.pools.map((pool) => pool.name);
+  const pools = inOrder(status.pools);
+  const names = pools.map((pool) => pool.name);
   for (const [name, view] of views) {
     if (!names.includes(name)) { view.node.remove(); views.delete(name); }
   }
-  for (const pool of status.pools) {
+  for (const pool of pools) {
     let view = views.get(pool.name);
     if (view === undefined) {
       view = poolView(pool.name);
       views.set(pool.name, view);
       view.keys = keysView(pool.name);
       view.node.append(view.keys.node);
-      $("pools").append(view.node);
     }
     view.keys.update(hot.get(pool.name), pool);
     view.update(pool, store.pools.get(pool.name) ?? { series: {}, servers: new Map() });
   }
+  const nodes = names.map((name) => views.get(name).node);
+  if (nodes.some((node, i) => node !== $("pools").children[i])) $("pools").append(...nodes);
   const choice = $("pool");
   const offered = [...choice.options].map((option) => option.value);
   if (offered.join("\n") !== names.join("\n")) {

@@ -12,7 +12,7 @@ const PATIENCE = 5000;
 /** Listed again after so long (ms), whatever the watch says: it may hang. */
 const AGAIN = 60_000;
 /** Before it is watched anew (ms): at first, and at most where it fails again and again. */
-const PAUSE = 1000;
+const PAUSE = 250;
 const LONGEST_PAUSE = 8000;
 
 interface Range {

@@ -249,6 +249,8 @@ export abstract class ClientLife extends ReplyQueue {
 
   /** As `emptyFirst`, but sees it at once when the client leaves. */
   emptyListening(): void {
+    // It empties behind an upload anyway; until then it is read as its link takes that.
+    if (this.isUploading) return;
     this.stops.emptyListening(this.input.size);
   }
 

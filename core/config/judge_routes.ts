@@ -20,7 +20,7 @@ export function judgeRoutes(
   note: (pool: string, place: Place, message: string) => void,
 ): void {
   const known = new Map(pools.map((pool) => [pool.name, pool]));
-  for (const { name, place, by, isRing } of namings) {
+  for (const { name, place, by, as } of namings) {
     if (!names.has(name)) {
       const near = nearest(name, [...names]);
       const hint = near !== "" ? `did you mean ${near}?` : `known: ${[...names].join(", ")}`;
@@ -37,9 +37,17 @@ export function judgeRoutes(
     }
     const wrong = misfit(front, pool);
     if (wrong !== "") note(by, place, `routes: pool "${name}" ${wrong}`);
-    const has = isRing ? managedBy(pool) : "";
+    if (as === undefined) continue;
+    const has = managedBy(pool);
     if (has !== "") {
       note(by, place, `routes: pool "${name}" has ${has}; cold and warm have to be plain rings`);
+    } else if (as === "warm" && pool.auto_eject_hosts) {
+      note(
+        by,
+        place,
+        `routes: pool "${name}" has auto_eject_hosts: what is deleted while a server is ejected ` +
+          "would come back with it; a warm pool keeps all of its servers",
+      );
     }
   }
 }

@@ -72,7 +72,8 @@ export function checkConfig(
   // What a broken text parses to is a guess: its other mistakes would mislead.
   const pools = problems.length > 0 ? [] : check.pools(root);
   const mistakes = check.mistakes;
-  if (mistakes.length === 0) return { config: { pools, global: check.global }, mistakes };
+  const { order, global } = check;
+  if (mistakes.length === 0) return { config: { pools, order, global }, mistakes };
   mistakes.sort((a, b) => a.line - b.line || a.column - b.column);
   return { config: null, mistakes };
 }
@@ -89,6 +90,8 @@ const NOWHERE = { path: "", host: "", port: 0, mode: -1 };
 class Check {
   readonly mistakes: Mistake[];
   global: GlobalConfig;
+  /** Names of pools, as they stand in the file. */
+  order: string[];
   private readonly file: string;
   /** The pool being read. */
   private pool: string;
@@ -103,6 +106,7 @@ class Check {
   constructor(file: string) {
     this.mistakes = [];
     this.global = defaultGlobal();
+    this.order = [];
     this.file = file;
     this.pool = "";
     this.replicas = new Set();
@@ -169,6 +173,7 @@ class Check {
       this.pool = pool;
       this.note(place, message, "routes");
     });
+    this.order = pools.map(({ name }) => name);
     return pools.sort((a, b) => compareNames(a.name, b.name));
   }
 

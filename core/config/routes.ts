@@ -83,8 +83,8 @@ export interface RoutesConfig {
 export interface Reference {
   readonly name: string;
   readonly place: Place;
-  /** It has to be a plain ring. */
-  readonly isRing?: boolean;
+  /** Of two that are one target: which it is to be. */
+  readonly as?: "cold" | "warm";
 }
 
 /** For editors; `readRoutes` has the last word. */

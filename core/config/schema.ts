@@ -115,6 +115,8 @@ export function protocolOf({ redis }: PoolConfig): "redis" | "memcached" {
 export interface Config {
   /** In nutcracker's order: by length of the name, then by its bytes; servers likewise. */
   pools: PoolConfig[];
+  /** Their names, as they stand in the file. */
+  order: readonly string[];
   /** Settings of the whole program. */
   global: GlobalConfig;
 }

@@ -4,6 +4,7 @@
 
 import { INTENT_CAS, INTENT_GETS, reads } from "../protocol/intents.ts";
 import type { Branch, Step } from "../route/prefix.ts";
+import type { Rounds } from "../route/rounds.ts";
 import { type Intent, NOBODY } from "../route/route.ts";
 import type { Server, Target } from "../server/server.ts";
 import type { RouteTally } from "../stats/routes.ts";
@@ -108,6 +109,10 @@ export abstract class Branching implements Branch, Work {
 
   members(): readonly Server[] {
     return this.children[0].members();
+  }
+
+  rounds(): readonly Rounds[] {
+    return this.children[0].rounds();
   }
 
   all(intent: Intent): readonly Server[] {

@@ -13,6 +13,7 @@ import type { Intent } from "../route/route.ts";
 import type { Target } from "../server/server.ts";
 import type { RouteTally } from "../stats/routes.ts";
 import { Branching } from "./branching.ts";
+import { Course, type CourseOf } from "./course.ts";
 import { send } from "./errand.ts";
 import { type Judge, type Said, SILENCE, tell } from "./judge.ts";
 import type { Tree, Want } from "./plan.ts";
@@ -55,14 +56,7 @@ export class Every extends Branching {
   }
 }
 
-class Run implements Judge {
-  private readonly branch: Every;
-  private readonly wait: Wait;
-  private readonly tree: Tree;
-  private readonly want: Want;
-  private readonly targets: readonly Target[];
-  private readonly judge: Judge;
-  private readonly index: number;
+class Run extends Course<Every> {
   private readonly said: Said[];
   private awaiting: number;
   /** The client has its reply. */
@@ -70,25 +64,17 @@ class Run implements Judge {
   /** A delete, to be sent again where it fails; empty for anything else. */
   private deletion: Uint8Array;
 
-  constructor(
-    branch: Every,
-    tree: Tree,
-    want: Want,
-    targets: readonly Target[],
-    judge: Judge,
-    index: number,
-  ) {
-    this.branch = branch;
-    this.wait = branch.wait;
-    this.tree = tree;
-    this.want = want;
-    this.targets = targets;
-    this.judge = judge;
-    this.index = index;
+  constructor(...of: CourseOf<Every>) {
+    super(...of);
+    const { targets } = this;
     this.said = targets.map(() => SILENCE);
     this.awaiting = targets.length;
     this.told = false;
     this.deletion = EMPTY;
+  }
+
+  private get wait(): Wait {
+    return this.branch.wait;
   }
 
   begin(buf: Uint8Array, start: number, end: number): void {

@@ -11,14 +11,12 @@ import type { Intent } from "../route/route.ts";
 import type { Target } from "../server/server.ts";
 import type { RouteTally } from "../stats/routes.ts";
 import { Branching } from "./branching.ts";
-import { inDoubt } from "./outcome.ts";
+import { Course, type CourseOf } from "./course.ts";
 import { send } from "./errand.ts";
 import { type Judge, type Said, SILENCE, tell } from "./judge.ts";
+import { inDoubt } from "./outcome.ts";
 import type { Tree, Want } from "./plan.ts";
 import type { Request } from "./request.ts";
-
-/** Bytes of requests that a front keeps so that they can be sent again. */
-export const MOST_KEPT = 64 << 20;
 
 export class Failover extends Branching {
   readonly onError: boolean;
@@ -85,49 +83,20 @@ export class Failover extends Branching {
   }
 }
 
-class Run implements Judge {
-  private readonly branch: Failover;
-  private readonly tree: Tree;
-  private readonly want: Want;
-  private readonly targets: readonly Target[];
-  private readonly judge: Judge;
-  private readonly index: number;
+class Run extends Course<Failover> {
+  /** The child that has it. */
   private at: number;
-  /** The request: buf[0, length); empty when it is not kept. */
-  private buf: Uint8Array;
-  private length: number;
   /** The best that a child has said. */
   private best: Said;
 
-  constructor(
-    branch: Failover,
-    tree: Tree,
-    want: Want,
-    targets: readonly Target[],
-    judge: Judge,
-    index: number,
-  ) {
-    this.branch = branch;
-    this.tree = tree;
-    this.want = want;
-    this.targets = targets;
-    this.judge = judge;
-    this.index = index;
+  constructor(...of: CourseOf<Failover>) {
+    super(...of);
     this.at = 0;
-    this.buf = EMPTY;
-    this.length = 0;
     this.best = SILENCE;
   }
 
   begin(buf: Uint8Array, start: number, end: number): void {
-    const { tree } = this;
-    const length = end - start;
-    if (tree.kept + length <= MOST_KEPT) {
-      tree.kept += length;
-      this.length = length;
-      this.buf = tree.buffers.take(length);
-      this.buf.set(buf.subarray(start, end));
-    }
+    this.keeps(buf, start, end);
     this.branch.tallies[0].requests++;
     send(this.targets[0], this.want, buf, start, end, this, 0);
   }
@@ -147,7 +116,7 @@ class Run implements Judge {
       return this.goOn();
     }
     const isBest = best.verdict < 0 || verdict < best.verdict;
-    this.end();
+    this.letGo();
     if (isBest) this.judge.reply(this.index, link, buf, start, end);
     else tell(this.judge, this.index, this.tree.paper, best);
   }
@@ -160,7 +129,7 @@ class Run implements Judge {
       if (best.verdict < 0) this.best = { verdict: FAILED, bytes: EMPTY, text, unsent };
       return this.goOn();
     }
-    this.end();
+    this.letGo();
     if (best.verdict >= 0 && isSafe) return tell(this.judge, this.index, this.tree.paper, best);
     this.judge.lost(this.index, inDoubt(text, unsent, want.reads), unsent);
   }
@@ -175,7 +144,7 @@ class Run implements Judge {
     tallies[this.at].wentOn();
     this.at++;
     tallies[this.at].requests++;
-    send(this.targets[this.at], this.want, this.buf, 0, this.length, this, this.at);
+    this.goTo(this.at);
   }
 
   streams(): Request | null {
@@ -183,16 +152,7 @@ class Run implements Judge {
   }
 
   streamed(): void {
-    this.end();
+    this.letGo();
     this.judge.streamed(this.index);
-  }
-
-  private end(): void {
-    const { tree, buf, length } = this;
-    if (length === 0) return;
-    this.length = 0;
-    this.buf = EMPTY;
-    tree.kept -= length;
-    tree.buffers.give(buf);
   }
 }

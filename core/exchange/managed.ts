@@ -5,11 +5,13 @@
 
 import { CLASS_READ } from "../stats/latency.ts";
 import type { Branch, Step, TargetPool } from "../route/prefix.ts";
+import type { Rounds } from "../route/rounds.ts";
 import type { Intent, Route } from "../route/route.ts";
 import type { Server, Target } from "../server/server.ts";
 import type { Standing } from "../server/replicas.ts";
 import type { RouteTally } from "../stats/routes.ts";
 import { OutBuffer } from "../wire/out_buffer.ts";
+import { Counted } from "./counted.ts";
 import { Detour, type DetourOwner, LEAST } from "./detour.ts";
 import type { Judge } from "./judge.ts";
 import { type Party, Plan, type Tree, type Want, type Work } from "./plan.ts";
@@ -73,7 +75,12 @@ export class Managed implements Branch {
   }
 
   members(): readonly Server[] {
-    return this.route.all(CLASS_READ);
+    return this.rounds().length === 0 ? this.route.all(CLASS_READ) : [];
+  }
+
+  rounds(): readonly Rounds[] {
+    const rounds = this.route.redirects?.rounds ?? null;
+    return rounds === null ? [] : [rounds];
   }
 
   trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step {
@@ -122,9 +129,9 @@ class Place implements Work {
   ): void {
     if (want.caller.isClosed || this.isOver) return judge.lost(index, "", true);
     const { tally } = this.branch;
-    if (tally !== null) tally.requests++;
+    const hears = tally === null ? judge : new Counted(tally, want, judge);
     const guest = this.branch.guestOf(want.caller);
-    guest.take(new Detour(guest, this, want, judge, index), buf, start, end);
+    guest.take(new Detour(guest, this, want, hears, index), buf, start, end);
   }
 }
 

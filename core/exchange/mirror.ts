@@ -9,6 +9,7 @@ import type { Carrier } from "../link/attempt.ts";
 import { reads } from "../protocol/intents.ts";
 import { FAILED } from "../protocol/verdicts.ts";
 import type { Branch, Step } from "../route/prefix.ts";
+import type { Rounds } from "../route/rounds.ts";
 import type { Intent } from "../route/route.ts";
 import type { Server, Target } from "../server/server.ts";
 import type { RouteTally } from "../stats/routes.ts";
@@ -109,6 +110,10 @@ export class MirroredBranch implements Branch, Work {
 
   members(): readonly Server[] {
     return this.child.members();
+  }
+
+  rounds(): readonly Rounds[] {
+    return this.child.rounds();
   }
 
   trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step {

@@ -14,48 +14,25 @@ import type { PoolConfig } from "../config/schema.ts";
 import type { Carrier } from "../link/attempt.ts";
 import type { LinkContext } from "../link/owner.ts";
 import type { Log } from "../log.ts";
-import {
-  type Codec,
-  FORWARD,
-  type Handshake,
-  type Keys,
-  type Scan,
-  SPLIT,
-} from "../protocol/codec.ts";
+import type { Codec, Handshake, Scan } from "../protocol/codec.ts";
 import type { NearWords } from "../protocol/near.ts";
 import type { Route } from "../route/route.ts";
 import type { Server } from "../server/server.ts";
 import { fail, settle } from "./outcome.ts";
-import { type FillOwner, LARGEST, NearFill } from "./near_fill.ts";
+import { LARGEST, type NearFill } from "./near_fill.ts";
 import { type KeysContext, NearKeys } from "./near_keys.ts";
 import { NearLink, type NearOwner } from "./near_link.ts";
-import { type NearEntry, NearTable } from "./near_table.ts";
-import { NearWrites, type Written } from "./near_writes.ts";
-import { type Caller, type Request, SPECIAL, WATCHED } from "./request.ts";
+import { NearReads, type ReadCache, type Reader } from "./near_reads.ts";
+import { NearTable } from "./near_table.ts";
+import { type Entry, NearWrites, type Written } from "./near_writes.ts";
+import { type Caller, type Request, WATCHED } from "./request.ts";
+
+export { ANSWERED, ELSEWHERE } from "./near_reads.ts";
 
 /** How long (ms), at least, a value is not asked for here that was too large. */
 const LARGE = 1000;
 /** A value may take so much of all there is. */
 const PART = 8;
-
-/** Answers of `read`. */
-/** It is no business of the cache. */
-export const ELSEWHERE = 0;
-export const ANSWERED = 1;
-/** Its turn comes when the client's earlier requests are answered. */
-export const NOT_YET = 2;
-
-/** What is kept of a client. */
-export interface Reader extends Caller {
-  /** Requests ever put into its queue, and those of them that have left it. */
-  readonly pushes: number;
-  readonly gone: number;
-  /** `pushes` at its last write, and at its last read of such a key that went another way. */
-  nearWrote: number;
-  nearRead: number;
-  /** 0: it sees what is kept; -1: not before the servers have said all; else the number of that. */
-  nearBlind: number;
-}
 
 export interface NearContext extends LinkContext, KeysContext {
   readonly config: PoolConfig;
@@ -74,24 +51,21 @@ export interface NearCounters {
 }
 
 type Setting = NonNullable<PoolConfig["near_cache"]>;
-type Entry = NearEntry<NearFill, NearLink>;
 
-export class NearCache implements NearOwner, FillOwner {
+export class NearCache implements NearOwner, ReadCache {
   readonly context: NearContext;
   readonly codec: Codec;
   readonly handshake: Handshake | null;
   readonly silence: number;
-  private readonly setting: Setting;
+  readonly setting: Setting;
   readonly words: NearWords;
   readonly keysOf: NearKeys;
   readonly table: NearTable<NearFill, NearLink>;
-  private readonly links: Map<Server, NearLink>;
-  private readonly writes: NearWrites;
+  readonly links: Map<Server, NearLink>;
+  readonly writes: NearWrites;
+  private readonly reads: NearReads;
   /** The route's epoch when all that is kept was read. */
   private epoch: number;
-  /** Times that servers were asked to say all, and the last of them that is over. */
-  private asked: number;
-  private said: number;
 
   constructor(context: NearContext, setting: Setting) {
     this.context = context;
@@ -107,9 +81,8 @@ export class NearCache implements NearOwner, FillOwner {
     this.table = new NearTable(setting.bytes);
     this.links = new Map();
     this.writes = new NearWrites(this);
+    this.reads = new NearReads(this);
     this.epoch = context.route.epoch;
-    this.asked = 0;
-    this.said = 0;
   }
 
   /** Bytes, and keys, in use. */
@@ -138,66 +111,10 @@ export class NearCache implements NearOwner, FillOwner {
 
   /** A request of a client that reads what is kept; `buf[at...]` is it. */
   read(client: Reader, scan: Scan, buf: Uint8Array, at: number): number {
-    const { verb, action } = scan;
-    if (verb === this.words.readOne && action === FORWARD) {
-      return this.readOne(client, scan, buf, at + scan.keyStart, at + scan.keyEnd);
-    }
-    if (verb === this.words.readMany && action === SPLIT) {
-      return this.readMany(client, scan, buf, at);
-    }
-    return ELSEWHERE;
+    return this.reads.read(client, scan, buf, at);
   }
 
-  private readOne(
-    client: Reader,
-    scan: Scan,
-    buf: Uint8Array,
-    start: number,
-    end: number,
-  ): number {
-    if (!this.keysOf.reads(buf, start, end)) return ELSEWHERE;
-    const { route, counters } = this.context;
-    if (route.epoch !== this.epoch) this.forgetAll();
-    const mustWait = client.head !== null;
-    const isAmidWrites = mustWait && client.gone < client.nearWrote;
-    // What went another way comes first, or what it has read could be newer than this.
-    if (mustWait && client.gone < client.nearRead && this.isServed(scan, buf, start, end)) {
-      return NOT_YET;
-    }
-    if (client.nearBlind < 0 && isAmidWrites) return NOT_YET;
-    const isBlind = client.nearBlind !== 0 && !this.sees(client);
-    const entry = this.table.find(buf, start, end);
-    if (entry !== null) {
-      if (!isBlind && this.isRight(entry)) {
-        entry.used = true;
-        counters.near_hits++;
-        client.answer(entry.reply as Uint8Array);
-        return ANSWERED;
-      }
-      if (entry.writes > 0 && isAmidWrites) return NOT_YET;
-    }
-    const server = route.pick(buf, start, end, this.codec.intents[scan.verb + 1]);
-    const link = server.available ? this.linkTo(server) : null;
-    counters.near_misses++;
-    const { clock } = this.context.turn;
-    if (entry !== null && entry.largeUntil > clock) return ELSEWHERE;
-    if (link === null || !link.usable) {
-      client.nearRead = client.pushes + 1;
-      if (entry !== null) this.table.drop(entry);
-      return ELSEWHERE;
-    }
-    this.bring(client, scan, this.table.take(buf, start, end), link, isBlind);
-    return ANSWERED;
-  }
-
-  /** Whether there is a link over which the key can be read: else it goes the other way again. */
-  private isServed({ verb }: Scan, buf: Uint8Array, start: number, end: number): boolean {
-    const server = this.context.route.pick(buf, start, end, this.codec.intents[verb + 1]);
-    return server.available && this.linkTo(server).usable;
-  }
-
-  /** Its link, which is made when it is first of use. */
-  private linkTo(server: Server): NearLink {
+  linkTo(server: Server): NearLink {
     let link = this.links.get(server);
     if (link === undefined) {
       link = new NearLink(this, server);
@@ -207,69 +124,13 @@ export class NearCache implements NearOwner, FillOwner {
     return link;
   }
 
-  /** Whether the servers have said all since the client wrote what nobody knows. */
-  private sees(client: Reader): boolean {
-    if (client.nearBlind < 0) client.nearBlind = this.sync();
-    if (this.said < client.nearBlind) return false;
-    client.nearBlind = 0;
-    return true;
-  }
-
-  private sync(): number {
-    const number = ++this.asked;
-    let left = 1;
-    const done = (): void => {
-      if (--left === 0) this.said = Math.max(this.said, number);
-    };
-    for (const link of this.links.values()) {
-      if (!link.usable) continue;
-      left++;
-      link.ping(done);
-    }
-    done();
-    return number;
-  }
-
-  private isRight(entry: Entry): boolean {
+  isRight(entry: Entry): boolean {
     if (entry.reply === null) return false;
     if (entry.expires > this.context.turn.clock && entry.link !== null && entry.link.usable) {
       return true;
     }
     this.table.unset(entry);
     return false;
-  }
-
-  /** Sends for a value, or joins whoever waits for it. */
-  private bring(
-    client: Reader,
-    scan: Scan,
-    entry: Entry,
-    link: NearLink,
-    isBlind: boolean,
-  ): void {
-    const { requests, slow } = client.context;
-    const { counters, turn } = this.context;
-    const request = requests.take(client);
-    request.kind = SPECIAL;
-    request.verb = scan.verb;
-    if (slow.on) slow.note(request, entry.key, 0, entry.key.length);
-    client.push(request);
-    let { fill } = entry;
-    if (fill !== null && fill.link === link && !isBlind) {
-      counters.near_joined++;
-    } else {
-      fill = new NearFill(this, entry, link, turn.clock);
-      // What is in flight may be carried out after it.
-      fill.isVoid = entry.writes > 0 || this.writes.everything > 0;
-      if (!fill.isVoid) {
-        if (entry.fill !== null) entry.fill.isVoid = true;
-        entry.fill = fill;
-      }
-      const { words, setting } = this;
-      const life = setting.ttl === 0 ? null : words.askLife(entry.key);
-      fill.ask(life, words.askValue(entry.key));
-    }
-    fill.waiters.push(request);
   }
 
   filled(fill: NearFill, link: Carrier, buf: Uint8Array, start: number, end: number): void {
@@ -328,43 +189,6 @@ export class NearCache implements NearOwner, FillOwner {
     else fail(request, target.reason);
   }
 
-  /** Several keys: answered when all of their values are known. */
-  private readMany(client: Reader, scan: Scan, buf: Uint8Array, at: number): number {
-    const keys = this.codec.keys as Keys;
-    const { nkeys } = scan;
-    const { route, counters } = this.context;
-    if (route.epoch !== this.epoch) this.forgetAll();
-    let known = client.head === null || client.gone >= client.nearRead;
-    if (client.nearBlind !== 0) {
-      known = known && (client.head === null || client.gone >= client.nearWrote) &&
-        this.sees(client);
-    }
-    const replies: Uint8Array[] = [];
-    let covered = 0;
-    for (let i = 0; i < nkeys; i++) {
-      keys.select(scan, i);
-      const [start, end] = [at + scan.keyStart, at + scan.keyEnd];
-      if (!this.keysOf.reads(buf, start, end)) known = false;
-      else covered++;
-      if (!known) continue;
-      const entry = this.table.find(buf, start, end);
-      known = entry !== null && this.isRight(entry);
-      if (!known) continue;
-      (entry as Entry).used = true;
-      replies.push((entry as Entry).reply as Uint8Array);
-    }
-    keys.select(scan, 0);
-    if (covered === 0) return ELSEWHERE;
-    if (!known) {
-      counters.near_misses += covered;
-      client.nearRead = client.pushes + 1;
-      return ELSEWHERE;
-    }
-    counters.near_hits += nkeys;
-    client.answer(this.words.joined(replies));
-    return ANSWERED;
-  }
-
   // ---------------------------------------------------------------- writing
 
   /** Whatever a client is about to send; what it writes is not kept. Null: nothing of the cache's. */
@@ -393,6 +217,10 @@ export class NearCache implements NearOwner, FillOwner {
 
   forget(link: NearLink): void {
     this.forgetWhere((entry) => entry.link === link || entry.fill?.link === link);
+  }
+
+  keepUp(): void {
+    if (this.context.route.epoch !== this.epoch) this.forgetAll();
   }
 
   /** Keys may be elsewhere now, or anything may have changed. */

@@ -15,6 +15,8 @@ export interface ShelfContext {
   readonly lane: number;
   /** Servers that have no keys now, and may get some. */
   idleServers(): Server[];
+  /** Of a front: those of the pools behind it, whose servers get what its clients load. */
+  readonly shelvesBehind: readonly ScriptShelf[];
 }
 
 export class ScriptShelf {
@@ -40,6 +42,7 @@ export class ScriptShelf {
     const kind = words.kindOf(scan);
     if (kind === NO_SCRIPTS) return;
     this.changes++;
+    for (const shelf of context.shelvesBehind) shelf.note(scan, buf, at, length);
     for (const server of context.idleServers()) {
       ask(server, context.lane, buf.slice(at, at + length), nothing);
     }

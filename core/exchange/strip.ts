@@ -4,6 +4,7 @@
 import type { Carrier } from "../link/attempt.ts";
 import type { Stripping } from "../protocol/stripping.ts";
 import type { Branch, Step } from "../route/prefix.ts";
+import type { Rounds } from "../route/rounds.ts";
 import type { Intent } from "../route/route.ts";
 import type { Server, Target } from "../server/server.ts";
 import type { RouteTally } from "../stats/routes.ts";
@@ -85,6 +86,10 @@ export class Strip implements Branch, Work {
 
   members(): readonly Server[] {
     return this.child.members();
+  }
+
+  rounds(): readonly Rounds[] {
+    return this.child.rounds();
   }
 
   all(intent: Intent): readonly Server[] {

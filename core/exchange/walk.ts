@@ -1,6 +1,7 @@
 // WALK (SCAN): one server after the other; the cursor in the request tells which.
 
 import type { Scan, Walk } from "../protocol/codec.ts";
+import { STATES } from "../route/rounds.ts";
 import { NOBODY } from "../route/route.ts";
 import { CLASS_READ } from "../stats/latency.ts";
 import type { Caller } from "./request.ts";
@@ -20,18 +21,26 @@ export function walk(
   if (rounds !== null) return walkRounds(caller, rounds, scan, buf, at, length);
   const steps = codec.walk as Walk;
   const { places } = route;
-  const { isAmid } = steps;
-  const place = route.walkFrom(steps.to(scan, buf, at, places), isAmid(scan, buf, at, places));
+  const behind = route.behind ?? null;
+  const states = behind === null ? places : STATES;
+  if (states === 0) return caller.forward(NOBODY, scan, buf, at, length);
+  const state = steps.to(scan, buf, at, states);
+  const place = state < places
+    ? route.walkFrom(state, steps.isAmid(scan, buf, at, states))
+    : places;
+  if (behind !== null && place >= places) return walkRounds(caller, behind, scan, buf, at, length);
   const server = place < places ? route.owner(place) : NOBODY;
   if (!server.available) {
     // The end of a walk, unless there is nothing to walk over at all.
     if (route.all(CLASS_READ).length > 0) return caller.answer(steps.end);
     return caller.forward(NOBODY, scan, buf, at, length);
   }
-  const parent = openParent(caller, scan, places);
+  const parent = openParent(caller, scan, 2);
   parent.picks[0] = place;
+  parent.picks[1] = 0;
+  parent.nkeys = states;
   const link = server.linkFor(caller);
   const begin = link.out.size;
-  steps.request(scan, buf, at, length, place, places, link.out);
+  steps.request(scan, buf, at, length, place, states, link.out);
   addPart(parent, link, link.out.size - begin);
 }

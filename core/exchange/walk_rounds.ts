@@ -4,7 +4,7 @@
 
 import type { Clustering, NodeView } from "../protocol/clustering.ts";
 import type { Scan, Walk } from "../protocol/codec.ts";
-import { type Round, type Rounds, STATES } from "../route/rounds.ts";
+import { STATES, type Walking } from "../route/rounds.ts";
 import { NOBODY } from "../route/route.ts";
 import { ask } from "../server/ask.ts";
 import type { Server } from "../server/server.ts";
@@ -13,22 +13,22 @@ import { type Caller, type Request, SPECIAL } from "./request.ts";
 import { addPart, openParent } from "./part.ts";
 
 /** Carries out a request for a page. */
-export function walkRounds(
+export function walkRounds<R>(
   caller: Caller,
-  rounds: Rounds,
+  rounds: Walking<R>,
   scan: Scan,
   buf: Uint8Array,
   at: number,
   length: number,
 ): void {
   const steps = caller.context.codec.walk as Walk;
-  if (rounds.witnesses.length === 0) return caller.forward(NOBODY, scan, buf, at, length);
+  if (rounds.witnessesOf(null).length === 0) return caller.forward(NOBODY, scan, buf, at, length);
   let state = steps.to(scan, buf, at, STATES);
   let round = rounds.of(state);
   const isFresh = round === null;
   if (round === null) {
     state = rounds.begin();
-    round = rounds.of(state) as Round;
+    round = rounds.of(state) as R;
   }
   const visit = rounds.visit(round, state);
   if (visit === null) return goOn(caller, rounds, round, scan, state);
@@ -60,7 +60,7 @@ function placeholder(caller: Caller, scan: Scan): Request {
 }
 
 /** The client gets the page after a moment, so that it does not ask again and again at once. */
-function later(rounds: Rounds, request: Request, page: Uint8Array): void {
+function later(rounds: Walking<unknown>, request: Request, page: Uint8Array): void {
   if (rounds.parking === null) return conclude(request, page);
   rounds.parking.wait({
     place: -1,
@@ -76,13 +76,19 @@ function later(rounds: Rounds, request: Request, page: Uint8Array): void {
 }
 
 /** The round is over: asks what has changed. */
-function goOn(caller: Caller, rounds: Rounds, round: Round, scan: Scan, state: number): void {
+function goOn<R>(
+  caller: Caller,
+  rounds: Walking<R>,
+  round: R,
+  scan: Scan,
+  state: number,
+): void {
   const { context } = caller;
   const steps = context.codec.walk as Walk;
   const words = context.codec.clustering as Clustering;
   const request = placeholder(caller, scan);
   const told: { from: Server; views: NodeView[] }[] = [];
-  const servers = rounds.witnesses;
+  const servers = rounds.witnessesOf(round);
   let left = servers.length;
   for (const server of servers) {
     ask(server, context.lane, words.nodes, (reply) => {

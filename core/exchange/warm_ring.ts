@@ -4,12 +4,13 @@
 // old servers: so at first values are read there and not brought.
 
 import type { Scan } from "../protocol/codec.ts";
-import type { Leaf, Step } from "../route/prefix.ts";
+import type { Branch, Step } from "../route/prefix.ts";
 import type { RingRoute } from "../route/ring.ts";
 import type { Intent, Route } from "../route/route.ts";
 import type { Server, Target } from "../server/server.ts";
 import { RouteTally } from "../stats/routes.ts";
-import { Warm, type WarmContext } from "./warm.ts";
+import { Warm } from "./warm.ts";
+import type { WarmContext } from "./warm_course.ts";
 
 /** How long proxies may take, one after the other, to hear of a change: so many times `min`. */
 export const SKEW = 10;
@@ -103,12 +104,13 @@ export class WarmRing implements Route {
 }
 
 /** A ring, as a branch of a route. */
-function branchOf(ring: RingRoute): Pick<Leaf, "pick" | "any" | "all" | "members" | "trace"> {
+function branchOf(ring: RingRoute): Branch {
   return {
     pick: (buf, start, end) => ring.pick(buf, start, end),
     any: () => ring.any(),
     all: () => ring.all(),
     members: () => ring.all(),
+    rounds: () => [],
     trace: (): Step => ({ what: "ring", to: [] }),
   };
 }

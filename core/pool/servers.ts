@@ -233,6 +233,8 @@ export abstract class PoolServers extends PoolMoves {
     return before.find((one) => !one.removed) ?? null;
   }
 
+  abstract readonly shelvesBehind: readonly ScriptShelf[];
+
   get scripts(): ScriptShelf | null {
     return this.cluster?.scripts ?? this.shelf;
   }

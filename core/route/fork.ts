@@ -4,6 +4,7 @@
 import { INTENT_DELETE, reads } from "../protocol/intents.ts";
 import type { Server, Target } from "../server/server.ts";
 import type { Branch, Step } from "./prefix.ts";
+import type { Rounds } from "./rounds.ts";
 import type { Intent } from "./route.ts";
 
 export class Fork implements Branch {
@@ -32,6 +33,10 @@ export class Fork implements Branch {
 
   members(): readonly Server[] {
     return this.read.members();
+  }
+
+  rounds(): readonly Rounds[] {
+    return this.read.rounds();
   }
 
   all(intent: Intent): readonly Server[] {

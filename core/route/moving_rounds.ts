@@ -23,7 +23,7 @@ export class MovingRounds extends Rounds {
     return this.open(this.old(), new Map(), new Set());
   }
 
-  protected override isThere(server: Server): boolean {
+  override isThere(server: Server): boolean {
     return this.old().includes(server) || super.isThere(server);
   }
 

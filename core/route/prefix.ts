@@ -7,7 +7,9 @@ import type { Keys, Scan } from "../protocol/codec.ts";
 import { type Server, type Target, Unavailable } from "../server/server.ts";
 import { CLASS_READ } from "../stats/latency.ts";
 import type { RouteTallies, RouteTally } from "../stats/routes.ts";
+import type { Rounds } from "./rounds.ts";
 import { type Intent, NOBODY, type Route } from "./route.ts";
+import { TreeRounds } from "./tree_rounds.ts";
 
 /** What a prefix leads to. */
 export interface Branch {
@@ -17,8 +19,10 @@ export interface Branch {
   any(): Target;
   /** The servers of commands without a key; of those that read, only such as are read from. */
   all(intent: Intent): readonly Server[];
-  /** The servers that are read from, live or not, in an order that stays. */
+  /** The servers that are read from, live or not, in an order that stays; not those of `rounds`. */
   members(): readonly Server[];
+  /** Of pools whose keys move among their servers: how those are walked over. */
+  rounds(): readonly Rounds[];
   /** The way of a key, for people: a line for each step. */
   trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step;
 }
@@ -74,6 +78,11 @@ export class Leaf implements Branch {
     return Array.from({ length: route.places }, (_, place) => route.owner(place) as Server);
   }
 
+  rounds(): readonly Rounds[] {
+    const { route } = this.pool;
+    return route instanceof PrefixRoute ? route.rounds : [];
+  }
+
   trace(buf: Uint8Array, start: number, end: number, intent: Intent): Step {
     const { name, route } = this.pool;
     if (route instanceof PrefixRoute) {
@@ -118,6 +127,9 @@ export class PrefixRoute implements Route {
   private readonly mirrors: Aside | null;
   /** Servers by their places, and the places of servers; made when they are first asked for. */
   private servers: readonly Server[] | null;
+  /** How those are walked over that have no places. */
+  private walks: readonly Rounds[];
+  private readonly tree: TreeRounds;
   private readonly numbers: Map<Server, number>;
   /** Targets of the keys of the last `pickAll` that are no servers: their places come behind. */
   private readonly others: Target[];
@@ -128,7 +140,8 @@ export class PrefixRoute implements Route {
     fallback: Branch | null,
     tells: boolean,
     intents: () => Uint8Array,
-    mirrors: Aside | null = null,
+    mirrors: Aside | null,
+    random: (n: number) => number,
   ) {
     this.redirects = null;
     this.epoch = 0;
@@ -146,6 +159,8 @@ export class PrefixRoute implements Route {
     this.intents = intents;
     this.mirrors = mirrors;
     this.servers = null;
+    this.walks = [];
+    this.tree = new TreeRounds(() => this.rounds, random);
     this.numbers = new Map();
     this.others = [];
   }
@@ -191,6 +206,7 @@ export class PrefixRoute implements Route {
     if (servers === null) {
       servers = [...new Set(this.branches.flatMap((branch) => branch.members()))];
       this.servers = servers;
+      this.walks = [...new Set(this.branches.flatMap((branch) => branch.rounds()))];
       this.numbers.clear();
       for (const [i, server] of servers.entries()) this.numbers.set(server, i);
     }
@@ -199,6 +215,15 @@ export class PrefixRoute implements Route {
 
   get places(): number {
     return this.listed().length;
+  }
+
+  get rounds(): readonly Rounds[] {
+    this.listed();
+    return this.walks;
+  }
+
+  get behind(): TreeRounds | null {
+    return this.rounds.length === 0 ? null : this.tree;
   }
 
   pickAll(scan: Scan, buf: Uint8Array, at: number, places: Uint16Array): Target | null {

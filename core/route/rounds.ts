@@ -12,12 +12,32 @@ import type { Parking, Server } from "../server/server.ts";
 import type { ClusterTopology } from "../topology/cluster.ts";
 import { type Node, SLOTS } from "../topology/slot_map.ts";
 
-/** A round's number, and which of its servers, are a number below this; 0 is the beginning. */
+/**
+ * A round's number, and which of its servers, are a number below this. Those below FIRST are of no round:
+ * 0 is the beginning, the others are places of plain pools (tree_rounds.ts).
+ */
 export const STATES = 1 << 24;
+export const FIRST = 1 << 16;
 /** Most servers of a round. */
-const VISITS = 256;
+export const VISITS = 256;
 /** Rounds that are remembered in a pool; one that is forgotten begins anew. */
-const MOST = 1024;
+export const MOST_ROUNDS = 1024;
+
+/** How servers are walked over in rounds; R: one of them. */
+export interface Walking<R> {
+  /** Where a request waits whose server is not there. */
+  readonly parking: Parking | null;
+  begin(): number;
+  of(state: number): R | null;
+  visit(round: R, state: number): { readonly server: Server; readonly state: number } | null;
+  /** Whom to ask when a round is over; of null, before one begins. None: nobody knows of any server. */
+  witnessesOf(round: R | null): readonly Server[];
+  hear(server: Server, reply: Uint8Array): void;
+  next(
+    round: R,
+    told: readonly { readonly from: Server; readonly views: readonly NodeView[] }[],
+  ): number;
+}
 
 export interface Round {
   readonly number: number;
@@ -34,6 +54,18 @@ function lossesOf({ counters }: Server): number {
   return counters.server_eof + counters.server_err + counters.server_timedout;
 }
 
+/** A number that no round has. */
+export function freeNumber(
+  rounds: ReadonlyMap<number, unknown>,
+  random: (n: number) => number,
+): number {
+  const first = FIRST / VISITS;
+  const count = STATES / VISITS - first;
+  let nth = random(count);
+  while (rounds.has(first + nth)) nth = (nth + 1) % count;
+  return first + nth;
+}
+
 /** A slot that is on its way. */
 interface Arrival {
   readonly key: string;
@@ -41,7 +73,7 @@ interface Arrival {
   readonly to: Node;
 }
 
-export class Rounds {
+export class Rounds implements Walking<Round> {
   private readonly topology: ClusterTopology;
   private readonly random: (n: number) => number;
   /** Where a request waits whose server is not there. */
@@ -76,12 +108,11 @@ export class Rounds {
     arriving: ReadonlySet<string>,
   ): number {
     const { rounds, topology } = this;
-    let number = 0;
-    while (number === 0 || rounds.has(number)) number = this.random(STATES / VISITS);
+    const number = freeNumber(rounds, this.random);
     const { moves } = topology.map;
     const losses = new Map(this.witnesses.map((server) => [server, lossesOf(server)]));
     rounds.set(number, { number, visits, moves, epochs, arriving, losses });
-    if (rounds.size > MOST) rounds.delete(rounds.keys().next().value as number);
+    if (rounds.size > MOST_ROUNDS) rounds.delete(rounds.keys().next().value as number);
     return number * VISITS;
   }
 
@@ -107,11 +138,14 @@ export class Rounds {
     return null;
   }
 
-  protected isThere(server: Server): boolean {
+  isThere(server: Server): boolean {
     return this.topology.map.nodes.some((node) => node?.server === server && !node.failed);
   }
 
-  /** Whom to ask when a round is over. */
+  witnessesOf(): Server[] {
+    return this.witnesses;
+  }
+
   get witnesses(): Server[] {
     return this.topology.map.nodes.flatMap((node) =>
       node === null || node.failed ? [] : [node.server]

@@ -2,7 +2,7 @@
 // ring today, slots, prefixes, failover and mirrors are routes too.
 
 import type { Keys, Scan } from "../protocol/codec.ts";
-import type { Rounds } from "./rounds.ts";
+import type { Rounds, Walking } from "./rounds.ts";
 import type { Carrier } from "../link/attempt.ts";
 import type { Standing } from "../server/replicas.ts";
 import { type Server, type Target, Unavailable } from "../server/server.ts";
@@ -60,6 +60,8 @@ export interface Route {
    * none. `again`: the walk over the server of `place` has begun.
    */
   walkFrom(place: number, again: boolean): number;
+  /** What is walked over in rounds behind the last place: see tree_rounds.ts. Absent: nothing. */
+  readonly behind?: Walking<unknown> | null;
   /** Whether the keys of a request are in one place, where that matters more than the server. */
   isOnePlace(scan: Scan, buf: Uint8Array, at: number, keys: Keys): boolean;
   /** For a command without a key: any server. */

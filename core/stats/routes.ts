@@ -11,7 +11,7 @@ export interface RouteRow {
   /** The name of a pool; "failover", "all", "read/write" of what is none. */
   readonly target: string;
   readonly requests: number;
-  /** Absent: they are seen at the target's servers only. */
+  /** Absent of a plain ring by itself: they are seen at its servers. */
   readonly errors?: number;
   readonly failovers?: number;
 }
@@ -23,13 +23,13 @@ export class RouteTally implements RouteRow {
   errors: number | undefined;
   failovers: number | undefined;
 
-  /** `judged`: somebody looks at its replies. */
-  constructor(route: string, target: string, judged: boolean) {
+  /** `judged`: somebody looks at its replies; `branches`: and another target may be asked then. */
+  constructor(route: string, target: string, judged: boolean, branches = judged) {
     this.route = route;
     this.target = target;
     this.requests = 0;
     this.errors = judged ? 0 : undefined;
-    this.failovers = judged ? 0 : undefined;
+    this.failovers = branches ? 0 : undefined;
   }
 
   failed(): void {
@@ -69,10 +69,10 @@ export class RouteTallies {
     this.all = new Map();
   }
 
-  of(route: string, target: string, judged: boolean): RouteTally {
-    const key = `${route}\n${target}\n${judged}`;
+  of(route: string, target: string, judged: boolean, branches = judged): RouteTally {
+    const key = `${route}\n${target}\n${judged} ${branches}`;
     const tally = this.all.get(key) ?? this.before.get(key) ??
-      new RouteTally(route, target, judged);
+      new RouteTally(route, target, judged, branches);
     this.all.set(key, tally);
     return tally;
   }
@@ -91,23 +91,33 @@ export class RouteTallies {
   }
 
   get rows(): RouteRow[] {
-    return [...this.all.values()].slice(0, MOST_ROWS).map(({ row }) => row);
+    const rows = new Map<string, RouteRow>();
+    for (const { row } of this.all.values()) add(rows, row);
+    return [...rows.values()].slice(0, MOST_ROWS);
   }
 }
 
 /** Adds up what several workers tell. */
 export function mergeRoutes(a: readonly RouteRow[], b: readonly RouteRow[]): RouteRow[] {
-  const id = ({ route, target, errors }: RouteRow) =>
-    `${route}\n${target}\n${errors === undefined}`;
-  const others = new Map(b.map((row) => [id(row), row]));
-  return a.map((row) => {
-    const other = others.get(id(row));
-    if (other === undefined) return row;
-    return {
-      ...row,
-      requests: row.requests + other.requests,
-      ...(row.errors !== undefined && { errors: row.errors + (other.errors ?? 0) }),
-      ...(row.failovers !== undefined && { failovers: row.failovers + (other.failovers ?? 0) }),
-    };
+  const rows = new Map<string, RouteRow>();
+  for (const row of a) add(rows, row);
+  const known = rows.size;
+  for (const row of b) add(rows, row);
+  return [...rows.values()].slice(0, known);
+}
+
+/** A target may be in a route more than once. */
+function add(rows: Map<string, RouteRow>, row: RouteRow): void {
+  const id = `${row.route}\n${row.target}`;
+  const other = rows.get(id);
+  if (other === undefined) return void rows.set(id, row);
+  const sum = (a?: number, b?: number) => a === undefined ? b : a + (b ?? 0);
+  const errors = sum(other.errors, row.errors);
+  const failovers = sum(other.failovers, row.failovers);
+  rows.set(id, {
+    ...other,
+    requests: other.requests + row.requests,
+    ...(errors !== undefined && { errors }),
+    ...(failovers !== undefined && { failovers }),
   });
 }

@@ -36,6 +36,8 @@ export interface Snapshot {
 
 export interface PoolSnapshot {
   readonly name: string;
+  /** Which of the file's pools it is, from 0 on. */
+  readonly place?: number;
   /** As the configuration has it. */
   readonly listen: string;
   readonly protocol: "redis" | "memcached";

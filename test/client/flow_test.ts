@@ -508,6 +508,21 @@ for (const leaves of ["at once", "in the middle", "before the reply"]) {
   });
 }
 
+test("who is to be answered first is not read faster than a server takes its upload", async () => {
+  const f = await Fixture.start();
+  f.host.taker = takeNone;
+  const client = f.client();
+  const request = command("SET", "k", "x".repeat(16 * MB));
+  let at = 0;
+  for (; !client.paused && at < request.length; at += 65536) {
+    f.say(client, request.slice(at, at + 65536));
+  }
+  assert.ok(client.paused && at < request.length);
+  for (const one of f.pool.clients) one.emptyListening();
+  f.settle();
+  assert.ok(client.paused);
+});
+
 test("FIN in the middle of an upload closes the client and frees the connection", async () => {
   const f = await Fixture.start();
   const client = f.client();

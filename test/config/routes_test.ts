@@ -29,6 +29,11 @@ moving:
   redis: true
   migrate: {to: next}
   servers: [127.0.0.1:6:1]
+ejects:
+  listen: 127.0.0.1:8
+  redis: true
+  auto_eject_hosts: true
+  servers: [127.0.0.1:8:1]
 next:
   listen: 127.0.0.1:7
   redis: true
@@ -117,7 +122,7 @@ const ROWS: [string, string[], string[]][] = [
     "  - far",
     "  - failover: [local, nowhere]",
   ], [
-    `c.yml:8: ${p} routes: there is no pool "nowhere"; known: front, local, far, other, db, nodes, moving, next`,
+    `c.yml:8: ${p} routes: there is no pool "nowhere"; known: front, local, far, other, db, nodes, moving, ejects, next`,
   ]],
   ["a mirror without a pool", ["default: {failover: [far, local]}", "mirror: [{percent: 5}]"], [
     `c.yml:6: ${p} routes.mirror[0].pool has to name a pool`,
@@ -236,6 +241,8 @@ test("a warm route is of two plain rings", () => {
     "has distribution: cluster; cold and warm have",
   );
   assert.match(of("{cold: local, warm: moving}")[0], "cannot be a target: it has migrate");
+  assert.not.match(of("{cold: ejects, warm: far}").join("\n"), "auto_eject_hosts");
+  assert.match(of("{cold: far, warm: ejects}")[0], 'pool "ejects" has auto_eject_hosts: what is');
 });
 
 test("servers that are found are warmed where that is possible", () => {

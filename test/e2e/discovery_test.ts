@@ -12,6 +12,7 @@ import {
   ours,
   type ProxyProcess,
   Running,
+  runtime,
   type ServerProcess,
   several,
   startMemcached,
@@ -30,7 +31,7 @@ const given = (program: string, name: string) =>
 let servers: ServerProcess[];
 let adminPort = 0;
 let proxy: ProxyProcess;
-const list = tempPath("servers.yml");
+const [list, flips] = ["servers.yml", "flips.yml"].map(tempPath);
 let dnsPort = 0;
 let dns: Running;
 const etcdData = tempPath("etcd");
@@ -176,6 +177,7 @@ test.before(async () => {
   dnsPort = await freePort();
   adminPort = await freePort();
   fs.writeFileSync(list, line(0, "a") + line(1, "b"));
+  fs.writeFileSync(flips, line(0, "x"));
   await startDns([0, 1, 2], [...address("127.0.0.1"), GONE]);
   if (etcd !== "") {
     issue();
@@ -190,6 +192,7 @@ test.before(async () => {
   const https = `etcd: ["https://${secure}"], prefix: /caches/`;
   proxy = await startProxy({
     list: { discovery: `{file: ${list}, ${more}}` },
+    flips: { discovery: `{file: ${flips}, min: 100, max_loss: 1}` },
     ...(dnsmasq !== "" && {
       srv: { discovery: `{srv: _mc._tcp.cache.test, resolver: "127.0.0.1:${dnsPort}", ${more}}` },
       plain: { discovery: `{dns: plain.test, ${asked}}` },
@@ -225,6 +228,44 @@ ours("a file: servers come and go; a broken or an empty one changes nothing", as
   assert.is((await ring("list")).discovery.refused, 2);
   await served("list");
 });
+
+/** It does not depend on the runtime. */
+const once = runtime === "node" ? test : test.skip;
+
+once(
+  "servers change their names under load: a client's commands on a key keep their order",
+  async () => {
+    const wire = await Wire.open(proxy.ports.flips);
+    const number = (n: number): string => String(10_000_000 + n);
+    let sent = 0;
+    let ends = false;
+    const writing = (async () => {
+      for (; !ends; await new Promise((resolve) => setTimeout(resolve, 1))) {
+        for (let i = 0; i < 50; i++, sent++) {
+          wire.send(
+            `set k 0 0 8\r\n${number(sent)}\r\nget k\r\n`,
+          );
+        }
+      }
+    })();
+    const reading = (async () => {
+      for (let n = 0; !ends || n < sent; n++) {
+        while (n === sent && !ends) await new Promise((resolve) => setTimeout(resolve, 1));
+        if (n === sent) break;
+        assert.is(await wire.line(), "STORED\r\n");
+        assert.is(await wire.readUntil("END\r\n"), `VALUE k 0 8\r\n${number(n)}\r\nEND\r\n`);
+      }
+    })();
+    for (const name of ["y", "x", "y", "x", "y"]) {
+      fs.writeFileSync(flips, line(0, name));
+      await becomes("flips", name);
+    }
+    ends = true;
+    await Promise.all([writing, reading]);
+    assert.ok(sent > 500, `${sent} requests`);
+    wire.close();
+  },
+);
 
 given(dnsmasq, "dnsmasq")(
   "DNS: SRV targets are the names; what is lost is kept at first",

@@ -174,6 +174,22 @@ once("a server that stands still for longer than silence", async () => {
   wire.close();
 });
 
+once("a server that is killed, and comes back with other values", async () => {
+  const wire = await Wire.open(proxy.port);
+  await wire.ask("SET", "n:dead", "1");
+  await kept(wire, "n:dead", "1");
+  server.kill("SIGKILL");
+  await server.exited();
+  await until("all to be forgotten", async () => (await counters()).near_keys === 0);
+  assert.match(await wire.ask("GET", "n:dead"), /^-/);
+  server = await startRedis({ port: server.port });
+  await redis("SET", "n:dead", "2");
+  await until("it to be there", async () => !(await wire.ask("GET", "n:dead")).startsWith("-"));
+  assert.is(await wire.ask("GET", "n:dead"), bulk("2"));
+  await kept(wire, "n:dead", "2");
+  wire.close();
+});
+
 once("a Redis Cluster: slots move under clients that write and read", async () => {
   const cluster: Cluster = await startCluster(3, 0);
   const clustered = await startProxy({

@@ -157,6 +157,7 @@ const onNode = runtime === "node" ? ours : test.skip;
 onNode("random commands through a route to one pool have the replies of the pool", async () => {
   await sameReplies("tree", asked, 2, 30);
   await sameReplies("tree", asked, 3, 20);
+  await sameReplies("plain", asked, 2, 10);
   await sameReplies("plain", asked, 3, 10);
 });
 

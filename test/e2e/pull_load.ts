@@ -35,6 +35,8 @@ export class Knowing {
   lenient = false;
   /** What was at a server is being lost: nothing is known. */
   doubts = false;
+  /** Longest pause (ms) between two commands: not so fast that whoever else is on the machine waits. */
+  pause = 2;
 
   constructor(ports: () => number[], name: string, binary: boolean) {
     this.ports = ports;
@@ -68,8 +70,7 @@ export class Knowing {
   private async run(): Promise<void> {
     while (!this.ends) {
       const key = this.anyKey();
-      // Not so fast that whoever else is on the machine waits.
-      await new Promise((resolve) => setTimeout(resolve, this.below(3)));
+      await new Promise((resolve) => setTimeout(resolve, this.below(this.pause + 1)));
       const before = this.wrong.length;
       const doubted = this.doubts;
       try {

@@ -33,9 +33,10 @@ const KEYS = Array.from({ length: 12 }, (_, i) => `who:${i}`);
 
 /** Of clients, and where their counters begin: what one counts tells whose it is. */
 const NAMES = ["c0", "c1", "c2", "c3"];
-const FIRST: Record<string, number> = { ring: 1e6, cluster: 2e6, sentinels: 3e6 };
+const OTHERS = ["d0", "d1", "d2", "d3"];
+const FIRST: Record<string, number> = { ring: 1e6, cluster: 2e6, sentinels: 3e6, other: 4e6 };
 
-type Kind = "ring" | "cluster" | "sentinels" | "reads";
+type Kind = "ring" | "cluster" | "other" | "sentinels" | "reads";
 const specs = {} as Record<Kind, PoolSpec>;
 let proxy: ProxyProcess;
 let adminPort = 0;
@@ -73,14 +74,16 @@ test.before(() =>
 );
 
 async function prepare(): Promise<void> {
-  const [ring, cluster, set] = await Promise.all([
+  const [ring, cluster, other, set] = await Promise.all([
     Promise.all([startRedis(), startRedis(), startRedis()]),
     smallCluster(),
+    runtime === "node" ? smallCluster() : [],
     startSentinels({ shards: ["shard1", "shard2"], replicas: 0, sentinels: 1, quorum: 1 }),
   ]);
   const redis = true;
   specs.ring = { redis, servers: ring.map((server, i) => at(server, 1, `s${i}`)) };
   specs.cluster = { redis, distribution: "cluster", servers: [at(cluster[0])] };
+  specs.other = { ...specs.cluster, servers: other.map((port) => at(port)) };
   specs.reads = { ...specs.cluster, reads: "{from: prefer_replica, max_lag: 1000}" };
   specs.sentinels = {
     ...{ redis, sentinels: set.ports.map((port) => `127.0.0.1:${port}:1`) },
@@ -89,12 +92,17 @@ async function prepare(): Promise<void> {
   proxy = await startProxy({ pool: specs.ring }, {
     admin: `127.0.0.1:${adminPort = await freePort()}`,
   });
-  for (const one of ["sentinels", "cluster", "ring"] as const) {
+  for (const one of ["sentinels", "cluster", "other", "ring"] as const) {
+    if (one === "other" && other.length === 0) continue;
     await change(one);
     const wire = await Wire.open(proxy.port);
+    // Another cluster is followed when it has told its map.
+    if (one === "other") await until("it", () => proxy.output().includes("of another cluster"));
     for (const key of KEYS) {
       assert.is(await wire.ask("SET", key, one), "+OK\r\n");
-      for (const name of NAMES) await wire.ask("SET", `{${key}}${name}`, FIRST[one]);
+      for (const name of [...NAMES, ...OTHERS]) {
+        await wire.ask("SET", `{${key}}${name}`, FIRST[one]);
+      }
     }
     wire.close();
   }
@@ -144,7 +152,7 @@ class Counting {
   private look(key: string, [who, many, count]: string[]): void {
     const say = (what: string): void => void this.wrong.push(`${key}: ${JSON.stringify(what)}`);
     for (const [got, of] of [[who, 1], [many, 4]] as const) {
-      const whose = /\n(ring|cluster|sentinels)\r/.exec(got)?.[1] ?? "";
+      const whose = /\n(ring|cluster|other|sentinels)\r/.exec(got)?.[1] ?? "";
       if (got !== (of === 1 ? bulk(whose) : array(...Array(of).fill(whose)))) say(got);
       if (this.seen.at(-1) !== whose) this.seen.push(whose);
     }
@@ -157,17 +165,30 @@ class Counting {
   }
 }
 
-kindsTest("any becomes any other under load: no error, nothing out of order", async () => {
-  const wires = await Promise.all(NAMES.map(() => Wire.open(proxy.port)));
-  const clients = wires.map((wire, i) => new Counting(wire, NAMES[i]).begin());
+kindsTest("any becomes any other under load: no error, nothing out of order", () => {
+  return become(NAMES, ["cluster", "sentinels", "ring", "sentinels", "cluster", "ring"]);
+});
+
+ours("a cluster becomes another one under load, and back", () => {
+  return become(OTHERS, ["cluster", "other", "cluster", "ring"]);
+});
+
+/** Goes from the ring to each of them, and comes to the last. */
+async function become(names: string[], way: Kind[]): Promise<void> {
+  const wires = await Promise.all(names.map(() => Wire.open(proxy.port)));
+  const clients = wires.map((wire, i) => new Counting(wire, names[i]).begin());
   const more = async (): Promise<void> => {
     const before = clients.map(({ answered }) => answered);
     await until("load", () => clients.every(({ answered }, i) => answered > before[i] + 100));
   };
-  const way: Kind[] = ["cluster", "sentinels", "ring", "sentinels", "cluster", "ring"];
+  const isSeen = (to: Kind) => clients.every(({ seen }) => seen.at(-1) === to);
   await more();
   for (const to of way) {
     await change(to);
+    await until(
+      `the values of ${to}`,
+      () => isSeen(to) || clients.some(({ wrong }) => wrong.length > 0),
+    );
     await more();
   }
   for (const client of clients) await client.stop();
@@ -175,7 +196,7 @@ kindsTest("any becomes any other under load: no error, nothing out of order", as
     assert.equal(wrong.slice(0, 3), []);
     assert.equal(seen, ["ring", ...way]);
   }
-});
+}
 
 kindsTest("who waits waits on, who listens hears, who watches is told", async () => {
   const [blocked, listener, watcher, inside, other] = await Promise.all(

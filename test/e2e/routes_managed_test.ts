@@ -63,6 +63,9 @@ test.before(async () => {
     spare: front("{default: {failover: [hasty, ring]}}"),
     watched: front("{default: {all: [sentinel, ring], wait: all}}"),
     reading: front("{default: ring, prefixes: {'r:': replicas}}"),
+    mixed: front("{default: nodes, prefixes: {'r:': ring, 'w:': sentinel}}"),
+    outer: front("{default: mixed}"),
+    only: front("{default: hasty}"),
     nodes: { ...nodes, wait: 5000 },
     hasty: { ...nodes, wait: 0 },
     ring: { ...pool, servers: [at(redis[0])] },
@@ -203,6 +206,56 @@ once("replicas of a target are read from, and clients read what they have writte
   assert.equal(wrongOf(await load("reading", async () => {})), []);
 });
 
+for (const front of ["mixed", "outer"]) {
+  once(`SCAN over ${front}, a cluster and other pools: slots move, each key is seen`, async () => {
+    const wire = await Wire.open(proxy.ports[front]);
+    await wire.ask("FLUSHALL");
+    const moving = Array.from({ length: 40 }, (_, i) => `{moving}:${i}`);
+    const keys = [
+      ...moving,
+      ...Array.from({ length: 300 }, (_, i) => `${["", "r:", "w:"][i % 3]}${i}`),
+    ];
+    assert.is(await wire.ask("MSET", ...keys.flatMap((key) => [key, "v"])), "+OK\r\n");
+    let ends = false;
+    const moves = (async () => {
+      for (let i = 0; !ends || i < 2; i++) {
+        const { slot, owner, others } = await cluster.whose(moving[0]);
+        const to = others[i % others.length];
+        await cluster.beginMove(slot, owner, to, moving.slice(0, 20));
+        await cluster.endMove(slot, owner, to);
+      }
+    })();
+    for (let i = 0; i < 4; i++) {
+      const seen = new Set(await scanAll(wire, "COUNT", "7"));
+      assert.equal(keys.filter((key) => !seen.has(key)), [], "missed");
+      assert.equal([...seen].filter((key) => !keys.includes(key)), [], "invented");
+    }
+    ends = true;
+    await moves;
+    wire.close();
+  });
+}
+
+once("scripts and functions loaded through a front are at a node that joins later", async () => {
+  const wire = await Wire.open(proxy.ports.mixed);
+  const script = "return redis.call('INCR', KEYS[1])";
+  const sha = (await wire.ask("SCRIPT", "LOAD", script)).split("\r\n")[1];
+  const lib =
+    "#!lua name=lib\nredis.register_function('twice', function(k, a) return 2 * a[1] end)";
+  assert.is(await wire.ask("FUNCTION", "LOAD", lib), bulk("lib"));
+  const node = await cluster.add();
+  const { slot, owner } = await cluster.whose("counter");
+  await cluster.beginMove(slot, owner, node, []);
+  await cluster.endMove(slot, owner, node);
+  assert.is(await wire.ask("EVALSHA", sha, "1", "counter"), ":1\r\n");
+  assert.is(await wire.ask("FCALL", "twice", "1", "counter", "21"), ":42\r\n");
+  // A node that has forgotten it is given it again.
+  await direct(node.port, "SCRIPT", "FLUSH");
+  assert.is(await wire.ask("EVALSHA", sha, "1", "counter"), ":2\r\n");
+  assert.match(await wire.ask("EVALSHA", "0".repeat(40), "1", "counter"), /^-NOSCRIPT/);
+  wire.close();
+});
+
 // The last one: the cluster does not come back.
 once("failover from a cluster to a ring when a node is gone", async () => {
   const { owner } = await cluster.whose("gone");
@@ -217,6 +270,12 @@ once("failover from a cluster to a ring when a node is gone", async () => {
   }
   assert.is(await direct(redis[0].port, "GET", "gone"), bulk("19"));
   wire.close();
+  // By itself it has an error to tell, which is counted where its requests are.
+  const alone = await Wire.open(proxy.ports.only);
+  assert.match(await alone.ask("GET", "gone"), /^-/);
+  alone.close();
+  const rows = (await proxy.stats()).only as unknown as Record<string, unknown>;
+  assert.equal(rows["default > hasty"], { requests: 1, errors: 1 });
 });
 
 test.run();

@@ -169,6 +169,17 @@ test("OperationSelectorRoute in memcached: gets with reads, cas with writes; met
   assert.is(t.received("c"), "delete k\r\nmd k\r\n");
 });
 
+test("ours: gets and cas stay at the first child: a cas unique is one server's", async () => {
+  const t = await TreeFixture.start("{default: {all: [a, b], wait: all}}", ["a", "b"], {
+    memcached: true,
+  });
+  const tied = "gets k\r\nmg k c v\r\ncas k 0 0 1 7\r\nv\r\nms k 1 C7\r\nv\r\n";
+  t.say(tied);
+  assert.is(t.received("a"), tied);
+  t.say("set k 0 0 1\r\nv\r\n");
+  assert.is(t.received("b"), "set k 0 0 1\r\nv\r\n");
+});
+
 test("targets nest: a spare for the replicated cache", async () => {
   const t = await TreeFixture.start("{default: {failover: [{all: [a, b], wait: all}, c]}}");
   t.refuse("b");

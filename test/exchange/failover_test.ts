@@ -130,6 +130,20 @@ test("FailoverRateLimit: so many a second go on, the others get the error", asyn
   assert.is(t.got(), V);
 });
 
+test("ours: when a server's time is over the next one has all of its own", async () => {
+  const t = await TreeFixture.start("{default: {failover: [a, b, c]}}", ["a", "b", "c"], {
+    config: ["timeout: 300"],
+  });
+  t.say(GET);
+  t.pass(400);
+  assert.is(t.received("b"), GET);
+  t.pass(200);
+  assert.is(t.got(), "");
+  assert.equal(t.sockets("c"), []);
+  t.reply("b", V);
+  assert.is(t.got(), V);
+});
+
 test("a client's replies keep their order while one of them fails over", async () => {
   const t = await start("{default: a, prefixes: {k: {failover: [b, c]}}}");
   t.say(GET + command("GET", "other"));

@@ -30,9 +30,12 @@ class Near {
     this.client = client;
   }
 
-  static async start(setting: Setting = {}): Promise<Near> {
+  /** `prepared`: what the client says first. */
+  static async start(setting: Setting = {}, prepared = ""): Promise<Near> {
     const f = await Fixture.start({ ...setting, config: [...NEAR, ...(setting.config ?? [])] });
     const client = f.client();
+    f.say(client, prepared);
+    client.received();
     f.say(client, command("GET", "n:first"));
     const sockets = f.connections("a");
     assert.is(sockets.length, 2);
@@ -318,6 +321,48 @@ test("its bytes are bounded: what is not asked for makes room", async () => {
   assert.ok(n.counters().near_keys > 5);
   n.reads("n:wide", "x".repeat(9000)); // more than an eighth
   assert.ok(n.counters().near_bytes <= 65536);
+});
+
+test("users with restrictions are not answered from it, and what they write is not kept", async () => {
+  const users = "auth: {users: {part: {password: p, prefixes: ['n:open']}, all: {password: p}}}";
+  const n = await Near.start({ config: [users] }, command("AUTH", "all", "p"));
+  n.reads("n:open", "one");
+  n.reads("n:shut", "one");
+  const part = n.f.client();
+  n.f.say(part, command("AUTH", "part", "p") + command("GET", "n:shut"));
+  assert.match(part.received(), /^\+OK\r\n-NOPERM/);
+  n.f.say(part, command("GET", "n:open"));
+  assert.is(n.plain.received(), command("GET", "n:open"));
+  n.f.say(n.plain, bulk("one"));
+  assert.is(part.received(), bulk("one"));
+  n.f.say(part, command("SET", "n:open", "two"));
+  assert.is(n.plain.received(), command("SET", "n:open", "two"));
+  n.reads("n:open", "one");
+  n.f.say(n.plain, "+OK\r\n");
+  n.reads("n:open", "two");
+  n.answers("n:open", "two");
+});
+
+test("nothing in a transaction, or under WATCH, is answered from it", async () => {
+  const n = await Near.start();
+  n.reads("n:k", "one");
+  n.f.say(n.client, command("MULTI") + command("GET", "n:k"));
+  assert.is(n.client.received(), "+OK\r\n");
+  assert.is(n.near.received(), "");
+  const watching = n.f.client();
+  n.f.say(watching, command("WATCH", "n:k") + command("GET", "n:k"));
+  assert.is(watching.received(), "");
+});
+
+test("a ring that changes: what is kept is forgotten, for its keys may be elsewhere", async () => {
+  const n = await Near.start();
+  n.reads("n:k", "one");
+  n.answers("n:k", "one");
+  await n.f.reload({ servers: ["a", "b"], config: NEAR });
+  n.f.settle();
+  assert.is(n.counters().near_keys, 0);
+  n.f.say(n.client, command("GET", "n:k"));
+  assert.is(n.client.received(), "");
 });
 
 test("clients that leave, and a reload that takes the cache away, lose nothing", async () => {

@@ -5,6 +5,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { bytes, text } from "../../core/bytes.ts";
 import { Agreed, isNewer, NOTHING, type State } from "../../core/exchange/pull/agreed.ts";
+import { listKeys } from "../../core/exchange/pull/key_list.ts";
 import { PullBarrier } from "../../core/exchange/pull/pull_barrier.ts";
 import { LONGEST_BARRIER } from "../../core/exchange/migrate/barrier.ts";
 import { PREPARE, PULL } from "../../core/exchange/migrate/phases.ts";
@@ -188,6 +189,28 @@ test("a barrier is passed when all that was on its way is over", () => {
   now = LONGEST_BARRIER + 1;
   barrier.look(true);
   assert.is(busy.why, "it is still busy (migrate)");
+});
+
+test("a server that is busy with its keys is asked for their list again", async () => {
+  const said = ["BUSY currently processing crawler request\r\n", "key=a exp=-1 size=60\r\nEND\r\n"];
+  const server: Any = {
+    open(handler: Any) {
+      const text = bytes(said.shift() as string);
+      queueMicrotask(() => handler.data(text, 0, text.length));
+      return { close() {}, write() {} };
+    },
+  };
+  const host: Any = {
+    now: () => 0,
+    every: (ms: number, fn: () => void) => {
+      if (ms < 1000) queueMicrotask(fn);
+      return { cancel() {} };
+    },
+  };
+  const listed: Any = await listKeys(host, server, PULLING, () => true);
+  assert.equal([...listed.keys].map((key: Uint8Array) => text(key, 0, key.length)), ["a"]);
+  said.push("ERROR\r\n");
+  assert.is(await listKeys(host, server, PULLING, () => true), "it lists no keys: ERROR");
 });
 
 test.run();

@@ -36,6 +36,23 @@ test("another target: a client stays, what is on its way is answered", async () 
   assert.is(t.got(), "$1\r\na\r\n$1\r\nb\r\n");
 });
 
+test("a target's server that gets another name: a front's client overtakes nothing of its own", async () => {
+  const t = await start("{default: a}");
+  t.say(command("SET", "k", "1"));
+  const [old] = t.sockets("a");
+  const text = TreeFixture.text("{default: a}", ["a", "b"]).replace(" sa]", " renamed]");
+  await t.proxy.reload(loadConfig(text));
+  t.say(GET);
+  assert.equal(t.sockets("a"), [old], "the GET waits for the SET");
+  old.send(OK);
+  t.host.settle();
+  const [, next] = t.sockets("a");
+  assert.is(next.received(), GET);
+  next.send(V);
+  t.host.settle();
+  assert.is(t.got(), OK + V);
+});
+
 test("a target that is removed answers what it has, and goes", async () => {
   const t = await start("{default: a, prefixes: {x: b}}");
   t.say(command("GET", "x"));

@@ -18,13 +18,15 @@ interface Fake {
   isCurt: boolean;
   hasUsers: boolean;
   watches: ServerResponse[];
+  /** Revisions from which on they are wanted. */
+  from: string[];
   stop(): void;
 }
 
 async function fake(): Promise<Fake> {
   const server = createServer((request, response) => void serve(request, response));
   const it: Fake = {
-    ...{ url: "", asked: [], token: "t1", isCurt: false, hasUsers: true, watches: [] },
+    ...{ url: "", asked: [], token: "t1", isCurt: false, hasUsers: true, watches: [], from: [] },
     stop() {
       for (const watch of it.watches) watch.destroy();
       server.close();
@@ -55,6 +57,7 @@ async function fake(): Promise<Fake> {
     }
     if (path === "watch") {
       it.watches.push(response);
+      it.from.push(JSON.parse(text).create_request.start_revision);
       response.writeHead(200);
       return void response.write('{"result":{"created":true}}\n');
     }
@@ -138,9 +141,21 @@ test("a change that is watched is told at once, and a watch that ends is begun a
     etcd.watches[0].write('ents":[{}]}}\n');
   });
   assert.is(changes, 2);
+  const begun = async (n: number): Promise<void> => {
+    while (etcd.watches.length < n) await new Promise((resolve) => setTimeout(resolve, 1));
+  };
+  // It ends; changes are compacted that nobody has seen; it is not allowed any more.
   await another(() => etcd.watches[0].destroy());
-  while (etcd.watches.length === 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  await begun(2);
   await another(() => etcd.watches[1].write('{"result":{"events":[{}]}}\n'));
+  const cancel = (why: string) => `{"result":{"canceled":true,${why}}}\n`;
+  await another(() => etcd.watches[1].write(cancel('"compact_revision":"9"')));
+  await begun(3);
+  etcd.asked.length = 0;
+  await another(() => etcd.watches[2].write(cancel('"cancel_reason":"permission denied"')));
+  await begun(4);
+  assert.equal(etcd.asked, ["auth/authenticate", "watch t1"]);
+  assert.equal(etcd.from, ["8", "8", "8", "8"]);
   watch?.stop();
   etcd.stop();
 });

@@ -1,11 +1,9 @@
 // Questions of a migration to one server, over a link that no client uses. Each answer is gathered
 // whole.
 
-import { EMPTY } from "../../bytes.ts";
-import type { Attempt, Carrier } from "../../link/attempt.ts";
 import type { Host } from "../../host.ts";
 import type { Link } from "../../link/link.ts";
-import { Question, Unheard } from "../../link/question.ts";
+import { Hearing, Question } from "../../link/question.ts";
 import type { Lost } from "../../protocol/migrating.ts";
 import type { Server } from "../../server/server.ts";
 import type { Gauge, Strain } from "./strain.ts";
@@ -21,55 +19,6 @@ export interface AskContext {
 }
 
 export type Answer = Uint8Array | Lost;
-
-class Ask extends Unheard {
-  private gathered: Uint8Array[];
-  private readonly host: Pick<Host, "now">;
-  private readonly gauge: Gauge;
-  private readonly askedAt: number;
-  private readonly done: (answer: Answer) => void;
-
-  constructor(host: Pick<Host, "now">, gauge: Gauge, done: (answer: Answer) => void) {
-    super();
-    this.gathered = [];
-    this.host = host;
-    this.gauge = gauge;
-    this.askedAt = host.now();
-    this.done = done;
-  }
-
-  override part(
-    _attempt?: Attempt,
-    _link?: Carrier,
-    buf: Uint8Array = EMPTY,
-    start = 0,
-    end = 0,
-  ): void {
-    this.gathered.push(buf.slice(start, end));
-  }
-
-  override reply(_: Attempt, _link: Carrier, buf: Uint8Array, start: number, end: number): void {
-    this.gathered.push(buf.slice(start, end));
-    const now = this.host.now();
-    this.gauge.heard(now, now - this.askedAt);
-    this.done(joined(this.gathered));
-  }
-
-  override lost(_attempt?: Attempt, _link?: Carrier, why = "", unsent = false): void {
-    this.done({ is: "lost", unsent, why: why === "" ? "the connection was closed" : why });
-  }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0];
-  const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
 
 export class Asker {
   readonly server: Server;
@@ -92,7 +41,13 @@ export class Asker {
       this.link = this.server.takeExtra(lane);
       this.link.patience = PATIENCE;
     }
-    this.link.send(new Question(new Ask(host, this.gauge, done)), request, 0, request.length);
+    const askedAt = host.now();
+    const hearing = new Hearing((answer) => {
+      const now = host.now();
+      if (answer instanceof Uint8Array) this.gauge.heard(now, now - askedAt);
+      done(answer);
+    });
+    this.link.send(new Question(hearing), request, 0, request.length);
   }
 
   /** As `ask`, for what is not in a hurry. */

@@ -68,11 +68,16 @@ function roundOf({ nkeys, picks }: FanOut): number {
   return nkeys > 0xffff ? picks[0] + picks[1] * 0x10000 : -1;
 }
 
+/** Those below are of no round: see route/rounds.ts. */
+const FIRST_STATE = 0x10000;
+
 /** A walk in rounds whose server is lost, or is not ready, goes over that one again. */
 export function joinLostPage(fanOut: FanOut, out: OutBuffer): boolean {
   const { failure, held, heldStart } = fanOut.parts[0];
   const state = roundOf(fanOut);
-  if (state < 0 || (failure === "" && text(held, heldStart, heldStart + 9) !== "-LOADING ")) {
+  if (
+    state < FIRST_STATE || (failure === "" && text(held, heldStart, heldStart + 9) !== "-LOADING ")
+  ) {
     return false;
   }
   const page = empty(state);
