@@ -58,7 +58,11 @@ managed("a ring becomes a Redis Cluster, whose slots move meanwhile", async () =
   await wire.replies(1000);
   assert.match(await wire.ask("SELECT", 3), "not allowed in cluster mode");
   // Few enough to be counted: all of them leave.
-  const planned = JSON.parse((await migrate([site], "plan", "--json")).said);
+  const { said } = await until("a plan", async () => {
+    const told = await migrate([site], "plan", "--json");
+    return told.status === 0 && told;
+  }, 60_000);
+  const planned = JSON.parse(said);
   assert.is(planned.wrong, "");
   const sum = (of: { keys: number }[]): number => of.reduce((keys, one) => keys + one.keys, 0);
   assert.is(sum(planned.flows), 1000, JSON.stringify(planned));
