@@ -109,7 +109,6 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
     }
     this.codec = this.dialect;
     if (this.codec === context.codec) return;
-    context.leaveLane(this.lane);
     const lane = context.enterLane(this.session, this.codec);
     if (lane === NO_LANE) return this.cutOff("there are too many kinds of connections");
     context.leaveLane(this.lane);

@@ -40,6 +40,21 @@ test("text and binary clients have server connections of their own", async () =>
   assert.is(f.connections("a").length, 2);
 });
 
+test("binary clients leave the text protocol its connections, however long it is idle", async () => {
+  const f = await start();
+  const text = f.client();
+  // One for each that is on the text protocol's lane: this client, and the pool.
+  for (const opaque of [1, 2]) {
+    const binary = f.client();
+    f.say(binary, get("k", opaque));
+    binary.end();
+  }
+  f.host.pass(200_000);
+  f.say(text, "get k\r\n");
+  f.say(f.connections("a").at(-1)!, "END\r\n");
+  assert.is(text.received(), "END\r\n");
+});
+
 test("one byte at a time is enough to tell the dialect, and for everything else", async () => {
   const f = await start();
   const client = f.client();

@@ -225,13 +225,16 @@ for (const front of ["mixed", "outer"]) {
         await cluster.endMove(slot, owner, to);
       }
     })();
-    for (let i = 0; i < 4; i++) {
-      const seen = new Set(await scanAll(wire, "COUNT", "7"));
-      assert.equal(keys.filter((key) => !seen.has(key)), [], "missed");
-      assert.equal([...seen].filter((key) => !keys.includes(key)), [], "invented");
+    try {
+      for (let i = 0; i < 4; i++) {
+        const seen = new Set(await scanAll(wire, "COUNT", "7"));
+        assert.equal(keys.filter((key) => !seen.has(key)), [], "missed");
+        assert.equal([...seen].filter((key) => !keys.includes(key)), [], "invented");
+      }
+    } finally {
+      ends = true;
+      await moves;
     }
-    ends = true;
-    await moves;
     wire.close();
   });
 }
