@@ -12,7 +12,7 @@ process.chdir(root);
 ensureNpmPackages();
 
 const args = process.argv.slice(2);
-const entry = ["migrate", "handshakes", "pools"].includes(args[0]) ? args[0] : "main";
+const entry = ["migrate", "handshakes", "pools", "workers"].includes(args[0]) ? args[0] : "main";
 const { build } = await import("esbuild");
 const folder = mkdtempSync(join(tmpdir(), "ringmux-bench-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
