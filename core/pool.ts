@@ -163,6 +163,9 @@ export class Pool extends PoolServers
    */
   change(config: PoolConfig, keys: ReadonlySet<string>, patience: number): void {
     const before = this.config;
+    if (this.isRepaced(before, config)) {
+      keys = new Set([...keys].filter((key) => key !== "migrate"));
+    }
     this.config = config;
     this.autoEject = config.auto_eject_hosts;
     this.big.limit(config.big_key);

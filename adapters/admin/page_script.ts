@@ -405,14 +405,15 @@ function migrationView() {
   const bar = el("progress", { max: "1", value: "0" });
   const node = el("div", { class: "topology" }, el("p", {}, badge, bar), list);
   function update({ migration }) {
-    const { to, phase, paused, why, keys, bytes, rate, errors, aside, bigs, left, seen, of, told } =
-      migration;
+    const { to, phase, paused, why, keys, bytes, rate, errors, aside, bigs, left, seen, of, told,
+      added, slowed } = migration;
     set(badge, "keys move to " + to + ": " + phase + (paused ? " (paused)" : ""));
     badge.className = "badge " + (errors + aside > 0 ? "bad" : "good");
     bar.value = phase === "done" ? 1 : of === 0 ? 0 : seen / of;
     const facts = [
       ["Moved", number(keys) + " keys, " + number(bytes) + " bytes, " + number(rate) + " keys/s" +
         (rate > 0 && of > seen ? ", about " + duration((of - seen) / rate) + " for this server" : "")],
+      ["Added latency", added + " ms" + (slowed ? ", which slows it" : "")],
       ["Still on", left.length === 0 ? "none" : left.join(", ")],
       ["Trouble", number(errors) + " errors, " + number(aside) + " set aside, " + number(bigs) +
         " big keys" + (why === "" ? "" : "; " + why)],

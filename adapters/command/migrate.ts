@@ -4,12 +4,15 @@
 import { parseHostPort } from "../../core/config/address.ts";
 import type { MigrationStatus } from "../control/control.ts";
 import type { Terminal } from "./look.ts";
+import { planOf, shownPlan } from "./migrate_plan.ts";
+import { shown, sum, type Told } from "./migrate_status.ts";
 
 const USAGE = `Usage: ringmux migrate plan|start|status|pause|resume|abort|finish
                --admin host:port [--admin host:port ...] [--pool name] [--watch] [--json]
                [--paused]
 
-  plan    : tries all that a migration needs; changes nothing
+  plan    : what would move, told from a sample, and whether the servers can do all
+            that it needs; changes nothing
   start   : begins, once all proxies have agreed; name every proxy that serves the pool;
             --paused: and pauses at once
   status  : how far it is; --watch: again and again until it is done
@@ -22,7 +25,9 @@ const USAGE = `Usage: ringmux migrate plan|start|status|pause|resume|abort|finis
 const VERBS = ["plan", "start", "status", "pause", "resume", "abort", "finish"];
 /** How long (ms) proxies may take to let nothing be on its way. */
 const PATIENCE = 10_000;
-const PACE = 50;
+const PACE = 10;
+/** What may be left of a migration at Redis servers. */
+const NOTES = ["state", "moved", "backs"].map((name) => `ringmux:migrate:${name}`);
 const WATCH_PACE = 1000;
 /** So often in a row may looks be in vain while it is watched. */
 const MOST_SILENT = 5;
@@ -81,12 +86,6 @@ function parse(argv: readonly string[]): Wanted | string {
     : `--admin "${wrong}" has to be host:port`;
 }
 
-/** The state of one process of one proxy. */
-interface Told {
-  readonly admin: string;
-  readonly status: MigrationStatus;
-}
-
 class Drive {
   private readonly wanted: Wanted;
   private readonly terminal: Terminal;
@@ -130,10 +129,10 @@ class Drive {
   /** Every process of every proxy. Throws when one does not answer. */
   private async look(): Promise<Told[]> {
     const all: Told[] = [];
-    for (const admin of this.wanted.admins) {
-      const { processes } = await this.ask(admin, "/migrate", "GET") as {
-        processes: (MigrationStatus[] | null)[];
-      };
+    const { admins } = this.wanted;
+    const answers = await Promise.all(admins.map((admin) => this.ask(admin, "/migrate", "GET")));
+    for (const [i, admin] of admins.entries()) {
+      const { processes } = answers[i] as { processes: (MigrationStatus[] | null)[] };
       for (const statuses of processes) {
         if (statuses === null) throw new Error(`${admin}: a worker does not run now`);
         const names = statuses.map(({ pool }) => pool).join(", ");
@@ -171,18 +170,20 @@ class Drive {
     return 0;
   }
 
+  /** One process looks; which of its proxy's it was shows by what it knows then. */
   private async plan(all: Told[]): Promise<number> {
-    const { status } = all[0];
-    const { terminal } = this;
-    if (this.wanted.json) {
-      terminal.out(`${JSON.stringify(status.plan)}\n`);
-    } else {
-      terminal.out(`pool "${this.pool}" to "${status.to}": phase ${status.phase}\n`);
-      for (const { server, before, after } of status.plan) {
-        terminal.out(`  ${server}: ${percent(before)} of the keys, then ${percent(after)}\n`);
-      }
-    }
-    return status.phase === "prepare" ? await this.order("check", "the servers can do it") : 0;
+    const { phase } = all[0].status;
+    const wrong = phase === "prepare" ? await this.tell("check") : "";
+    const unseen = await this.tell("estimate");
+    const [admin] = this.wanted.admins;
+    const own = (await this.look()).filter((one) => one.admin === admin);
+    const newest = own.reduce((a, b) =>
+      (b.status.estimate?.at ?? 0) > (a.status.estimate?.at ?? 0) ? b : a
+    );
+    const plan = planOf(newest.status, wrong);
+    this.terminal.out(this.wanted.json ? `${JSON.stringify(plan)}\n` : shownPlan(plan));
+    if (unseen !== "") throw new Error(`what would move is not known: ${unseen}`);
+    return wrong === "" ? 0 : 1;
   }
 
   private async start(all: Told[]): Promise<number> {
@@ -287,59 +288,10 @@ class Drive {
         all[0].status.addresses.map((at) =>
           all[0].status.memcached
             ? `  delete ringmux:migrate:state    (to ${at})\n`
-            : `  redis-cli -u redis://${at} DEL ringmux:migrate:state ringmux:migrate:moved\n`
+            : `  redis-cli -u redis://${at} DEL ${NOTES.join(" ")}\n`
         )
           .join(""),
     );
     return 0;
   }
-}
-
-/** What is told of processes in several phases, the first that any is in. */
-const MIXED = ["unknown", "barrier", "retreat", "prepare", "back", "move", "pull"] as const;
-
-interface Total extends Omit<MigrationStatus, "plan" | "servers" | "addresses"> {
-  readonly processes: number;
-}
-
-function sum(all: readonly Told[]): Total {
-  const copying = all.find(({ status }) => status.copying) ?? all[0];
-  const { plan: _, servers: _s, addresses: _a, ...status } = copying.status;
-  const add = (of: (status: MigrationStatus) => number): number =>
-    all.reduce((total, one) => total + of(one.status), 0);
-  const phases = new Set(all.map((one) => one.status.phase));
-  return {
-    ...status,
-    phase: phases.size === 1 ? status.phase : MIXED.find((one) => phases.has(one)) ?? "move",
-    parked: all.every((one) => one.status.parked),
-    keys: add(({ keys }) => keys),
-    bytes: add(({ bytes }) => bytes),
-    rate: Math.round(add(({ rate }) => rate)),
-    errors: add(({ errors }) => errors),
-    aside: add(({ aside }) => aside),
-    waiting: add(({ waiting }) => waiting),
-    told: [...new Set(all.flatMap((one) => one.status.told))],
-    processes: all.length,
-  };
-}
-
-function shown(total: Total): string {
-  const { rate } = total;
-  const done = total.phase === "done" ? 1 : total.of === 0 ? 0 : total.seen / total.of;
-  const full = Math.round(done * 30);
-  const bar = "#".repeat(full) + "-".repeat(30 - full);
-  const where = total.left.length === 0 ? "" : `, still on ${total.left.join(", ")}`;
-  const moves = ["move", "back", "pull"].includes(total.phase);
-  const left = rate > 0 && moves && done < 1
-    ? `, about ${Math.ceil((total.of - total.seen) / rate)} s for this server`
-    : "";
-  return `[${bar}] ${total.phase}${total.paused ? " (paused)" : ""}: ${total.keys} keys, ` +
-    `${(total.bytes / 1048576).toFixed(1)} MB, ${rate} keys/s${left}${where}\n` +
-    (total.why === "" ? "" : `  ${total.why}\n`) +
-    (total.errors === 0 ? "" : `  ${total.errors} errors\n`) +
-    total.told.map((line) => `  ${line}\n`).join("");
-}
-
-function percent(part: number): string {
-  return `${(100 * part).toFixed(1)} %`;
 }

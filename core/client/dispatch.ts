@@ -20,11 +20,14 @@ import {
   SPLIT,
   WALK,
 } from "../protocol/codec.ts";
+import { type GateClient, GO, WAIT } from "../exchange/migrate/phases.ts";
 import { answerLocally, type LocalClient } from "./local.ts";
 import { LATER, TAKEN } from "./modes/taken.ts";
 
 /** A client whose command is carried out. */
-interface DispatchClient extends LocalClient {
+interface DispatchClient extends LocalClient, GateClient {
+  /** Answers with `bytes`; TAKEN. */
+  replied(bytes: Uint8Array): number;
   /** `bytes` are its last ones. */
   sayGoodbye(bytes: Uint8Array): void;
 }
@@ -38,6 +41,12 @@ export function carryOut(
   length: number,
 ): number {
   const { action } = scan;
+  const { migration } = client.context;
+  if (migration !== null && action !== FORWARD) {
+    const verdict = migration.still(client, scan, buf, at);
+    if (verdict === WAIT) return LATER;
+    if (verdict !== GO) return client.replied(verdict);
+  }
   if ((action === APART || action === RESCUE) && client.head !== null) return LATER;
   run(client, scan, buf, at, length);
   return TAKEN;

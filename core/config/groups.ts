@@ -205,6 +205,13 @@ export const MIGRATE_KEYS = {
     default: 2000,
     text: "Keys a second that are moved before anybody asks for them. 0: no limit.",
   },
+  latency: {
+    type: milliseconds(),
+    default: 20,
+    text:
+      "By how many milliseconds moving may delay the servers' answers, smoothed: beyond that keys that " +
+      "nobody asks for go more slowly. 0: no limit.",
+  },
   big_key: {
     type: integer(0, MAX_INT),
     default: 8388608,

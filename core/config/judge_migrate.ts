@@ -53,6 +53,10 @@ const UNFIT = ["routes", "reads", "replicas", "discovery", "near_cache"];
 /** Of what keys leave. */
 const UNFIT_SOURCE = ["sentinels", ...UNFIT];
 const KINDS = ["ketama", "modula"];
+/** A key that has left its old server must never be there again: see exchange/migrate/key_move.ts. */
+const NO_FAILOVER =
+  "keys leave plain rings only: a replica that takes over may still have keys that have left the primary, " +
+  "and would bring back what was deleted since";
 
 function mistakesOf(pool: PoolConfig, to: PoolConfig): string[] {
   const mistakes = ALIKE
@@ -66,7 +70,7 @@ function mistakesOf(pool: PoolConfig, to: PoolConfig): string[] {
     });
     if (has === undefined) continue;
     const what = one === pool
-      ? "keys leave plain rings"
+      ? has === "sentinels" ? NO_FAILOVER : "keys leave plain rings"
       : "keys move to rings, Redis Clusters and shards under Sentinels";
     mistakes.push(`migrate: pool "${one.name}" has ${has}; ${what}`);
   }

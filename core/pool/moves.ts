@@ -69,7 +69,8 @@ export abstract class PoolMoves extends PoolLanes {
   protected abstract makeHome(ring: RingConfig): Home;
 
   /** Other servers, which are spoken to as the pool's own are. */
-  protected prepareMigration({ ring, to, rate, big_key: bigKey }: MigrateConfig): void {
+  protected prepareMigration(migrate: MigrateConfig): void {
+    const { ring, to } = migrate;
     const home = this.makeHome(ring);
     const route = new MigrateRoute(this.ring, home);
     home.parkAt(route);
@@ -79,8 +80,19 @@ export abstract class PoolMoves extends PoolLanes {
     // deno-lint-ignore no-this-alias -- of getters
     const pool = this;
     const { name, label, log, host, turn, clients } = this;
+    // A reload may change how fast they go.
+    const limits = (): MigrateConfig => pool.config.migrate ?? migrate;
     const context: MigrationContext = {
-      ...{ name, label, log, host, turn, clients, rate, bigKey },
+      ...{ name, label, log, host, turn, clients },
+      get rate() {
+        return limits().rate;
+      },
+      get latency() {
+        return limits().latency;
+      },
+      get bigKey() {
+        return limits().big_key;
+      },
       lines: ring.servers.map(({ text }) => text),
       get lane() {
         return pool.lane;
@@ -159,12 +171,20 @@ export abstract class PoolMoves extends PoolLanes {
     return migration !== null && migration.isTwofold ? migration.route.other : null;
   }
 
+  /** Of `migrate` only how fast keys move is another one. */
+  protected isRepaced(before: PoolConfig, after: PoolConfig): boolean {
+    if (before.migrate === undefined || after.migrate === undefined) return false;
+    const same = ({ migrate }: PoolConfig): string =>
+      JSON.stringify({ ...migrate, rate: 0, latency: 0, big_key: 0 });
+    return same(before) === same(after);
+  }
+
   /** Why the pool cannot change its ring now; "" if it can. */
   refusal(config: PoolConfig, keys: ReadonlySet<string>): string {
     const { migration } = this;
-    if (migration === null || !migration.isFixed || !RING_KEYS.some((key) => keys.has(key))) {
-      return "";
-    }
+    const isRepaced = this.isRepaced(this.config, config);
+    const touched = RING_KEYS.some((key) => keys.has(key) && !(isRepaced && key === "migrate"));
+    if (migration === null || !migration.isFixed || !touched) return "";
     if (migration.phase === DONE && config.migrate === undefined && this.hasArrived(config)) {
       return "";
     }

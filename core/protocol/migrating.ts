@@ -51,6 +51,12 @@ export interface Page {
   readonly keys: readonly Uint8Array[];
 }
 
+/** A page of a server's keys, with the memory that each takes; 0: the server does not say. */
+export interface SizesPage {
+  readonly cursor: string;
+  readonly keys: readonly { readonly key: Uint8Array; readonly bytes: number }[];
+}
+
 /** How a hold ends: its key is at the new server; it has expired; it is kept under another name. */
 export type Ending = "drop" | "gone" | "aside";
 
@@ -60,6 +66,9 @@ export const WHOLE_KEYS = 1;
 export const WHOLE_RANDOM = 2;
 export const WHOLE_SIZE = 3;
 export const WHOLE_FLUSH = 4;
+
+/** How a server is asked for it: keys move; they do not; it has nothing of the migration's own. */
+export type WholeHow = "moving" | "still" | "plain";
 
 /** Requests are made whole; what reads an answer takes it whole, up to the buffer's end. */
 export interface Migrating {
@@ -71,8 +80,8 @@ export interface Migrating {
   refuses(scan: Scan, buf: Uint8Array, at: number): Uint8Array | null;
   /** Which of WHOLE_... a request is. */
   wholeOf(scan: Scan): number;
-  /** What a server is asked for it; `plain`: of one that has nothing of the migration's own. */
-  whole(scan: Scan, buf: Uint8Array, at: number, db: number, plain: boolean): Uint8Array;
+  /** What a server is asked for it. */
+  whole(scan: Scan, buf: Uint8Array, at: number, db: number, how: WholeHow): Uint8Array;
   /** The client's reply of what the servers have answered. */
   joinWhole(whole: number, replies: readonly Uint8Array[], session: Session): Uint8Array;
   /** WHOLE_FLUSH: for how long (ms) what was taken before may still come to its new server. */
@@ -120,11 +129,17 @@ export interface Migrating {
 
   /** What a server keeps beside keys (functions); equal answers mean the same. */
   readonly library: Uint8Array;
+  readonly modules: Uint8Array;
+  /** Names of what a server has loaded; none if it does not say. */
+  readModules(reply: Uint8Array): string[];
   readonly time: Uint8Array;
   /** ms since 1970; NaN if it is none. */
   readTime(reply: Uint8Array): number;
   scan(db: number, cursor: string, count: number): Uint8Array;
   readPage(reply: Uint8Array): Page | Refused;
+  /** As `scan`, with sizes. */
+  sizes(db: number, cursor: string, count: number): Uint8Array;
+  readSizes(reply: Uint8Array): SizesPage | Refused;
   /** Keys that are held; the page's cursor counts those that were given back so far. */
   holds(db: number): Uint8Array;
   readonly keyspace: Uint8Array;

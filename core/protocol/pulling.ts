@@ -87,6 +87,10 @@ export interface Pulling {
   readonly lock: Uint8Array;
   setLock(who: string, cas: string, seconds: number): Uint8Array;
 
+  /** How many items a server has. */
+  readonly stats: Uint8Array;
+  readItems(reply: Uint8Array): { readonly is: "items"; readonly items: number } | Said;
+
   readonly version: Uint8Array;
   /** What is wrong with a server of this version; "" for nothing. */
   readVersion(reply: Uint8Array): string;

@@ -181,9 +181,13 @@ export class MigrateRoute implements Route {
     return this.ring.any();
   }
 
+  /** Keys may be at the servers of either ring. */
+  get isBoth(): boolean {
+    return this.stage === BOTH || this.stage === RETURN;
+  }
+
   all(intent: Intent): Server[] {
-    const isBoth = this.stage === BOTH || this.stage === RETURN;
-    return isBoth ? this.everyone() : this.ring.all(intent);
+    return this.isBoth ? this.everyone() : this.ring.all(intent);
   }
 
   /** Every server of either ring, each once. */

@@ -244,6 +244,20 @@ const MIGRATION_METRICS: readonly Metric<PoolSnapshot>[] = [
     value: ({ migration }) => migration === undefined ? undefined : secondsLeft(migration),
   },
   {
+    name: "pool_migration_added_seconds",
+    kind: "gauge",
+    help: "How much longer servers take to answer because keys are copied, smoothed.",
+    only: "migrating",
+    value: ({ migration }) => migration === undefined ? undefined : migration.added / 1000,
+  },
+  {
+    name: "pool_migration_slowed",
+    kind: "gauge",
+    help: "1 while that is more than `migrate.latency` and copying goes more slowly, else 0.",
+    only: "migrating",
+    value: ({ migration }) => migration === undefined ? undefined : migration.slowed ? 1 : 0,
+  },
+  {
     name: "pool_migration_servers_left",
     kind: "gauge",
     help: "Servers that may have keys to go.",

@@ -22,6 +22,9 @@ export interface MigrationSnapshot {
   readonly left: readonly string[];
   readonly seen: number;
   readonly of: number;
+  /** How much (ms) longer servers take to answer for it, and whether that slows it. */
+  readonly added: number;
+  readonly slowed: boolean;
   /** Big keys, errors, what was set aside: the last ones. */
   readonly told: readonly string[];
 }
@@ -44,6 +47,8 @@ export function mergeMigrations(a: MigrationSnapshot, b?: MigrationSnapshot): Mi
     keys: a.keys + b.keys,
     bytes: a.bytes + b.bytes,
     rate: a.rate + b.rate,
+    added: Math.max(a.added, b.added),
+    slowed: a.slowed || b.slowed,
     errors: a.errors + b.errors,
     aside: a.aside + b.aside,
     bigs: a.bigs + b.bigs,

@@ -98,7 +98,17 @@ export function migratingPool(name: string): PoolSnapshot {
   const left = { left: ["a:1"], seen: 50, of: 100, told: ["big: x"] };
   return {
     ...pool(name, [server("a:1")]),
-    migration: { to: "b", phase: "move", paused: false, why: "", waiting: 3, ...moved, ...left },
+    migration: {
+      to: "b",
+      phase: "move",
+      paused: false,
+      why: "",
+      waiting: 3,
+      added: 2.5,
+      slowed: true,
+      ...moved,
+      ...left,
+    },
   };
 }
 

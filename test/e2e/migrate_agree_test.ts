@@ -14,7 +14,7 @@ import {
   statusOf,
   untilDone,
 } from "./migrate_site.ts";
-import { at, cmd, freePort, runtime, several, startRedis, until, Wire } from "./harness.ts";
+import { at, bulk, cmd, freePort, runtime, several, startRedis, until, Wire } from "./harness.ts";
 
 const once = runtime === "node" ? test : test.skip;
 
@@ -73,6 +73,35 @@ async function killedInBarrier(): Promise<void> {
   assert.equal(counters.wrong, []);
 }
 
+/** The one that has announced a barrier dies before it comes: the others forget it. */
+async function killedBeforeBarrier(): Promise<void> {
+  const servers = await several(3, () => startRedis());
+  const setting = { old: rings(servers, 2), next: rings(servers, 3) };
+  const sites = await Promise.all([startSite(setting), startSite(setting)]);
+  for (const site of sites) await untilPhase(site, "prepare");
+  const arbiter = await Wire.open(servers[0].port);
+  const isSoon = async (): Promise<boolean> =>
+    (await arbiter.ask("GET", "ringmux:migrate:state")).includes(" soon");
+  const ordered = order(sites[0], "start").catch(() => "");
+  await until("the announcement", isSoon);
+  // Nobody waits for anything yet.
+  const wire = await Wire.open(sites[1].port);
+  for (let i = 0; i < 50; i++) assert.is(await wire.ask("SET", `key${i}`, i), "+OK\r\n");
+  await sites[0].proxy.stop("SIGKILL");
+  await ordered;
+  await until("it to be forgotten", async () => !await isSoon(), 30_000);
+  sites[0] = await startSite(setting);
+  for (const site of sites) await untilPhase(site, "prepare");
+  // Taken back by word: the one that has announced it hears of that.
+  const again = order(sites[0], "start");
+  await until("the order to be taken back", async () => await order(sites[1], "abort") === "");
+  assert.match(await again, /^(it was taken back meanwhile)?$/);
+  await untilPhase(sites[1], "prepare");
+  await start(sites);
+  await untilDone(sites);
+  for (let i = 0; i < 50; i++) assert.is(await wire.ask("GET", `key${i}`), bulk(String(i)));
+}
+
 /** A peer that takes connections and says nothing: nothing begins. */
 async function silentPeer(): Promise<void> {
   const servers = await several(3, () => startRedis());
@@ -90,7 +119,7 @@ async function silentPeer(): Promise<void> {
 }
 
 once("who dies, is silent, or does not know: nothing is lost, and all is told", async () => {
-  await Promise.all([unknown(), killedInBarrier(), silentPeer()]);
+  await Promise.all([unknown(), killedInBarrier(), killedBeforeBarrier(), silentPeer()]);
 });
 
 test.run();

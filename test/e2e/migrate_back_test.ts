@@ -54,6 +54,8 @@ once(
     assert.is((await migrate([site], "resume")).status, 0);
     await untilDone([site]);
     assert.equal(await all("*"), [...keys].sort());
+    assert.is(await wire.ask("DBSIZE"), ":2000\r\n");
+    for (let i = 0; i < 20; i++) assert.match(await wire.ask("RANDOMKEY"), /\r\nkey:\d+\r\n$/);
     await nothingAside(site);
   },
 );

@@ -24,6 +24,8 @@ export interface Setting {
   old: Ring;
   next: Ring;
   rate?: number;
+  /** None if not said: where many tests run at once all answers come late. */
+  latency?: number;
   bigKey?: number;
   workers?: number;
 }
@@ -35,12 +37,16 @@ export interface Site {
 }
 
 export async function startSite(
-  { old, next, rate = 0, bigKey, workers = 1 }: Setting,
+  { old, next, rate = 0, latency = 0, bigKey, workers = 1 }: Setting,
 ): Promise<Site> {
   const admin = `127.0.0.1:${await freePort()}`;
   const big = bigKey === undefined ? "" : `, big_key: ${bigKey}`;
   const proxy = await startProxy({
-    alpha: { redis: true, migrate: `{to: beta2, rate: ${rate}${big}}`, ...old },
+    alpha: {
+      redis: true,
+      migrate: `{to: beta2, rate: ${rate}, latency: ${latency}${big}}`,
+      ...old,
+    },
     beta2: { redis: true, ...next },
   }, { admin, args: workers === 1 ? [] : ["--workers", String(workers)] });
   return { proxy, port: proxy.ports.alpha, admin };

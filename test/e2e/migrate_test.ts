@@ -155,8 +155,14 @@ once(
       const url = `http://${site.admin}/migrate?pool=alpha&do=${what}`;
       return (await (await fetch(url, { method: "POST" })).json()).error;
     };
-    assert.match(await said("plan"), "the servers can do it");
     assert.match(await order("abort"), "nothing has begun");
+    const planned = await said("plan");
+    assert.match(planned, "the servers can do it");
+    assert.match(planned, "s2: 0.0 % of the keys, then");
+    // Few enough to be counted: it is to come out exactly so.
+    const plan = JSON.parse(await said("plan", "--json"));
+    const gains = plan.servers.find(({ server }: { server: string }) => server === "s2").gains;
+    const moving = gains - plan.bigs.length;
     // A proxy that cannot be asked may serve old keys: nothing begins.
     const dead = { ...site, admin: `127.0.0.1:${await freePort()}` };
     assert.match((await migrate([site, dead], "start")).said, `${dead.admin}: no answer`);
@@ -165,6 +171,21 @@ once(
     assert.match(await said("start"), "new servers have to be empty");
     await third.ask("FLUSHALL");
     assert.is((await statusOf(site)).phase, "prepare");
+
+    // In the barrier only what moves waits.
+    assert.is(await order("start"), "");
+    const clients = await several(keys.length, () => Wire.open(site.port));
+    for (const [i, one] of clients.entries()) one.send(cmd("EXISTS", keys[i]));
+    const answered = (): number => clients.filter((one) => one.peek().length > 0).length;
+    await until("those to be answered whose keys stay", () => answered() >= keys.length - moving);
+    assert.is((await statusOf(site)).waiting, moving);
+    assert.is(answered(), keys.length - moving);
+    assert.is(await order("abort"), "");
+    for (const one of clients) assert.is(await one.reply(), ":1\r\n");
+    for (const one of clients) one.close();
+    // What the migration has noted is nobody's business.
+    assert.is(await wire.ask("DBSIZE"), `:${keys.length + 1}\r\n`);
+    assert.not.match(await wire.ask("KEYS", "*"), "ringmux");
 
     await start([site], "--paused");
     for (const command of ["MOVE key1 2", "COPY key1 key2 DB 2"]) {
@@ -189,6 +210,14 @@ once(
       fetch(`http://${site.admin}/reload`, { method: "POST" });
     assert.match(await (await reload()).text(), "its keys move to other servers");
 
+    // How fast they go may change.
+    const repaced = changed.replace(/:5 s1/, ":1 s1").replace(
+      /rate: \d+, latency: \d+/,
+      "rate: 5000, latency: 0",
+    );
+    fs.writeFileSync(site.proxy.confPath, repaced);
+    assert.match(await (await reload()).text(), '"reloaded":true');
+    assert.is((await statusOf(site)).phase, "move");
     assert.is(await order("resume"), "");
     await untilDone([site]);
     const status = await statusOf(site);

@@ -36,7 +36,7 @@ export interface Setting {
 export async function startSite({ old, next, rate = 0, workers = 1 }: Setting): Promise<Site> {
   const admin = `127.0.0.1:${await freePort()}`;
   const proxy = await startProxy({
-    alpha: { migrate: `{to: beta2, rate: ${rate}, big_key: 100000}`, ...old },
+    alpha: { migrate: `{to: beta2, rate: ${rate}, latency: 0, big_key: 100000}`, ...old },
     beta2: { ...next },
   }, { admin, args: workers === 1 ? [] : ["--workers", String(workers)] });
   return { proxy, port: proxy.ports.alpha, admin };

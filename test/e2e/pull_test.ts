@@ -196,7 +196,12 @@ once("what is not safe is refused, what is wrong is told, the configuration foll
   const uniques: string[] = [];
   for (let i = 0; i < 50; i++) uniques.push(await unique(`${i}:fill`));
   await say(`set big 0 0 300000\r\n${"x".repeat(300_000)}`);
-  assert.match((await migrate([site], "plan")).said, "the servers can do it");
+  const plan = JSON.parse((await migrate([site], "plan", "--json")).said);
+  assert.is(plan.wrong, "");
+  // Few enough to be counted.
+  const has = plan.servers.map((one: { keys: number }) => one.keys);
+  assert.is(has[0] + has[1], 51, JSON.stringify(plan));
+  assert.ok(plan.servers[2].gains > 5, JSON.stringify(plan));
   assert.match(await order(site, "abort"), "nothing has begun");
   await exchange(servers[2].port, "set stray 0 0 1\r\nx\r\nquit\r\n");
   assert.match(await order(site, "start"), "new servers have to be empty");

@@ -3,7 +3,8 @@
 // again; nobody has to be told. So a process that starts, at whatever moment, knows where it is, and no
 // two ever differ on more than a barrier.
 //
-//     "move 1a2b3c paused": the phase, of which migration, and whether it pauses
+//     "move 1a2b3c paused soon": the phase, of which migration, whether it pauses, and whether a barrier
+//     comes soon, for which all look out more often
 //
 // A barrier is left only when every server has the text of that barrier (`isNotedBy`): a copy is never
 // older than the last barrier.
@@ -11,14 +12,16 @@
 import type { Host } from "../../host.ts";
 import type { Migrating } from "../../protocol/migrating.ts";
 import type { Server } from "../../server/server.ts";
+import { after } from "./after.ts";
 import type { Answer, Asker } from "./asker.ts";
-import { after } from "./mover.ts";
 import { BACK, BARRIER, DONE, MOVE, type Phase, PREPARE, RETREAT } from "./phases.ts";
 
 /** How long (ms) a server may take to tell the state. */
 const MOST_READ = 2000;
 /** Said when a migration is not (any more) under way. */
 const NONE = "none";
+const PAUSED = "paused";
+const SOON = "soon";
 
 export interface AgreementContext {
   readonly host: Host;
@@ -49,12 +52,24 @@ export class Agreement {
   }
 
   get isPaused(): boolean {
-    return this.text.endsWith(" paused");
+    return this.has(PAUSED);
+  }
+
+  /** A barrier comes soon. */
+  get isAnnounced(): boolean {
+    return this.has(SOON) && this.isOurs(this.text);
+  }
+
+  private has(word: string): boolean {
+    return this.text.split(" ").slice(2).includes(word);
   }
 
   /** The text of a phase. */
-  saying(phase: Phase, paused = false): string {
-    return `${phase === PREPARE ? NONE : phase} ${this.id}${paused ? " paused" : ""}`;
+  saying(phase: Phase, paused = false, soon = false): string {
+    const words = [phase === PREPARE ? NONE : phase, this.id];
+    if (paused) words.push(PAUSED);
+    if (soon) words.push(SOON);
+    return words.join(" ");
   }
 
   phaseOf(text: string): Phase {
@@ -128,7 +143,7 @@ export class Agreement {
 
   /** The arbiter has lost its memory. */
   remind(): void {
-    this.context.asker(this.arbiter).ask(this.context.words.put(this.text), () => {});
+    this.put(this.arbiter, this.text);
   }
 
   /** `from` becomes `to` at the arbiter, then everywhere; what is wrong, "" if nothing is. */
@@ -140,20 +155,24 @@ export class Agreement {
     const state = words.readState(answer);
     if (typeof state !== "string") return `server "${arbiter.name}": ${state.why}`;
     if (state !== to) return `the state is "${state}" by now`;
-    const others = this.context.keepers().slice(1);
-    await Promise.all(
-      others.map((server) => this.inTime(this.context.asker(server).tell(words.put(to)))),
-    );
+    // Nobody has to wait for that: see isNotedBy.
+    for (const server of this.context.keepers().slice(1)) this.put(server, to);
     return "";
+  }
+
+  private put(server: Server, text: string): void {
+    this.context.asker(server).ask(this.context.words.put(text), () => {});
   }
 
   /** Whether every server has this text; else which has not. Those that have not get it. */
   async isNotedBy(text: string): Promise<string> {
-    for (const server of this.context.keepers()) {
-      const state = await this.read(server);
+    const servers = this.context.keepers();
+    const states = await Promise.all(servers.map((server) => this.read(server)));
+    const { why } = this;
+    for (const [i, server] of servers.entries()) {
+      const state = states[i];
       if (state === text) continue;
-      const { why } = this;
-      if (state !== null) this.context.asker(server).ask(this.context.words.put(text), () => {});
+      if (state !== null) this.put(server, text);
       return state === null ? why : `server "${server.name}" has not noted it yet`;
     }
     return "";

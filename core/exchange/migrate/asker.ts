@@ -1,15 +1,19 @@
 // Questions of a migration to one server, over a link that no client uses. Each answer is gathered
 // whole.
 
+import type { Host } from "../../host.ts";
 import type { Link } from "../../link/link.ts";
 import { Hearing, Question } from "../../link/question.ts";
 import type { Lost } from "../../protocol/migrating.ts";
 import type { Server } from "../../server/server.ts";
+import type { Gauge, Strain } from "./strain.ts";
 
 /** How much longer (ms) than `timeout` a server may take: values are large now and then. */
 const PATIENCE = 10_000;
 
 export interface AskContext {
+  readonly host: Pick<Host, "now">;
+  readonly strain: Strain;
   readonly lane: number;
   readonly turn: { enter(): void };
 }
@@ -19,23 +23,31 @@ export type Answer = Uint8Array | Lost;
 export class Asker {
   readonly server: Server;
   private readonly context: AskContext;
+  private readonly gauge: Gauge;
   private link: Link | null;
 
   constructor(context: AskContext, server: Server) {
     this.context = context;
     this.server = server;
+    this.gauge = context.strain.gauge();
     this.link = null;
   }
 
   ask(request: Uint8Array, done: (answer: Answer) => void): void {
-    const { turn, lane } = this.context;
+    const { turn, lane, host } = this.context;
     // Not left: this may be called amid a turn's end, which must not begin within itself.
     turn.enter();
     if (this.link === null || this.link.retired) {
       this.link = this.server.takeExtra(lane);
       this.link.patience = PATIENCE;
     }
-    this.link.send(new Question(new Hearing(done)), request, 0, request.length);
+    const askedAt = host.now();
+    const hearing = new Hearing((answer) => {
+      const now = host.now();
+      if (answer instanceof Uint8Array) this.gauge.heard(now, now - askedAt);
+      done(answer);
+    });
+    this.link.send(new Question(hearing), request, 0, request.length);
   }
 
   /** As `ask`, for what is not in a hurry. */

@@ -6,8 +6,13 @@ import { fence } from "./fence.ts";
 import type { Mover } from "./mover.ts";
 import type { GateClient, MigrationContext } from "./phases.ts";
 
-/** A barrier lasts so long (ms) at least: processes that nobody knows of read the state meanwhile. */
+/**
+ * So long (ms) before a barrier it is announced, so that all look out for it: also processes that nobody
+ * knows of have read that by then. (Nothing is announced of memcached: its barrier lasts so long.)
+ */
 export const SHORTEST_BARRIER = 600;
+/** And so long (ms) it lasts at least. */
+export const LEAST_PARKED = 60;
 /** Nobody commits: it ends by itself. */
 export const LONGEST_BARRIER = 10_000;
 /** How long (ms) transactions and watched keys may go on in a barrier. */

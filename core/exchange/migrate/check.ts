@@ -67,7 +67,15 @@ async function takesAll(
   const { words, mover, route, isCluster } = context;
   const [first] = route.old.all();
   const library = await mover.asker(first).tell(words.library);
+  const modules = await modulesOf(context, route.old.all());
   for (const server of route.next.all(0)) {
+    const there = await modulesOf(context, [server]);
+    const missing = [...modules].find(([name]) => !there.has(name));
+    if (missing !== undefined) {
+      const [name, from] = missing;
+      return `server "${server.name}" has not the module ${name} of "${from}": it could not take ` +
+        "values of its types (MODULE LOAD there, or MODULE UNLOAD where no key needs it)";
+    }
     const own = await mover.asker(server).tell(words.library);
     if (news.includes(server) && !isEqual(own, library)) {
       return `server "${server.name}" has not the functions of "${first.name}" (FUNCTION LOAD)`;
@@ -81,6 +89,20 @@ async function takesAll(
     }
   }
   return "";
+}
+
+/** What servers have loaded, each with one that has it. */
+async function modulesOf(
+  { words, mover }: CheckContext,
+  servers: readonly Server[],
+): Promise<Map<string, string>> {
+  const all = new Map<string, string>();
+  for (const server of servers) {
+    const answer = await mover.asker(server).tell(words.modules);
+    const names = answer instanceof Uint8Array ? words.readModules(answer) : [];
+    for (const name of names) all.set(name, server.name);
+  }
+  return all;
 }
 
 function isEqual(a: Answer, b: Answer): boolean {

@@ -4,8 +4,10 @@
 import type { Page } from "../../protocol/migrating.ts";
 import type { MigrateRoute } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
+import { after } from "./after.ts";
 import type { Outcome } from "./key_move.ts";
-import { after, type Mover, type MoverContext } from "./mover.ts";
+import type { Mover, MoverContext } from "./mover.ts";
+import type { Pace } from "./pace.ts";
 import { MOST_MOVING } from "./wishes.ts";
 
 const PAGE = 100;
@@ -17,13 +19,15 @@ const MOST_AT_ONCE = MOST_MOVING >> 1;
 const MOST_LEFT = 10_000;
 
 export interface CopierContext extends MoverContext {
-  /** Keys per second; 0: no limit. */
-  readonly rate: number;
-  readonly isPaused: boolean;
-  /** This server has no key that is to go any more. */
-  emptied(server: Server): void;
+  readonly pace: Pace;
   /** A pass has seen so many keys of so many. */
   passed(server: Server, seen: number, of: number): void;
+}
+
+/** A big key that a pass has come upon. */
+interface Big {
+  readonly db: number;
+  readonly key: Uint8Array;
 }
 
 export class Copier {
@@ -33,8 +37,6 @@ export class Copier {
   stopped: boolean;
   private moving: number;
   private wake: (() => void) | null;
-  /** When the next key may begin (ms). */
-  private nextAt: number;
   private failed: boolean;
   private found: number;
 
@@ -45,7 +47,6 @@ export class Copier {
     this.stopped = false;
     this.moving = 0;
     this.wake = null;
-    this.nextAt = 0;
     this.failed = false;
     this.found = 0;
   }
@@ -69,7 +70,7 @@ export class Copier {
     const dbs = answer instanceof Uint8Array ? words.readKeyspace(answer) : null;
     if (dbs === null || "is" in dbs) return false;
     const total = dbs.reduce((sum, { keys }) => sum + keys, 0);
-    const bigs: { db: number; key: Uint8Array }[] = [];
+    const bigs: Big[] = [];
     let seen = 0;
     for (const { db } of dbs) {
       // What somebody has taken and left is found by what is held.
@@ -88,8 +89,13 @@ export class Copier {
       const heldNow = await this.page(server, db, words.holds(db), bigs);
       if (heldNow === null || heldNow.cursor !== held.cursor) this.found++;
     }
+    return await this.passBigs(server, bigs);
+  }
+
+  private async passBigs(server: Server, bigs: Big[]): Promise<boolean> {
     await this.room(1);
     for (const { db, key } of bigs) {
+      if (!await this.turn()) return false;
       await this.go(server, db, key, true, bigs);
       await this.room(1);
     }
@@ -97,23 +103,24 @@ export class Copier {
     return this.found === 0 && !this.stopped;
   }
 
+  private turn(): Promise<boolean> {
+    return this.context.pace.turn(() => !this.stopped);
+  }
+
   private async page(
     server: Server,
     db: number,
     request: Uint8Array,
-    bigs: { db: number; key: Uint8Array }[],
+    bigs: Big[],
   ): Promise<Page | null> {
-    const { words, host } = this.context;
+    const { words } = this.context;
     const answer = await this.mover.asker(server).tell(request);
     const page = answer instanceof Uint8Array ? words.readPage(answer) : null;
     if (page === null || "is" in page) return null;
     for (const key of page.keys) {
       if (words.isOwn(key) || this.route.leaves(key, 0, key.length) !== server) continue;
       this.found++;
-      while (!this.stopped && (this.context.isPaused || host.now() < this.nextAt)) {
-        await this.rest(this.context.isPaused ? REST : Math.max(1, this.nextAt - host.now()));
-      }
-      if (this.stopped) return null;
+      if (!await this.turn()) return null;
       await this.go(server, db, key.slice(), bigs.length >= MOST_LEFT, bigs);
     }
     return page;
@@ -125,10 +132,8 @@ export class Copier {
     db: number,
     key: Uint8Array,
     whatever: boolean,
-    bigs: { db: number; key: Uint8Array }[],
+    bigs: Big[],
   ): Promise<void> {
-    const { rate, host } = this.context;
-    if (rate > 0) this.nextAt = Math.max(this.nextAt, host.now() - 100) + 1000 / rate;
     this.moving++;
     this.mover.move(db, key, server, whatever, (outcome: Outcome) => {
       this.moving--;

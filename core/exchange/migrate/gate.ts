@@ -1,6 +1,6 @@
 // Whether a client's request may be carried out now: what it names has to be where it will look for it.
 
-import { WHOLE_NONE } from "../../protocol/migrating.ts";
+import { WHOLE_FLUSH, WHOLE_NONE } from "../../protocol/migrating.ts";
 import type { Keys, Scan } from "../../protocol/codec.ts";
 import {
   ALL,
@@ -17,6 +17,7 @@ import type { MigrateRoute } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
 import type { Mover } from "./mover.ts";
 import {
+  DONE,
   type GateClient,
   GO,
   isBarrier,
@@ -30,6 +31,10 @@ import {
 import { MOST_WAIT, Parking } from "./parking.ts";
 import { askWhole, type WholeContext } from "./whole.ts";
 
+const MINUS = 45;
+/** What may be about all keys. */
+const ABOUT_ALL: ReadonlySet<number> = new Set([ALL, APART, ANY, GATHER, WALK]);
+
 export interface GateContext extends WholeContext {
   readonly phase: Phase;
   readonly isOn: boolean;
@@ -42,6 +47,8 @@ export class Gate {
   private readonly route: MigrateRoute;
   private readonly mover: Mover;
   private readonly parking: Parking<Uint8Array>;
+  /** While no keys move servers are asked what clients ask. */
+  private isPlain: boolean;
 
   constructor(context: GateContext, pool: Pick<MigrationContext, "turn">, mover: Mover) {
     this.context = context;
@@ -55,6 +62,7 @@ export class Gate {
         return !isMoving(context.phase);
       },
     });
+    this.isPlain = false;
   }
 
   get waiting(): number {
@@ -92,13 +100,29 @@ export class Gate {
     return this.askKeys(client, scan, buf, at);
   }
 
+  /** As `ask`, while no keys move: who asks for all keys is told of nothing of the migration's own. */
+  askStill(client: GateClient, scan: Scan, buf: Uint8Array, at: number): Verdict {
+    const verdict = this.parking.take(client);
+    if (verdict !== undefined) return verdict ?? GO;
+    const { isOn, words, isCluster, phase } = this.context;
+    if (isOn || this.isPlain || !ABOUT_ALL.has(scan.action)) return GO;
+    const whole = words.wholeOf(scan);
+    if (client.session.locked || client.holdsOn) return GO;
+    if (whole === WHOLE_NONE || whole === WHOLE_FLUSH) return GO;
+    // A cluster's nodes have nothing of that.
+    return isCluster && phase === DONE ? GO : this.askWhole(client, scan, buf, at);
+  }
+
   private askWhole(client: GateClient, scan: Scan, buf: Uint8Array, at: number): Verdict {
     const { context } = this;
     if (client.holdsOn) return context.words.refusesWithin(scan);
     // It is not to overtake what the client has sent before.
     if (client.head !== null) return WAIT;
-    void askWhole(context, scan, buf, at, client.session)
-      .then((reply) => this.parking.done(client, reply));
+    void askWhole(context, scan, buf, at, client.session).then((reply) => {
+      // Servers that take no scripts cannot have keys of a migration either.
+      this.isPlain = !context.isOn && reply[0] === MINUS;
+      this.parking.done(client, this.isPlain ? null : reply);
+    });
     return this.parking.serve(client);
   }
 

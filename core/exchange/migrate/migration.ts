@@ -3,23 +3,24 @@
 //   agreement.ts   which phase it is: what the servers have been told
 //   barrier.ts     whether this process has nothing on its way that would be elsewhere
 //   gate.ts        whether a client's request may go on, and whole.ts those about all keys
-//   mover.ts       moves keys (key_move.ts: how one moves); copier.ts those nobody asks for
+//   mover.ts       moves keys (key_move.ts: how one moves); copying.ts those nobody asks for
+//   orders.ts      what `ringmux migrate` tells it to do
 
-import type { Host, Timer } from "../../host.ts";
+import type { Timer } from "../../host.ts";
 import type { Scan } from "../../protocol/codec.ts";
-import type { Migrating } from "../../protocol/migrating.ts";
 import { BOTH, type MigrateRoute, NEW, OLD, partsOf, RETURN } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
+import type { Estimate } from "../estimate.ts";
+import { after } from "./after.ts";
 import { Agreement, type AgreementContext } from "./agreement.ts";
 import type { Asker } from "./asker.ts";
-import { Barrier, LONGEST_BARRIER, SHORTEST_BARRIER } from "./barrier.ts";
-import { check } from "./check.ts";
-import { Copier, type CopierContext } from "./copier.ts";
+import { Barrier, LONGEST_BARRIER } from "./barrier.ts";
+import { Copying, type CopyingContext } from "./copying.ts";
 import { Gate, type GateContext } from "./gate.ts";
-import { finishHeld } from "./held.ts";
-import type { Outcome } from "./key_move.ts";
-import { after, Mover } from "./mover.ts";
+import { Mover } from "./mover.ts";
 import type { Moves } from "./moves.ts";
+import { Orders, type OrdersContext } from "./orders.ts";
+import { Pace } from "./pace.ts";
 import {
   BACK,
   BARRIER,
@@ -39,92 +40,55 @@ import {
   UNKNOWN,
   type Verdict,
 } from "./phases.ts";
-import { shownKey, Tally } from "./tally.ts";
+import { sampleKeys } from "./sample.ts";
+import { Surroundings } from "./surroundings.ts";
 
-/** For how long (ms) one process has the right to copy. */
-const LOCK = 5000;
+type Contexts = CopyingContext & GateContext & AgreementContext & OrdersContext;
 
-export class Migration implements Moves, CopierContext, GateContext, AgreementContext {
+export class Migration extends Surroundings implements Moves, Contexts {
   phase: Phase;
-  readonly route: MigrateRoute;
   readonly empty: Set<Server>;
+  readonly pace: Pace;
   stopped: boolean;
-  private readonly context: MigrationContext;
-  private readonly target: Target;
   private readonly mover: Mover;
   private readonly agreement: Agreement;
   private readonly barrier: Barrier;
   private readonly clients: Gate;
-  private readonly tally: Tally;
-  private copier: Copier | null;
+  private readonly copying: Copying;
+  private readonly orders: Orders;
   private timer: Timer | null;
+  /** Since when (ms) a barrier is announced. */
+  private soonSince: number;
+  /** The new servers have been told to get ready for it. */
+  private isPrepared: boolean;
+  /** What would move, as it was asked for last. */
+  private estimate: Estimate | null;
 
   /** `id` is the same in all processes that move the same keys. */
   constructor(context: MigrationContext, route: MigrateRoute, id: string, target: Target) {
-    this.context = context;
-    this.route = route;
-    this.target = target;
+    super(context, route, target);
     this.phase = UNKNOWN;
     this.empty = new Set();
+    this.pace = new Pace(this);
     this.stopped = false;
     this.mover = new Mover(this);
     this.agreement = new Agreement(this, id);
     this.barrier = new Barrier(context, route, this.mover);
     this.clients = new Gate(this, context, this.mover);
-    this.tally = new Tally(() => context.host.now(), (line) => this.warn(line));
-    this.copier = null;
+    this.copying = new Copying(this, this.mover, this.agreement);
+    this.orders = new Orders(this, this.agreement, this.barrier, this.mover, target);
     this.timer = null;
-  }
-
-  // ---------------------------------------------------------------- what its parts are told
-
-  get host(): Host {
-    return this.context.host;
-  }
-
-  get lane(): number {
-    return this.context.lane;
-  }
-
-  get turn(): MigrationContext["turn"] {
-    return this.context.turn;
-  }
-
-  get words(): Migrating {
-    return this.context.codec.migrating as Migrating;
-  }
-
-  get rate(): number {
-    return this.context.rate;
-  }
-
-  get bigKey(): number {
-    return this.context.bigKey;
-  }
-
-  get isPaused(): boolean {
-    return this.agreement.isPaused;
-  }
-
-  get isCluster(): boolean {
-    return this.target.isCluster;
-  }
-
-  get counts(): boolean {
-    return !this.target.isCluster;
+    this.soonSince = 0;
+    this.isPrepared = false;
+    this.estimate = null;
   }
 
   asker(server: Server): Asker {
     return this.mover.asker(server);
   }
 
-  /** A key of the state may be another node's in a cluster. */
-  keepers(): readonly Server[] {
-    return this.target.isCluster ? this.route.old.all() : this.route.everyone();
-  }
-
-  failure(text: string): Uint8Array {
-    return this.context.codec.failure(text);
+  get isPaused(): boolean {
+    return this.agreement.isPaused;
   }
 
   /** Clients have to be asked what they want before it is done. */
@@ -134,22 +98,12 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
 
   /** The ring may not become another one. */
   get isFixed(): boolean {
-    return this.phase !== PREPARE;
+    return this.phase !== PREPARE || this.agreement.isAnnounced;
   }
 
   /** Topics are heard where the other ring has them too. */
   get isTwofold(): boolean {
-    return this.isOn && this.phase !== UNKNOWN;
-  }
-
-  private say(message: string, event: string): void {
-    const { log, label } = this.context;
-    log.notice(`${label}: migration to "${this.target.name}": ${message}`, { event });
-  }
-
-  private warn(line: string): void {
-    const { log, label } = this.context;
-    log.warn(`${label}: migration to "${this.target.name}": ${line}`, { event: "migrate_key" });
+    return (this.isOn && this.phase !== UNKNOWN) || this.agreement.isAnnounced;
   }
 
   // ---------------------------------------------------------------- phases
@@ -161,7 +115,8 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
   private next(): void {
     if (this.stopped) return;
     this.timer?.cancel();
-    this.timer = after(this.host, PACE[this.phase], () => void this.poll());
+    const pace = this.agreement.isAnnounced ? PACE.barrier : PACE[this.phase];
+    this.timer = after(this.host, pace, () => void this.poll());
   }
 
   private async poll(): Promise<void> {
@@ -171,6 +126,10 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
     if (this.stopped) return;
     if (text !== null) this.follow(text);
     if (isBarrier(this.phase)) this.lookAround();
+    else if (agreement.isAnnounced && this.host.now() - this.soonSince > LONGEST_BARRIER) {
+      // Whoever has announced it is gone.
+      void this.swap(agreement.saying(this.phase, this.isPaused));
+    }
     this.clients.tick();
     this.next();
   }
@@ -180,16 +139,41 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
     const isBegun = before !== UNKNOWN && before !== PREPARE && before !== BARRIER;
     // Nobody goes back from here but by the arbiter's word.
     if (isBegun && !agreement.isOurs(text)) return agreement.remind();
+    const wasAnnounced = agreement.isAnnounced;
     agreement.text = text;
     if (!isBarrier(before)) agreement.why = "";
-    const phase = agreement.phaseOf(text);
+    const phase = this.stepTo(agreement.phaseOf(text));
     if (phase !== before) this.become(phase);
+    if (agreement.isAnnounced !== wasAnnounced) this.announced();
+  }
+
+  /** A barrier that this process has missed comes first: what is on its way here is to be over. */
+  private stepTo(phase: Phase): Phase {
+    const { phase: before } = this;
+    if (before === PREPARE) return phase === PREPARE ? phase : BARRIER;
+    return before === MOVE && (phase === BACK || phase === PREPARE) ? RETREAT : phase;
+  }
+
+  /** A barrier is to come soon, or not any more: what takes time is done before. */
+  private announced(): void {
+    this.soonSince = this.host.now();
+    if (this.phase === PREPARE) {
+      if (this.agreement.isAnnounced) this.prepare();
+      else this.isPrepared = false;
+    }
+    this.context.topicsChanged();
+    this.next();
+  }
+
+  private prepare(): void {
+    if (!this.isPrepared) this.context.barrierBegins();
+    this.isPrepared = true;
   }
 
   private become(phase: Phase): void {
     const before = this.phase;
-    const isThrough = (phase === MOVE && before === BARRIER) ||
-      (phase === BACK && before === RETREAT);
+    const isThrough = (before === BARRIER && phase !== PREPARE) ||
+      (before === RETREAT && phase !== MOVE);
     // What is on its way here goes first.
     if (isThrough && !this.barrier.isPassable) return;
     this.phase = phase;
@@ -198,17 +182,19 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
     if (phase === BACK) route.stage = RETURN;
     else if (phase === DONE) route.stage = NEW;
     else route.stage = phase === MOVE || phase === RETREAT ? BOTH : OLD;
-    if (phase === BACK || this.agreement.text === this.agreement.saying(PREPARE)) {
+    const { agreement } = this;
+    if (phase === BACK || (phase === PREPARE && agreement.isOurs(agreement.text))) {
       route.hasReturned = true;
     }
-    this.agreement.why = "";
+    agreement.why = "";
     this.say(`${phase}${before === UNKNOWN ? " (as the servers say)" : ""}`, `migrate_${phase}`);
     if (isMoving(phase) && stage !== route.stage) {
       this.empty.clear();
       this.mover.turnAround();
     }
-    if (phase !== MOVE && phase !== BACK) this.copier?.stop();
-    if (phase === BARRIER) this.context.barrierBegins();
+    if (!isMoving(phase)) this.copying.stop();
+    if (phase === BARRIER) this.prepare();
+    else this.isPrepared = false;
     if (isBarrier(phase)) this.barrier.begin();
     else this.barrier.end();
     if (phase === MOVE && this.target.isCluster) this.leaveDatabases();
@@ -216,7 +202,7 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
     if (stage !== route.stage) this.context.routeChanged();
     else this.context.topicsChanged();
     this.clients.phaseChanged(!isBarrier(phase));
-    if (isMoving(phase)) void this.copy(phase);
+    if (isMoving(phase)) void this.copying.run(phase);
   }
 
   /** A cluster has one. */
@@ -231,14 +217,14 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
     const { agreement, barrier, phase } = this;
     const isAgreed = agreement.phaseOf(agreement.text) !== phase;
     if (barrier.age > LONGEST_BARRIER && !isAgreed) {
-      void this.swap(agreement.saying(phase === BARRIER ? PREPARE : MOVE));
+      void this.swap(agreement.saying(phase === BARRIER ? PREPARE : MOVE, this.isPaused));
       return;
     }
     barrier.look(isAgreed);
     if (barrier.isPassable && isAgreed) this.follow(agreement.text);
   }
 
-  private async swap(to: string): Promise<string> {
+  async swap(to: string): Promise<string> {
     const wrong = await this.agreement.swap(this.agreement.text, to);
     if (wrong === "" && !this.stopped) this.follow(to);
     return wrong;
@@ -247,66 +233,16 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
   // ---------------------------------------------------------------- orders
 
   /** Carries out an order of the command's; what is wrong, "" if nothing is. */
-  async order(what: string): Promise<string> {
-    const { phase, agreement } = this;
-    switch (what) {
-      case "check":
-        return phase === PREPARE ? await this.check() : `the phase is ${phase}, not prepare`;
-      case "start":
-        if (phase !== PREPARE) return `the phase is ${phase}, not prepare`;
-        return await this.check() || await this.swap(agreement.saying(BARRIER));
-      case "commit":
-      case "commit-paused":
-        return await this.commit(what === "commit-paused");
-      case "abort":
-        return await this.abort();
-      case "pause":
-      case "resume":
-        if (phase === RETREAT && what === "resume") return await this.swap(agreement.saying(MOVE));
-        if (!isMoving(phase)) return `the phase is ${phase}: no keys move`;
-        return await this.swap(agreement.saying(phase, what === "pause"));
-      default:
-        return `"${what}" is not known (check, start, commit, commit-paused, abort, pause, resume)`;
-    }
+  order(what: string): Promise<string> {
+    return this.orders.carryOut(what);
   }
 
-  private async commit(paused: boolean): Promise<string> {
-    const { phase, agreement, barrier } = this;
-    if (!isBarrier(phase)) return `the phase is ${phase}, not barrier`;
-    if (!barrier.isPassable) return `not parked yet: ${barrier.why}`;
-    if (barrier.age < SHORTEST_BARRIER) return "too early";
-    const unknowing = await agreement.isNotedBy(agreement.text);
-    if (unknowing !== "") return unknowing;
-    if (phase === RETREAT) {
-      const left = await finishHeld(this.mover, this.words, this.route.old.all());
-      if (left !== "") return left;
-    }
-    return await this.swap(agreement.saying(phase === BARRIER ? MOVE : BACK, paused));
-  }
-
-  private async abort(): Promise<string> {
-    const { phase, agreement, target } = this;
-    if (phase === BARRIER) return await this.swap(agreement.saying(PREPARE));
-    if (phase === PREPARE) return "nothing has begun";
-    if (phase === MOVE && target.noReturn === "") {
-      return await this.swap(agreement.saying(RETREAT, agreement.isPaused));
-    }
-    const hint = "let it come to its end, then move them back by another migration";
-    if (phase === MOVE) {
-      return "keys have moved already, and they cannot be taken from their new servers: " +
-        `${target.noReturn}; ${hint}`;
-    }
-    if (phase === DONE) {
-      return "all keys have moved, and other proxies may serve the new servers alone by now; move " +
-        "them back by another migration";
-    }
-    return `the phase is ${phase}: it goes back already`;
-  }
-
-  private check(): Promise<string> {
-    const { words, route, mover, agreement, target } = this;
-    const { isCluster, notReady } = target;
-    return check({ words, route, mover, agreement, isCluster, notReady });
+  async sample(): Promise<string> {
+    if (this.phase === UNKNOWN) return `the phase is ${this.phase}`;
+    const estimate = await sampleKeys(this);
+    if (typeof estimate === "string") return estimate;
+    this.estimate = estimate;
+    return "";
   }
 
   status(): MigrationStatus {
@@ -323,10 +259,13 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
       why: isBarrier(phase) ? barrier.why : this.agreement.why,
       ...{ keys, bytes, rate, errors, aside, bigs, seen, of, told },
       waiting: this.clients.waiting,
-      copying: this.copier !== null,
+      copying: this.copying.isOn,
+      added: this.copying.isOn ? this.strain.shown(this.host.now()) : 0,
+      slowed: this.copying.isOn && this.pace.isSlowed,
       left: left.map(({ name }) => name),
       id: this.agreement.id,
       plan: partsOf(route, this.target.parts()),
+      estimate: this.estimate,
       servers: this.context.lines,
       addresses: this.keepers().map(({ address: { path, host, port } }) =>
         path !== "" ? path : `${host}:${port}`
@@ -343,6 +282,10 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
     return this.clients.ask(client, scan, buf, at);
   }
 
+  still(client: GateClient, scan: Scan, buf: Uint8Array, at: number): Verdict {
+    return this.clients.askStill(client, scan, buf, at);
+  }
+
   isLeaving(client: GateClient, scan: Scan, buf: Uint8Array, at: number): boolean {
     return this.clients.isLeaving(client, scan, buf, at);
   }
@@ -353,64 +296,10 @@ export class Migration implements Moves, CopierContext, GateContext, AgreementCo
     this.clients.forget(client);
   }
 
-  // ---------------------------------------------------------------- copying
-
-  private async copy(phase: Phase): Promise<void> {
-    const { words, route, agreement } = this;
-    const who = `${agreement.id}.${this.host.random(0x7fffffff).toString(36)}`;
-    const lock = async (): Promise<boolean> => {
-      const answer = await this.asker(this.keepers()[0]).tell(words.lock(who, LOCK));
-      return answer instanceof Uint8Array && words.readLock(answer);
-    };
-    this.copier?.stop();
-    const copier = new Copier(this, this.mover, route);
-    const isOver = (): boolean => this.phase !== phase || this.stopped || copier.stopped;
-    while (!isOver()) {
-      if (!await lock()) {
-        if (this.copier === copier) this.copier = null;
-        await copier.rest();
-        continue;
-      }
-      if (isOver()) break;
-      this.copier = copier;
-      const keep = this.host.every(LOCK / 5, () => void lock());
-      const servers = route.sources();
-      for (const server of servers) {
-        if (!this.empty.has(server) && await copier.pass(server)) this.emptied(server);
-      }
-      keep.cancel();
-      if (isOver()) break;
-      const all = phase === MOVE ? route.old.places : route.next.places;
-      if (servers.length < all || servers.some((one) => !this.empty.has(one))) {
-        await copier.rest(50);
-        continue;
-      }
-      await this.swap(agreement.saying(phase === MOVE ? DONE : PREPARE));
-      await copier.rest();
-    }
-    if (this.copier === copier) this.copier = null;
-  }
-
-  emptied(server: Server): void {
-    this.empty.add(server);
-    this.say(`server "${server.name}" has nothing left to go`, "migrate_emptied");
-  }
-
-  passed(_server: Server, seen: number, of: number): void {
-    this.tally.seen = seen;
-    this.tally.of = of;
-  }
-
-  note(db: number, key: Uint8Array, outcome: Outcome): void {
-    this.tally.note(key, outcome, db);
-    if (outcome.is !== "gone" || !outcome.aside) return;
-    this.tally.setAside(`set aside: ${shownKey(key, db)}: its new server had one already`);
-  }
-
   stop(): void {
     this.stopped = true;
     this.timer?.cancel();
-    this.copier?.stop();
+    this.copying.stop();
     this.mover.stop();
     this.clients.stop();
   }

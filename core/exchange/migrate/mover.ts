@@ -1,12 +1,13 @@
 // Moves keys that somebody wishes for (wishes.ts); knows where each is to go. How one moves: key_move.ts.
 
 import { text } from "../../bytes.ts";
-import type { Host, Timer } from "../../host.ts";
+import type { Host } from "../../host.ts";
 import type { Carrier } from "../../link/attempt.ts";
 import type { Migrating, Released, Restored, Taken, Value } from "../../protocol/migrating.ts";
 import type { MigrateRoute } from "../../route/migrate.ts";
 import type { Resendable } from "../../route/route.ts";
 import type { Server } from "../../server/server.ts";
+import { after } from "./after.ts";
 import { type Answer, type AskContext, type Asker, Askers } from "./asker.ts";
 import { KeyMove, type MoveEnds, type Outcome } from "./key_move.ts";
 import { LONGEST_KNOWN, type Wish, Wishes, type Worker } from "./wishes.ts";
@@ -24,15 +25,6 @@ export interface MoverContext extends AskContext {
   /** Bytes above which a key is big: moved one at a time, and told. */
   readonly bigKey: number;
   note(db: number, key: Uint8Array, outcome: Outcome): void;
-}
-
-/** Calls `fn` once, after `ms`. */
-export function after(host: Pick<Host, "every">, ms: number, fn: () => void): Timer {
-  const timer = host.every(ms, () => {
-    timer.cancel();
-    fn();
-  });
-  return timer;
 }
 
 interface MoveWish extends Wish<Outcome> {

@@ -10,10 +10,10 @@ import type { GateClient, GO, MigrationStatus, Phase, WAIT } from "./phases.ts";
 /** For those who look on: what of `status` is of use beside that of other processes. */
 export function viewMigration(moves: Moves): MigrationSnapshot {
   const { to, phase, paused, why, keys, bytes, rate, errors, ...rest } = moves.status();
-  const { aside, bigs, waiting, left, seen, of, told } = rest;
+  const { aside, bigs, waiting, left, seen, of, told, added, slowed } = rest;
   return {
     ...{ to, phase, paused, why, keys, bytes, rate, errors },
-    ...{ aside, bigs, waiting, left, seen, of, told },
+    ...{ aside, bigs, waiting, left, seen, of, told, added, slowed },
   };
 }
 
@@ -34,6 +34,13 @@ export interface Moves {
   status(): MigrationStatus;
   /** Whether the request at `buf[at...]` may be carried out now. WAIT: its client is told later. */
   gate(
+    client: GateClient,
+    scan: Scan,
+    buf: Uint8Array,
+    at: number,
+  ): typeof GO | typeof WAIT | Uint8Array;
+  /** As `gate`, of a request about all keys, while none of them move. */
+  still(
     client: GateClient,
     scan: Scan,
     buf: Uint8Array,

@@ -2,11 +2,11 @@
 //
 //   | phase   | event                                                    | next    |
 //   | UNKNOWN | the servers have said what was agreed before             | any     |
-//   | PREPARE | `start`: the state is "barrier"                          | BARRIER |
+//   | PREPARE | `start`: "none soon", and then "barrier"                 | BARRIER |
 //   | BARRIER | all processes have parked: `commit`: the state is "move" | MOVE    |
 //   | BARRIER | `abort`, or nobody commits in time                       | PREPARE |
 //   | MOVE    | no old server has a key that is to go: "done"            | DONE    |
-//   | MOVE    | `abort`: the state is "retreat"                          | RETREAT |
+//   | MOVE    | `abort`: "move soon", and then "retreat"                 | RETREAT |
 //   | RETREAT | all have parked, no key is held: `commit`: "back"        | BACK    |
 //   | RETREAT | nobody commits in time                                   | MOVE    |
 //   | BACK    | no new server has a key that is to go back: "none"       | PREPARE |
@@ -15,6 +15,7 @@ import type { Host } from "../../host.ts";
 import type { Log } from "../../log.ts";
 import type { Codec, Session } from "../../protocol/codec.ts";
 import type { Server } from "../../server/server.ts";
+import type { Estimate } from "../estimate.ts";
 import type { Request } from "../request.ts";
 
 export const UNKNOWN = "unknown";
@@ -42,10 +43,10 @@ export type Phase =
 export const PACE: Readonly<Record<Phase, number>> = {
   unknown: 100,
   prepare: 250,
-  barrier: 20,
+  barrier: 10,
   move: 500,
   done: 2000,
-  retreat: 20,
+  retreat: 10,
   back: 500,
   pull: 500,
   drain: 500,
@@ -97,7 +98,9 @@ export interface MigrationContext {
   readonly codec: Codec;
   readonly turn: { enter(): void };
   readonly clients: Iterable<GateClient>;
+  /** Keys a second, and by how much (ms) servers may answer later for it; 0: no limit. */
   readonly rate: number;
+  readonly latency: number;
   /** The new ring's servers, as a configuration has them. */
   readonly lines: readonly string[];
   readonly bigKey: number;
@@ -145,6 +148,9 @@ export interface MigrationStatus {
   readonly bigs: number;
   readonly waiting: number;
   readonly copying: boolean;
+  /** How much (ms) longer servers take to answer, of the process that copies; whether that slows it. */
+  readonly added: number;
+  readonly slowed: boolean;
   /** Servers that may have keys to go, and how far the copier is with the first of them. */
   readonly left: readonly string[];
   readonly seen: number;
@@ -154,6 +160,8 @@ export interface MigrationStatus {
   readonly id: string;
   /** Each server's part of the keys (0 to 1), by the old ring and by the new one. */
   readonly plan: readonly { server: string; before: number; after: number }[];
+  /** What would move, as it was asked for last. */
+  readonly estimate: Estimate | null;
   /** The new ring's servers, as lines of a configuration. */
   readonly servers: readonly string[];
   /** Of all servers where the state is. */

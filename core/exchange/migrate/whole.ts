@@ -1,5 +1,6 @@
-// Requests about all keys (KEYS, RANDOMKEY, DBSIZE, FLUSHALL, FLUSHDB) while keys move. The servers that
-// keys leave are asked first, then those they come to: a key that goes on between is seen at the second.
+// Requests about all keys (KEYS, RANDOMKEY, DBSIZE, FLUSHALL, FLUSHDB) of a pool whose keys may move. The
+// servers that keys leave are asked first, then those they come to: a key that goes on between is seen at
+// the second. While no key moves those are asked that have them all.
 
 import type { Host } from "../../host.ts";
 import { type Migrating, WHOLE_FLUSH, WHOLE_KEYS } from "../../protocol/migrating.ts";
@@ -7,8 +8,8 @@ import type { Scan } from "../../protocol/scan.ts";
 import type { Session } from "../../protocol/session.ts";
 import type { MigrateRoute } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
+import { after } from "./after.ts";
 import type { Asker } from "./asker.ts";
-import { after } from "./mover.ts";
 
 /** Most bytes of answers that are gathered for one request. */
 const MOST = 256 << 20;
@@ -34,9 +35,33 @@ export function askWhole(
   const { words } = context;
   const whole = words.wholeOf(scan);
   const db = words.dbOf(session);
-  const request = words.whole(scan, buf, at, db, false);
-  const plain = context.isCluster ? words.whole(scan, buf, at, db, true) : request;
+  if (!context.route.isBoth) {
+    return runStill(context, whole, words.whole(scan, buf, at, db, "still"), session);
+  }
+  const request = words.whole(scan, buf, at, db, "moving");
+  const plain = context.isCluster ? words.whole(scan, buf, at, db, "plain") : request;
   return run(context, whole, request, plain, session);
+}
+
+async function runStill(
+  context: WholeContext,
+  whole: number,
+  request: Uint8Array,
+  session: Session,
+): Promise<Uint8Array> {
+  const all = await askAll(context, context.route.all(0), request);
+  return typeof all === "string" ? context.failure(all) : joined(context, whole, all, session);
+}
+
+function joined(
+  context: WholeContext,
+  whole: number,
+  all: readonly Uint8Array[],
+  session: Session,
+): Uint8Array {
+  const size = all.reduce((sum, { length }) => sum + length, 0);
+  if (size > MOST) return context.failure(`the reply is larger than ${MOST} bytes`);
+  return context.words.joinWhole(whole, all, session);
 }
 
 async function run(
@@ -59,10 +84,7 @@ async function run(
   const goals = route.goals().filter((server) => twice || !sources.includes(server));
   const then = await askAll(context, goals, plain);
   if (typeof then === "string") return context.failure(then);
-  const all = [...first, ...then];
-  const size = all.reduce((sum, { length }) => sum + length, 0);
-  if (size > MOST) return context.failure(`the reply is larger than ${MOST} bytes`);
-  return words.joinWhole(whole, all, session);
+  return joined(context, whole, [...first, ...then], session);
 }
 
 async function askAll(

@@ -66,17 +66,21 @@ export class KeyStore {
   }
 }
 
-/** The keys of a server for which `wants`; why there is no list, if there is none. */
+/** Looks at a key and at how large it is with all that belongs to it: whether it is wanted. */
+export type Wants = (key: Uint8Array, size: number) => boolean;
+
+/** The keys of a server for which `wants`; why there is no list, if there is none. `most`: are seen. */
 export async function listKeys(
   host: Pick<Host, "every" | "now">,
   server: Server,
   pulling: Pulling,
-  wants: (key: Uint8Array) => boolean,
+  wants: Wants,
+  most = Infinity,
 ): Promise<Keys | string> {
   const until = host.now() + MOST_BUSY;
   for (;;) {
     const listed = await new Promise<Keys | string>((resolve) =>
-      new KeyList(host, server, pulling, wants, resolve)
+      new KeyList(host, server, pulling, wants, most, resolve)
     );
     if (listed !== BUSY || host.now() >= until) return listed;
     await new Promise<void>((resolve) => void after(host, PAUSE, resolve));
@@ -85,7 +89,8 @@ export async function listKeys(
 
 class KeyList implements SocketHandler {
   private readonly pulling: Pulling;
-  private readonly wants: (key: Uint8Array) => boolean;
+  private readonly wants: Wants;
+  private readonly most: number;
   private readonly done: (keys: Keys | string) => void;
   private readonly socket: Socket;
   private readonly timer: Timer;
@@ -101,11 +106,13 @@ class KeyList implements SocketHandler {
     host: Pick<Host, "every">,
     server: Server,
     pulling: Pulling,
-    wants: (key: Uint8Array) => boolean,
+    wants: Wants,
+    most: number,
     done: (keys: Keys | string) => void,
   ) {
     this.pulling = pulling;
     this.wants = wants;
+    this.most = most;
     this.done = done;
     this.keys = new KeyStore();
     this.seen = 0;
@@ -159,8 +166,12 @@ class KeyList implements SocketHandler {
     }
     const line = pulling.readKeyLine(buf, start, end);
     if (line === null) return;
+    if (this.seen >= this.most) {
+      const { keys, seen } = this;
+      return this.finish({ keys, seen, more: true });
+    }
     this.seen++;
-    if (pulling.isOwn(line.key, 0, line.key.length) || !this.wants(line.key)) return;
+    if (pulling.isOwn(line.key, 0, line.key.length) || !this.wants(line.key, line.size)) return;
     if (!this.keys.add(line.key)) this.more = true;
   }
 

@@ -16,6 +16,8 @@ export interface OrdersContext extends PullerContext {
   readonly barrier: PullBarrier;
   /** Why another migration cannot begin now; "" if it can. */
   isFree(): Promise<string>;
+  /** Looks at some keys, to tell what would move; what is wrong, "" if nothing is. */
+  sample(): Promise<string>;
   /** Tells all of another phase; what is wrong, "" if nothing is. */
   swap(phase: string, paused?: boolean): Promise<string>;
 }
@@ -42,6 +44,8 @@ export class Orders {
     switch (what) {
       case "check":
         return phase === PREPARE ? await this.check() : `the phase is ${phase}, not prepare`;
+      case "estimate":
+        return await this.context.sample();
       case "start":
         if (phase !== PREPARE) return `the phase is ${phase}, not prepare`;
         if (this.preparing) return "it is being started";
@@ -59,7 +63,7 @@ export class Orders {
         if (phase !== PULL) return `the phase is ${phase}, not pull`;
         return await this.context.swap(PULL, what === "pause");
       default:
-        return `"${what}" is not known (check, start, commit, commit-paused, abort, pause, resume)`;
+        return `"${what}" is not known (check, estimate, start, commit, commit-paused, abort, pause, resume)`;
     }
   }
 

@@ -21,6 +21,7 @@ import type { Pulling } from "../../protocol/pulling.ts";
 import type { Scan } from "../../protocol/scan.ts";
 import { BOTH, type MigrateRoute, NEW, OLD, partsOf } from "../../route/migrate.ts";
 import type { Server } from "../../server/server.ts";
+import type { Estimate } from "../estimate.ts";
 import { after } from "../migrate/after.ts";
 import type { Asker } from "../migrate/asker.ts";
 import type { Moves } from "../migrate/moves.ts";
@@ -39,6 +40,8 @@ import {
   UNKNOWN,
   type Verdict,
 } from "../migrate/phases.ts";
+import { Pace } from "../migrate/pace.ts";
+import { Strain } from "../migrate/strain.ts";
 import { shownKey, Tally } from "../migrate/tally.ts";
 import { Agreed, type State } from "./agreed.ts";
 import { Copying } from "./copying.ts";
@@ -47,6 +50,7 @@ import { Orders } from "./orders.ts";
 import { PullBarrier } from "./pull_barrier.ts";
 import { PullGate } from "./pull_gate.ts";
 import { Puller } from "./puller.ts";
+import { sampleItems } from "./sample.ts";
 import { CALM, Standing } from "./standing.ts";
 import { Walker } from "./walker.ts";
 
@@ -60,6 +64,8 @@ const PACE: Readonly<Partial<Record<Phase, number>>> = {
 export class PullMigration implements Moves {
   phase: Phase;
   readonly route: MigrateRoute;
+  readonly strain: Strain;
+  readonly pace: Pace;
   readonly puller: Puller;
   readonly walker: Walker;
   readonly agreed: Agreed;
@@ -76,6 +82,8 @@ export class PullMigration implements Moves {
   private timer: Timer | null;
   /** Since when (ms) the phase is what it is. */
   private since: number;
+  /** What would move, as it was asked for last. */
+  private estimate: Estimate | null;
 
   /** `id` is the same in all processes that move the same keys. */
   constructor(context: MigrationContext, route: MigrateRoute, id: string, target: Target) {
@@ -85,6 +93,8 @@ export class PullMigration implements Moves {
     this.phase = UNKNOWN;
     this.empty = new Set();
     this.stopped = false;
+    this.strain = new Strain();
+    this.pace = new Pace(this);
     this.puller = new Puller(this);
     this.walker = new Walker(this);
     this.agreed = new Agreed(this, route.everyone());
@@ -96,6 +106,7 @@ export class PullMigration implements Moves {
     this.tally = new Tally(() => context.host.now(), (line) => this.warn(line));
     this.timer = null;
     this.since = 0;
+    this.estimate = null;
   }
 
   // ---------------------------------------------------------------- what its parts are told
@@ -123,6 +134,10 @@ export class PullMigration implements Moves {
 
   get rate(): number {
     return this.context.rate;
+  }
+
+  get latency(): number {
+    return this.context.latency;
   }
 
   get bigKey(): number {
@@ -246,6 +261,13 @@ export class PullMigration implements Moves {
     return this.orders.carryOut(what);
   }
 
+  async sample(): Promise<string> {
+    const estimate = await sampleItems(this);
+    if (typeof estimate === "string") return estimate;
+    this.estimate = estimate;
+    return "";
+  }
+
   async isFree(): Promise<string> {
     const { newest, why } = await this.agreed.look(this.standing.state);
     return why || this.standing.hindrance(newest);
@@ -267,9 +289,12 @@ export class PullMigration implements Moves {
       ...{ keys, bytes, rate, errors, aside, bigs, seen, of, told },
       waiting: this.clients.waiting,
       copying: this.copying.isOurs,
+      added: this.copying.isOurs ? this.strain.shown(this.host.now()) : 0,
+      slowed: this.copying.isOurs && this.pace.isSlowed,
       left: left.map(({ name }) => name),
       id: this.standing.id,
       plan: partsOf(route, this.target.parts()),
+      estimate: this.estimate,
       servers: this.context.lines,
       addresses: route.everyone().map(({ address: { path, host, port } }) =>
         path !== "" ? path : `${host}:${port}`
@@ -284,6 +309,10 @@ export class PullMigration implements Moves {
     if (client.session.locked) return GO;
     if (client.head === null) this.barrier.forget(client);
     return this.clients.ask(client, scan, buf, at);
+  }
+
+  still(): typeof GO {
+    return GO;
   }
 
   isLeaving(): boolean {

@@ -4,6 +4,7 @@
 import { Server } from "../../server/server.ts";
 import type { MigrateRoute } from "../../route/migrate.ts";
 import { after } from "../migrate/after.ts";
+import type { Pace } from "../migrate/pace.ts";
 import { MOST_MOVING } from "../migrate/wishes.ts";
 import { type Keys, listKeys } from "./key_list.ts";
 import type { Puller, PullerContext } from "./puller.ts";
@@ -20,9 +21,7 @@ const MOST_LEFT = 10_000;
 export interface WalkerContext extends PullerContext {
   readonly puller: Puller;
   readonly route: MigrateRoute;
-  /** Keys per second; 0: no limit. */
-  readonly rate: number;
-  readonly isPaused: boolean;
+  readonly pace: Pace;
   readonly goesOn: boolean;
   passed(seen: number, of: number): void;
   tell(line: string): void;
@@ -33,8 +32,6 @@ export class Walker {
   private stopped: boolean;
   private moving: number;
   private wake: (() => void) | null;
-  /** When the next key may begin (ms). */
-  private nextAt: number;
   /** What a pass has come upon. */
   private found: number;
   private failed: boolean;
@@ -44,7 +41,6 @@ export class Walker {
     this.stopped = false;
     this.moving = 0;
     this.wake = null;
-    this.nextAt = 0;
     this.found = 0;
     this.failed = false;
   }
@@ -81,22 +77,22 @@ export class Walker {
     const bigs: Uint8Array[] = [];
     let seen = 0;
     for (const key of listed.keys) {
-      while (this.goesOn && (context.isPaused || context.host.now() < this.nextAt)) {
-        await this.rest(context.isPaused ? REST : Math.max(1, this.nextAt - context.host.now()));
-      }
-      if (!this.goesOn) return false;
+      if (!await this.turn()) return false;
       await this.go(server, key, bigs.length >= MOST_LEFT, bigs);
       context.passed(++seen, listed.keys.count);
     }
     await this.room(1);
     for (const key of bigs) {
-      while (this.goesOn && context.isPaused) await this.rest();
-      if (!this.goesOn) return false;
+      if (!await this.turn()) return false;
       await this.go(server, key, true, bigs);
       await this.room(1);
     }
     if (this.failed) await this.rest();
     return this.found === 0 && !listed.more && this.goesOn;
+  }
+
+  private turn(): Promise<boolean> {
+    return this.context.pace.turn(() => this.goesOn);
   }
 
   private get goesOn(): boolean {
@@ -110,13 +106,12 @@ export class Walker {
     whatever: boolean,
     bigs: Uint8Array[],
   ): Promise<void> {
-    const { rate, host, puller, route } = this.context;
+    const { puller, route } = this.context;
     const to = route.goal(key, 0, key.length);
     if (!(to instanceof Server)) {
       this.found++;
       return Promise.resolve();
     }
-    if (rate > 0) this.nextAt = Math.max(this.nextAt, host.now() - 100) + 1000 / rate;
     this.moving++;
     puller.pull(key, server, to, whatever, (pulled) => {
       this.moving--;

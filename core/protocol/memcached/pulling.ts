@@ -200,6 +200,12 @@ export const PULLING: Pulling = {
   setLock: (who, cas, seconds) =>
     line("ms", bytes(LOCK), `${cas === "" ? "ME" : `C${cas}`} T${seconds}`, bytes(who)),
 
+  stats: bytes("stats\r\n"),
+  readItems(reply) {
+    const found = /^STAT curr_items (\d+)/m.exec(text(reply, 0, reply.length));
+    return found === null ? said(readMeta(reply)) : { is: "items", items: Number(found[1]) };
+  },
+
   version: bytes("version\r\n"),
   readVersion(reply) {
     const shown = text(reply, 0, reply.length).trimEnd();

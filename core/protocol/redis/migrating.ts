@@ -2,7 +2,15 @@
 // migrating_whole.ts for requests about all keys.
 
 import { text } from "../../bytes.ts";
-import type { Migrating, Page, Refused, Released, Restored, Taken } from "../migrating.ts";
+import type {
+  Migrating,
+  Page,
+  Refused,
+  Released,
+  Restored,
+  SizesPage,
+  Taken,
+} from "../migrating.ts";
 import { PIN_BLOCK, type Scan } from "../scan.ts";
 import type { Session } from "../session.ts";
 import { COMMANDS, KEYS_COUNTED, KEYS_STREAMS, verbOf } from "./commands.ts";
@@ -20,6 +28,7 @@ import {
   RELEASE,
   RESTORE,
   SCAN,
+  SIZES,
   STATE,
   SWAP,
   TAKE,
@@ -79,6 +88,18 @@ function readPage(buf: Uint8Array): Page | Refused {
   if (isRefused(reply)) return reply;
   if (!Array.isArray(reply) || !Array.isArray(reply[1])) return NONSENSE;
   return { cursor: word(reply[0]), keys: reply[1] as Uint8Array[] };
+}
+
+function readSizes(buf: Uint8Array): SizesPage | Refused {
+  const reply = read(buf);
+  if (isRefused(reply)) return reply;
+  if (!Array.isArray(reply) || !Array.isArray(reply[1])) return NONSENSE;
+  const [cursor, list] = reply;
+  const keys: { key: Uint8Array; bytes: number }[] = [];
+  for (let i = 0; i + 1 < list.length; i += 2) {
+    keys.push({ key: list[i] as Uint8Array, bytes: Number(list[i + 1]) });
+  }
+  return { cursor: word(cursor), keys };
 }
 
 function readKeyspace(buf: Uint8Array): { db: number; keys: number }[] | Refused {
@@ -178,6 +199,13 @@ export const MIGRATING: Migrating = {
     script(RELEASE, [key, holdOf(key), HOLDS, asideOf(key), BACKS], [String(db), token, "back"]),
   readReleased,
   library: request("FUNCTION", "DUMP"),
+  modules: request("MODULE", "LIST"),
+  readModules(buf) {
+    const reply = read(buf);
+    if (!Array.isArray(reply)) return [];
+    // Each is a list of names and values: "name", "ReJSON", "ver", 20007, ...
+    return reply.flatMap((one) => Array.isArray(one) && one.length > 1 ? [word(one[1])] : []);
+  },
   time: request("TIME"),
   readTime(buf) {
     const reply = read(buf);
@@ -186,8 +214,11 @@ export const MIGRATING: Migrating = {
   },
   scan: (db, cursor, count) => script(SCAN, [], [String(db), cursor, String(count)]),
   readPage,
+  sizes: (db, cursor, count) => script(SIZES, [], [String(db), cursor, String(count)]),
+  readSizes,
   holds: (db) => script(HELD, [HOLDS, BACKS], [String(db)]),
-  keyspace: request("INFO", "keyspace"),
+  // As a script: INFO alone is answered by a server that loads its file, too, and knows few keys then.
+  keyspace: script("return redis.call('INFO', 'keyspace')", [], []),
   readKeyspace,
   trial: script(TRY, [TRIAL], ["0"]),
   readTrial(buf) {

@@ -5,7 +5,14 @@
 // other is one less there and one more here, and `moved` is one more there and one less here.
 
 import { bytes } from "../../bytes.ts";
-import { WHOLE_FLUSH, WHOLE_KEYS, WHOLE_NONE, WHOLE_RANDOM, WHOLE_SIZE } from "../migrating.ts";
+import {
+  WHOLE_FLUSH,
+  WHOLE_KEYS,
+  WHOLE_NONE,
+  WHOLE_RANDOM,
+  WHOLE_SIZE,
+  type WholeHow,
+} from "../migrating.ts";
 import type { Scan } from "../scan.ts";
 import type { Session } from "../session.ts";
 import { verbOf } from "./commands.ts";
@@ -37,9 +44,9 @@ for i = 1, 1000 do
 end
 return false`;
 
-/** KEYS: moved, and what else is not a client's. */
+/** KEYS: moved, and what else is not a client's. ARGV: db, "moving" if moved counts. */
 const SIZE = `redis.call('SELECT', '0')
-local moved = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
+local moved = ARGV[2] == 'moving' and tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0') or 0
 redis.call('SELECT', ARGV[1])
 return redis.call('DBSIZE') - redis.call('EXISTS', unpack(KEYS)) + moved`;
 
@@ -90,8 +97,9 @@ export function wholeRequest(
   buf: Uint8Array,
   at: number,
   db: number,
-  plain: boolean,
+  how: WholeHow,
 ): Uint8Array {
+  const plain = how === "plain";
   const { args, nargs } = scan;
   const given: Arg[] = [];
   for (let i = plain ? 0 : 1; i < nargs; i++) {
@@ -104,7 +112,7 @@ export function wholeRequest(
     case WHOLE_RANDOM:
       return script(RANDOM, [], [String(db)]);
     case WHOLE_SIZE:
-      return script(SIZE, [MOVED, HOLDS, BACKS, STATE, COPIER, TRIAL, FLUSHED], [String(db)]);
+      return script(SIZE, [MOVED, HOLDS, BACKS, STATE, COPIER, TRIAL, FLUSHED], [String(db), how]);
     default: {
       const which = scan.verb === FLUSHALL ? "all" : String(db);
       return script(FLUSH, [STATE, FLUSHED, MOVED, HOLDS], [which, ...given]);
