@@ -219,6 +219,15 @@ export class NearCache implements NearOwner, ReadCache {
     this.forgetWhere((entry) => entry.link === link || entry.fill?.link === link);
   }
 
+  /** The server is another one now, or elsewhere: whoever it was before tells of no more changes. */
+  renew(server: Server): void {
+    const link = this.links.get(server);
+    if (link === undefined) return;
+    this.links.delete(server);
+    this.forget(link);
+    link.stop();
+  }
+
   keepUp(): void {
     if (this.context.route.epoch !== this.epoch) this.forgetAll();
   }

@@ -167,6 +167,7 @@ export abstract class PoolServers extends PoolMoves {
       }
       this.retire(server, links, this.now + (wasDown ? DEAD : DEMOTION));
       this.topics.renewAt(server);
+      this.near?.renew(server);
       this.reading?.primaryMoved(server);
       for (const client of this.clients) client.pushesLost();
     }
@@ -219,6 +220,7 @@ export abstract class PoolServers extends PoolMoves {
     for (const link of links) if (link.state !== READY) link.discard();
     this.retire(server, links, this.now + RETIREMENT);
     this.topics.renewAt(server);
+    this.near?.renew(server);
     if (this.config.preconnect) server.connect();
   }
 

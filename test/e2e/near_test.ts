@@ -16,6 +16,7 @@ import {
   startCluster,
   startProxy,
   startRedis,
+  startSentinels,
   until,
   which,
   Wire,
@@ -237,6 +238,30 @@ once("a Redis Cluster: slots move under clients that write and read", async () =
   ends = true;
   await reading;
   assert.equal(wrong.slice(0, 3), []);
+});
+
+once("a failover of Sentinel's: what the new primary is told past the proxy is seen", async () => {
+  const set = await startSentinels({ shards: ["shard1"], replicas: 1 });
+  const { name, servers } = set.shards[0];
+  const watched = await startProxy({
+    pool: {
+      redis: true,
+      near_cache: NEAR,
+      sentinels: set.ports.map((port) => `127.0.0.1:${port}:1`),
+      servers: [at(servers[0], 1, name)],
+    },
+  });
+  const wire = await Wire.open(watched.port);
+  for (const [before, after] of [["1", "2"], ["3", "4"]]) {
+    assert.is(await wire.ask("SET", "n:a", before), "+OK\r\n");
+    await kept(wire, "n:a", before, watched);
+    await set.failover(name);
+    assert.is(await set.say(await set.primary(name), "SET", "n:a", after), "+OK\r\n");
+    await comes(wire, "n:a", bulk(after));
+    await kept(wire, "n:a", after, watched);
+  }
+  wire.close();
+  await watched.stop();
 });
 
 test.run();
