@@ -499,6 +499,10 @@ export class Client extends ClientLife implements SocketHandler, ModeClient, Pee
   }
 
   /** The pool has servers of another kind. */
+  leaveServers(): void {
+    this.hold?.leaveServer();
+  }
+
   moveOver(): void {
     this.standings = null;
     this.hold?.moveOver();

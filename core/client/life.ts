@@ -137,13 +137,9 @@ export abstract class ClientLife extends ReplyQueue {
   ): void {
     const again = this.hold?.again ?? null;
     if (again !== null && again.request === request) {
-      const { migration, host } = this.context;
-      if (
-        !this.isClosed && this.head === request && migration !== null &&
-        migration.words.isUnblocked(buf, start, end)
-      ) {
+      if (!this.isClosed && this.head === request && again.isUnblocked(buf, start, end)) {
         this.shift(request);
-        this.input.putBack(again.rest(host.now()));
+        this.input.putBack(again.rest(this.context.host.now()));
         return this.touch();
       }
     }

@@ -42,6 +42,8 @@ export class Topics implements SubscriptionTable<Topic> {
   messages: number;
   private readonly tables: Map<string, Topic>[];
   private readonly subscribers: Map<Server, Subscriber<Topic>>;
+  /** Those of servers that the pool has no more, until they have heard what was on its way. */
+  private readonly leaving: Set<Subscriber<Topic>>;
   /** Not heard, and asked for again soon. */
   private readonly postponed: Set<Topic>;
 
@@ -53,6 +55,7 @@ export class Topics implements SubscriptionTable<Topic> {
     this.tables = [];
     for (let kind = 0; kind < KINDS; kind++) this.tables.push(new Map());
     this.subscribers = new Map();
+    this.leaving = new Set();
     this.postponed = new Set();
   }
 
@@ -214,11 +217,8 @@ export class Topics implements SubscriptionTable<Topic> {
     for (const [server, subscriber] of this.subscribers) {
       if (this.context.servers.includes(server)) continue;
       this.subscribers.delete(server);
-      for (const topic of [...subscriber.topics]) {
-        subscriber.unsubscribe(topic);
-        this.settled(topic);
-      }
-      subscriber.abort("");
+      subscriber.leave();
+      if (!subscriber.isGone) this.leaving.add(subscriber);
     }
     for (const table of this.tables) {
       for (const topic of [...table.values()]) {
@@ -300,9 +300,14 @@ export class Topics implements SubscriptionTable<Topic> {
   tick(now: number, timeout: number, late: number): void {
     if (this.postponed.size > 0) this.askAgain();
     for (const subscriber of this.subscribers.values()) subscriber.tick(now, timeout, late);
+    for (const subscriber of this.leaving) {
+      if (subscriber.isGone) this.leaving.delete(subscriber);
+      else subscriber.tick(now, timeout, late);
+    }
   }
 
   stop(): void {
     for (const subscriber of this.subscribers.values()) subscriber.abort("");
+    for (const subscriber of this.leaving) subscriber.abort("");
   }
 }

@@ -31,11 +31,15 @@ import { changeNamed, changeShards, makeShards } from "../topology/static.ts";
 import type { BigWatch } from "../link/big_watch.ts";
 import type { Cluster, PoolContext, Watched } from "./context.ts";
 import { hasSentinels, isCluster, isReading, kindOf, RING, RING_KEYS } from "./kinds.ts";
+import { after } from "../exchange/migrate/after.ts";
 import { PoolMoves, RETIREMENT } from "./moves.ts";
 
 /** How long (ms) an old primary may take to answer: one that Sentinels call down, one they make a replica. */
 const DEAD = 1000;
 const DEMOTION = 15_000;
+/** How long (ms) what is published waits for subscribers to hear of it at new servers; looks meanwhile. */
+const MOST_SILENCE = 1000;
+const PACE = 5;
 
 export abstract class PoolServers extends PoolMoves {
   /** Null: the servers are those of the configuration. */
@@ -121,6 +125,7 @@ export abstract class PoolServers extends PoolMoves {
     this.keeps = this.mustKeep;
     this.compose();
     turn.enter();
+    for (const client of this.clients) client.leaveServers();
     for (const server of before) {
       server.former = former;
       const links = server.retire();
@@ -138,7 +143,21 @@ export abstract class PoolServers extends PoolMoves {
     if (this.learned === null) return this.connectAhead();
     // Until it is known who the servers are "all of them" has no meaning.
     this.pause.hold();
-    void this.learned.topology.start().then(() => this.pause.release());
+    void this.learned.topology.start().then(() => this.topicsHeard()).then(() =>
+      this.pause.release()
+    );
+  }
+
+  /** Subscribers hear their topics at the new servers, or it takes too long. */
+  private topicsHeard(): Promise<void> {
+    const until = this.host.now() + MOST_SILENCE;
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (this.stopped || this.topics.isSettled || this.host.now() > until) resolve();
+        else after(this.host, PACE, look);
+      };
+      look();
+    });
   }
 
   protected makeCluster(): Cluster {

@@ -84,6 +84,8 @@ export class Subscriber<T extends Topic<T>> implements LinkOwner, Listener {
   /** When it last heard of the server, or began to wait for it (pool time). */
   private heardAt: number;
   private pinged: boolean;
+  /** Nothing is to be heard of the server any more. */
+  private leaves: boolean;
 
   constructor(table: SubscriptionTable<T>, context: ServerContext, server: Server) {
     this.server = server;
@@ -105,6 +107,7 @@ export class Subscriber<T extends Topic<T>> implements LinkOwner, Listener {
     this.retryAt = 0;
     this.heardAt = 0;
     this.pinged = false;
+    this.leaves = false;
   }
 
   private get isReady(): boolean {
@@ -231,6 +234,7 @@ export class Subscriber<T extends Topic<T>> implements LinkOwner, Listener {
   /** The oldest request has its answer; `error` is empty when all is well. */
   private settle(error: Uint8Array): void {
     const { topic, on } = this.expected[this.answeredTo++];
+    if (this.leaves && this.answeredTo === this.expected.length) this.abort("");
     if (!on || topic.states.get(this) !== WAITED_FOR) return;
     topic.awaiting--;
     if (error.length === 0) {
@@ -280,6 +284,21 @@ export class Subscriber<T extends Topic<T>> implements LinkOwner, Listener {
 
   abort(errno: string): void {
     this.link.abort(errno);
+  }
+
+  /** Gives up its topics: what is on its way is still heard, then the connection is closed. */
+  leave(): void {
+    this.leaves = true;
+    for (const topic of [...this.topics]) {
+      this.unsubscribe(topic);
+      this.table.settled(topic);
+    }
+    if (!this.isReady || this.answeredTo === this.expected.length) this.abort("");
+  }
+
+  /** It has left, and has no connection. */
+  get isGone(): boolean {
+    return this.leaves && this.isClosed;
   }
 
   /** The link is gone; what it was to hear is asked for again later. */

@@ -2,6 +2,7 @@
 // end the wait, and what is left of it is waited for where the key is then.
 
 import type { Request } from "../../exchange/request.ts";
+import type { Migrating } from "../../protocol/migrating.ts";
 
 /** How often (ms) a server is asked to end a wait, which may not have begun when it first was. */
 const ASK_AGAIN = 100;
@@ -14,6 +15,8 @@ export class Again {
   private readonly waiting: (ms: number) => Uint8Array;
   private readonly since: number;
   private readonly wait: number;
+  /** Whether a reply says that the wait was ended. */
+  readonly isUnblocked: Migrating["isUnblocked"];
   /** When the server was last asked to end the wait (ms); -1: never. */
   private askedAt: number;
 
@@ -23,12 +26,14 @@ export class Again {
     waiting: (ms: number) => Uint8Array,
     since: number,
     wait: number,
+    isUnblocked: Migrating["isUnblocked"],
   ) {
     this.moves = moves;
     this.request = request;
     this.waiting = waiting;
     this.since = since;
     this.wait = wait;
+    this.isUnblocked = isUnblocked;
     this.askedAt = -1;
   }
 

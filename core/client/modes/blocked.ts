@@ -52,8 +52,10 @@ export function block(
     // Its reply may be no one's.
     request.kind = client.context.route.redirects === null ? SPECIAL : WATCHED;
     const moves = migration.isLeaving(client, scan, buf, at);
-    const waiting = migration.words.waiting(scan, buf, at, length);
-    hold.again = new Again(request, moves, waiting, client.context.host.now(), scan.wait);
+    const { words } = migration;
+    const waiting = words.waiting(scan, buf, at, length);
+    const now = client.context.host.now();
+    hold.again = new Again(request, moves, waiting, now, scan.wait, words.isUnblocked);
   }
   client.emptyListening();
   return TAKEN;

@@ -16,7 +16,7 @@ import type { HoldLog } from "./hold_log.ts";
 import type { KeptCommands } from "./kept_commands.ts";
 import { sendOwn } from "./own.ts";
 import { LATER, TAKEN } from "./taken.ts";
-import { endWait } from "./unblock.ts";
+import { endWait, endWaitSurely } from "./unblock.ts";
 
 /** A mode: see mode.ts, which knows holds. */
 interface Named {
@@ -91,6 +91,8 @@ export class Hold {
   moved: boolean;
   /** BLOCKED: how the request is made again elsewhere; null if it is not. */
   again: Again | null;
+  /** BLOCKED: its server has been asked to end the wait, which is to go on at another one. */
+  private leaves: boolean;
   /** What was sent last over the link. */
   sent: Request | null;
   /** Of pools whose places change their owners: see moving.ts. What may be sent again; null: nothing. */
@@ -129,6 +131,7 @@ export class Hold {
     this.usedAt = 0;
     this.moved = false;
     this.again = null;
+    this.leaves = false;
     this.sent = null;
     this.log = null;
     this.move = null;
@@ -259,13 +262,25 @@ export class Hold {
     else this.moved = true;
   }
 
+  /**
+   * The pool is about to have other servers, perhaps the same ones by another name: what waits is to wait
+   * there. What a server has given to it by then must not be lost.
+   */
+  leaveServer(): void {
+    const { client, link, server, again, state } = this;
+    if (state !== BLOCKED || again === null || link === null || server === null) return;
+    const waits = (): boolean => this.link === link && this.again === again;
+    const failed = (): void => link.discard();
+    this.leaves = endWaitSurely(link, server.linkFor(client), client.codec, waits, failed);
+  }
+
   /** The pool has other servers, by another route: what waits there is to wait elsewhere. */
   moveOver(): void {
     const { link, state, log } = this;
     if (state === TRANSACTION || state === WATCHING) {
       if (link !== null || log !== null) this.lose();
       if (state === TRANSACTION) this.log = null;
-    } else if (state === BLOCKED && log !== null && link !== null) link.discard();
+    } else if (state === BLOCKED && log !== null && link !== null && !this.leaves) link.discard();
   }
 
   /** It ends when all is answered. `clean`: see the field. */
@@ -281,6 +296,7 @@ export class Hold {
     if (this.state === BLOCKED) {
       this.state = this.after;
       this.again = null;
+      this.leaves = false;
       if (this.link !== null) this.link.patience = 0;
     }
     if (this.state === WATCHING && this.log !== null) this.watched = true;

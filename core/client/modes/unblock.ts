@@ -51,6 +51,43 @@ export function identify(link: Link, { waits }: Codec): void {
   link.send(new Question(new Heard(heard, nothing)), waits.askId, 0, waits.askId.length);
 }
 
+/** How often a server is asked to end a wait that may not have begun. */
+const MOST_TRIES = 1000;
+const ZERO = 48;
+
+/**
+ * Asks the server, over `asking`, to end what the link waits for with an error, and again as long as it
+ * `waits` there and has not begun to. False when it is not known by what name; `failed` is called when
+ * it cannot be ended.
+ */
+export function endWaitSurely(
+  link: Link,
+  asking: Link,
+  { waits: words }: Codec,
+  waits: () => boolean,
+  failed: () => void,
+): boolean {
+  const name = names.get(link);
+  if (words === null || name === undefined || name.losses !== link.losses) return false;
+  const request = words.unblock(name.id, true);
+  let said = "";
+  let left = MOST_TRIES;
+  const heard = (buf: Uint8Array, start: number): void => {
+    said = buf[start + 1] === ZERO ? "not yet" : "done";
+  };
+  const ask = (): void => {
+    said = "";
+    asking.send(new Question(new Heard(heard, over)), request, 0, request.length);
+  };
+  const over = (): void => {
+    if (!waits() || said === "done") return;
+    if (said === "not yet" && --left > 0) ask();
+    else failed();
+  };
+  ask();
+  return true;
+}
+
 /** Asks the server to end what the link waits for. False when it is not known by what name. */
 export function endWait(server: Server, link: Link, withError: boolean): boolean {
   const { waits } = server.context.codec;
