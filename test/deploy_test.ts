@@ -167,7 +167,7 @@ test("what is published on JSR holds all that it imports", () => {
   assert.ok(files.includes(path.normalize(exports)));
   let seen = 0;
   for (const file of files.filter((file) => file.endsWith(".ts"))) {
-    for (const [, to] of read(file).matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
+    for (const [, to] of read(file).matchAll(/(?:from|import)\s*\(?\s*"([^"\s]+)"/g)) {
       seen++;
       if (to.startsWith("node:") || to.startsWith("bun")) continue;
       if (to.startsWith(".")) {
