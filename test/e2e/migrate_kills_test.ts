@@ -158,10 +158,12 @@ once("kill -9 of a worker, a proxy, an old and a new server in each phase", asyn
   await scene.killAll("move", 0);
 
   await scene.untilPhase("move");
-  await scene.ordered("abort");
-  await scene.untilPhase("retreat");
-  await scene.killAll("retreat", 1);
-  await scene.untilPhase("move"); // nor with that
+  if (oneByOne) { // it takes long until that has ended by itself
+    await scene.ordered("abort");
+    await scene.untilPhase("retreat");
+    await scene.killAll("retreat", 1);
+    await scene.untilPhase("move"); // nor with that
+  }
 
   const { said, status } = await migrate(scene.sites, "abort", "--paused");
   assert.is(status, 0, said);
