@@ -21,7 +21,7 @@ export const FIRST = 1 << 16;
 /** Most servers of a round. */
 export const VISITS = 256;
 /** Rounds that are remembered in a pool; one that is forgotten begins anew. */
-export const MOST_ROUNDS = 1024;
+const MOST_ROUNDS = 1024;
 
 /** How servers are walked over in rounds; R: one of them. */
 export interface Walking<R> {
@@ -54,16 +54,38 @@ function lossesOf({ counters }: Server): number {
   return counters.server_eof + counters.server_err + counters.server_timedout;
 }
 
-/** A number that no round has. */
-export function freeNumber(
-  rounds: ReadonlyMap<number, unknown>,
-  random: (n: number) => number,
-): number {
-  const first = FIRST / VISITS;
-  const count = STATES / VISITS - first;
-  let nth = random(count);
-  while (rounds.has(first + nth)) nth = (nth + 1) % count;
-  return first + nth;
+/** Rounds by their numbers, those that were asked for last: of others nobody knows any more. */
+export class RoundTable<R> {
+  private readonly rounds: Map<number, R>;
+  private readonly random: (n: number) => number;
+
+  constructor(random: (n: number) => number) {
+    this.rounds = new Map();
+    this.random = random;
+  }
+
+  /** Takes one in; returns the state at which it begins. `make` is given its number. */
+  open(make: (number: number) => R): number {
+    const { rounds } = this;
+    const first = FIRST / VISITS;
+    const count = STATES / VISITS - first;
+    let nth = this.random(count);
+    while (rounds.has(first + nth)) nth = (nth + 1) % count;
+    const number = first + nth;
+    rounds.set(number, make(number));
+    if (rounds.size > MOST_ROUNDS) rounds.delete(rounds.keys().next().value as number);
+    return number * VISITS;
+  }
+
+  /** The round of a state; null: nobody knows it (any more). */
+  of(state: number): R | null {
+    const number = Math.floor(state / VISITS);
+    const round = this.rounds.get(number) ?? null;
+    if (round === null) return null;
+    this.rounds.delete(number);
+    this.rounds.set(number, round);
+    return round;
+  }
 }
 
 /** A slot that is on its way. */
@@ -75,11 +97,10 @@ interface Arrival {
 
 export class Rounds implements Walking<Round> {
   private readonly topology: ClusterTopology;
-  private readonly random: (n: number) => number;
   /** Where a request waits whose server is not there. */
   readonly parking: Parking | null;
   /** By number, the one that was used last at the end. */
-  private readonly rounds: Map<number, Round>;
+  private readonly rounds: RoundTable<Round>;
 
   constructor(
     topology: ClusterTopology,
@@ -88,8 +109,7 @@ export class Rounds implements Walking<Round> {
   ) {
     this.parking = parking;
     this.topology = topology;
-    this.random = random;
-    this.rounds = new Map();
+    this.rounds = new RoundTable(random);
   }
 
   /** The state at which a walk begins. */
@@ -107,23 +127,14 @@ export class Rounds implements Walking<Round> {
     epochs: ReadonlyMap<string, number>,
     arriving: ReadonlySet<string>,
   ): number {
-    const { rounds, topology } = this;
-    const number = freeNumber(rounds, this.random);
-    const { moves } = topology.map;
+    const { moves } = this.topology.map;
     const losses = new Map(this.witnesses.map((server) => [server, lossesOf(server)]));
-    rounds.set(number, { number, visits, moves, epochs, arriving, losses });
-    if (rounds.size > MOST_ROUNDS) rounds.delete(rounds.keys().next().value as number);
-    return number * VISITS;
+    return this.rounds.open((number) => ({ number, visits, moves, epochs, arriving, losses }));
   }
 
   /** The round of a state; null: nobody knows it (any more). */
   of(state: number): Round | null {
-    const number = Math.floor(state / VISITS);
-    const round = this.rounds.get(number) ?? null;
-    if (round === null) return null;
-    this.rounds.delete(number);
-    this.rounds.set(number, round);
-    return round;
+    return this.rounds.of(state);
   }
 
   /** The server to walk over; null: the round is over. Those that have gone are passed over. */

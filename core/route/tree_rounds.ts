@@ -4,14 +4,7 @@
 
 import type { NodeView } from "../protocol/clustering.ts";
 import type { Parking, Server } from "../server/server.ts";
-import {
-  freeNumber,
-  MOST_ROUNDS,
-  type Round,
-  type Rounds,
-  VISITS,
-  type Walking,
-} from "./rounds.ts";
+import { type Round, type Rounds, RoundTable, VISITS, type Walking } from "./rounds.ts";
 
 /** A round of each pool whose walk is not over. */
 export interface TreeRound {
@@ -22,14 +15,12 @@ export interface TreeRound {
 export class TreeRounds implements Walking<TreeRound> {
   /** Those of the pools. */
   private readonly pools: () => readonly Rounds[];
-  private readonly random: (n: number) => number;
   /** By number, the one that was used last at the end. */
-  private readonly rounds: Map<number, TreeRound>;
+  private readonly rounds: RoundTable<TreeRound>;
 
   constructor(pools: () => readonly Rounds[], random: (n: number) => number) {
     this.pools = pools;
-    this.random = random;
-    this.rounds = new Map();
+    this.rounds = new RoundTable(random);
   }
 
   get parking(): Parking | null {
@@ -42,22 +33,13 @@ export class TreeRounds implements Walking<TreeRound> {
 
   /** `states`: where each pool's round begins. */
   private open(states: ReadonlyMap<Rounds, number>): number {
-    const { rounds } = this;
     const parts = new Map([...states].map(([pool, state]) => [pool, pool.of(state) as Round]));
     const visits = [...parts.values()].flatMap((round) => round.visits);
-    const number = freeNumber(rounds, this.random);
-    rounds.set(number, { visits, parts });
-    if (rounds.size > MOST_ROUNDS) rounds.delete(rounds.keys().next().value as number);
-    return number * VISITS;
+    return this.rounds.open(() => ({ visits, parts }));
   }
 
   of(state: number): TreeRound | null {
-    const number = Math.floor(state / VISITS);
-    const round = this.rounds.get(number) ?? null;
-    if (round === null) return null;
-    this.rounds.delete(number);
-    this.rounds.set(number, round);
-    return round;
+    return this.rounds.of(state);
   }
 
   visit(

@@ -41,11 +41,11 @@ import {
   type Verdict,
 } from "./phases.ts";
 import { sampleKeys } from "./sample.ts";
-import { Surroundings } from "./surroundings.ts";
+import { RedisSurroundings } from "./surroundings.ts";
 
 type Contexts = CopyingContext & GateContext & AgreementContext & OrdersContext;
 
-export class Migration extends Surroundings implements Moves, Contexts {
+export class Migration extends RedisSurroundings implements Moves, Contexts {
   phase: Phase;
   readonly empty: Set<Server>;
   readonly pace: Pace;

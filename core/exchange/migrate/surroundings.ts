@@ -1,4 +1,5 @@
 // What the parts of a migration know of their pool and of what its keys move to; and what they have told.
+// Surroundings are those of both kinds (Redis, memcached), the others of Redis.
 
 import type { Host } from "../../host.ts";
 import type { Migrating } from "../../protocol/migrating.ts";
@@ -52,6 +53,18 @@ export abstract class Surroundings {
     return this.context.bigKey;
   }
 
+  say(message: string, event: string): void {
+    const { log, label } = this.context;
+    log.notice(`${label}: migration to "${this.target.name}": ${message}`, { event });
+  }
+
+  protected warn(line: string): void {
+    const { log, label } = this.context;
+    log.warn(`${label}: migration to "${this.target.name}": ${line}`, { event: "migrate_key" });
+  }
+}
+
+export abstract class RedisSurroundings extends Surroundings {
   get isCluster(): boolean {
     return this.target.isCluster;
   }
@@ -67,16 +80,6 @@ export abstract class Surroundings {
 
   failure(text: string): Uint8Array {
     return this.context.codec.failure(text);
-  }
-
-  say(message: string, event: string): void {
-    const { log, label } = this.context;
-    log.notice(`${label}: migration to "${this.target.name}": ${message}`, { event });
-  }
-
-  private warn(line: string): void {
-    const { log, label } = this.context;
-    log.warn(`${label}: migration to "${this.target.name}": ${line}`, { event: "migrate_key" });
   }
 
   passed(_server: Server, seen: number, of: number): void {

@@ -15,8 +15,7 @@
 // key is pulled to its new server before the first command that names it: key_pull.ts. What is agreed
 // is kept by the servers: agreed.ts.
 
-import type { Host, Timer } from "../../host.ts";
-import type { Migrating } from "../../protocol/migrating.ts";
+import type { Timer } from "../../host.ts";
 import type { Pulling } from "../../protocol/pulling.ts";
 import type { Scan } from "../../protocol/scan.ts";
 import { BOTH, type MigrateRoute, NEW, OLD, partsOf } from "../../route/migrate.ts";
@@ -41,8 +40,8 @@ import {
   type Verdict,
 } from "../migrate/phases.ts";
 import { Pace } from "../migrate/pace.ts";
-import { Strain } from "../migrate/strain.ts";
-import { shownKey, Tally } from "../migrate/tally.ts";
+import { Surroundings } from "../migrate/surroundings.ts";
+import { shownKey } from "../migrate/tally.ts";
 import { Agreed, type State } from "./agreed.ts";
 import { Copying } from "./copying.ts";
 import type { Pulled } from "./key_pull.ts";
@@ -61,10 +60,8 @@ const PACE: Readonly<Partial<Record<Phase, number>>> = {
   barrier: 20,
 };
 
-export class PullMigration implements Moves {
+export class PullMigration extends Surroundings implements Moves {
   phase: Phase;
-  readonly route: MigrateRoute;
-  readonly strain: Strain;
   readonly pace: Pace;
   readonly puller: Puller;
   readonly walker: Walker;
@@ -72,13 +69,10 @@ export class PullMigration implements Moves {
   readonly barrier: PullBarrier;
   readonly empty: Set<Server>;
   stopped: boolean;
-  private readonly context: MigrationContext;
-  private readonly target: Target;
   private readonly standing: Standing;
   private readonly clients: PullGate;
   private readonly orders: Orders;
   private readonly copying: Copying;
-  private readonly tally: Tally;
   private timer: Timer | null;
   /** Since when (ms) the phase is what it is. */
   private since: number;
@@ -87,13 +81,10 @@ export class PullMigration implements Moves {
 
   /** `id` is the same in all processes that move the same keys. */
   constructor(context: MigrationContext, route: MigrateRoute, id: string, target: Target) {
-    this.context = context;
-    this.route = route;
-    this.target = target;
+    super(context, route, target);
     this.phase = UNKNOWN;
     this.empty = new Set();
     this.stopped = false;
-    this.strain = new Strain();
     this.pace = new Pace(this);
     this.puller = new Puller(this);
     this.walker = new Walker(this);
@@ -103,7 +94,6 @@ export class PullMigration implements Moves {
     this.barrier = new PullBarrier(context, () => route.old.all());
     this.orders = new Orders(this);
     this.copying = new Copying(this, id);
-    this.tally = new Tally(() => context.host.now(), (line) => this.warn(line));
     this.timer = null;
     this.since = 0;
     this.estimate = null;
@@ -111,37 +101,8 @@ export class PullMigration implements Moves {
 
   // ---------------------------------------------------------------- what its parts are told
 
-  get host(): Host {
-    return this.context.host;
-  }
-
-  get lane(): number {
-    return this.context.lane;
-  }
-
-  get turn(): MigrationContext["turn"] {
-    return this.context.turn;
-  }
-
   get pulling(): Pulling {
     return this.context.codec.pulling as Pulling;
-  }
-
-  /** Redis's: nobody asks for it. */
-  get words(): Migrating {
-    return this.context.codec.migrating as Migrating;
-  }
-
-  get rate(): number {
-    return this.context.rate;
-  }
-
-  get latency(): number {
-    return this.context.latency;
-  }
-
-  get bigKey(): number {
-    return this.context.bigKey;
   }
 
   get isPaused(): boolean {
@@ -178,16 +139,6 @@ export class PullMigration implements Moves {
 
   asker(server: Server): Asker {
     return this.puller.asker(server);
-  }
-
-  private say(message: string, event: string): void {
-    const { log, label } = this.context;
-    log.notice(`${label}: migration to "${this.target.name}": ${message}`, { event });
-  }
-
-  private warn(line: string): void {
-    const { log, label } = this.context;
-    log.warn(`${label}: migration to "${this.target.name}": ${line}`, { event: "migrate_key" });
   }
 
   // ---------------------------------------------------------------- phases
