@@ -7,7 +7,7 @@ import process from "node:process";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Counters } from "./migrate_load.ts";
-import { migrate, rings, type Site, start, startSite, untilDone } from "./migrate_site.ts";
+import { migrate, order, rings, type Site, start, startSite, untilDone } from "./migrate_site.ts";
 import {
   bulk,
   cmd,
@@ -105,9 +105,7 @@ class Scene {
   }
 
   async order(what: string): Promise<string> {
-    const [{ admin }] = this.sites;
-    const url = `http://${admin}/migrate?pool=alpha&do=${what}`;
-    return (await (await fetch(url, { method: "POST" })).json()).error;
+    return await order(this.sites[0], what);
   }
 
   /** Until nothing is in its way: a server may be still coming back. */

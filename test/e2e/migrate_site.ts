@@ -69,6 +69,12 @@ export async function statusOf({ admin }: Site): Promise<any> {
   return (await reply.json()).processes[0]?.[0] ?? {};
 }
 
+/** Gives an order to a process; what is wrong with it. */
+export async function order({ admin }: Site, what: string): Promise<string> {
+  const url = `http://${admin}/migrate?pool=alpha&do=${what}`;
+  return (await (await fetch(url, { method: "POST" })).json()).error;
+}
+
 export async function start(sites: Site[], ...more: string[]): Promise<void> {
   const { said, status } = await migrate(sites, "start", ...more);
   assert.is(status, 0, said);

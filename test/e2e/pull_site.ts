@@ -1,30 +1,11 @@
 // A proxy with a pool of memcached whose keys are to move, and what is asked of it, for the tests.
 
 import * as assert from "uvu/assert";
-import {
-  at,
-  command,
-  exchange,
-  freePort,
-  type ProxyProcess,
-  run,
-  type ServerProcess,
-  startProxy,
-  until,
-  Wire,
-} from "./harness.ts";
+import { exchange, freePort, type ServerProcess, startProxy, until, Wire } from "./harness.ts";
+import { migrate, order, type Ring, rings, type Site, statusOf } from "./migrate_site.ts";
 import { Knowing } from "./pull_load.ts";
 
-export interface Ring {
-  servers: string[];
-  [key: string]: string | string[];
-}
-
-export interface Site {
-  proxy: ProxyProcess;
-  port: number;
-  admin: string;
-}
+export { migrate, order, type Ring, rings, type Site, statusOf };
 
 export interface Setting {
   old: Ring;
@@ -40,29 +21,6 @@ export async function startSite({ old, next, rate = 0, workers = 1 }: Setting): 
     beta2: { ...next },
   }, { admin, args: workers === 1 ? [] : ["--workers", String(workers)] });
   return { proxy, port: proxy.ports.alpha, admin };
-}
-
-/** `ringmux migrate ...`; what it said, and its status. */
-export async function migrate(
-  sites: Site[],
-  ...args: string[]
-): Promise<{ said: string; status: number }> {
-  const [program, first] = command();
-  const admins = sites.flatMap(({ admin }) => ["--admin", admin]);
-  const { code, stdout, stderr } = await run(program, [...first, "migrate", ...args, ...admins]);
-  return { said: stdout + stderr, status: code };
-}
-
-// deno-lint-ignore no-explicit-any
-export async function statusOf({ admin }: Site): Promise<any> {
-  const reply = await fetch(`http://${admin}/migrate`);
-  return (await reply.json()).processes[0]?.[0] ?? {};
-}
-
-/** Gives an order to a process; what is wrong with it. */
-export async function order({ admin }: Site, what: string): Promise<string> {
-  const url = `http://${admin}/migrate?pool=alpha&do=${what}`;
-  return (await (await fetch(url, { method: "POST" })).json()).error;
 }
 
 /** Whether each process of each proxy says so of itself. */
@@ -108,10 +66,6 @@ export async function keysOf(server: ServerProcess): Promise<string[]> {
   return [...list.matchAll(/^key=(\S+)/gm)].map(([, key]) => decodeURIComponent(key))
     .filter((key) => !key.startsWith("ringmux:migrate:"));
 }
-
-export const rings = (servers: ServerProcess[], n: number): Ring => ({
-  servers: servers.slice(0, n).map((server, i) => at(server, 1, `s${i}`)),
-});
 
 export function clients(sites: Site[], n: number): Knowing[] {
   const ports = (): number[] => sites.map(({ port }) => port);
