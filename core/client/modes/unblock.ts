@@ -39,10 +39,15 @@ class Heard extends Unheard {
 
 const nothing = (): void => {};
 
+/** What the server calls a link that it has not lost since; 0: it has not said. */
+function idOf(link: Link): number {
+  const name = names.get(link);
+  return name?.losses === link.losses ? name.id : 0;
+}
+
 /** Asks the server what it calls the link, unless that is known. */
 export function identify(link: Link, { waits }: Codec): void {
-  const { losses } = link;
-  if (waits === null || names.get(link)?.losses === losses) return;
+  if (waits === null || idOf(link) > 0) return;
   const heard = (buf: Uint8Array, start: number, end: number): void => {
     const id = waits.linkId(buf, start, end);
     // The first question opens the socket: what was lost before does not count.
@@ -67,9 +72,9 @@ export function endWaitSurely(
   waits: () => boolean,
   failed: () => void,
 ): boolean {
-  const name = names.get(link);
-  if (words === null || name === undefined || name.losses !== link.losses) return false;
-  const request = words.unblock(name.id, true);
+  const id = idOf(link);
+  if (words === null || id === 0) return false;
+  const request = words.unblock(id, true);
   let said = "";
   let left = MOST_TRIES;
   const heard = (buf: Uint8Array, start: number): void => {
@@ -91,10 +96,10 @@ export function endWaitSurely(
 /** Asks the server to end what the link waits for. False when it is not known by what name. */
 export function endWait(server: Server, link: Link, withError: boolean): boolean {
   const { waits } = server.context.codec;
-  const name = names.get(link);
-  if (waits === null || name === undefined || name.losses !== link.losses) return false;
+  const id = idOf(link);
+  if (waits === null || id === 0) return false;
   const asking = server.takeExtra(link.lane);
-  const request = waits.unblock(name.id, withError);
+  const request = waits.unblock(id, withError);
   const question = new Question(new Heard(nothing, () => server.giveExtra(asking)));
   asking.send(question, request, 0, request.length);
   return true;
