@@ -5,12 +5,12 @@
 // Closed loop: a client sends a ready-made batch, counts the bytes of the reply, sends the next.
 // Open loop (`rate`): batches are due at times that do not depend on the replies, and each is timed
 // from when it was due, also if its client was still busy: a proxy that stops for a moment is charged
-// for all that came meanwhile ("coordinated omission", Tene: How NOT to Measure Latency).
+// for all that came meanwhile ("coordinated omission", Tene: How NOT to Measure Latency). See open_loop.ts.
 // Churn: each batch is sent over a connection of its own, which its client opens and closes.
 
 import { Histogram } from "./histogram.ts";
-import { Schedule } from "./schedule.ts";
 import { cpuNanos, family, peakKb, resetPeak, residentKb } from "./measure.ts";
+import { openLoop } from "./open_loop.ts";
 import { Batches, type Shape } from "./requests.ts";
 
 export interface Job {
@@ -50,6 +50,8 @@ export interface Outcome {
   readonly p999: number;
   readonly p9999: number;
   readonly max: number;
+  /** Open loop: how late the load itself was (ms, p99.9); what it measures cannot be told apart below. */
+  readonly late: number;
   /** CPU of the watched processes in microseconds per command. */
   readonly cpu: number;
   /** Part of a core they used. */
@@ -93,8 +95,6 @@ class Client {
   /** What the reply must be; only the first of each client is compared whole. */
   expected: Uint8Array | null = null;
   verified = false;
-  /** Open loop: when the batches were due that wait for it. */
-  readonly due: number[] = [];
   /** Churn: when it began to connect for its next batch. */
   openedAt = 0;
   /** It is connected. */
@@ -104,10 +104,6 @@ class Client {
     this.batch = batch;
   }
 }
-
-/** Open loop: milliseconds, and what nobody wakes. */
-const NAP = 0.05;
-const asleep = new Int32Array(new SharedArrayBuffer(4));
 
 class Load {
   private readonly job: Job;
@@ -217,10 +213,8 @@ class Load {
       this.inWindow++;
       this.histogram.record(now - client.sentAt);
     }
-    const due = client.due.shift();
     if (this.job.churn) this.reconnect(client, now);
-    else if (due !== undefined) this.send(client, due);
-    else if (this.budget > 0 && this.job.rate === 0) this.send(client, now);
+    else if (this.budget > 0) this.send(client, now);
     else this.rest();
   }
 
@@ -278,39 +272,6 @@ class Load {
     return done;
   }
 
-  /** Sends batches as they are due until `stop`. */
-  private pace(): Promise<void> {
-    this.budget = Infinity;
-    this.outstanding = 0;
-    const done = new Promise<void>((resolve) => this.idleNow = resolve);
-    const schedule = new Schedule(this.job.rate, performance.now());
-    let next = 0;
-    let answered = 0;
-    const step = (): void => {
-      if (this.budget <= 0) {
-        if (this.outstanding === 0) this.idleNow?.();
-        return;
-      }
-      const now = performance.now();
-      for (; schedule.next <= now; schedule.advance()) {
-        const client = this.clients[next];
-        next = next + 1 < this.clients.length ? next + 1 : 0;
-        if (client.left > 0) client.due.push(schedule.next);
-        else {
-          this.outstanding++;
-          this.send(client, schedule.next);
-        }
-      }
-      // A timer would be a millisecond late, and looking at the clock all the time would take its core
-      // from the servers there: it sleeps for a moment when nothing has come either.
-      if (this.answered === answered && schedule.next > now + NAP) Atomics.wait(asleep, 0, 0, NAP);
-      answered = this.answered;
-      setImmediate(step);
-    };
-    step();
-    return done;
-  }
-
   private async stop(done: Promise<void>): Promise<void> {
     this.budget = 0;
     await done;
@@ -328,16 +289,16 @@ class Load {
     if (job.batches > 0) {
       if (!job.fill) await this.start(busy, busy.length);
       this.measuring = true;
-      const before = this.sample(pids);
+      const before = sample(pids);
       done = this.start(busy, job.batches);
       await done;
       return this.outcome(before, pids, residentAtStart, idleKb);
     }
-    done = job.rate > 0 ? this.pace() : this.start(busy, Infinity);
+    done = this.start(busy, Infinity);
     await sleep(job.rampMs);
     this.measuring = true;
     this.inWindow = 0;
-    const before = this.sample(pids);
+    const before = sample(pids);
     // One batch may take longer than the window (64 MB): the window then ends with it.
     const from = performance.now();
     await sleep(job.windowMs);
@@ -366,38 +327,19 @@ class Load {
     return (residentKb(pids) - before) / idle.length;
   }
 
-  private sample(pids: readonly number[]): { at: number; cpu: number } {
-    return { at: performance.now(), cpu: cpuNanos(pids) };
-  }
-
   private outcome(
-    before: { at: number; cpu: number },
+    before: Sample,
     pids: readonly number[],
     residentAtStart: number,
     idleKb: number,
   ): Outcome {
-    const after = this.sample(pids);
-    const pipeline = this.batches.shape.pipeline;
-    const requests = this.inWindow * pipeline;
-    const seconds = (after.at - before.at) / 1000;
-    const cpuSeconds = (after.cpu - before.cpu) / 1e9;
-    const peak = peakKb(pids);
-    return {
-      requests,
-      allRequests: this.answered * pipeline,
-      seconds,
-      perSecond: requests / seconds,
-      p50: this.histogram.percentile(0.5),
-      p99: this.histogram.percentile(0.99),
-      p999: this.histogram.percentile(0.999),
-      p9999: this.histogram.percentile(0.9999),
-      max: this.histogram.max,
-      cpu: cpuSeconds * 1e6 / requests,
-      busy: cpuSeconds / seconds,
-      peakKb: peak,
-      grownKb: peak - residentAtStart,
+    const { histogram, inWindow, answered } = this;
+    const counted = { histogram, inWindow, answered, late: 0 };
+    return outcomeOf(this.job, counted, { before, after: sample(pids) }, {
+      peakKb: peakKb(pids),
+      grownKb: peakKb(pids) - residentAtStart,
       idleKb,
-    };
+    });
   }
 
   /** Fails the job when no byte arrives for `PATIENCE_MS`, or after `LIMIT_MS`. */
@@ -423,6 +365,77 @@ class Load {
   }
 }
 
+/** Clock (ms) and CPU time (ns) of the watched processes at one moment. */
+interface Sample {
+  readonly at: number;
+  readonly cpu: number;
+}
+
+function sample(pids: readonly number[]): Sample {
+  return { at: performance.now(), cpu: cpuNanos(pids) };
+}
+
+interface Counted {
+  readonly histogram: Histogram;
+  /** Batches answered in the window, and in the whole job. */
+  readonly inWindow: number;
+  readonly answered: number;
+  readonly late: number;
+}
+
+type Memory = Pick<Outcome, "peakKb" | "grownKb" | "idleKb">;
+
+function outcomeOf(
+  { shape }: Job,
+  { histogram, inWindow, answered, late }: Counted,
+  { before, after }: { before: Sample; after: Sample },
+  memory: Memory,
+): Outcome {
+  const requests = inWindow * shape.pipeline;
+  const seconds = (after.at - before.at) / 1000;
+  const cpuSeconds = (after.cpu - before.cpu) / 1e9;
+  return {
+    requests,
+    allRequests: answered * shape.pipeline,
+    seconds,
+    perSecond: requests / seconds,
+    p50: histogram.percentile(0.5),
+    p99: histogram.percentile(0.99),
+    p999: histogram.percentile(0.999),
+    p9999: histogram.percentile(0.9999),
+    max: histogram.max,
+    late,
+    cpu: cpuSeconds * 1e6 / requests,
+    busy: cpuSeconds / seconds,
+    ...memory,
+  };
+}
+
+function histogramOf(values: Float32Array): Histogram {
+  const histogram = new Histogram();
+  for (const value of values) histogram.record(value);
+  return histogram;
+}
+
+async function open(job: Job, batches: Batches): Promise<Outcome> {
+  const pids = family(job.pids);
+  resetPeak(pids);
+  const residentAtStart = residentKb(pids);
+  const run = await openLoop({ ...job, patienceMs: PATIENCE_MS }, batches, () => sample(pids));
+  const counted = {
+    histogram: histogramOf(run.latencies),
+    inWindow: run.answered,
+    answered: run.allAnswered,
+    late: histogramOf(run.lateness).percentile(0.999),
+  };
+  const peak = peakKb(pids);
+  return outcomeOf(job, counted, run, {
+    peakKb: peak,
+    grownKb: peak - residentAtStart,
+    idleKb: 0,
+  });
+}
+
 function text(chunk: Uint8Array): string {
   return JSON.stringify(new TextDecoder().decode(chunk.subarray(0, 80)));
 }
@@ -445,6 +458,9 @@ function prepare(job: Job): Batches {
 
 async function perform(job: Job): Promise<Outcome | { error: string }> {
   const batches = prepare(job);
+  if (job.rate > 0) {
+    return await open(job, batches).catch((error) => ({ error: String(error.message ?? error) }));
+  }
   const load = new Load(job.fill ? { ...job, batches: batches.count } : job, batches);
   const unwatch = load.watch();
   try {

@@ -30,6 +30,7 @@ export function progress(
     `${whole(run.perSecond).padStart(9)} req/s`,
     `p50 ${ms(run.p50)} ms`,
     `p99 ${ms(run.p99)} ms`,
+    ...(run.late > 0 ? [`p99.9 ${ms(run.p999)} ms`, `load late ${ms(run.late)} ms`] : []),
   ].join("  ");
 }
 
