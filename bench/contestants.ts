@@ -217,7 +217,7 @@ const missingPrograms = (...names: string[]): string => {
 /** The program, told to say when it collects garbage: see pauses.ts. */
 function tracing({ program, start, trace }: Runtime): string[] {
   const before = trace.includes("=1") ? ["env", trace] : [];
-  const options = before.length > 0 ? start : [...start, trace];
+  const options = before.length > 0 ? start : [...start.filter((it) => it !== DENO_FLAGS), trace];
   return [...before, executable(program), ...options];
 }
 
@@ -230,13 +230,16 @@ interface Runtime {
   readonly trace: string;
 }
 
+/** As `deno task start` has it (docs/operations.md, "Deno's garbage collector"). */
+const DENO_FLAGS = "--v8-flags=--no-incremental-marking";
+
 const RUNTIMES: readonly Runtime[] = [
   {
     program: "deno",
     title: "Deno",
-    start: ["run", "-A", "--no-lock", "--node-modules-dir=manual"],
+    start: ["run", "-A", "--no-lock", "--node-modules-dir=manual", DENO_FLAGS],
     entry: "mod.ts",
-    trace: "--v8-flags=--trace-gc",
+    trace: `${DENO_FLAGS},--trace-gc`,
   },
   {
     program: "bun",

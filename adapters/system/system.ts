@@ -126,7 +126,7 @@ function daemonize(): Promise<number> {
     const child = spawn(program, args, {
       detached: true,
       stdio: ["ignore", "ignore", "pipe"],
-      env: { ...process.env, [DAEMON_MARK]: "1" },
+      env: { ...ENGINE, ...process.env, [DAEMON_MARK]: "1" },
     });
     let said = "";
     child.stderr.setEncoding("utf8");
@@ -160,6 +160,14 @@ function setTitle(name: string): boolean {
     return true;
   }
 }
+
+/**
+ * The environment of a process of ours: how Deno's engine is to collect garbage, unless the operator
+ * has set it. See docs/operations.md, "Deno's garbage collector".
+ */
+export const ENGINE: Readonly<Record<string, string>> = {
+  DENO_V8_FLAGS: "--no-incremental-marking",
+};
 
 /** How to start this program again with the same arguments. */
 export function ownCommand(): [string, string[]] {
