@@ -162,12 +162,12 @@ function setTitle(name: string): boolean {
 }
 
 /**
- * The environment of a process of ours: how Deno's engine is to collect garbage, unless the operator
- * has set it. See docs/operations.md, "Deno's garbage collector".
+ * What the environment of a process of ours says unless the operator says it: how Deno's engine is to
+ * collect garbage. See docs/operations.md, "Deno's garbage collector".
  */
-export const ENGINE: Readonly<Record<string, string>> = {
-  DENO_V8_FLAGS: "--no-incremental-marking",
-};
+export const ENGINE: Readonly<Record<string, string>> = process.versions.deno === undefined
+  ? {}
+  : { DENO_V8_FLAGS: "--no-incremental-marking" };
 
 /** How to start this program again with the same arguments. */
 export function ownCommand(): [string, string[]] {
