@@ -230,7 +230,7 @@ interface Runtime {
   readonly trace: string;
 }
 
-/** As `deno task start` has it (docs/operations.md, "Deno's garbage collector"). */
+/** As it is advised (docs/operations.md, "Deno's garbage collector"). */
 const DENO_FLAGS = "--v8-flags=--no-incremental-marking";
 
 const RUNTIMES: readonly Runtime[] = [
