@@ -258,8 +258,12 @@ export class Hold {
 
   /** The server lets go of what it was told: see exchange/migrate/migration.ts. */
   lose(): void {
-    if (this.state === TRANSACTION) this.doomed = true;
-    else this.moved = true;
+    if (this.state !== TRANSACTION) this.moved = true;
+    else if (!this.doomed) {
+      this.doomed = true;
+      // As if somebody had changed what it watches: EXEC says nil, and its client begins again.
+      this.moved = this.watched;
+    }
   }
 
   /**
@@ -299,7 +303,7 @@ export class Hold {
       this.leaves = false;
       if (this.link !== null) this.link.patience = 0;
     }
-    if (this.state === WATCHING && this.log !== null) this.watched = true;
+    if (this.state === WATCHING) this.watched = true;
     if (this.state === ENDING) this.drop();
   }
 

@@ -58,7 +58,9 @@ export function begin(
   if (hold.verdict === null && hold.isAlive()) {
     if (managed) hold.record(new HoldLog());
     const how = hold.sendLogged(scan, buf, at, length);
-    if (how === TAKEN) hold.state = TRANSACTION;
+    if (how !== TAKEN) return how;
+    hold.state = TRANSACTION;
+    hold.watched = true; // or it had no link yet
     return how;
   }
   hold.state = TRANSACTION;
