@@ -89,6 +89,7 @@ int loop_open(int port, int count) {
   clients = count;
   arrived = answered = 0;
   all = calloc(count, sizeof *all);
+  for (int i = 0; i < count; i++) all[i].fd = -1;
   epoll = epoll_create1(0);
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
   for (int i = 0; i < count; i++) {
@@ -166,7 +167,9 @@ int loop_run(double until, double patience) {
 }
 
 void loop_close(void) {
-  for (int i = 0; i < clients; i++) close(all[i].fd);
+  for (int i = 0; i < clients; i++) {
+    if (all[i].fd >= 0) close(all[i].fd);
+  }
   close(epoll);
   free(all);
 }
