@@ -216,9 +216,8 @@ const missingPrograms = (...names: string[]): string => {
 
 /** The program, told to say when it collects garbage: see pauses.ts. */
 function tracing({ program, start, trace }: Runtime): string[] {
-  const before = trace.includes("=1") ? ["env", trace] : [];
-  const options = before.length > 0 ? start : [...start.filter((it) => it !== DENO_FLAGS), trace];
-  return [...before, executable(program), ...options];
+  if (!trace.startsWith("--")) return ["env", trace, executable(program), ...start];
+  return [executable(program), ...start, trace];
 }
 
 interface Runtime {
@@ -230,16 +229,16 @@ interface Runtime {
   readonly trace: string;
 }
 
-/** As it is advised (docs/operations.md, "Deno's garbage collector"). */
-const DENO_FLAGS = "--v8-flags=--no-incremental-marking";
-
 const RUNTIMES: readonly Runtime[] = [
   {
     program: "deno",
     title: "Deno",
-    start: ["run", "-A", "--no-lock", "--node-modules-dir=manual", DENO_FLAGS],
+    start: [
+      ...["run", "-A", "--no-lock", "--node-modules-dir=manual"],
+      "--v8-flags=--no-incremental-marking", // docs/operations.md, "Deno's garbage collector"
+    ],
     entry: "mod.ts",
-    trace: `${DENO_FLAGS},--trace-gc`,
+    trace: "DENO_V8_FLAGS=--trace-gc",
   },
   {
     program: "bun",

@@ -335,11 +335,8 @@ class Load {
   ): Outcome {
     const { histogram, inWindow, answered } = this;
     const counted = { histogram, inWindow, answered, late: 0 };
-    return outcomeOf(this.job, counted, { before, after: sample(pids) }, {
-      peakKb: peakKb(pids),
-      grownKb: peakKb(pids) - residentAtStart,
-      idleKb,
-    });
+    const samples = { before, after: sample(pids) };
+    return outcomeOf(this.job, counted, samples, memoryOf(pids, residentAtStart, idleKb));
   }
 
   /** Fails the job when no byte arrives for `PATIENCE_MS`, or after `LIMIT_MS`. */
@@ -385,6 +382,11 @@ interface Counted {
 
 type Memory = Pick<Outcome, "peakKb" | "grownKb" | "idleKb">;
 
+function memoryOf(pids: readonly number[], residentAtStart: number, idleKb: number): Memory {
+  const peak = peakKb(pids);
+  return { peakKb: peak, grownKb: peak - residentAtStart, idleKb };
+}
+
 function outcomeOf(
   { shape }: Job,
   { histogram, inWindow, answered, late }: Counted,
@@ -428,12 +430,7 @@ async function open(job: Job, batches: Batches): Promise<Outcome> {
     answered: run.allAnswered,
     late: histogramOf(run.lateness).percentile(0.999),
   };
-  const peak = peakKb(pids);
-  return outcomeOf(job, counted, run, {
-    peakKb: peak,
-    grownKb: peak - residentAtStart,
-    idleKb: 0,
-  });
+  return outcomeOf(job, counted, run, memoryOf(pids, residentAtStart, 0));
 }
 
 function text(chunk: Uint8Array): string {

@@ -22,10 +22,10 @@ const WRONG: Readonly<Record<number, string>> = {
   [-6]: "more bytes than the reply should have",
 };
 
-/** A job may take so much longer than its schedule before it is given up (ms). */
-const MARGIN = 1000;
-
 let compiled: Loop | null = null;
+
+/** What C has pointers into: not to be collected while it works. */
+let lent: readonly ArrayBufferView[] = [];
 
 async function compile(): Promise<Loop> {
   if (compiled !== null) return compiled;
@@ -103,10 +103,11 @@ export async function openLoop<Sample>(
   const { port, clients, rate, rampMs, patienceMs } = job;
   const endMs = rampMs + job.windowMs;
   const [requests, replies] = prepared(batches, clients);
-  const due = dueTimes(rate, endMs + MARGIN);
+  const due = dueTimes(rate, endMs);
   // Written once, so that the kernel does not find pages for them while it is measured.
   const took = new Float32Array(due.length).fill(-1);
   const late = new Float32Array(due.length).fill(-1);
+  lent = [requests, replies, due, took, late];
   loop.loop_job(requests, batches.count, batches.request(0).length, replies, batches.replyLength);
   try {
     checked(loop.loop_open(port, clients));
@@ -116,16 +117,17 @@ export async function openLoop<Sample>(
     const atLast = checked(loop.loop_run(endMs, patienceMs));
     const after = sample();
     const allAnswered = checked(loop.loop_run(-1, patienceMs));
-    const [from, to] = [rampMs, endMs].map((ms) => due.filter((at) => at < ms).length);
+    const inRamp = due.filter((at) => at < rampMs).length;
     return {
       answered: atLast - atFirst,
       allAnswered,
-      latencies: took.subarray(from, to),
-      lateness: late.subarray(from, to),
+      latencies: took.subarray(inRamp),
+      lateness: late.subarray(inRamp),
       before,
       after,
     };
   } finally {
     loop.loop_close();
+    lent = [];
   }
 }
