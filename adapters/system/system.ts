@@ -126,7 +126,7 @@ function daemonize(): Promise<number> {
     const child = spawn(program, args, {
       detached: true,
       stdio: ["ignore", "ignore", "pipe"],
-      env: { ...ENGINE, ...process.env, [DAEMON_MARK]: "1" },
+      env: ownEnvironment({ [DAEMON_MARK]: "1" }),
     });
     let said = "";
     child.stderr.setEncoding("utf8");
@@ -162,12 +162,14 @@ function setTitle(name: string): boolean {
 }
 
 /**
- * What the environment of a process of ours says unless the operator says it: how Deno's engine is to
- * collect garbage. See docs/operations.md, "Deno's garbage collector".
+ * The environment of a process of ours: this one's and `more`, and, unless the operator says it, how
+ * Deno's engine is to collect garbage. See docs/operations.md, "Deno's garbage collector".
  */
-export const ENGINE: Readonly<Record<string, string>> = process.versions.deno === undefined
-  ? {}
-  : { DENO_V8_FLAGS: "--no-incremental-marking" };
+export function ownEnvironment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const { deno } = process.versions;
+  const engine = deno === undefined ? {} : { DENO_V8_FLAGS: "--no-incremental-marking" };
+  return { ...engine, ...process.env, ...more };
+}
 
 /** How to start this program again with the same arguments. */
 export function ownCommand(): [string, string[]] {

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn, type StdioOptions } from "node:child_process"
 import process from "node:process";
 import { type Readable, Writable } from "node:stream";
 import { type Channel, ipcChannel, lineChannel } from "./channel.ts";
-import { ENGINE, ownCommand } from "../system/system.ts";
+import { ownCommand, ownEnvironment } from "../system/system.ts";
 
 /** Set in the environment of a worker: its number, from 1. */
 export const WORKER_MARK = "RINGMUX_WORKER";
@@ -56,7 +56,7 @@ function startByPipes(number: number): WorkerProcess {
   const [program, args] = ownCommand();
   const child = spawn(program, args, {
     stdio: ["pipe", "pipe", "pipe"],
-    env: { ...ENGINE, ...process.env, [WORKER_MARK]: String(number) },
+    env: ownEnvironment({ [WORKER_MARK]: String(number) }),
   });
   return describe(child, lineChannel(child.stdout, child.stdin));
 }
