@@ -56,6 +56,7 @@ function lossesOf({ counters }: Server): number {
 
 /** Rounds by their numbers, those that were asked for last: of others nobody knows any more. */
 export class RoundTable<R> {
+  /** The one that was used last at the end. */
   private readonly rounds: Map<number, R>;
   private readonly random: (n: number) => number;
 
@@ -99,7 +100,6 @@ export class Rounds implements Walking<Round> {
   private readonly topology: ClusterTopology;
   /** Where a request waits whose server is not there. */
   readonly parking: Parking | null;
-  /** By number, the one that was used last at the end. */
   private readonly rounds: RoundTable<Round>;
 
   constructor(

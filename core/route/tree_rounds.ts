@@ -15,7 +15,6 @@ export interface TreeRound {
 export class TreeRounds implements Walking<TreeRound> {
   /** Those of the pools. */
   private readonly pools: () => readonly Rounds[];
-  /** By number, the one that was used last at the end. */
   private readonly rounds: RoundTable<TreeRound>;
 
   constructor(pools: () => readonly Rounds[], random: (n: number) => number) {

@@ -87,7 +87,7 @@ export class Hold {
   elsewhere: boolean;
   /** When it was last seen in use (pool time): see ClientLife.tickHold. */
   usedAt: number;
-  /** WATCHING: its keys have left the server; the transaction finds that they have changed. */
+  /** What it watched has left the server: the transaction finds that it has changed. */
   moved: boolean;
   /** BLOCKED: how the request is made again elsewhere; null if it is not. */
   again: Again | null;
@@ -106,7 +106,7 @@ export class Hold {
   epoch: number;
   /** The place is not the server's own: this goes before what begins something there. */
   guest: Uint8Array | null;
-  /** WATCH was answered. */
+  /** Keys are watched: WATCH was answered, or a transaction was begun behind it. */
   watched: boolean;
   /** What EXEC is answered with, whatever servers say; null: it is for them to say. */
   verdict: Uint8Array | null;

@@ -60,7 +60,7 @@ export function begin(
     const how = hold.sendLogged(scan, buf, at, length);
     if (how !== TAKEN) return how;
     hold.state = TRANSACTION;
-    hold.watched = true; // or it had no link yet
+    hold.watched = true; // only WATCH, answered or not, gives it a link before MULTI
     return how;
   }
   hold.state = TRANSACTION;
