@@ -35,6 +35,7 @@ class Finder {
   readonly provider: Provider;
   /** There was an answer, or the first question was in vain. */
   readonly asked: Promise<void>;
+  private readonly pool: string;
   private readonly label: string;
   private readonly log: Log;
   private readonly changed: () => void;
@@ -57,6 +58,7 @@ class Finder {
     this.config = config;
     this.set = new DiscoveredSet(before);
     this.provider = provider;
+    this.pool = pool.name;
     this.label = `pool "${pool.name}": discovery (${provider.label})`;
     this.log = log;
     this.changed = changed;
@@ -70,6 +72,7 @@ class Finder {
       log.warn(
         `${this.label}: servers are named by their addresses: keys move whenever one gets another; ` +
           "SRV records give names that stay",
+        { event: "discovery_by_address", pool: pool.name },
       );
     }
     this.asked = this.ask();
@@ -101,7 +104,7 @@ class Finder {
 
   /** How long (ms) to wait before the next question. */
   private async askOnce(): Promise<number> {
-    const { provider, set, config: { min, max_loss } } = this;
+    const { provider, set, pool, label, config: { min, max_loss } } = this;
     try {
       const { servers, ttl } = await provider.ask();
       if (this.stopped) return Infinity;
@@ -113,15 +116,22 @@ class Finder {
       const outcome = set.answered(servers, max_loss, Date.now());
       if (outcome === "refused") {
         this.log.warn(
-          `${this.label}: the answer has ${servers.length} servers and loses ${lost.length} of ` +
+          `${label}: the answer has ${servers.length} servers and loses ${lost.length} of ` +
             `${set.servers.length}, more than max_loss ${max_loss}: kept until three answers agree`,
+          { event: "discovery_refused", pool, servers: servers.length, lost: lost.length },
         );
         return min;
       }
-      if (this.told !== "") this.log.notice(`${this.label}: answers again`);
+      if (this.told !== "") {
+        this.log.notice(`${label}: answers again`, { event: "discovery_answers", pool });
+      }
       this.told = "";
       if (outcome === "changed") {
-        this.log.notice(`${this.label}: ${describe(set.servers)}`);
+        this.log.notice(`${label}: ${describe(set.servers)}`, {
+          event: "discovery_changed",
+          pool,
+          servers: set.servers.length,
+        });
         this.changed();
       }
       return Math.max(min, ttl);
@@ -133,7 +143,11 @@ class Finder {
         const kept = set.servers.length === 0
           ? "no servers yet"
           : `the ${set.servers.length} servers stay`;
-        this.log.warn(`${this.label}: ${message}; ${kept}`);
+        this.log.warn(`${label}: ${message}; ${kept}`, {
+          event: "discovery_failed",
+          pool,
+          reason: message,
+        });
       }
       this.told = message;
       return Math.max(min, RETRY);

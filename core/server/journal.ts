@@ -23,12 +23,15 @@ export function serverConnected(server: Named): void {
   server.context.log.info(`${server.label}: connected`, at(server, "server_connected"));
 }
 
-/** A connection is gone with `lost` requests on it; `reason` is "" when the server has closed it. */
+/**
+ * A connection is gone with `lost` requests on it, which fail or are sent again; `reason` is "" when the
+ * server has closed it.
+ */
 export function serverClosed(server: Named, reason: string, text: string, lost: number): void {
   const { log } = server.context;
   const fields: Fields = { ...at(server, "server_closed"), reason: reason || "eof", lost };
   if (lost > 0 || reason !== "") {
-    log.notice(`${server.label}: closed: ${text}; ${lost} requests lost`, fields);
+    log.notice(`${server.label}: closed: ${text}; ${lost} requests not answered`, fields);
   } else {
     log.info(`${server.label}: closed by the server`, fields);
   }

@@ -9,6 +9,7 @@ import { namesToTry, parseResolvConf } from "../../adapters/discovery/dns.ts";
 import { parseServer, type ServerConfig } from "../../core/config/address.ts";
 import { loadServerList } from "../../core/config/server_list.ts";
 import { loadConfig } from "../../core/config/load.ts";
+import type { Fields } from "../../core/log.ts";
 import type { Log } from "../../adapters/log/log.ts";
 import { Discovery } from "../../adapters/discovery/discovery.ts";
 import { DiscoveredSet, type Provider } from "../../core/topology/discovery.ts";
@@ -83,8 +84,12 @@ test("it is asked again after the TTL, but not sooner than `min`; what fails cha
         : Promise.resolve({ servers: servers(...next.servers), ttl: next.ttl });
     },
   };
-  const none = (): void => {};
-  const log = { error: none, warn: none, notice: none, info: none, debug: none } as unknown as Log;
+  const events: unknown[] = [];
+  const note = (_: string, fields?: Fields): void => {
+    assert.is(fields?.pool, "p");
+    events.push(fields?.event);
+  };
+  const log = { error: note, warn: note, notice: note, info: note, debug: note } as unknown as Log;
   const config = loadConfig(
     "p:\n  listen: 127.0.0.1:1\n  discovery: {srv: x, min: 100, max_loss: 0.5}\n",
   );
@@ -117,6 +122,8 @@ test("it is asked again after the TTL, but not sooner than `min`; what fails cha
       [100, 4],
       [30_000, 1],
     ]);
+    const told = "changed changed failed failed refused refused answers changed";
+    assert.equal(events, told.split(" ").map((what) => `discovery_${what}`));
     discovery.stop();
   } finally {
     Object.assign(globalThis, { setTimeout: real, clearTimeout: realClear });
