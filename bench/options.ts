@@ -10,8 +10,12 @@ export interface Options {
   /** In the order of their tables; workloads by name. */
   readonly workloads: readonly string[];
   readonly contestants: readonly Contestant[];
-  /** Milliseconds: load before the first round, load before each window, the window. */
+  /**
+   * Milliseconds: load before the first round (for an open loop, where one function that is compiled anew
+   * shows), load before each window, the window.
+   */
   readonly warmMs: number;
+  readonly openWarmMs: number;
   readonly rampMs: number;
   readonly windowMs: number;
   /** The window of an open loop, whose rare long waits need time to come. */
@@ -78,6 +82,7 @@ export function parseOptions(args: readonly string[]): Options | null {
     workloads: only === null ? usual : select("workload", only, WORKLOADS.map((w) => w.name)),
     contestants: all.filter((c) => names.includes(c.name)),
     warmMs: quick ? 400 : 1000,
+    openWarmMs: quick ? 400 : 15_000,
     rampMs: quick ? 100 : 250,
     windowMs: windowMs || (quick ? 500 : 1000),
     openMs: windowMs || (quick ? 2000 : 60_000),

@@ -117,10 +117,13 @@ async function attempt(entrant: Entrant, work: () => Promise<void>): Promise<voi
 
 /** Afterwards the compilers of the runtimes have done their work. */
 async function warmUp(session: Session, entrant: Entrant): Promise<void> {
-  const { workload, contestant, ports } = entrant;
+  const { workload, contestant, ports, rate } = entrant;
   entrant.running = await launch(session, contestant, workload, ports);
-  const batches = Math.min(workload.batches, 1);
-  await load(session, entrant.running, workload, { windowMs: session.options.warmMs, batches });
+  const { warmMs, openWarmMs } = session.options;
+  await load(session, entrant.running, workload, {
+    windowMs: rate > 0 ? openWarmMs : warmMs,
+    batches: Math.min(workload.batches, 1),
+  });
 }
 
 async function turn(session: Session, entrant: Entrant, round: number): Promise<void> {

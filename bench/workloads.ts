@@ -28,7 +28,7 @@ export interface Workload {
   readonly beside: string;
   /** What ringmux alone can do: a pool by a route, keys from a near cache; "": neither. */
   readonly special: "" | "route" | "near";
-  /** A new process for every round: what it measures is memory taken for the first time. */
+  /** A new process for every round: memory is taken, or code compiled, for the first time. */
   readonly fresh: boolean;
   /** Part of `--quick`. */
   readonly quick: boolean;
@@ -68,13 +68,18 @@ function row(name: string, title: string, rest: Rest): Workload {
 
 const BIG = 64 << 20;
 
-/** Latency at a fixed rate, whatever the replies do. */
+/** Latency at a fixed rate, whatever the replies do: of a process that is warm, and of a new one. */
 function open(protocol: Protocol): Workload[] {
-  return [10, 30, 60, 80].map((percent) =>
-    row(`open-${protocol}-${percent}`, `${protocol} GET at ${percent} % of nutcracker's most`, {
-      ...{ protocol, load: percent / 100, extra: true },
-    })
-  );
+  const at = (kind: string, percent: number, more: Rest) =>
+    row(
+      `${kind}-${protocol}-${percent}`,
+      `${protocol} GET at ${percent} % of nutcracker's most${more.fresh ? ", a new process" : ""}`,
+      { protocol, load: percent / 100, extra: true, ...more },
+    );
+  return [
+    ...[10, 30, 60, 80].map((percent) => at("open", percent, {})),
+    at("cold", 60, { fresh: true }),
+  ];
 }
 
 /** A ring of three servers beside a Redis Cluster of three nodes. */
