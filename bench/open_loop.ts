@@ -25,7 +25,7 @@ const WRONG: Readonly<Record<number, string>> = {
 let compiled: Loop | null = null;
 
 /** What C has pointers into: not to be collected while it works. */
-let lent: readonly ArrayBufferView[] = [];
+const lent = new Set<ArrayBufferView>();
 
 async function compile(): Promise<Loop> {
   if (compiled !== null) return compiled;
@@ -107,7 +107,7 @@ export async function openLoop<Sample>(
   // Written once, so that the kernel does not find pages for them while it is measured.
   const took = new Float32Array(due.length).fill(-1);
   const late = new Float32Array(due.length).fill(-1);
-  lent = [requests, replies, due, took, late];
+  for (const array of [requests, replies, due, took, late]) lent.add(array);
   loop.loop_job(requests, batches.count, batches.request(0).length, replies, batches.replyLength);
   try {
     checked(loop.loop_open(port, clients));
@@ -128,6 +128,6 @@ export async function openLoop<Sample>(
     };
   } finally {
     loop.loop_close();
-    lent = [];
+    lent.clear();
   }
 }

@@ -52,8 +52,8 @@ interface Entrant {
   readonly contestant: Contestant;
   readonly cell: Cell;
   readonly ports: readonly number[];
-  /** Requests a second of an open loop; 0: a closed one. */
-  readonly rate: number;
+  /** Requests a second of an open loop, in this round; 0: a closed one. */
+  rate: number;
   running: Running | null;
 }
 
@@ -74,12 +74,11 @@ export async function measure(session: Session, workloads: readonly Workload[]):
   for (const workload of workloads) {
     const cells: Cell[] = [];
     const ports = await provide(session, workload);
-    const rate = workload.load > 0 ? workload.load * await capacity(session, workload, ports) : 0;
     for (const contestant of session.contestants) {
       if (!takesPart(contestant, workload)) continue;
       const cell: Cell = { contestant: contestant.name, runs: [], failure: "" };
       cells.push(cell);
-      entrants.push({ workload, contestant, cell, ports, rate, running: null });
+      entrants.push({ workload, contestant, cell, ports, rate: 0, running: null });
     }
     rows.push({ workload: workload.name, title: workload.title, cells });
   }
@@ -90,6 +89,7 @@ export async function measure(session: Session, workloads: readonly Workload[]):
       if (!entrant.workload.fresh) await attempt(entrant, () => warmUp(session, entrant));
     }
     for (let round = 1; round <= options.rounds; round++) {
+      await setRates(session, entrants);
       for (const entrant of entrants) await attempt(entrant, () => turn(session, entrant, round));
     }
   } finally {
@@ -117,11 +117,11 @@ async function attempt(entrant: Entrant, work: () => Promise<void>): Promise<voi
 
 /** Afterwards the compilers of the runtimes have done their work. */
 async function warmUp(session: Session, entrant: Entrant): Promise<void> {
-  const { workload, contestant, ports, rate } = entrant;
+  const { workload, contestant, ports } = entrant;
   entrant.running = await launch(session, contestant, workload, ports);
   const { warmMs, openWarmMs } = session.options;
   await load(session, entrant.running, workload, {
-    windowMs: rate > 0 ? openWarmMs : warmMs,
+    windowMs: workload.load > 0 ? openWarmMs : warmMs,
     batches: Math.min(workload.batches, 1),
   });
 }
@@ -146,6 +146,16 @@ async function turn(session: Session, entrant: Entrant, round: number): Promise<
       entrant.running = null;
       await stop(running);
     }
+  }
+}
+
+/** The rates of open loops, for a round: the machine is not always as fast. */
+async function setRates(session: Session, entrants: readonly Entrant[]): Promise<void> {
+  session.capacities.clear();
+  for (const entrant of entrants) {
+    const { workload, ports } = entrant;
+    if (workload.load === 0) continue;
+    entrant.rate = workload.load * await capacity(session, workload, ports);
   }
 }
 
