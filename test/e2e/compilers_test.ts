@@ -1,7 +1,8 @@
-// Bun's compiler threads come after the one that serves requests, those too that begin later.
+// Bun's compiler threads come after the one that serves requests.
 // Needs: redis-server
 
 import * as fs from "node:fs";
+import * as os from "node:os";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -21,7 +22,7 @@ const bunTest = runtime === "bun" && process.platform === "linux" ? needs("redis
 let redis: ServerProcess;
 let proxy: ProxyProcess;
 
-/** The nice values of its threads, by name. */
+/** How much nicer its threads are than this process, by name. */
 function priorities(pid: number): [name: string, nice: number][] {
   const threads: [string, number][] = [];
   for (const thread of fs.readdirSync(`/proc/${pid}/task`)) {
@@ -29,7 +30,7 @@ function priorities(pid: number): [name: string, nice: number][] {
       const stat = fs.readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8");
       const end = stat.lastIndexOf(")");
       // proc(5): nice is field 19, and the state behind the name is the third.
-      const nice = Number(stat.slice(end + 2).split(" ")[19 - 3]);
+      const nice = Number(stat.slice(end + 2).split(" ")[19 - 3]) - os.getPriority();
       threads.push([stat.slice(stat.indexOf("(") + 1, end), nice]);
     } catch {
       // it has ended
