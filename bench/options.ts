@@ -11,12 +11,13 @@ export interface Options {
   readonly workloads: readonly string[];
   readonly contestants: readonly Contestant[];
   /**
-   * Milliseconds: load before the first round (for an open loop, where one function that is compiled anew
-   * shows), load before each window, the window.
+   * Milliseconds: load before the first round, load before each window, the window. In an open loop one
+   * function that is compiled anew shows, and so do 50 clients that have all come at once.
    */
   readonly warmMs: number;
   readonly openWarmMs: number;
   readonly rampMs: number;
+  readonly openRampMs: number;
   readonly windowMs: number;
   /** The window of an open loop, whose rare long waits need time to come. */
   readonly openMs: number;
@@ -84,6 +85,7 @@ export function parseOptions(args: readonly string[]): Options | null {
     warmMs: quick ? 400 : 1000,
     openWarmMs: quick ? 400 : 15_000,
     rampMs: quick ? 100 : 250,
+    openRampMs: quick ? 100 : 2500,
     windowMs: windowMs || (quick ? 500 : 1000),
     openMs: windowMs || (quick ? 2000 : 60_000),
   };

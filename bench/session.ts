@@ -133,8 +133,10 @@ async function turn(session: Session, entrant: Entrant, round: number): Promise<
   const running = entrant.running as Running;
   const still = workload.moving ? servers.cluster.move() : () => Promise.resolve();
   try {
-    const rampMs = workload.fresh ? options.warmMs : options.rampMs;
-    const windowMs = rate > 0 ? options.openMs : options.windowMs;
+    const isOpen = rate > 0;
+    const usual = isOpen ? options.openRampMs : options.rampMs;
+    const rampMs = workload.fresh ? options.warmMs : usual;
+    const windowMs = isOpen ? options.openMs : options.windowMs;
     running.pauses.take();
     const run = await load(session, running, workload, { rampMs, rate, windowMs });
     cell.runs.push(run);
