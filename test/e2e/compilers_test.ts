@@ -27,11 +27,8 @@ function priorities(pid: number): [name: string, nice: number][] {
   const threads: [string, number][] = [];
   for (const thread of fs.readdirSync(`/proc/${pid}/task`)) {
     try {
-      const stat = fs.readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8");
-      const end = stat.lastIndexOf(")");
-      // proc(5): nice is field 19, and the state behind the name is the third.
-      const nice = Number(stat.slice(end + 2).split(" ")[19 - 3]) - os.getPriority();
-      threads.push([stat.slice(stat.indexOf("(") + 1, end), nice]);
+      const name = fs.readFileSync(`/proc/${pid}/task/${thread}/comm`, "utf8").trim();
+      threads.push([name, os.getPriority(Number(thread)) - os.getPriority()]);
     } catch {
       // it has ended
     }
