@@ -96,8 +96,8 @@ export async function main(args: readonly string[], folder: string): Promise<num
   );
   const loader = new Loader();
   const servers = new Servers(loader, folder);
-  const [files, capacities] = [openFiles(), new Map<string, number>()];
-  const session: Session = { options, contestants, loader, servers, folder, files, capacities };
+  const files = openFiles();
+  const session: Session = { options, contestants, loader, servers, folder, files };
   try {
     const lines = [["CPU µs a handshake", ...KINDS.map(([title]) => title)]];
     for (const contestant of contestants) lines.push(await line(session, contestant, seconds));

@@ -46,7 +46,6 @@ export async function main(args: readonly string[], folder: string): Promise<num
     servers,
     folder,
     files: openFiles(),
-    capacities: new Map(),
   };
   const workloads = WORKLOADS.filter((w) => options.workloads.includes(w.name));
   try {

@@ -4,23 +4,25 @@ import { baseContestants, type Contestant, CONTESTANTS } from "./contestants.ts"
 import { resolve } from "node:path";
 import { WORKLOADS } from "./workloads.ts";
 
-export interface Options {
+/** Milliseconds: load before the first round, load before each window, the window. */
+export interface Times {
+  readonly warmMs: number;
+  readonly rampMs: number;
+  readonly windowMs: number;
+}
+
+/** The times are those of a closed loop. */
+export interface Options extends Times {
   readonly quick: boolean;
   readonly rounds: number;
   /** In the order of their tables; workloads by name. */
   readonly workloads: readonly string[];
   readonly contestants: readonly Contestant[];
   /**
-   * Milliseconds: load before the first round, load before each window, the window. In an open loop one
-   * function that is compiled anew shows, and so do 50 clients that have all come at once.
+   * Of an open loop: its rare long waits need time to come, and one function that is compiled anew shows, as
+   * do 50 clients that have all come at once.
    */
-  readonly warmMs: number;
-  readonly openWarmMs: number;
-  readonly rampMs: number;
-  readonly openRampMs: number;
-  readonly windowMs: number;
-  /** The window of an open loop, whose rare long waits need time to come. */
-  readonly openMs: number;
+  readonly open: Times;
   readonly syscalls: boolean;
   readonly gc: boolean;
 }
@@ -83,11 +85,13 @@ export function parseOptions(args: readonly string[]): Options | null {
     workloads: only === null ? usual : select("workload", only, WORKLOADS.map((w) => w.name)),
     contestants: all.filter((c) => names.includes(c.name)),
     warmMs: quick ? 400 : 1000,
-    openWarmMs: quick ? 400 : 15_000,
     rampMs: quick ? 100 : 250,
-    openRampMs: quick ? 100 : 2500,
     windowMs: windowMs || (quick ? 500 : 1000),
-    openMs: windowMs || (quick ? 2000 : 60_000),
+    open: {
+      warmMs: quick ? 400 : 15_000,
+      rampMs: quick ? 100 : 2500,
+      windowMs: windowMs || (quick ? 2000 : 60_000),
+    },
   };
 }
 

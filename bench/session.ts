@@ -4,9 +4,10 @@
 import { type Child, complaint, freePort, PROXY_CORES, start, untilAnswers } from "./child.ts";
 import { type Contestant, CONTESTANTS } from "./contestants.ts";
 import type { Job, Loader, Outcome } from "./loader.ts";
-import type { Options } from "./options.ts";
+import type { Options, Times } from "./options.ts";
 import { Pauses } from "./pauses.ts";
 import { progress } from "./report.ts";
+import type { Protocol } from "./requests.ts";
 import type { Cell, Row } from "./results.ts";
 import type { Servers } from "./servers.ts";
 import type { Workload } from "./workloads.ts";
@@ -20,8 +21,6 @@ export interface Session {
   readonly folder: string;
   /** Most open files of a child. */
   readonly files: number;
-  /** Requests a second that nutcracker can do on its core, by protocol. */
-  readonly capacities: Map<string, number>;
 }
 
 /** A contestant that runs, with its processes: none for "no proxy". */
@@ -119,11 +118,9 @@ async function attempt(entrant: Entrant, work: () => Promise<void>): Promise<voi
 async function warmUp(session: Session, entrant: Entrant): Promise<void> {
   const { workload, contestant, ports } = entrant;
   entrant.running = await launch(session, contestant, workload, ports);
-  const { warmMs, openWarmMs } = session.options;
-  await load(session, entrant.running, workload, {
-    windowMs: workload.load > 0 ? openWarmMs : warmMs,
-    batches: Math.min(workload.batches, 1),
-  });
+  const windowMs = timesOf(session, workload).warmMs;
+  const batches = Math.min(workload.batches, 1);
+  await load(session, entrant.running, workload, { windowMs, batches });
 }
 
 async function turn(session: Session, entrant: Entrant, round: number): Promise<void> {
@@ -133,10 +130,9 @@ async function turn(session: Session, entrant: Entrant, round: number): Promise<
   const running = entrant.running as Running;
   const still = workload.moving ? servers.cluster.move() : () => Promise.resolve();
   try {
-    const isOpen = rate > 0;
-    const usual = isOpen ? options.openRampMs : options.rampMs;
-    const rampMs = workload.fresh ? options.warmMs : usual;
-    const windowMs = isOpen ? options.openMs : options.windowMs;
+    const times = timesOf(session, workload);
+    const rampMs = workload.fresh ? options.warmMs : times.rampMs;
+    const { windowMs } = times;
     running.pauses.take();
     const run = await load(session, running, workload, { rampMs, rate, windowMs });
     cell.runs.push(run);
@@ -153,12 +149,19 @@ async function turn(session: Session, entrant: Entrant, round: number): Promise<
 
 /** The rates of open loops, for a round: the machine is not always as fast. */
 async function setRates(session: Session, entrants: readonly Entrant[]): Promise<void> {
-  session.capacities.clear();
+  const capacities = new Map<Protocol, number>();
   for (const entrant of entrants) {
     const { workload, ports } = entrant;
     if (workload.load === 0) continue;
-    entrant.rate = workload.load * await capacity(session, workload, ports);
+    const { protocol } = workload.shape;
+    const most = capacities.get(protocol) ?? await capacity(session, workload, ports);
+    capacities.set(protocol, most);
+    entrant.rate = workload.load * most;
   }
+}
+
+function timesOf({ options }: Session, { load }: Workload): Times {
+  return load > 0 ? options.open : options;
 }
 
 /** What nutcracker could do if it had all of its core, from a closed loop. */
@@ -167,9 +170,6 @@ async function capacity(
   workload: Workload,
   ports: readonly number[],
 ): Promise<number> {
-  const { capacities, options } = session;
-  const known = capacities.get(workload.shape.protocol);
-  if (known !== undefined) return known;
   const nutcracker = CONTESTANTS.find(({ name }) => name === "nutcracker") as Contestant;
   const missing = nutcracker.missing();
   if (missing !== "") throw new Error(`${workload.name} needs nutcracker: ${missing}`);
@@ -178,13 +178,12 @@ async function capacity(
     const runs: number[] = [];
     for (let i = 0; i < 3; i++) {
       const { perSecond, busy } = await load(session, running, workload, {
-        windowMs: Math.min(options.windowMs, 2000),
+        windowMs: Math.min(session.options.windowMs, 2000),
       });
       runs.push(perSecond / busy);
     }
     const found = runs.sort((a, b) => a - b)[1];
     console.log(`${workload.name}: nutcracker can do ${Math.round(found)} a second on its core`);
-    capacities.set(workload.shape.protocol, found);
     return found;
   } finally {
     await stop(running);
